@@ -1,0 +1,43 @@
+// The errors that people have to act on. Each says what is wrong and, where there is one, the mend.
+
+/** Settings or arguments are wrong. Carries every problem found, not the first. The process exits 64. */
+export class ConfigError extends Error {
+  readonly problems: readonly string[]
+
+  constructor(problems: readonly string[]) {
+    super(problems.join('\n'))
+    this.name = 'ConfigError'
+    this.problems = problems
+  }
+}
+
+/** A file cannot serve its purpose. At start the process exits 1; at reload the last good value stays. */
+export class InvalidFileError extends Error {
+  readonly file: string
+  readonly reason: string
+
+  constructor(file: string, reason: string, options?: ErrorOptions) {
+    super(`${file}: ${reason}`, options)
+    this.name = 'InvalidFileError'
+    this.file = file
+    this.reason = reason
+  }
+}
+
+/** A command could not do what it was asked. The message is the whole story for the person; exit 1. */
+export class CommandError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'CommandError'
+  }
+}
+
+/** The `code` of a system error (`ENOENT`), or undefined for anything else. */
+export function errorCode(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+}
+
+/** The message of whatever was thrown. */
+export function errorMessage(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
