@@ -1,0 +1,130 @@
+// A file as a value that changes while the process runs.
+//
+// `current` has always passed `parse`. A reload that fails leaves it alone and says so in `state`.
+
+import { createHash } from 'node:crypto'
+import { errorMessage, InvalidFileError } from '../errors.ts'
+import type { Log } from '../log.ts'
+import { inTurn } from './in-turn.ts'
+import { readSettled } from './settled-file.ts'
+
+/** Whether `current` is what the file says now. `stale` before the first reload too. */
+export type FileState = { readonly kind: 'fresh' } | { readonly kind: 'stale'; readonly reason: string }
+
+export interface Reloadable<T> {
+  /** What `parse` made of the last good content; `initial` until there was one. */
+  readonly current: T
+  readonly state: FileState
+  /**
+   * Reads the file again; equal bytes are `unchanged`, and not parsed. Rejects with InvalidFileError when the file
+   * cannot be read or parsed; then nothing but `state` has changed. Calls run one after the other, so that what was
+   * read earlier never replaces what was read later.
+   */
+  readonly reload: () => Promise<'changed' | 'unchanged'>
+  /** `listener` is called after every swap. When it throws, `reload()` rejects although the swap took place. */
+  readonly onChange: (listener: ChangeListener<T>) => void
+}
+
+export type ChangeListener<T> = (next: T, previous: T) => void
+
+export interface ReloadableOptions<T> {
+  readonly file: string
+  /** Must depend on the bytes alone. Whatever it throws means that the content is refused. */
+  readonly parse: (bytes: Buffer) => T
+  readonly initial: T
+  readonly log?: Log
+}
+
+/** A value that `reload()` takes from `file`. Reads nothing by itself. */
+export function createReloadable<T>({ file, parse, initial, log }: ReloadableOptions<T>): Reloadable<T> {
+  const standing = createStanding(file, log)
+  const listeners: ChangeListener<T>[] = []
+  let current = initial
+  let acceptedHash: string | undefined
+
+  return {
+    get current() {
+      return current
+    },
+    get state() {
+      return standing.state
+    },
+    reload: inTurn(load),
+    onChange: (listener) => {
+      listeners.push(listener)
+    },
+  }
+
+  async function load(): Promise<'changed' | 'unchanged'> {
+    const bytes = await readSettled(file).catch((error: unknown) => {
+      throw standing.fail(error, 'unread')
+    })
+    const hash = createHash('sha256').update(bytes).digest('hex')
+    if (hash !== acceptedHash) {
+      accept(hash, parsed(bytes, hash))
+      return 'changed'
+    }
+    standing.mend()
+    return 'unchanged'
+  }
+
+  function parsed(bytes: Buffer, hash: string): T {
+    const refusal = standing.refusalOf(hash)
+    if (refusal !== undefined) throw refusal
+    try {
+      return parse(bytes)
+    } catch (error) {
+      throw standing.fail(error, hash)
+    }
+  }
+
+  // The hash is remembered here, after parsing: stored any earlier, content that failed once would count as loaded
+  // the next time.
+  function accept(hash: string, next: T): void {
+    const previous = current
+    current = next
+    acceptedHash = hash
+    standing.mend()
+    for (const listener of listeners) listener(next, previous)
+  }
+}
+
+interface Standing {
+  readonly state: FileState
+  readonly mend: () => void
+  /** `hash` is that of the content that was refused. The same failure again is not logged again. */
+  readonly fail: (error: unknown, hash: string) => InvalidFileError
+  /** Why the content was refused the last time, when it is the same as then. */
+  readonly refusalOf: (hash: string) => InvalidFileError | undefined
+}
+
+function createStanding(file: string, log: Log | undefined): Standing {
+  let state: FileState = { kind: 'stale', reason: 'not read yet' }
+  let failure: { readonly hash: string; readonly error: InvalidFileError } | undefined
+
+  return {
+    get state() {
+      return state
+    },
+    mend() {
+      if (failure !== undefined) log?.info({ file }, 'file can be used again')
+      failure = undefined
+      state = { kind: 'fresh' }
+    },
+    fail(cause, hash) {
+      const error = asInvalidFile(file, cause)
+      const isNews = failure?.hash !== hash || failure.error.reason !== error.reason
+      if (isNews) log?.error({ file, reason: error.reason }, 'file not loaded, the last good content stays')
+      failure = { hash, error }
+      state = { kind: 'stale', reason: error.reason }
+      return error
+    },
+    refusalOf: (hash) => (failure?.hash === hash ? failure.error : undefined),
+  }
+}
+
+function asInvalidFile(file: string, error: unknown): InvalidFileError {
+  return error instanceof InvalidFileError
+    ? error
+    : new InvalidFileError(file, errorMessage(error), { cause: error })
+}

@@ -1,0 +1,118 @@
+// Without a single file event: chokidar is replaced by one that fails as it does when inotify has no watches left.
+
+import { EventEmitter } from 'node:events'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import path from 'node:path'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { createWatchedFile, GARBAGE, plainFile, type WatchedFile } from './watched-file.ts'
+import { renameOver, WAYS_TO_CHANGE } from './ways-to-change.ts'
+import { until } from './until.ts'
+
+vi.mock('chokidar', () => ({ watch: failingWatch }))
+
+const POLL_MS = 100
+const open: WatchedFile[] = []
+
+afterEach(async () => {
+  for (const watched of open.splice(0)) await watched.remove()
+})
+
+async function watchedFile(prepare = plainFile): Promise<WatchedFile> {
+  const watched = await createWatchedFile({ pollMs: POLL_MS, prepare })
+  open.push(watched)
+  return watched
+}
+
+describe('a change noticed by the poll', () => {
+  it.each(WAYS_TO_CHANGE)('$way: in force within the poll and half a second', async (way) => {
+    const watched = await watchedFile(way.prepare)
+    expect(watched.value.current).toBe('old')
+
+    await way.change(watched.base)
+
+    expect(await watched.becomes('old-new')).toBeLessThan(POLL_MS + 500)
+    expect(watched.seen).toEqual(['old', 'old-new'])
+    expect(watched.value.state).toEqual({ kind: 'fresh' })
+  })
+
+  it('a file that is missing at the start is picked up when it appears', async () => {
+    const watched = await watchedFile(() => Promise.resolve('not/yet/htpasswd'))
+
+    await mkdir(path.dirname(watched.file), { recursive: true })
+    await writeFile(watched.file, 'new')
+
+    await watched.becomes('new', 1000)
+  })
+
+  it('the last of many renames wins', async () => {
+    const watched = await watchedFile()
+
+    for (let i = 0; i < 50; i++) await renameOver(watched.base, `content ${i}`)
+
+    await watched.becomes('content 49', 1000)
+  })
+
+  it('garbage and a missing file keep the last good value until the file is good again', async () => {
+    const watched = await watchedFile()
+
+    await writeFile(watched.file, GARBAGE)
+    await untilState(watched, { kind: 'stale', reason: 'is garbage' })
+    await rm(watched.file)
+    await untilState(watched, { kind: 'stale', reason: 'is missing' })
+    expect(watched.value.current).toBe('old')
+    await writeFile(watched.file, 'old')
+    await untilState(watched, { kind: 'fresh' })
+
+    expect(watched.seen).toEqual(['old'])
+  })
+
+  it('a file that changed just now is read with every poll, one that changed long ago is not', async () => {
+    const longAgo = await watchedFile(() =>
+      Promise.resolve(createRequire(import.meta.url).resolve('chokidar')),
+    )
+    const justNow = await watchedFile()
+    const before = longAgo.looks()
+
+    await until(() => justNow.looks() >= 5, { deadlineMs: 2000, what: 'five polls' })
+
+    expect(longAgo.looks()).toBe(before)
+  })
+})
+
+it('a failing watch is told once, and the poll goes on', async () => {
+  const watched = await watchedFile(
+    WAYS_TO_CHANGE.find(({ way }) => way === 'swap a link in the middle of a chain')?.prepare,
+  )
+
+  await writeFile(watched.file, 'new')
+
+  await watched.becomes('new', 1000)
+  expect(watched.errors).toEqual([expect.objectContaining({ code: 'ENOSPC' })])
+})
+
+it('a closed watch polls no more', async () => {
+  const watched = await watchedFile()
+  await watched.watch.close()
+  const looks = watched.looks()
+  const witness = await watchedFile()
+
+  await renameOver(watched.base, 'new')
+  await renameOver(witness.base, 'new')
+  await witness.becomes('new')
+
+  expect(watched.looks()).toBe(looks)
+})
+
+function untilState(watched: WatchedFile, expected: unknown): Promise<number> {
+  const wanted = JSON.stringify(expected)
+  return until(() => JSON.stringify(watched.value.state) === wanted, { deadlineMs: 1500, what: wanted })
+}
+
+function failingWatch(): EventEmitter {
+  const watcher = Object.assign(new EventEmitter(), { close: () => Promise.resolve() })
+  setImmediate(() => {
+    watcher.emit('error', Object.assign(new Error('no inotify watches left'), { code: 'ENOSPC' }))
+  })
+  return watcher
+}

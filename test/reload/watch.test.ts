@@ -1,0 +1,118 @@
+import { readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
+import { afterEach, describe, expect, it } from 'vitest'
+import { createWatchedFile, GARBAGE, plainFile, type WatchedFile } from './watched-file.ts'
+import { until } from './until.ts'
+
+const open: WatchedFile[] = []
+
+afterEach(async () => {
+  for (const watched of open.splice(0)) await watched.remove()
+})
+
+async function watchedFile(): Promise<WatchedFile> {
+  const watched = await createWatchedFile({ pollMs: 'off', prepare: plainFile })
+  open.push(watched)
+  return watched
+}
+
+describe('what is not a change', () => {
+  it('touching the file reloads nothing', async () => {
+    const watched = await watchedFile()
+    const before = watched.looks()
+
+    await utimes(watched.file, new Date(), new Date())
+    await until(() => watched.looks() > before, { deadlineMs: 1000, what: 'the touch is noticed' })
+    await watched.watch.check()
+
+    expect(watched.seen).toEqual(['old'])
+  })
+
+  it('writing the same content again reloads nothing', async () => {
+    const watched = await watchedFile()
+
+    await writeFile(watched.file, 'old')
+    await watched.watch.check()
+
+    expect(watched.seen).toEqual(['old'])
+  })
+})
+
+describe('a file that is no good', () => {
+  it('keeps the last good value, says why, and recovers', async () => {
+    const watched = await watchedFile()
+
+    await writeFile(watched.file, GARBAGE)
+    await until(() => watched.value.state.kind === 'stale', { deadlineMs: 1000, what: 'it is stale' })
+    expect(watched.value.state).toEqual({ kind: 'stale', reason: 'is garbage' })
+    expect(watched.value.current).toBe('old')
+
+    await writeFile(watched.file, 'new')
+    await watched.becomes('new', 1000)
+    expect(watched.value.state).toEqual({ kind: 'fresh' })
+    expect(watched.errors).toEqual([])
+  })
+
+  it('keeps the last good value when the file is gone for good, and recovers', async () => {
+    const watched = await watchedFile()
+
+    await rm(watched.file)
+    await until(() => watched.value.state.kind === 'stale', { deadlineMs: 1000, what: 'it is stale' })
+    expect(watched.value.current).toBe('old')
+
+    await writeFile(watched.file, 'old')
+    await until(() => watched.value.state.kind === 'fresh', { deadlineMs: 1000, what: 'it is fresh' })
+  })
+
+  it('takes a file that stays empty for what it is, after a quarter of a second', async () => {
+    const watched = await watchedFile()
+
+    await writeFile(watched.file, '')
+
+    const took = await watched.becomes('', 1000)
+    expect(took).toBeGreaterThan(250)
+  })
+})
+
+describe('close()', () => {
+  it('leaves no watcher and no timer', async () => {
+    const before = await leftovers()
+    const watched = await watchedFile()
+    await writeFile(watched.file, 'new')
+
+    expect(await leftovers()).toBeGreaterThan(before)
+    await watched.watch.close()
+
+    // chokidar forgets its own timers, of at most 100 ms.
+    await until(async () => (await leftovers()) <= before, { deadlineMs: 2000, what: 'nothing is left' })
+  })
+
+  it('is followed by no call, whatever changes', async () => {
+    const watched = await watchedFile()
+    await writeFile(watched.file, 'new')
+    await watched.watch.close()
+    const looks = watched.looks()
+    const witness = await createWatchedFile({ pollMs: 'off', prepare: () => Promise.resolve('witness') })
+    open.push(witness)
+
+    await writeFile(watched.file, 'newer')
+    await watched.watch.check()
+    await writeFile(witness.file, 'new')
+    await witness.becomes('new')
+
+    expect(watched.looks()).toBe(looks)
+  })
+})
+
+async function leftovers(): Promise<number> {
+  const timers = process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
+  return timers + (await inotifyWatches())
+}
+
+// The watchers do not keep the process alive, so Node does not list them; Linux does.
+async function inotifyWatches(): Promise<number> {
+  const descriptors = await readdir('/proc/self/fdinfo').catch(() => [])
+  const infos = await Promise.all(
+    descriptors.map((fd) => readFile(`/proc/self/fdinfo/${fd}`, 'utf8').catch(() => '')),
+  )
+  return infos.join('\n').split('\ninotify ').length - 1
+}
