@@ -1,0 +1,29 @@
+// One request on its way through: what its parts are, and how it fails, exactly once.
+
+import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
+import type { UpstreamFailure } from './failure.ts'
+
+export interface Exchange {
+  readonly incoming: IncomingMessage
+  readonly outgoing: ServerResponse
+  /** The request to the registry, once it has a socket. */
+  request: ClientRequest | undefined
+  /** The head of the registry's answer has arrived. */
+  isAnswered: boolean
+  isRetried: boolean
+  isOver: boolean
+  readonly onFailure: (failure: UpstreamFailure) => void
+}
+
+/**
+ * Ends a broken exchange: nothing more goes to the registry, and the client gets no clean end of a cut body. With no
+ * head sent yet the answer is the caller's to give, in `onFailure`.
+ */
+export function failExchange(exchange: Exchange, failure: UpstreamFailure): void {
+  if (exchange.isOver) return
+  exchange.isOver = true
+  // Destroyed, never ended: the end of a chunked upload that the client broke off would make it look complete.
+  exchange.request?.destroy()
+  exchange.onFailure(failure)
+  if (exchange.outgoing.headersSent && !exchange.outgoing.writableEnded) exchange.outgoing.destroy()
+}

@@ -1,0 +1,41 @@
+import { request } from 'node:http'
+import { errorCode, errorMessage } from '../errors.ts'
+
+export type ProbeOutcome =
+  | { readonly kind: 'answers' }
+  | { readonly kind: 'unexpected'; readonly reason: string }
+  | { readonly kind: 'unreachable'; readonly reason: string }
+
+// Health checks commonly give up after a few seconds themselves.
+const PROBE_TIMEOUT_MS = 2_000
+
+/** Asks the registry for `GET /v2/` (OCI distribution specification, end-1) on a connection of its own. */
+export function probeRegistry({ hostname, port }: { hostname: string; port: number }): Promise<ProbeOutcome> {
+  return new Promise((resolve) => {
+    const signal = AbortSignal.timeout(PROBE_TIMEOUT_MS)
+    const probe = request({ hostname, port, path: '/v2/', agent: false, signal }, (response) => {
+      response.resume()
+      resolve(outcomeOf(response.statusCode ?? 0))
+    })
+    probe.on('error', (error) => {
+      const reason = signal.aborted ? `no answer within ${PROBE_TIMEOUT_MS / 1000} s` : describe(error)
+      resolve({ kind: 'unreachable', reason })
+    })
+    probe.end()
+  })
+}
+
+function outcomeOf(status: number): ProbeOutcome {
+  if (status === 200) return { kind: 'answers' }
+  if (status === 401) {
+    return {
+      kind: 'unexpected',
+      reason: 'it asks for a login itself; switch its own auth off, the sidecar asks',
+    }
+  }
+  return { kind: 'unexpected', reason: `GET /v2/ answers ${status} instead of 200; is this a registry?` }
+}
+
+function describe(error: Error): string {
+  return errorCode(error) ?? errorMessage(error)
+}

@@ -1,0 +1,159 @@
+// Upstream: the registry behind us, reached through http-proxy.
+//
+// The only file that imports http-proxy. It streams both bodies and never holds one in memory; it never retries a
+// body, because a request body can be read only once. http-proxy 1.18.1 is no longer maintained: what is switched
+// off, removed or guarded here closes a hole of it each, and test/upstream has a test for each.
+
+import { Agent, type ClientRequest, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createRequire } from 'node:module'
+import util from 'node:util'
+import type httpProxy from 'http-proxy'
+import { errorCode } from '../errors.ts'
+import { failExchange, type Exchange } from './exchange.ts'
+import { failureOf, type UpstreamFailure } from './failure.ts'
+import { requestHeaders, type ForwardedFor } from './headers.ts'
+import { probeRegistry, type ProbeOutcome } from './probe.ts'
+import { relayResponse } from './relay.ts'
+import { createWatchdog, type WatchdogLimits } from './watchdog.ts'
+
+export interface Upstream {
+  /**
+   * Sends one admitted and authenticated request on and its answer back. The caller has checked method, target and
+   * framing. Failures are told once, through `onFailure`; when no head was sent yet, answering is the caller's part.
+   */
+  forward(incoming: IncomingMessage, outgoing: ServerResponse, context: ForwardContext): void
+  /** Whether the registry answers right now. */
+  probe(): Promise<ProbeOutcome>
+  close(): void
+}
+
+export interface ForwardContext extends ForwardedFor {
+  readonly onFailure: (failure: UpstreamFailure) => void
+}
+
+export interface UpstreamOptions extends WatchdogLimits {
+  readonly hostname: string
+  readonly port: number
+}
+
+// Idle connections kept to the registry; beyond that they are closed when they become idle.
+const MAX_IDLE_CONNECTIONS = 256
+
+const EXCHANGE = Symbol('exchange')
+
+// A map from request to exchange would cost several times what a property does (measured).
+type WithExchange = IncomingMessage & { [EXCHANGE]?: Exchange }
+
+export function createUpstream({ hostname, port, ...limits }: UpstreamOptions): Upstream {
+  const agent = new Agent({ keepAlive: true, maxFreeSockets: MAX_IDLE_CONNECTIONS, scheduling: 'lifo' })
+  const watchdog = createWatchdog(limits)
+  const proxy = createProxy({
+    target: { protocol: 'http:', host: hostname, hostname, port: String(port) },
+    agent,
+    selfHandleResponse: true,
+    // Both together: the target passes byte for byte instead of through url.parse.
+    toProxy: true,
+    prependPath: false,
+    xfwd: false,
+  })
+  proxy.on('proxyReq', onRequest)
+  proxy.on('proxyRes', (response, incoming: WithExchange) => {
+    const exchange = incoming[EXCHANGE]
+    if (exchange === undefined) response.destroy()
+    else relayResponse(exchange, response)
+  })
+
+  function forward(incoming: WithExchange, outgoing: ServerResponse, context: ForwardContext): void {
+    const { onFailure } = context
+    const exchange: Exchange = { incoming, outgoing, request: undefined, onFailure, ...NEW }
+    incoming[EXCHANGE] = exchange
+    // Before web(): when 'proxyReq' comes the head may be out already.
+    incoming.headers = requestHeaders(incoming.headers, context)
+    watchdog.watch(exchange)
+    outgoing.once('close', () => {
+      watchdog.unwatch(exchange)
+      if (!outgoing.writableFinished)
+        failExchange(exchange, { kind: 'client-closed', cause: 'the client left' })
+      exchange.isOver = true
+    })
+    send(exchange)
+  }
+
+  function send(exchange: Exchange): void {
+    try {
+      proxy.web(exchange.incoming, exchange.outgoing, {}, (error) => {
+        onError(exchange, error)
+      })
+    } catch (error) {
+      // Some targets and header values throw here instead of calling back.
+      failExchange(exchange, failureOf(error))
+    }
+  }
+
+  function onError(exchange: Exchange, error: Error): void {
+    if (exchange.isOver) return
+    if (!isStaleConnection(exchange, error)) {
+      failExchange(exchange, failureOf(error))
+      return
+    }
+    exchange.isRetried = true
+    send(exchange)
+  }
+
+  return {
+    forward,
+    probe: () => probeRegistry({ hostname, port }),
+    close: () => {
+      watchdog.close()
+      agent.destroy()
+    },
+  }
+}
+
+const NEW = { isAnswered: false, isRetried: false, isOver: false } as const
+
+// Emitted when the request gets its socket. Its head may be out already: for reading only.
+function onRequest(request: ClientRequest, incoming: WithExchange): void {
+  const exchange = incoming[EXCHANGE]
+  if (exchange === undefined || exchange.isOver || exchange.outgoing.destroyed) {
+    request.destroy()
+    return
+  }
+  exchange.request = request
+  // An answer that Node gives to nobody, such as a 101 that was not asked for, closes without 'response' or 'error'.
+  request.once('close', () => {
+    if (request === exchange.request && !exchange.isAnswered && request.errored === null) {
+      failExchange(exchange, { kind: 'broke-off', cause: 'the registry closed without an answer' })
+    }
+  })
+}
+
+// The registry closed a kept-alive connection just as this request went out on it. Sent again once, and only when
+// doing it twice is the same as once and no body can be half read.
+function isStaleConnection({ incoming, request, isRetried, isAnswered }: Exchange, error: Error): boolean {
+  if (isRetried || isAnswered || request?.reusedSocket !== true) return false
+  if (errorCode(error) !== 'ECONNRESET' && errorCode(error) !== 'EPIPE') return false
+  return incoming.method === 'GET' || incoming.method === 'HEAD'
+}
+
+function createProxy(options: httpProxy.ServerOptions): httpProxy {
+  const proxy = loadHttpProxy().createProxyServer(options) as httpProxy & {
+    webPasses: { readonly name: string }[]
+  }
+  // For a chunked DELETE or OPTIONS this pass writes "content-length: 0" and still sends the body: on a kept-alive
+  // connection that body is a second request that nobody authenticated.
+  proxy.webPasses = proxy.webPasses.filter((pass) => pass.name !== 'deleteLength')
+  return proxy
+}
+
+// http-proxy takes util._extend when it is loaded, and calling that prints a deprecation warning on newer Nodes.
+function loadHttpProxy(): typeof httpProxy {
+  const legacy = util as unknown as { _extend: unknown }
+  const deprecated = legacy._extend
+  legacy._extend = Object.assign
+  try {
+    return createRequire(import.meta.url)('http-proxy') as typeof httpProxy
+  } finally {
+    legacy._extend = deprecated
+  }
+}

@@ -1,0 +1,351 @@
+// http-proxy 1.18.1 has holes that nobody mends any more. Each one that was reproduced has its test here.
+
+import { once } from 'node:events'
+import http from 'node:http'
+import https from 'node:https'
+import type { AddressInfo, Socket } from 'node:net'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { createUpstream } from '../../src/upstream/upstream.ts'
+import { answering, OK, upstreamForTest } from '../fixtures/programmable-upstream.ts'
+import { ALICE, sidecarForTest, type TestSidecar } from '../fixtures/sidecar.ts'
+import { until } from '../reload/until.ts'
+
+const BASIC = `Authorization: Basic ${Buffer.from(ALICE).toString('base64')}`
+const GET = `GET /v2/x HTTP/1.1\r\nHost: localhost\r\n${BASIC}\r\n\r\n`
+
+/** Sends bytes on a verified connection; tells what came back and whether the connection closed. */
+async function converse(sidecar: TestSidecar, bytes: string) {
+  const socket = await sidecar.connect()
+  const talk = { socket, answer: '', isClosed: false }
+  socket.on('data', (chunk: Buffer) => (talk.answer += chunk.toString('latin1')))
+  socket.on('close', () => (talk.isClosed = true))
+  socket.write(bytes)
+  return talk
+}
+
+/** The upstream module alone, without the pipeline that refuses things before it. */
+async function bareFront(upstreamPort: number): Promise<number> {
+  const upstream = createUpstream({
+    hostname: '127.0.0.1',
+    port: upstreamPort,
+    idleTimeoutMs: 5_000,
+    responseTimeoutMs: 5_000,
+  })
+  const server = http.createServer((incoming, outgoing) => {
+    const onFailure = () => outgoing.destroy()
+    upstream.forward(incoming, outgoing, { username: 'alice', address: '127.0.0.1', onFailure })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => {
+    server.close()
+    server.closeAllConnections()
+    upstream.close()
+  })
+  return (server.address() as AddressInfo).port
+}
+
+describe('a body on a method that has none', () => {
+  it.each(['DELETE', 'OPTIONS'])(
+    'stays a body of the chunked %s, even where nothing refuses it before',
+    async (method) => {
+      const upstream = await upstreamForTest((soFar, socket) => {
+        if (soFar.endsWith('0\r\n\r\n')) socket.write(OK)
+      })
+      const port = await bareFront(upstream.port)
+      const request = http.request({
+        port,
+        method,
+        path: '/v2/x',
+        headers: { 'Transfer-Encoding': 'chunked' },
+      })
+      request.end('GET /v2/smuggled HTTP/1.1\r\n\r\n')
+      await once(request, 'response')
+      expect(upstream.received.join('')).toMatch(/transfer-encoding: chunked/i)
+      expect(upstream.received.join('')).not.toMatch(/content-length/i)
+    },
+  )
+
+  it.each(['content-length', 'transfer-encoding', 'host', 'range'])(
+    'is not made by a Connection header that lists %s',
+    async (name) => {
+      const upstream = await upstreamForTest((soFar, socket) => {
+        if (/\r\n\r\n(hello|5\r\nhello\r\n0\r\n\r\n)$/.test(soFar)) socket.write(OK)
+      })
+      const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
+      const isChunked = name === 'transfer-encoding'
+      const body = isChunked ? '5\r\nhello\r\n0\r\n\r\n' : 'hello'
+      const framing = isChunked ? 'Transfer-Encoding: chunked' : 'Content-Length: 5'
+      const talk = await converse(
+        sidecar,
+        `PUT /v2/x HTTP/1.1\r\nHost: localhost\r\n${BASIC}\r\n${framing}\r\nRange: bytes=0-\r\nConnection: ${name}\r\n\r\n${body}`,
+      )
+      await until(() => talk.answer !== '', { deadlineMs: 5_000, what: 'an answer' })
+      expect(talk.answer).toContain('200 OK')
+      for (const kept of ['host: localhost', 'range: bytes=0-', framing]) {
+        expect(upstream.received[0]?.toLowerCase()).toContain(kept.toLowerCase())
+      }
+      talk.socket.destroy()
+    },
+  )
+})
+
+describe('an upstream that misbehaves', () => {
+  const PROMISED = 'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf'
+
+  it.each([
+    ['ends', (socket: Socket) => socket.end(PROMISED)],
+    [
+      'resets',
+      (socket: Socket) => socket.write(PROMISED, () => setTimeout(() => socket.resetAndDestroy(), 50)),
+    ],
+    [
+      'ends a chunked one',
+      (socket: Socket) => socket.end('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n'),
+    ],
+  ])('and %s in the body destroys the connection and ends nothing cleanly', async (_what, act) => {
+    const upstream = await upstreamForTest((_soFar, socket) => act(socket))
+    const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
+    const talk = await converse(sidecar, GET)
+    await until(() => talk.isClosed, { deadlineMs: 5_000, what: 'the end of the connection' })
+    expect(talk.answer).toContain('half')
+    expect(talk.answer).not.toMatch(/half[^]*0\r\n\r\n/)
+    expect(talk.answer.match(/HTTP\/1\.1/g)).toHaveLength(1)
+    await until(() => sidecar.lines.some(({ cut }) => cut === true), {
+      deadlineMs: 2_000,
+      what: 'the log line',
+    })
+  })
+
+  it('and stalls in the body is given up after the idle timeout', async () => {
+    const upstream = await upstreamForTest(answering(PROMISED))
+    const sidecar = await sidecarForTest({
+      upstreamPort: upstream.port,
+      env: { SIDECAR_IDLE_TIMEOUT: '300ms' },
+    })
+    const talk = await converse(sidecar, GET)
+    await until(() => talk.isClosed, { deadlineMs: 5_000, what: 'the end of the connection' })
+    expect(talk.answer).toContain('half')
+    await until(() => upstream.open === 0, { deadlineMs: 5_000, what: 'the end of the upstream connection' })
+  })
+
+  it.each([
+    [
+      'switches protocols unasked',
+      'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n',
+    ],
+    ['sends no HTTP', 'SSH-2.0-OpenSSH\r\n'],
+    ['sends a head without end', `HTTP/1.1 200 OK\r\nX: ${'x'.repeat(100_000)}`],
+  ])('and %s is answered for with 502', async (_what, bytes) => {
+    const upstream = await upstreamForTest((_soFar, socket) => socket.write(bytes))
+    const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
+    const { status, body } = await sidecar.request({ as: ALICE, path: '/v2/x' })
+    expect(status).toBe(502)
+    expect(body.toString()).toContain('"code":"UNAVAILABLE"')
+  })
+
+  it('and hangs up without an answer is answered for with 502', async () => {
+    const upstream = await upstreamForTest((_soFar, socket) => socket.end())
+    const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
+    expect((await sidecar.request({ as: ALICE, path: '/v2/x' })).status).toBe(502)
+  })
+
+  it('and is not there is answered for with 502', async () => {
+    const sidecar = await sidecarForTest({ upstreamPort: 1 })
+    const { status } = await sidecar.request({ as: ALICE, path: '/v2/x' })
+    expect(status).toBe(502)
+    await until(() => sidecar.lines.some(({ reason }) => reason === 'unreachable: ECONNREFUSED'), {
+      deadlineMs: 2_000,
+      what: 'the cause in the log',
+    })
+  })
+
+  it('and never answers is given up with 504 after the response timeout', async () => {
+    const upstream = await upstreamForTest(() => undefined)
+    const sidecar = await sidecarForTest({
+      upstreamPort: upstream.port,
+      env: { SIDECAR_RESPONSE_TIMEOUT: '300ms' },
+    })
+    const { status } = await sidecar.request({ as: ALICE, path: '/v2/x' })
+    expect(status).toBe(504)
+    await until(() => upstream.open === 0, { deadlineMs: 2_000, what: 'the end of the upstream connection' })
+  })
+})
+
+describe('a client that leaves', () => {
+  it.each([
+    ['while the upstream thinks', () => undefined],
+    ['during the download', answering('HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\nbeginning')],
+  ])('%s takes its upstream connection along', async (_when, behave) => {
+    const upstream = await upstreamForTest(behave)
+    const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
+    const talk = await converse(sidecar, GET)
+    await until(() => upstream.received.join('').includes('GET'), { deadlineMs: 5_000, what: 'the request' })
+    talk.socket.destroy()
+    await until(() => upstream.open === 0, { deadlineMs: 5_000, what: 'the end of the upstream connection' })
+  })
+
+  it('during a chunked upload never makes the upload look complete', async () => {
+    const upstream = await upstreamForTest(() => undefined)
+    const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
+    const talk = await converse(
+      sidecar,
+      `PATCH /v2/x HTTP/1.1\r\nHost: localhost\r\n${BASIC}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n`,
+    )
+    await until(() => upstream.received.join('').includes('hello'), {
+      deadlineMs: 5_000,
+      what: 'the first chunk',
+    })
+    talk.socket.destroy()
+    await until(() => upstream.open === 0, { deadlineMs: 5_000, what: 'the end of the upstream connection' })
+    expect(upstream.received.join('')).not.toContain('0\r\n\r\n')
+  })
+})
+
+describe('connections to the upstream', () => {
+  it('are kept, whatever the client says of its own', async () => {
+    const upstream = await upstreamForTest(answering(OK))
+    const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
+    for (let i = 0; i < 3; i++) {
+      const { rawHeaders } = await sidecar.request({
+        as: ALICE,
+        path: '/v2/x',
+        headers: { Connection: 'close' },
+      })
+      expect(rawHeaders).toContain('close')
+    }
+    expect(upstream.received).toHaveLength(1)
+    expect(upstream.received[0]).not.toMatch(/connection: close/i)
+  })
+
+  it("never pass the upstream's own Connection header on", async () => {
+    const upstream = await upstreamForTest(
+      answering('HTTP/1.1 200 OK\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\nContent-Length: 2\r\n\r\nok'),
+    )
+    const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
+    const agent = new https.Agent({ keepAlive: true })
+    const { headers } = await sidecar.request({ agent, as: ALICE, path: '/v2/x' })
+    agent.destroy()
+    expect(headers.connection).toBe('keep-alive')
+    expect(headers['x-hop']).toBeUndefined()
+  })
+
+  it('that turn out stale are replaced once for GET and HEAD', async () => {
+    // Each connection serves one request and is cut when the next one comes.
+    const upstream = await upstreamForTest((soFar, socket) => {
+      if (soFar.match(/\r\n\r\n/g)?.length === 1) socket.write(OK)
+      else socket.resetAndDestroy()
+    })
+    const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
+    for (let i = 0; i < 5; i++) expect((await sidecar.request({ as: ALICE, path: '/v2/x' })).status).toBe(200)
+    const put = await sidecar.request({
+      as: ALICE,
+      method: 'PUT',
+      path: '/v2/x',
+      headers: { 'Content-Length': 0 },
+    })
+    expect(put.status).toBe(502)
+  })
+})
+
+describe('what the upstream is told', () => {
+  it('is what the client said, less what must not pass, plus what only we may say', async () => {
+    const upstream = await upstreamForTest(answering(OK))
+    const sidecar = await sidecarForTest({ upstreamPort: upstream.port, env: { SIDECAR_HOSTS: 'proxy' } })
+    await sidecar.request({
+      as: ALICE,
+      path: '/v2/x?a=%2F',
+      headers: {
+        Host: 'proxy:443',
+        Accept: 'a/b',
+        'X-Forwarded-For': '6.6.6.6',
+        'X-Forwarded-Host': 'evil',
+        'X-Forwarded-Proto': 'http',
+        'X-Forwarded-User': 'root',
+        X_Forwarded_User: 'root',
+        'X-Real-IP': '6.6.6.6',
+        Forwarded: 'for=6.6.6.6;host=evil',
+        'X-Hop': '1',
+        Connection: 'X-Hop',
+        TE: 'trailers',
+        Upgrade: 'h2c',
+      },
+    })
+    const [requestLine, ...headers] = (upstream.received[0] ?? '').trimEnd().split('\r\n')
+    expect(requestLine).toBe('GET /v2/x?a=%2F HTTP/1.1')
+    expect(headers.map((line) => line.toLowerCase()).sort()).toEqual([
+      'accept: a/b',
+      'connection: keep-alive',
+      'host: proxy:443',
+      'x-forwarded-for: 127.0.0.1',
+      'x-forwarded-host: proxy:443',
+      'x-forwarded-proto: https',
+      'x-forwarded-user: alice',
+    ])
+  })
+})
+
+describe('an upload', () => {
+  it('is asked for with 100 Continue only after the login', async () => {
+    const upstream = await upstreamForTest((soFar, socket) => {
+      if (soFar.endsWith('hello')) socket.write(OK)
+    })
+    const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
+    const put = (login: string) =>
+      `PUT /v2/x HTTP/1.1\r\nHost: localhost\r\n${login}Content-Length: 5\r\nExpect: 100-continue\r\n\r\n`
+    const stranger = await converse(sidecar, put(''))
+    await until(() => stranger.isClosed, { deadlineMs: 5_000, what: 'the refusal' })
+    expect(stranger.answer).toMatch(/^HTTP\/1\.1 401 /)
+
+    const alice = await converse(sidecar, put(`${BASIC}\r\n`))
+    await until(() => alice.answer.startsWith('HTTP/1.1 100 Continue\r\n\r\n'), {
+      deadlineMs: 5_000,
+      what: 'the 100',
+    })
+    alice.socket.write('hello')
+    await until(() => alice.answer.includes('200 OK'), { deadlineMs: 5_000, what: 'the answer' })
+    expect(upstream.received.join('')).not.toMatch(/expect/i)
+    alice.socket.destroy()
+  })
+
+  it.each([
+    ['refused by the sidecar', 'alice:wrong', 401],
+    ['answered early by the registry', ALICE, 413],
+  ])('%s gets its answer, not a reset, and is not read to the end', async (_what, as, status) => {
+    const upstream = await upstreamForTest((soFar, socket) => {
+      if (soFar.length < 200_000) socket.write('HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno')
+    })
+    const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
+    for (let i = 0; i < 5; i++) expect(await statusOfEndlessUpload(sidecar, as)).toBe(status)
+    await until(() => upstream.open === 0, { deadlineMs: 5_000, what: 'the end of the upstream connections' })
+  })
+
+  /** Uploads without end until an answer comes, as a client does that only then looks at its connection. */
+  function statusOfEndlessUpload(sidecar: TestSidecar, auth: string): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const request = https.request({
+        auth,
+        host: '127.0.0.1',
+        port: sidecar.port,
+        ca: sidecar.root.pem,
+        agent: false,
+        method: 'PATCH',
+        path: '/v2/x/blobs/uploads/1',
+      })
+      const chunk = Buffer.alloc(65_536)
+      const timer = setInterval(() => request.write(chunk), 1)
+      let status = 0
+      request.on('response', (response) => {
+        status = response.statusCode ?? 0
+        response.resume()
+      })
+      request.on('error', (error) => {
+        clearInterval(timer)
+        if (status === 0) reject(error)
+      })
+      request.on('close', () => {
+        clearInterval(timer)
+        resolve(status)
+      })
+    })
+  }
+})
