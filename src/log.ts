@@ -18,7 +18,13 @@ export interface LogOptions {
 export function createLog({ level, format, destination }: LogOptions): Log {
   const stream: DestinationStream =
     format === 'pretty'
-      ? pretty({ destination, colorize: true, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss', sync: true })
+      ? pretty({
+          destination,
+          colorize: true,
+          ignore: 'pid,hostname',
+          translateTime: 'SYS:HH:MM:ss',
+          sync: true,
+        })
       : destination
   return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, stream)
 }

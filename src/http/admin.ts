@@ -1,0 +1,54 @@
+// The second listener: plain HTTP, for health checks. Nothing of it needs a login, so nothing of it tells a secret.
+
+import { getRequestListener } from '@hono/node-server'
+import { Hono } from 'hono'
+import { createServer } from 'node:http'
+import { bind, type BoundAddress } from './bind.ts'
+
+/** One part of the sidecar as `/readyz` tells it. */
+export interface PartState {
+  readonly ready: boolean
+  /** One word: `ok`, `stale`, `missing`, … */
+  readonly state: string
+  readonly reason?: string
+}
+
+export interface Readiness {
+  readonly ready: boolean
+  readonly parts: Readonly<Record<'users' | 'certificate' | 'upstream' | 'draining', PartState>>
+}
+
+export interface AdminListener {
+  readonly address: BoundAddress
+  close(): Promise<void>
+}
+
+export interface AdminOptions {
+  readonly host: string | undefined
+  readonly port: number
+  readonly readiness: () => Promise<Readiness>
+}
+
+/** Binds and starts to accept. Rejects with a CommandError that names the mend when it cannot. */
+export async function createAdminListener({ host, port, readiness }: AdminOptions): Promise<AdminListener> {
+  const app = new Hono()
+  app.get('/healthz', (c) => c.text('ok\n'))
+  app.get('/readyz', async (c) => {
+    const state = await readiness()
+    return c.json(state, state.ready ? 200 : 503, { 'Cache-Control': 'no-store' })
+  })
+  app.notFound((c) => c.text('Here are /healthz and /readyz.\n', 404))
+  const handler = getRequestListener(app.fetch, { overrideGlobalObjects: false })
+  const server = createServer((incoming, outgoing) => void handler(incoming, outgoing))
+  const address = await bind(server, { host, port, setting: 'SIDECAR_ADMIN_LISTEN' })
+  return {
+    address,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => {
+          resolve()
+        })
+        server.closeAllConnections()
+      }),
+  }
+}

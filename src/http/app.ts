@@ -1,0 +1,61 @@
+// The pipeline of the TLS listener as one visible list.
+
+import { getRequestListener } from '@hono/node-server'
+import { Hono } from 'hono'
+import type { RequestListener } from 'node:http'
+import { errorMessage } from '../errors.ts'
+import type { Log } from '../log.ts'
+import type { Upstream } from '../upstream/upstream.ts'
+import { admit } from './admit.ts'
+import { authenticate, type AuthenticateOptions } from './authenticate.ts'
+import type { DrainGate } from './drain-gate.ts'
+import { forward } from './forward.ts'
+import { observe } from './observe.ts'
+import { oneAtATime } from './one-at-a-time.ts'
+import { refuse, type Env, type PipelineContext } from './pipeline.ts'
+import { bodyOf, refusal } from './registry-error.ts'
+
+export interface AppOptions extends AuthenticateOptions {
+  readonly log: Log
+  readonly gate: DrainGate
+  readonly upstream: Upstream
+  /** The root certificate, PEM: clients may fetch what they are to trust. */
+  readonly rootPem: () => string
+}
+
+export function createApp({ log, gate, upstream, rootPem, ...authentication }: AppOptions): RequestListener {
+  const app = new Hono<Env>({ strict: true })
+  app.use(observe(log, gate))
+  app.use(admit(gate))
+  app.get('/-/ca.crt', (c) => c.body(rootPem(), 200, { 'Content-Type': 'application/x-pem-file' }))
+  app.on(
+    ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
+    ['/v2', '/v2/*'],
+    authenticate(authentication),
+    forward(upstream),
+  )
+  app.notFound((c) => refuse(c, refusal('notFound', 'this address serves /v2/ only'), 'no such path'))
+  app.onError((error, c) => answerBug(log, c, error))
+  const listener = getRequestListener(app.fetch, {
+    // With its own global Response the marker for "already answered" turns into an empty 200.
+    overrideGlobalObjects: false,
+    // Bodies that nobody read are ours to end: see linger.ts.
+    autoCleanupIncoming: false,
+    errorHandler: (error) => answerUnroutable(log, error),
+  })
+  return oneAtATime((incoming, outgoing) => void listener(incoming, outgoing))
+}
+
+function answerBug(log: Log, c: PipelineContext, error: Error): Response {
+  log.error({ id: c.var.facts.id, err: error }, 'a request met a bug')
+  return refuse(c, refusal('bug', `internal error; the log has it under ${c.var.facts.id}`), 'bug')
+}
+
+// A Host header that makes no URL never reaches the pipeline. Nothing has been read or forwarded by then.
+function answerUnroutable(log: Log, error: unknown): Response {
+  log.info({ reason: errorMessage(error), status: 400 }, 'request refused before routing')
+  return new Response(bodyOf(refusal('badRequest', 'missing or malformed host header')), {
+    status: 400,
+    headers: { 'Content-Type': 'application/json', Connection: 'close' },
+  })
+}

@@ -1,0 +1,47 @@
+import type { AddressInfo, Server } from 'node:net'
+import { CommandError, errorCode, errorMessage } from '../errors.ts'
+
+export interface BoundAddress {
+  readonly host: string
+  readonly port: number
+}
+
+export interface BindOptions {
+  /** Undefined: every address of this machine. */
+  readonly host: string | undefined
+  readonly port: number
+  /** The setting to name when it cannot be done. */
+  readonly setting: string
+}
+
+/** Binds a server. Rejects with a CommandError that names the address and the mend. */
+export function bind(server: Server, { host, port, setting }: BindOptions): Promise<BoundAddress> {
+  return new Promise((resolve, reject) => {
+    server.once('error', onError)
+    server.listen({ port, ...(host === undefined ? {} : { host }) }, () => {
+      server.off('error', onError)
+      const address = server.address() as AddressInfo
+      resolve({ host: address.address, port: address.port })
+    })
+
+    function onError(error: Error): void {
+      const where = `${host ?? ''}:${port}`
+      reject(new CommandError(`cannot listen on ${where}: ${reasonOf(error)} (${setting})`, { cause: error }))
+    }
+  })
+}
+
+function reasonOf(error: Error): string {
+  switch (errorCode(error)) {
+    case 'EADDRINUSE':
+      return 'another process has this port; stop it or choose another'
+    case 'EACCES':
+      return 'ports below 1024 need a privilege; choose a higher one'
+    case 'EADDRNOTAVAIL':
+      return 'this machine has no such address'
+    case 'ENOTFOUND':
+      return 'no such host name'
+    default:
+      return errorMessage(error)
+  }
+}

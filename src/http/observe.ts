@@ -1,0 +1,84 @@
+// One access-log line per request, when its response closes.
+
+import { randomBytes } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Log } from '../log.ts'
+import type { DrainGate } from './drain-gate.ts'
+import type { RequestFacts, Step } from './pipeline.ts'
+
+// Longer paths are no repository's; the log stays readable.
+const MAX_LOGGED_PATH = 512
+
+// What was on this connection when its last request ended, so that each request is charged its own bytes.
+const CHARGED = Symbol('charged')
+
+type ChargedSocket = Pick<Socket, 'bytesRead' | 'bytesWritten'> & { [CHARGED]?: { received: number; sent: number } }
+
+/** Gives the request an id, counts it in flight, and writes its line when it is over. */
+export function observe(log: Log, gate: DrainGate): Step {
+  return async function observeRequest(c, next) {
+    const { incoming, outgoing } = c.env
+    const facts = {
+      id: randomBytes(8).toString('hex'),
+      address: addressOf(incoming),
+      username: undefined,
+      reason: undefined,
+    }
+    c.set('facts', facts)
+    const leave = gate.enter()
+    const startedAt = performance.now()
+    outgoing.once('close', () => {
+      leave()
+      writeLine(log, { incoming, outgoing, facts, ms: performance.now() - startedAt })
+    })
+    await next()
+  }
+}
+
+/** The client's address; an IPv4 one in its own form when it came over an IPv6 socket. */
+export function addressOf(incoming: IncomingMessage): string {
+  return (incoming.socket.remoteAddress ?? 'unknown').replace(/^::ffff:(?=\d+\.)/, '')
+}
+
+interface Closed {
+  readonly incoming: IncomingMessage
+  readonly outgoing: ServerResponse
+  readonly facts: RequestFacts
+  readonly ms: number
+}
+
+function writeLine(log: Log, { incoming, outgoing, facts, ms }: Closed): void {
+  const bytes = chargeBytes(incoming.socket)
+  const isCut = !outgoing.writableFinished
+  log.info(
+    {
+      id: facts.id,
+      user: facts.username,
+      method: incoming.method,
+      path: pathOf(incoming.url ?? ''),
+      // 499: the client left, or the connection was destroyed, before any status was sent.
+      status: outgoing.headersSent ? outgoing.statusCode : 499,
+      in: bytes.received,
+      out: bytes.sent,
+      ms: Math.round(ms * 10) / 10,
+      address: facts.address,
+      ...(isCut ? { cut: true } : {}),
+      ...(facts.reason === undefined ? {} : { reason: facts.reason }),
+    },
+    'request',
+  )
+}
+
+// Heads included: what this request moved inside the TLS connection.
+function chargeBytes(socket: ChargedSocket): { received: number; sent: number } {
+  const before = socket[CHARGED] ?? { received: 0, sent: 0 }
+  const now = { received: socket.bytesRead, sent: socket.bytesWritten }
+  socket[CHARGED] = now
+  return { received: now.received - before.received, sent: now.sent - before.sent }
+}
+
+// Queries carry upload state and, from careless clients, secrets.
+function pathOf(url: string): string {
+  return (url.split('?', 1)[0] ?? '').slice(0, MAX_LOGGED_PATH)
+}
