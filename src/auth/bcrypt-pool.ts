@@ -1,0 +1,54 @@
+// Password checks in worker threads: one bcrypt costs 70 ms at cost 10 and would stop every transfer meanwhile.
+
+import { availableParallelism } from 'node:os'
+import { extname } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Piscina } from 'piscina'
+import type { Comparison } from './bcrypt.ts'
+
+export interface BcryptPool {
+  /** Whether the password belongs to the hash; `busy` when too many checks wait already. */
+  compare(comparison: Comparison): Promise<boolean | 'busy'>
+  /** Checks handed to a worker since the start. */
+  readonly comparisons: number
+  close(): Promise<void>
+}
+
+// One core stays free for the event loop, which carries every transfer.
+const MAX_THREADS = Math.max(1, Math.min(4, availableParallelism() - 1))
+
+// At cost 10 this many waiting checks take about the ten seconds that clients are patient for.
+const MAX_WAITING = 128 * MAX_THREADS
+
+const IDLE_THREAD_MS = 60_000
+
+/** Worker threads that run bcrypt; started when first needed, stopped by `close`. */
+export function createBcryptPool(): BcryptPool {
+  const pool = new Piscina<Comparison, boolean>({
+    filename: workerFile(),
+    minThreads: 1,
+    maxThreads: MAX_THREADS,
+    idleTimeout: IDLE_THREAD_MS,
+  })
+  let comparisons = 0
+
+  async function compare(comparison: Comparison): Promise<boolean | 'busy'> {
+    if (pool.queueSize >= MAX_WAITING) return 'busy'
+    comparisons += 1
+    return pool.run(comparison)
+  }
+
+  return {
+    compare,
+    get comparisons() {
+      return comparisons
+    },
+    close: () => pool.destroy(),
+  }
+}
+
+// Beside this file, and TypeScript when this file is.
+function workerFile(): string {
+  const self = import.meta.url
+  return fileURLToPath(new URL(`./bcrypt${extname(self)}`, self))
+}
