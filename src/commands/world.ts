@@ -5,7 +5,10 @@ export interface World {
   readonly stdout: NodeJS.WritableStream & { readonly isTTY?: boolean }
   readonly stderr: NodeJS.WritableStream & { readonly isTTY?: boolean }
   /** Calls back at each signal of these names; returns the way to stop listening. */
-  onSignal(signals: readonly NodeJS.Signals[], listener: (signal: NodeJS.Signals) => void): () => void
+  readonly onSignal: (
+    signals: readonly NodeJS.Signals[],
+    listener: (signal: NodeJS.Signals) => void,
+  ) => () => void
 }
 
 /** What a process ends with: 0 done, 1 failed, 64 wrong usage or settings. */

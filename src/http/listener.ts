@@ -69,7 +69,10 @@ export async function createListener({
   server.on('clientError', (error, socket) => {
     answerUnparsable(error, socket as ParsedSocket)
   })
-  server.on('tlsClientError', (_error, socket) => socket.destroy())
+  server.on('tlsClientError', (error, socket) => {
+    if (errorCode(error) === 'ERR_SSL_HTTP_REQUEST') answerPlainHttp(socket)
+    else socket.destroy()
+  })
   // Both must reach the pipeline: only after authentication do we tell a client to send its body.
   server.on('checkContinue', handler)
   server.on('checkExpectation', handler)
@@ -136,6 +139,18 @@ function answerUnparsable(error: Error, socket: ParsedSocket): void {
 
 // Node's name for the answer that a connection is working on; its own default handler looks there too.
 type ParsedSocket = Duplex & { readonly _httpMessage?: ServerResponse | null; destroySoon(): void }
+
+// Somebody wrote http:// where https:// belongs. The TLS layer has given up by then; the connection below it, which
+// Node keeps under this name, can still carry a sentence.
+function answerPlainHttp(socket: Duplex & { readonly _parent?: Duplex | null }): void {
+  const connection = socket._parent
+  if (connection?.writable !== true) {
+    socket.destroy()
+    return
+  }
+  connection.on('error', () => connection.destroy())
+  connection.end(formatRefusal(refusal('badRequest', 'this port speaks HTTPS: write https://')))
+}
 
 function refusalOf(error: Error): Refusal {
   switch (errorCode(error)) {

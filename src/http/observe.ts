@@ -13,7 +13,9 @@ const MAX_LOGGED_PATH = 512
 // What was on this connection when its last request ended, so that each request is charged its own bytes.
 const CHARGED = Symbol('charged')
 
-type ChargedSocket = Pick<Socket, 'bytesRead' | 'bytesWritten'> & { [CHARGED]?: { received: number; sent: number } }
+type ChargedSocket = Pick<Socket, 'bytesRead' | 'bytesWritten'> & {
+  [CHARGED]?: { received: number; sent: number }
+}
 
 /** Gives the request an id, counts it in flight, and writes its line when it is over. */
 export function observe(log: Log, gate: DrainGate): Step {

@@ -114,7 +114,7 @@ function createStanding(file: string, log: Log | undefined): Standing {
     fail(cause, hash) {
       const error = asInvalidFile(file, cause)
       const isNews = failure?.hash !== hash || failure.error.reason !== error.reason
-      if (isNews) log?.error({ file, reason: error.reason }, 'file not loaded, the last good content stays')
+      if (isNews) log?.error({ file, reason: error.reason }, 'file not loaded; what was in force stays')
       failure = { hash, error }
       state = { kind: 'stale', reason: error.reason }
       return error

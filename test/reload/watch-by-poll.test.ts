@@ -7,7 +7,7 @@ import path from 'node:path'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { createWatchedFile, GARBAGE, plainFile, type WatchedFile } from './watched-file.ts'
 import { renameOver, WAYS_TO_CHANGE } from './ways-to-change.ts'
-import { until } from './until.ts'
+import { until } from '../fixtures/until.ts'
 
 vi.mock('chokidar', () => ({ watch: failingWatch }))
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { createReloadable, type Reloadable } from '../../src/reload/reloadable.ts'
 import { watchFile, type FileWatch } from '../../src/reload/watch.ts'
-import { until } from './until.ts'
+import { until } from '../fixtures/until.ts'
 
 export interface WatchedFile {
   /** The temporary folder all paths of this test are in. */

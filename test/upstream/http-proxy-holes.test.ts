@@ -8,7 +8,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { createUpstream } from '../../src/upstream/upstream.ts'
 import { answering, OK, upstreamForTest } from '../fixtures/programmable-upstream.ts'
 import { ALICE, sidecarForTest, type TestSidecar } from '../fixtures/sidecar.ts'
-import { until } from '../reload/until.ts'
+import { until } from '../fixtures/until.ts'
 
 const BASIC = `Authorization: Basic ${Buffer.from(ALICE).toString('base64')}`
 const GET = `GET /v2/x HTTP/1.1\r\nHost: localhost\r\n${BASIC}\r\n\r\n`

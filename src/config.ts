@@ -1,0 +1,128 @@
+// Every setting: its name, its default, its check. Text from the environment and the command line comes in,
+// a frozen Config or the list of all problems comes out; nothing is read from anywhere else.
+
+import { z } from 'zod'
+import { ConfigError } from './errors.ts'
+import {
+  orOff,
+  parseDuration,
+  parseListen,
+  parseRealm,
+  parseUpstream,
+  parseWord,
+  refused,
+  type Parsed,
+} from './setting-values.ts'
+import { parseHostName, type SubjectAltName } from './tls/names.ts'
+
+export const SETTINGS = {
+  upstream: setting('http://127.0.0.1:5000', parseUpstream, 'the registry'),
+  listen: setting(':8443', parseListen, 'TLS address, host:port; port 0 picks a free one'),
+  adminListen: setting('127.0.0.1:8444', orOff(parseListen), 'plain-HTTP address for health; off for none'),
+  users: setting('users/htpasswd', parseText, 'htpasswd file with bcrypt entries; watched'),
+  stateDir: setting('state', parseText, 'folder where root, leaf and keys live'),
+  hosts: setting('', parseHosts, 'names and addresses clients use, comma-separated'),
+  realm: setting('Registry', parseRealm, 'realm of the challenge'),
+  authCache: setting('10m', orOff(parseDuration), 'how long a verified login is remembered; off'),
+  idleTimeout: setting('5m', parseDuration, 'a transfer that moves no byte for this long is ended'),
+  responseTimeout: setting('15m', parseDuration, 'how long the registry may take to begin its answer'),
+  drainTimeout: setting(
+    '25s',
+    parseDuration,
+    'how long transfers in flight may take to finish after SIGTERM',
+  ),
+  watchPoll: setting(
+    '1s',
+    orOff(parseDuration),
+    'how often watched files are looked at without file events; off',
+  ),
+  logLevel: setting('info', parseWord(['debug', 'info', 'warn', 'error']), 'debug, info, warn or error'),
+  logFormat: setting('', parseLogFormat, 'json or pretty; pretty on a terminal'),
+} as const
+
+export type SettingName = keyof typeof SETTINGS
+
+export type Config = { readonly [N in SettingName]: z.output<(typeof SETTINGS)[N]['schema']> }
+
+/** `adminListen` → `SIDECAR_ADMIN_LISTEN`. */
+export function variableOf(name: string): string {
+  return `SIDECAR_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`
+}
+
+/** `adminListen` → `--admin-listen`. */
+export function flagOf(name: string): string {
+  return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+}
+
+export interface Sources {
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Values of flags, by setting; they win over the environment. */
+  readonly flags?: Readonly<Partial<Record<SettingName, string>>>
+}
+
+/**
+ * The settings in force. An empty value counts as unset, since compose files pass on variables that way.
+ *
+ * @throws ConfigError with every problem there is, unknown `SIDECAR_…` variables included
+ */
+export function parseConfig({ env, flags = {} }: Sources): Config {
+  const problems = unknownVariables(env)
+  const config: Record<string, unknown> = {}
+  for (const name of settingNames()) {
+    const fromFlag = flags[name]
+    const text = fromFlag ?? env[variableOf(name)]
+    const result = SETTINGS[name].schema.safeParse(
+      text === '' || text === undefined ? SETTINGS[name].default : text,
+    )
+    const source = fromFlag === undefined ? variableOf(name) : flagOf(name)
+    if (result.success) config[name] = result.data
+    else problems.push(...result.error.issues.map((issue) => `${source}: ${issue.message}`))
+  }
+  if (problems.length > 0) throw new ConfigError(problems)
+  return Object.freeze(config) as Config
+}
+
+export function settingNames(): readonly SettingName[] {
+  return Object.keys(SETTINGS) as SettingName[]
+}
+
+function unknownVariables(env: Sources['env']): string[] {
+  const known = new Set(settingNames().map(variableOf))
+  return Object.keys(env)
+    .filter((variable) => variable.startsWith('SIDECAR_') && !known.has(variable))
+    .map((variable) => `${variable}: no such setting. ${hintFor(variable)}`)
+}
+
+function hintFor(variable: string): string {
+  // Kubernetes describes a Service named "sidecar" to every pod in variables like these.
+  if (/^SIDECAR_(SERVICE_|PORT)/.test(variable)) {
+    return 'If Kubernetes put it there, set enableServiceLinks: false in the pod'
+  }
+  return 'Misspelt? `registry-sidecar serve --help` lists them'
+}
+
+function setting<T>(defaultText: string, parse: (text: string) => Parsed<T>, meaning: string) {
+  const schema = z.string().transform((text, context): T => {
+    const result = parse(text)
+    if (result.ok) return result.value
+    context.issues.push({ code: 'custom', message: result.reason, input: text })
+    return z.NEVER
+  })
+  return { default: defaultText, schema, meaning }
+}
+
+function parseText(text: string): Parsed<string> {
+  return text.includes('\0') ? refused('no path holds a NUL character') : { ok: true, value: text }
+}
+
+function parseLogFormat(text: string): Parsed<'json' | 'pretty' | undefined> {
+  return text === '' ? { ok: true, value: undefined } : parseWord(['json', 'pretty'])(text)
+}
+
+function parseHosts(text: string): Parsed<readonly SubjectAltName[]> {
+  const items = text.split(',').map((item) => item.trim())
+  const results = items.filter((item) => item !== '').map((item) => parseHostName(item))
+  const reasons = results.flatMap((result) => (result.ok ? [] : [result.reason]))
+  if (reasons.length > 0) return refused(reasons.join('; '))
+  return { ok: true, value: results.flatMap((result) => (result.ok ? [result.name] : [])) }
+}

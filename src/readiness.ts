@@ -1,0 +1,64 @@
+// Whether the sidecar can do its work, part by part, for /readyz.
+
+import type { PartState, Readiness } from './http/admin.ts'
+import type { DrainGate } from './http/drain-gate.ts'
+import type { Keystore } from './tls/keystore.ts'
+import type { Upstream } from './upstream/upstream.ts'
+import type { Users } from './users.ts'
+
+export interface Parts {
+  readonly users: Users
+  readonly keystore: Keystore
+  readonly upstream: Upstream
+  readonly gate: DrainGate
+}
+
+const DAY_MS = 86_400_000
+
+/** Asks the registry and looks at the rest; ready when every part is. */
+export async function readinessOf({ users, keystore, upstream, gate }: Parts): Promise<Readiness> {
+  const parts = {
+    users: usersState(users),
+    certificate: certificateState(keystore),
+    upstream: await upstreamState(upstream),
+    draining: gate.isDraining
+      ? { ready: false, state: 'draining', reason: `${gate.inFlight} requests in flight` }
+      : { ready: true, state: 'no' },
+  }
+  return { ready: Object.values(parts).every((part) => part.ready), parts }
+}
+
+/** Whole days until the leaf expires. */
+export function leafDaysLeft(keystore: Keystore): number {
+  return Math.floor((keystore.bundle.leaf.notAfter.getTime() - Date.now()) / DAY_MS)
+}
+
+function usersState({ file, isLoaded, state, table }: Users): PartState {
+  if (!isLoaded) {
+    return { ready: false, state: 'missing', reason: `no users are configured: ${file} does not exist yet` }
+  }
+  // The last good users still get in, so this is worth an alarm but no reason to take the sidecar out of service.
+  if (state.kind === 'stale') return { ready: true, state: 'stale', reason: state.reason }
+  if (table.entries.size === 0) return { ready: true, state: 'empty', reason: 'the users file has no users' }
+  if (table.problems.length > 0) {
+    const lines = table.problems.map(({ line, reason }) => `line ${line}: ${reason}`)
+    return { ready: true, state: 'ok', reason: `skipped ${lines.slice(0, MAX_LISTED).join('; ')}` }
+  }
+  return { ready: true, state: 'ok' }
+}
+
+const MAX_LISTED = 10
+
+function certificateState(keystore: Keystore): PartState {
+  const days = leafDaysLeft(keystore)
+  return days < 0
+    ? { ready: false, state: 'expired', reason: 'the leaf has expired' }
+    : { ready: true, state: 'ok', reason: `${days} days left` }
+}
+
+async function upstreamState(upstream: Upstream): Promise<PartState> {
+  const outcome = await upstream.probe()
+  return outcome.kind === 'answers'
+    ? { ready: true, state: 'ok' }
+    : { ready: false, state: outcome.kind, reason: outcome.reason }
+}

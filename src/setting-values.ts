@@ -1,0 +1,92 @@
+// The texts that settings are written in: durations, addresses, URLs. Text in, value or reason out.
+
+export type Parsed<T> =
+  { readonly ok: true; readonly value: T } | { readonly ok: false; readonly reason: string }
+
+/** Where to bind. Without a host: every address of this machine, IPv6 and IPv4. */
+export interface ListenAddress {
+  readonly host: string | undefined
+  readonly port: number
+}
+
+export interface UpstreamAddress {
+  readonly hostname: string
+  readonly port: number
+}
+
+const MILLISECONDS_IN: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1_000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+}
+
+// What setTimeout can wait; longer than that it fires at once.
+const LONGEST_TIMER_MS = 2 ** 31 - 1
+
+/** `500ms`, `25s`, `2m`, `1h`, `1d` → milliseconds, at least 1. */
+export function parseDuration(text: string): Parsed<number> {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text)
+  if (match === null)
+    return refused(`"${text}" is no duration: write a number with its unit, as in 500ms, 25s or 2m`)
+  const milliseconds = Math.round(Number(match[1]) * (MILLISECONDS_IN[match[2] ?? ''] ?? Number.NaN))
+  if (milliseconds < 1) return refused(`"${text}" must be more than nothing`)
+  if (milliseconds > LONGEST_TIMER_MS) return refused(`"${text}" is too long: at most 24d`)
+  return { ok: true, value: milliseconds }
+}
+
+/** `host:port`, `:port` or `[ipv6]:port`. Port 0 lets the system pick. */
+export function parseListen(text: string): Parsed<ListenAddress> {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:/[\]]*)):(\d{1,5})$/.exec(text)
+  if (match === null)
+    return refused(`"${text}" is no address: write host:port, as in :8443 or 127.0.0.1:8443`)
+  const port = Number(match[3])
+  if (port > 65_535) return refused(`"${text}": ports end at 65535`)
+  const host = match[1] ?? match[2]
+  return { ok: true, value: { host: host === '' ? undefined : host, port } }
+}
+
+/** `http://host[:port]` and nothing after it. */
+export function parseUpstream(text: string): Parsed<UpstreamAddress> {
+  if (!URL.canParse(text)) return refused(`"${text}" is no URL: write http://host:port`)
+  const url = new URL(text)
+  if (url.protocol !== 'http:') {
+    return refused(
+      `"${url.protocol}//…": the registry is reached over plain http, as in http://registry:5000`,
+    )
+  }
+  if (url.username !== '' || url.password !== '')
+    return refused('the URL must carry no user name or password')
+  if (url.pathname !== '/' || url.search !== '' || url.hash !== '') {
+    return refused(`"${text}": only http://host:port, with nothing after it`)
+  }
+  const hostname = url.hostname.replace(/^\[|\]$/g, '')
+  return { ok: true, value: { hostname, port: url.port === '' ? 80 : Number(url.port) } }
+}
+
+/** Any of the given words. */
+export function parseWord<const W extends string>(words: readonly W[]): (text: string) => Parsed<W> {
+  return (text) => {
+    const word = words.find((candidate) => candidate === text)
+    return word === undefined
+      ? refused(`"${text}" is none of ${words.join(', ')}`)
+      : { ok: true, value: word }
+  }
+}
+
+/** The word `off`, or what the other parser makes of the text. */
+export function orOff<T>(parse: (text: string) => Parsed<T>): (text: string) => Parsed<T | 'off'> {
+  return (text) => (text === 'off' ? { ok: true, value: 'off' } : parse(text))
+}
+
+/** What stands in a challenge's quoted string: printable ASCII, at least one character that is no blank. */
+export function parseRealm(text: string): Parsed<string> {
+  if (text.trim() === '') return refused('the realm must not be empty: podman and skopeo refuse that')
+  if (!/^[\x20-\x7e]+$/.test(text)) return refused('the realm may hold printable ASCII only')
+  return { ok: true, value: text }
+}
+
+export function refused(reason: string): { readonly ok: false; readonly reason: string } {
+  return { ok: false, reason }
+}

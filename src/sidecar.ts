@@ -1,0 +1,165 @@
+// Composition root: Config → loaded files → bound listeners → a running sidecar. The only file that sees the parts
+// beside each other. Nothing is bound before certificate and users have been looked at.
+
+import { hostname, networkInterfaces } from 'node:os'
+import { createBcryptPool } from './auth/bcrypt-pool.ts'
+import { createVerifiedCache } from './auth/verified-cache.ts'
+import { createVerifier } from './auth/verifier.ts'
+import type { Config } from './config.ts'
+import { createAdminListener, type Readiness } from './http/admin.ts'
+import { createApp } from './http/app.ts'
+import type { BoundAddress } from './http/bind.ts'
+import { createDrainGate, type DrainGate } from './http/drain-gate.ts'
+import { createListener, type Listener } from './http/listener.ts'
+import { leafDaysLeft, readinessOf } from './readiness.ts'
+import type { Log } from './log.ts'
+import { openKeystore, type Keystore } from './tls/keystore.ts'
+import { automaticNames, leafNames } from './tls/names.ts'
+import { createUpstream } from './upstream/upstream.ts'
+import { loadUsers, type Users } from './users.ts'
+
+export interface Sidecar {
+  readonly address: BoundAddress
+  readonly adminAddress: BoundAddress | undefined
+  readonly root: Keystore['root']
+  readonly users: Users
+  /** bcrypt computations since the start; for tests and figures. */
+  readonly comparisons: number
+  readiness(): Promise<Readiness>
+  /** Loads all watched files again. */
+  reload(): Promise<void>
+  /**
+   * Takes no more connections, lets what is in flight finish, and leaves nothing running. Resolves to whether
+   * everything finished before the deadline; what had not is cut.
+   */
+  drain(deadlineMs: number): Promise<boolean>
+}
+
+// A leaf lives 90 days; an hour late is early enough.
+const RENEWAL_CHECK_MS = 3_600_000
+
+/** Starts a sidecar. Rejects, with nothing left running, when a file is wrong or an address cannot be bound. */
+export async function createSidecar(config: Config, log: Log): Promise<Sidecar> {
+  const closers: (() => Promise<void> | void)[] = []
+  try {
+    return await compose(config, log, closers)
+  } catch (error) {
+    await closeAll(closers)
+    throw error
+  }
+}
+
+async function compose(config: Config, log: Log, closers: (() => Promise<void> | void)[]): Promise<Sidecar> {
+  const keystore = await openKeystore({
+    folder: config.stateDir,
+    names: wantedNames(config),
+    now: new Date(),
+    log,
+  })
+  const users = await loadUsers({ file: config.users, pollMs: config.watchPoll, log })
+  closers.push(() => users.close())
+  const gate = createDrainGate()
+  const upstream = createUpstream({
+    ...config.upstream,
+    idleTimeoutMs: config.idleTimeout,
+    responseTimeoutMs: config.responseTimeout,
+  })
+  closers.push(() => {
+    upstream.close()
+  })
+  const pool = createBcryptPool()
+  closers.push(() => pool.close())
+  const verifier = createVerifier({
+    table: () => users.table,
+    cache: createVerifiedCache(config.authCache),
+    compare: (comparison) => pool.compare(comparison),
+  })
+  const readiness = () => readinessOf({ users, keystore, upstream, gate })
+  const admin =
+    config.adminListen === 'off' ? undefined : await createAdminListener({ ...config.adminListen, readiness })
+  if (admin !== undefined) closers.push(() => admin.close())
+  const handler = createApp({
+    log,
+    gate,
+    upstream,
+    verifier,
+    realm: config.realm,
+    hasUsers: () => users.isLoaded,
+    rootPem: () => keystore.root.pem,
+  })
+  const listener = await createListener({ certificate: keystore.bundle, handler, ...config.listen })
+  const renewal = setInterval(() => void renewLeaf({ config, keystore, listener, log }), RENEWAL_CHECK_MS)
+  closers.push(() => {
+    clearInterval(renewal)
+  })
+  return {
+    address: listener.address,
+    adminAddress: admin?.address,
+    root: keystore.root,
+    users,
+    get comparisons() {
+      return pool.comparisons
+    },
+    readiness,
+    reload: () => users.reload(),
+    drain: (deadlineMs) => drain({ gate, listener, closers, deadlineMs }),
+  }
+}
+
+interface Drain {
+  readonly gate: DrainGate
+  readonly listener: Listener
+  readonly closers: readonly (() => Promise<void> | void)[]
+  readonly deadlineMs: number
+}
+
+// Ready turns false first, so that whoever routes to us stops before connections are refused.
+async function drain({ gate, listener, closers, deadlineMs }: Drain): Promise<boolean> {
+  gate.beginDrain()
+  const closed = listener.close()
+  listener.closeIdleConnections()
+  const isDrained = await withDeadline(gate.drained(), deadlineMs)
+  listener.closeAllConnections()
+  await closed
+  await closeAll(closers)
+  return isDrained
+}
+
+async function withDeadline(done: Promise<void>, deadlineMs: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(resolve, deadlineMs, false)
+  })
+  const isDone = await Promise.race([done.then(() => true), late])
+  clearTimeout(timer)
+  return isDone
+}
+
+// The last one made is the first one closed: it may use the earlier ones.
+async function closeAll(closers: readonly (() => Promise<void> | void)[]): Promise<void> {
+  for (const close of closers.toReversed()) await close()
+}
+
+interface Renewal {
+  readonly config: Config
+  readonly keystore: Keystore
+  readonly listener: Listener
+  readonly log: Log
+}
+
+async function renewLeaf({ config, keystore, listener, log }: Renewal): Promise<void> {
+  try {
+    if (!(await keystore.renewIfDue(wantedNames(config), new Date()))) return
+    listener.serve(keystore.bundle)
+    log.info({ daysLeft: leafDaysLeft(keystore) }, 'leaf renewed under the same root')
+  } catch (error) {
+    log.error({ err: error }, 'leaf not renewed, the old one stays')
+  }
+}
+
+function wantedNames(config: Config) {
+  const addresses = Object.values(networkInterfaces()).flatMap(
+    (list) => list?.map((entry) => entry.address) ?? [],
+  )
+  return leafNames(config.hosts, automaticNames({ hostname: hostname(), addresses }))
+}

@@ -1,0 +1,120 @@
+import { describe, expect, it } from 'vitest'
+import { flagOf, parseConfig, settingNames, variableOf } from '../src/config.ts'
+import { ConfigError } from '../src/errors.ts'
+
+function problemsOf(env: Record<string, string>, flags: Record<string, string> = {}): readonly string[] {
+  try {
+    parseConfig({ env, flags })
+    return []
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems
+    throw error
+  }
+}
+
+describe('settings', () => {
+  it('have defaults that serve beside a registry on this machine', () => {
+    expect(parseConfig({ env: {} })).toEqual({
+      upstream: { hostname: '127.0.0.1', port: 5000 },
+      listen: { host: undefined, port: 8443 },
+      adminListen: { host: '127.0.0.1', port: 8444 },
+      users: 'users/htpasswd',
+      stateDir: 'state',
+      hosts: [],
+      realm: 'Registry',
+      authCache: 600_000,
+      idleTimeout: 300_000,
+      responseTimeout: 900_000,
+      drainTimeout: 25_000,
+      watchPoll: 1_000,
+      logLevel: 'info',
+      logFormat: undefined,
+    })
+  })
+
+  it('are frozen', () => {
+    expect(Object.isFrozen(parseConfig({ env: {} }))).toBe(true)
+  })
+
+  it('come from the environment, and a flag wins', () => {
+    const env = { SIDECAR_LISTEN: ':1', SIDECAR_DRAIN_TIMEOUT: '2m' }
+    const config = parseConfig({ env, flags: { listen: '[::1]:2' } })
+    expect(config.listen).toEqual({ host: '::1', port: 2 })
+    expect(config.drainTimeout).toBe(120_000)
+  })
+
+  it('count as unset when empty, as compose passes them on', () => {
+    expect(parseConfig({ env: { SIDECAR_UPSTREAM: '', SIDECAR_HOSTS: '' } }).upstream.port).toBe(5000)
+  })
+
+  it('are all reported at once', () => {
+    const problems = problemsOf(
+      { SIDECAR_UPSTREAM: 'x', SIDECAR_IDLE_TIMEOUT: '5', SIDECAR_HOST: 'a' },
+      { realm: ' ' },
+    )
+    expect(problems.map((problem) => problem.split(':')[0])).toEqual([
+      'SIDECAR_HOST',
+      'SIDECAR_UPSTREAM',
+      '--realm',
+      'SIDECAR_IDLE_TIMEOUT',
+    ])
+  })
+
+  it.each<[what: string, variable: string, text: string, mend: RegExp]>([
+    ['a bare number', 'SIDECAR_IDLE_TIMEOUT', '300', /unit/],
+    ['a negative duration', 'SIDECAR_DRAIN_TIMEOUT', '-1s', /unit/],
+    ['no time at all', 'SIDECAR_RESPONSE_TIMEOUT', '0s', /more than nothing/],
+    ['longer than a timer can wait', 'SIDECAR_AUTH_CACHE', '30d', /at most 24d/],
+    ['an upstream without scheme', 'SIDECAR_UPSTREAM', 'registry:5000', /http:\/\//],
+    ['an upstream over TLS', 'SIDECAR_UPSTREAM', 'https://registry', /plain http/],
+    ['an upstream with a path', 'SIDECAR_UPSTREAM', 'http://registry/v2/', /nothing after/],
+    ['an upstream with a password', 'SIDECAR_UPSTREAM', 'http://a:b@registry', /no user name/],
+    ['a listen address without port', 'SIDECAR_LISTEN', '0.0.0.0', /host:port/],
+    ['a bare port', 'SIDECAR_LISTEN', '8443', /:8443/],
+    ['a port too high', 'SIDECAR_LISTEN', ':70000', /65535/],
+    ['off where it makes no sense', 'SIDECAR_LISTEN', 'off', /host:port/],
+    ['a host with its port', 'SIDECAR_HOSTS', 'proxy:443', /alone/],
+    ['a host that is none', 'SIDECAR_HOSTS', 'a, b c', /host name/],
+    ['an empty realm', 'SIDECAR_REALM', ' ', /empty/],
+    ['a realm with a control character', 'SIDECAR_REALM', 'a\r\nX: y', /ASCII/],
+    ['an unknown log level', 'SIDECAR_LOG_LEVEL', 'trace', /debug, info, warn, error/],
+    ['an unknown log format', 'SIDECAR_LOG_FORMAT', 'xml', /json, pretty/],
+    ['a misspelt variable', 'SIDECAR_UPSTREM', 'http://x', /no such setting/],
+    ['what Kubernetes injects', 'SIDECAR_SERVICE_HOST', '10.0.0.1', /enableServiceLinks/],
+  ])('refuse %s and name the mend', (_what, variable, text, mend) => {
+    const [problem, ...others] = problemsOf({ [variable]: text })
+    expect(others).toEqual([])
+    expect(problem).toMatch(new RegExp(`^${variable}: `))
+    expect(problem).toMatch(mend)
+  })
+
+  it.each([
+    ['500ms', 500],
+    ['1.5s', 1_500],
+    ['2m', 120_000],
+    ['1h', 3_600_000],
+    ['1d', 86_400_000],
+  ])('read %s as %i milliseconds', (text, milliseconds) => {
+    expect(parseConfig({ env: { SIDECAR_IDLE_TIMEOUT: text } }).idleTimeout).toBe(milliseconds)
+  })
+
+  it('are the same as variable and flag', () => {
+    expect(settingNames().map((name) => [variableOf(name), flagOf(name)])).toContainEqual([
+      'SIDECAR_ADMIN_LISTEN',
+      '--admin-listen',
+    ])
+  })
+
+  it('take IPv6, wildcards and IDN among the hosts', () => {
+    const { hosts } = parseConfig({
+      env: { SIDECAR_HOSTS: 'Proxy, *.lab.example ,[2001:DB8:0::1],10.0.0.1,bücher.example' },
+    })
+    expect(hosts.map(({ value }) => value)).toEqual([
+      'proxy',
+      '*.lab.example',
+      '2001:db8::1',
+      '10.0.0.1',
+      'xn--bcher-kva.example',
+    ])
+  })
+})
