@@ -1,0 +1,60 @@
+import { resolve } from 'node:path'
+import type { Config } from '../../config.ts'
+import type { Sidecar } from '../../sidecar.ts'
+import type { Machine } from '../machine.ts'
+import { registryKeys, type RegistryKeys } from '../trust/registry-key.ts'
+import type { ClientTrust } from '../trust/client-trust.ts'
+import { clientsHere } from '../trust/clients.ts'
+
+export interface FirstSteps {
+  readonly config: Config
+  readonly sidecar: Sidecar
+  readonly machine: Machine
+}
+
+/** What a newcomer types once the sidecar runs, in that order: trust, log in, push. */
+export function firstSteps({ config, sidecar, machine }: FirstSteps): string {
+  const { address, root, users } = sidecar
+  const listen = { host: address.host, port: address.port }
+  const [local] = registryKeys({ hosts: [], listen }, 'localhost')
+  const byName = isLoopback(address.host)
+    ? []
+    : [registryKeys({ hosts: config.hosts, listen }, machine.hostname)]
+  const trusting = (keys: RegistryKeys) => clientsHere({ keys, file: resolve(root.file), machine })
+  const username = users.table.entries.keys().next().value ?? 'NAME'
+  return [
+    '',
+    `1. Trust the root certificate ${resolve(root.file)}`,
+    `   SHA-256 ${root.fingerprint}`,
+    ...[[local] as const, ...byName].flatMap((keys) =>
+      trusting(keys).flatMap((client) => step(keys[0], client)),
+    ),
+    '   Other clients and machines: node dist/main.js trust',
+    '2. Log in',
+    ...commands([`docker login ${local} -u ${username}`]),
+    '3. Tag and push',
+    ...commands([
+      'docker pull hello-world',
+      `docker tag hello-world ${local}/hello-world`,
+      `docker push ${local}/hello-world`,
+    ]),
+    'More users, while this runs: node dist/main.js user add NAME. Ctrl-C ends it.',
+    '',
+    '',
+  ].join('\n')
+}
+
+function step(key: string, { client, commands: list }: ClientTrust): readonly string[] {
+  if (client === 'docker' && key.startsWith('localhost:')) {
+    return [`   docker, ${key}: works as it is, because dockerd verifies no certificate on 127.0.0.0/8`]
+  }
+  return [`   ${client}, ${key}:`, ...commands(list)]
+}
+
+function commands(list: readonly string[]): readonly string[] {
+  return list.map((command) => `     ${command}`)
+}
+
+function isLoopback(host: string): boolean {
+  return host === '::1' || host.startsWith('127.')
+}

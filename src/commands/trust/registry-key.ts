@@ -1,0 +1,54 @@
+// Registry key: what clients call the registry, which is also the name under which their settings look it up.
+
+import { isIPv6 } from 'node:net'
+import { variableOf, type Config } from '../../config.ts'
+import { ConfigError } from '../../errors.ts'
+import { parseHostName } from '../../tls/names.ts'
+
+/** The keys of one registry; the first one is the name to show. */
+export type RegistryKeys = readonly [string, ...string[]]
+
+/**
+ * Every key under which clients may look this registry up. On port 443 there are two, since people write that port or leave it out, and clients take these for different registries.
+ *
+ * @throws ConfigError when the port is known only to the running sidecar
+ */
+export function registryKeys(
+  { hosts, listen }: Pick<Config, 'hosts' | 'listen'>,
+  hostname: string,
+): RegistryKeys {
+  if (listen.port === 0) {
+    throw new ConfigError([
+      `${variableOf('listen')} lets the system pick the port: say which one with --host HOST:PORT`,
+    ])
+  }
+  const name = hosts.find(({ value }) => !value.startsWith('*.'))?.value ?? hostname
+  const host = isIPv6(name) ? `[${name}]` : name
+  return listen.port === 443 ? [`${host}:443`, host] : [`${host}:${listen.port}`]
+}
+
+/**
+ * What a person gave as `host` or `host:port`, as it is.
+ *
+ * @throws ConfigError when it is neither
+ */
+export function parseRegistryKey(text: string): string {
+  const [, bracketed, plain, port] = /^(?:(\[[^\]]*\])|([^:]*))(?::(\d+))?$/.exec(text) ?? []
+  const name = bracketed ?? plain
+  if (name === undefined) {
+    throw new ConfigError([
+      `--host: "${text}" is no host or host:port: write proxy:8443, or [2001:db8::1]:8443`,
+    ])
+  }
+  const parsed = parseHostName(name)
+  if (!parsed.ok) throw new ConfigError([`--host: ${parsed.reason}`])
+  if (name.includes('*'))
+    throw new ConfigError([`--host: "${text}" is a pattern: give one of the names it stands for`])
+  if (port !== undefined && !isPort(port))
+    throw new ConfigError([`--host: "${text}": ports go from 1 to 65535`])
+  return text
+}
+
+function isPort(digits: string): boolean {
+  return Number(digits) >= 1 && Number(digits) <= 65_535
+}

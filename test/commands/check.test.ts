@@ -1,0 +1,91 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { run } from '../fixtures/process.ts'
+import { upstreamForTest, type Behavior } from '../fixtures/programmable-upstream.ts'
+import { registryProgram, startRegistry } from '../fixtures/registry.ts'
+import { ALICE_ENTRY, sidecarForTest } from '../fixtures/sidecar.ts'
+import { tempFolder } from '../fixtures/temp-folder.ts'
+
+/** Answers as a registry whose Locations are these. */
+function locating(location: string): Behavior {
+  return (soFar, socket) => {
+    const isUpload = soFar.startsWith('POST')
+    socket.end(
+      isUpload
+        ? `HTTP/1.1 202 Accepted\r\nLocation: ${location}\r\nContent-Length: 0\r\n\r\n`
+        : 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n',
+    )
+  }
+}
+
+describe('check', () => {
+  it.skipIf(registryProgram === undefined)('finds nothing wrong where everything is right', async () => {
+    const registry = await startRegistry()
+    onTestFinished(() => registry.stop())
+    const sidecar = await sidecarForTest({ upstreamPort: registry.port })
+    const env = {
+      SIDECAR_UPSTREAM: `http://127.0.0.1:${registry.port}`,
+      SIDECAR_USERS: sidecar.usersFile,
+      SIDECAR_STATE_DIR: path.join(sidecar.folder, 'state'),
+      SIDECAR_HOSTS: 'proxy',
+    }
+    const { code, stdout } = await run(['check'], { env })
+    expect(code).toBe(0)
+    expect(stdout.trimEnd().split('\n')).toEqual([
+      expect.stringMatching(/^ok +settings: /),
+      expect.stringMatching(/^ok +users: 1 in /),
+      expect.stringMatching(/^ok +certificate: root .*root\.crt, ([0-9A-F]{2}:){31}/),
+      expect.stringMatching(/^ok +registry: http:\/\/127\.0\.0\.1:\d+ answers$/),
+      expect.stringMatching(/^ok +location: uploads continue at https:\/\/proxy:8443\/v2\//),
+    ])
+  })
+
+  it('names every problem with its mend', async () => {
+    const cwd = tempFolder()
+    const { code, stdout } = await run(['check', '--json'], {
+      cwd,
+      env: { SIDECAR_UPSTREAM: 'http://127.0.0.1:1' },
+    })
+    expect(code).toBe(1)
+    const { ok, findings } = JSON.parse(stdout) as { ok: boolean; findings: Record<string, string>[] }
+    expect(ok).toBe(false)
+    expect(findings.filter(({ level }) => level === 'problem').map(({ part }) => part)).toEqual([
+      'users',
+      'certificate',
+      'registry',
+    ])
+    expect(findings.find(({ part }) => part === 'users')?.['mend']).toContain('registry-sidecar user add')
+    expect(findings.find(({ part }) => part === 'registry')?.['mend']).toContain('SIDECAR_UPSTREAM')
+  })
+
+  it('ends with 64 at wrong settings, and lists them', async () => {
+    const { code, stdout } = await run(['check'], { env: { SIDECAR_LISTEN: 'x', SIDECAR_NONSENSE: '1' } })
+    expect(code).toBe(64)
+    expect(stdout.match(/^problem settings: /gm)).toHaveLength(2)
+  })
+
+  it.each([
+    [
+      'the registry itself',
+      'http://registry:5000/v2/x/blobs/uploads/1',
+      /^problem location: .*REGISTRY_HTTP_HOST/m,
+    ],
+    ['plain http', 'http://proxy:8443/v2/x/blobs/uploads/1', /^problem location: /m],
+    ['a path alone', '/v2/x/blobs/uploads/1', /^ok +location: /m],
+  ])('looks whether uploads go on at the sidecar: %s', async (_what, location, line) => {
+    const upstream = await upstreamForTest(locating(location))
+    const env = { SIDECAR_UPSTREAM: `http://127.0.0.1:${upstream.port}`, SIDECAR_HOSTS: 'proxy' }
+    expect((await run(['check'], { env, cwd: tempFolder() })).stdout).toMatch(line)
+  })
+
+  it('names the lines of the users file that are skipped, never what is in them', async () => {
+    const cwd = tempFolder()
+    mkdirSync(path.join(cwd, 'users'))
+    writeFileSync(path.join(cwd, 'users/htpasswd'), `${ALICE_ENTRY}bob:plaintext-secret\n`)
+    const { stdout } = await run(['check'], { cwd, env: { SIDECAR_UPSTREAM: 'http://127.0.0.1:1' } })
+    expect(stdout).toMatch(/^note +users: users\/htpasswd:2: skipped: /m)
+    expect(stdout).not.toContain('plaintext-secret')
+    expect(stdout).not.toContain('$2')
+  })
+})

@@ -1,0 +1,128 @@
+import { readFileSync, existsSync } from 'node:fs'
+import path from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { run, start } from '../fixtures/process.ts'
+import { answering, OK, upstreamForTest } from '../fixtures/programmable-upstream.ts'
+import { tempFolder } from '../fixtures/temp-folder.ts'
+
+const FREE_PORTS = { SIDECAR_LISTEN: '127.0.0.1:0', SIDECAR_ADMIN_LISTEN: '127.0.0.1:0' }
+
+describe('the command line', () => {
+  it('prints its version and help', async () => {
+    const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }
+    expect(await run(['--version'])).toMatchObject({ code: 0, stdout: `${version}\n`, stderr: '' })
+    const help = await run(['--help'])
+    expect(help.code).toBe(0)
+    for (const verb of ['serve', 'user', 'trust', 'check', 'healthcheck']) expect(help.stdout).toContain(verb)
+    const serveHelp = await run(['serve', '--help'])
+    expect(serveHelp.stdout).toContain('SIDECAR_UPSTREAM')
+    expect(serveHelp.stdout).toContain('--drain-timeout')
+  })
+
+  it.each([
+    ['an unknown command', ['frobnicate']],
+    ['an unknown flag', ['serve', '--frobnicate']],
+    ['a password as an argument', ['user', 'add', 'alice', 'secret']],
+    ['a cost that is none', ['user', 'add', 'alice', '--generate', '--cost', '99']],
+    ['a wrong setting', ['serve', '--listen', 'x']],
+  ])('ends with 64 at %s', async (_what, args) => {
+    const { code, stderr } = await run(args, { cwd: tempFolder() })
+    expect(code).toBe(64)
+    expect(stderr).not.toBe('')
+    expect(stderr).not.toMatch(/\n\s+at /)
+  })
+
+  it('reports every wrong setting at once', async () => {
+    const env = { SIDECAR_UPSTREAM: 'x', SIDECAR_DRAIN_TIMEOUT: '5', SIDECAR_NONSENSE: '1' }
+    const { code, stderr } = await run([], { env, cwd: tempFolder() })
+    expect(code).toBe(64)
+    for (const name of Object.keys(env)) expect(stderr).toContain(name)
+  })
+
+  it('manages users from the environment or a flag', async () => {
+    const cwd = tempFolder()
+    const added = await run(['user', 'add', 'alice', '--cost', '4'], { cwd, input: 'pass word\n' })
+    expect(added).toMatchObject({ code: 0, stderr: '' })
+    expect(readFileSync(path.join(cwd, 'users/htpasswd'), 'utf8')).toMatch(/^alice:\$2[aby]\$04\$.{53}\n$/)
+    const right = await run(['user', 'verify', 'alice'], { cwd, input: 'pass word\n' })
+    expect(right.code).toBe(0)
+    const wrong = await run(['user', 'verify', 'alice'], { cwd, input: 'password\n' })
+    expect(wrong.code).toBe(1)
+    const elsewhere = await run(['user', 'add', 'bob', '--generate', '--json', '--users', 'other'], { cwd })
+    expect(JSON.parse(elsewhere.stdout)).toMatchObject({ username: 'bob' })
+    expect(existsSync(path.join(cwd, 'other'))).toBe(true)
+  })
+})
+
+describe('serve', () => {
+  it('runs with no settings but where to listen, says what to do next, and ends with 0 at SIGTERM', async () => {
+    const cwd = tempFolder()
+    const sidecar = start([], { cwd, env: FREE_PORTS })
+    const ready = JSON.parse(await sidecar.line(/ready to serve/)) as Record<string, string>
+    expect(ready['fingerprint']).toMatch(/^([0-9A-F]{2}:){31}[0-9A-F]{2}$/)
+    await sidecar.line(/registry-sidecar user add NAME/)
+    sidecar.child.kill('SIGTERM')
+    expect(await sidecar.finished).toMatchObject({ code: 0, signal: null, stderr: '' })
+  })
+
+  it('loads the users again at SIGHUP, events and poll or not', async () => {
+    const cwd = tempFolder()
+    await run(['user', 'add', 'alice', '--cost', '4', '--generate'], { cwd })
+    const sidecar = start(['serve', '--watch-poll', 'off'], { cwd, env: FREE_PORTS })
+    await sidecar.line(/ready to serve/)
+    sidecar.child.kill('SIGHUP')
+    await sidecar.line(/reload asked for by SIGHUP/)
+    sidecar.child.kill('SIGINT')
+    expect(await sidecar.finished).toMatchObject({ code: 0, signal: null })
+  })
+
+  it('keeps its root through a restart', async () => {
+    const cwd = tempFolder()
+    const fingerprints: unknown[] = []
+    for (let i = 0; i < 2; i++) {
+      const sidecar = start([], { cwd, env: FREE_PORTS })
+      const ready = JSON.parse(await sidecar.line(/ready to serve/)) as Record<string, string>
+      fingerprints.push(ready['fingerprint'])
+      sidecar.child.kill('SIGTERM')
+      await sidecar.finished
+    }
+    expect(fingerprints[0]).toBe(fingerprints[1])
+  })
+
+  it('ends with 1 when the port is taken, and names the setting', async () => {
+    const upstream = await upstreamForTest(answering(OK))
+    const listen = `127.0.0.1:${upstream.port}`
+    const result = await run(['--listen', listen, '--admin-listen', 'off'], { cwd: tempFolder() })
+    expect(result.code).toBe(1)
+    expect(result.stderr).toMatch(/another process has this port.*SIDECAR_LISTEN/)
+  })
+
+  it('ends with 1 when the users file is no good at start', async () => {
+    const cwd = tempFolder()
+    const result = await run(['--users', cwd], { cwd, env: FREE_PORTS })
+    expect(result.code).toBe(1)
+    expect(result.stderr).toMatch(/folder/)
+  })
+})
+
+describe('healthcheck', () => {
+  it('is 0 while the sidecar is ready, 1 when it is not or is not there', async () => {
+    const upstream = await upstreamForTest(answering(OK))
+    const cwd = tempFolder()
+    const env = { SIDECAR_UPSTREAM: `http://127.0.0.1:${upstream.port}`, SIDECAR_LISTEN: '127.0.0.1:0' }
+    const sidecar = start([], { cwd, env: { ...env, SIDECAR_ADMIN_LISTEN: '127.0.0.1:0' } })
+    const ready = JSON.parse(await sidecar.line(/ready to serve/)) as { admin: string }
+    const admin = { ...env, SIDECAR_ADMIN_LISTEN: ready.admin }
+    const withoutUsers = await run(['healthcheck'], { cwd, env: admin })
+    expect(withoutUsers.code).toBe(1)
+    expect(withoutUsers.stdout).toContain('no users are configured')
+    await run(['user', 'add', 'alice', '--cost', '4', '--generate'], { cwd, env })
+    await sidecar.line(/users in force/)
+    expect((await run(['healthcheck'], { cwd, env: admin })).code).toBe(0)
+    sidecar.child.kill('SIGTERM')
+    await sidecar.finished
+    const gone = await run(['healthcheck'], { cwd, env: admin })
+    expect(gone.code).toBe(1)
+    expect(gone.stderr).toMatch(/no sidecar answers on 127\.0\.0\.1:\d+: ECONNREFUSED/)
+  })
+})

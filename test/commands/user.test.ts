@@ -1,0 +1,365 @@
+import { spawn, spawnSync } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { PassThrough } from 'node:stream'
+import { describe, expect, it } from 'vitest'
+import compare from '../../src/auth/bcrypt.ts'
+import { parseHtpasswd } from '../../src/auth/htpasswd.ts'
+import {
+  addUser,
+  changePassword,
+  listUsers,
+  removeUser,
+  verifyUser,
+  type PasswordRequest,
+} from '../../src/commands/user.ts'
+import type { World } from '../../src/commands/world.ts'
+import { CommandError, ConfigError } from '../../src/errors.ts'
+import { findProgram } from '../fixtures/real.ts'
+import { tempFolder } from '../fixtures/temp-folder.ts'
+
+const ROOT = path.resolve(import.meta.dirname, '../..')
+const PASSWORD = 'correct horse'
+
+interface TestWorld extends World {
+  readonly stdin: PassThrough & { isTTY?: boolean; setRawMode?(raw: boolean): unknown }
+  readonly printed: () => string
+  readonly prompted: () => string
+}
+
+/** A world whose standard input is a pipe that holds `input`. */
+function piped(input: string | Buffer = ''): TestWorld {
+  const world = createWorld()
+  world.stdin.end(input)
+  return world
+}
+
+/** A world with a person at a terminal. Each prompt is answered with the next of `typed`, in one or more chunks. */
+function terminal(...typed: readonly (string | readonly string[])[]) {
+  const raw: boolean[] = []
+  const world = createWorld()
+  world.stdin.isTTY = true
+  world.stdin.setRawMode = (on: boolean) => raw.push(on)
+  const waiting = [...typed]
+  world.stderr.on('data', (chunk: Buffer) => {
+    if (!chunk.toString().endsWith(': ')) return
+    for (const part of [waiting.shift() ?? []].flat()) world.stdin.write(part)
+  })
+  return { ...world, raw }
+}
+
+function createWorld(): TestWorld {
+  const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()]
+  const collect = (stream: PassThrough): (() => string) => {
+    let all = ''
+    stream.on('data', (chunk: Buffer) => (all += chunk.toString()))
+    return () => all
+  }
+  const [printed, prompted] = [collect(stdout), collect(stderr)]
+  return { env: {}, stdin, stdout, stderr, onSignal: () => () => undefined, printed, prompted }
+}
+
+function request(changes: Partial<PasswordRequest> = {}): PasswordRequest {
+  const file = path.join(tempFolder(), 'users', 'htpasswd')
+  return { file, name: 'alice', generate: false, cost: 4, json: false, ...changes }
+}
+
+async function requestWithAlice(changes: Partial<PasswordRequest> = {}): Promise<PasswordRequest> {
+  const made = request(changes)
+  await addUser(made, piped(PASSWORD))
+  return made
+}
+
+function matches(file: string, name: string, password: string): boolean {
+  const entry = parseHtpasswd(readFileSync(file), file).entries.get(name)
+  return compare({ password, hash: entry?.hash ?? '', decoys: [] })
+}
+
+describe('user add reads one line of standard input', () => {
+  it.each<[what: string, input: string | Buffer, password: string]>([
+    ['with a newline', `${PASSWORD}\n`, PASSWORD],
+    ['with CRLF', `${PASSWORD}\r\n`, PASSWORD],
+    ['without an end', PASSWORD, PASSWORD],
+    ['and no more than that', Buffer.from(`${PASSWORD}\n\xff second`, 'latin1'), PASSWORD],
+    ['with the mark that PowerShell puts before it', `\ufeff${PASSWORD}\r\n`, PASSWORD],
+    ['blanks and all', ` ${PASSWORD} \n`, ` ${PASSWORD} `],
+    ['of UTF-8', 'pässwörd€\n', 'pässwörd€'],
+    ['of exactly 72 bytes', 'é'.repeat(36), 'é'.repeat(36)],
+  ])('%s', async (_what, input, password) => {
+    const made = request()
+    const world = piped(input)
+    expect(await addUser(made, world)).toBe(0)
+    expect(matches(made.file, 'alice', password)).toBe(true)
+    expect(world.printed()).toBe(`added alice to ${made.file}\n`)
+    expect(world.prompted()).toBe('')
+  })
+})
+
+describe('user add refuses', () => {
+  it.each<[what: string, input: string | Buffer, message: RegExp]>([
+    ['no input', '', /the password is empty/],
+    ['an empty line', '\nsecret\n', /the password is empty/],
+    ['73 bytes', 'x'.repeat(73), /longer than 72 bytes/],
+    ['fewer characters but over 72 bytes', 'é'.repeat(37), /longer than 72 bytes/],
+    ['a NUL', 'ab\0secret', /control character/],
+    ['a tab', 'ab\tsecret', /control character/],
+    ['what is not UTF-8', Buffer.from('s\xe9cret', 'latin1'), /not UTF-8/],
+    ['input without end', 'secret'.repeat(10_000), /no line that could be a password/],
+  ])('%s, and says so without the password', async (_what, input, message) => {
+    const made = request()
+    const failure = addUser(made, piped(input))
+    await expect(failure).rejects.toThrow(CommandError)
+    await expect(failure).rejects.toThrow(message)
+    await expect(failure).rejects.not.toThrow(/s.?cret|xxx|éé/)
+    expect(() => readFileSync(made.file)).toThrow('ENOENT')
+  })
+
+  it.each<[what: string, changes: Partial<PasswordRequest>, problems: readonly RegExp[]]>([
+    ['a colon in the name', { name: 'a:b' }, [/colon/]],
+    ['no name', { name: '' }, [/empty/]],
+    ['a blank before the name', { name: ' alice' }, [/blank/]],
+    ['a comment for a name', { name: '#alice' }, [/comment/]],
+    ['a line feed in the name', { name: 'alice\nbob' }, [/control character/]],
+    ['a name without end', { name: 'é'.repeat(128) }, [/255 bytes/]],
+    ['a cost that locks everyone out', { cost: 16 }, [/--cost .* 4 to 15/]],
+    ['a cost that protects nothing', { cost: 3 }, [/--cost/]],
+    ['a cost that is no number', { cost: Number.NaN }, [/--cost/]],
+    ['a broken cost', { cost: 10.5 }, [/--cost/]],
+    ['two at once', { name: 'a:b', cost: 99 }, [/colon/, /--cost/]],
+  ])('%s as wrong usage', async (_what, changes, problems) => {
+    const failure: unknown = await addUser(request(changes), piped(PASSWORD)).catch((error: unknown) => error)
+    expect(failure).toBeInstanceOf(ConfigError)
+    expect((failure as ConfigError).problems).toEqual(problems.map((p) => expect.stringMatching(p) as string))
+  })
+
+  it('a user who exists, before it asks', async () => {
+    const made = await requestWithAlice()
+    const world = terminal('never\r')
+    await expect(addUser(made, world)).rejects.toThrow(/alice exists .*user passwd/)
+    expect(world.prompted()).toBe('')
+  })
+})
+
+describe('on a terminal', () => {
+  it.each<[what: string, typed: readonly (string | readonly string[])[]]>([
+    ['typed twice', [`${PASSWORD}\r`, `${PASSWORD}\r`]],
+    ['key by key', [Array.from(`${PASSWORD}\r`), Array.from(`${PASSWORD}\r`)]],
+    ['pasted at once', [`${PASSWORD}\n${PASSWORD}\n`]],
+    ['with a slip mended by backspace', [`corrrr\x7f\x7fect horsé\x7fe\r`, `${PASSWORD}x\b\r`]],
+    ['begun anew with Ctrl-U', [`wrong\x15${PASSWORD}\r`, `${PASSWORD}\r`]],
+  ])('the password is taken, unseen: %s', async (_what, typed) => {
+    const made = request()
+    const world = terminal(...typed)
+    expect(await addUser(made, world)).toBe(0)
+    expect(matches(made.file, 'alice', PASSWORD)).toBe(true)
+    expect(world.prompted()).toBe('New password for alice: \nThe same again: \n')
+    expect(world.raw).toEqual([true, false])
+    expect(world.stdin.isPaused()).toBe(true)
+  })
+
+  it('two different passwords are refused', async () => {
+    const made = request()
+    await expect(addUser(made, terminal('one\r', 'two\r'))).rejects.toThrow(
+      /the passwords differ; nothing was changed/,
+    )
+    expect(() => readFileSync(made.file)).toThrow('ENOENT')
+  })
+
+  it.each([
+    ['Ctrl-C', 'sec\x03'],
+    ['Ctrl-D', '\x04'],
+  ])('%s gives up, and leaves the terminal as it was', async (_what, typed) => {
+    const world = terminal(typed)
+    await expect(addUser(request(), world)).rejects.toThrow(/aborted; nothing was changed/)
+    expect(world.raw).toEqual([true, false])
+  })
+
+  it('user verify asks once', async () => {
+    const made = await requestWithAlice()
+    const world = terminal(`${PASSWORD}\r`)
+    expect(await verifyUser(made, world)).toBe(0)
+    expect(world.prompted()).toBe('Password of alice: \n')
+  })
+})
+
+describe('user passwd', () => {
+  it('changes the password', async () => {
+    const made = await requestWithAlice()
+    const world = piped('battery staple\n')
+    expect(await changePassword({ ...made, cost: 5 }, world)).toBe(0)
+    expect(matches(made.file, 'alice', 'battery staple')).toBe(true)
+    expect(matches(made.file, 'alice', PASSWORD)).toBe(false)
+    expect(parseHtpasswd(readFileSync(made.file), made.file).entries.get('alice')?.cost).toBe(5)
+    expect(world.printed()).toBe(`changed the password of alice in ${made.file}\n`)
+  })
+
+  it('mends a line that was skipped', async () => {
+    const made = await requestWithAlice({ name: 'bob' })
+    writeFileSync(made.file, 'alice:$apr1$x$y\n')
+    await changePassword({ ...made, name: 'alice' }, piped(PASSWORD))
+    expect(matches(made.file, 'alice', PASSWORD)).toBe(true)
+  })
+
+  it('refuses an unknown user, before it asks', async () => {
+    const made = await requestWithAlice()
+    const world = terminal()
+    await expect(changePassword({ ...made, name: 'bob' }, world)).rejects.toThrow(
+      /there is no bob .*user add/,
+    )
+    expect(world.prompted()).toBe('')
+  })
+})
+
+describe('--generate', () => {
+  it('prints a password nobody could guess, once, and it matches', async () => {
+    const made = request({ generate: true })
+    const world = terminal()
+    expect(await addUser(made, world)).toBe(0)
+    const [, password = ''] = /^added alice to .*\npassword: ([A-Za-z0-9]{24})\n$/.exec(world.printed()) ?? []
+    expect(matches(made.file, 'alice', password)).toBe(true)
+    expect(world.prompted()).toBe('')
+  })
+
+  it('makes another one each time, with every character as likely', async () => {
+    const made = await requestWithAlice({ json: true })
+    let all = ''
+    for (let i = 0; i < 200; i++) {
+      const world = piped()
+      await changePassword({ ...made, generate: true }, world)
+      all += (JSON.parse(world.printed()) as { password: string }).password
+    }
+    const counts = Array.from(all).reduce<Record<string, number>>(
+      (sum, c) => ({ ...sum, [c]: (sum[c] ?? 0) + 1 }),
+      {},
+    )
+    expect(Object.keys(counts)).toHaveLength(62)
+    // 77 each on average; the bias of a plain modulo would be hidden, a missing range would not.
+    expect(Math.min(...Object.values(counts))).toBeGreaterThan(30)
+    expect(Math.max(...Object.values(counts))).toBeLessThan(140)
+  })
+})
+
+it('user remove takes the user out of the file', async () => {
+  const made = await requestWithAlice()
+  const world = piped()
+  expect(await removeUser(made, world)).toBe(0)
+  expect(readFileSync(made.file, 'utf8')).toBe('')
+  expect(world.printed()).toBe(`removed alice from ${made.file}\n`)
+  await expect(removeUser(made, piped())).rejects.toThrow(/there is no alice/)
+})
+
+describe('user list', () => {
+  it('tells users and problems by line, and never a hash', async () => {
+    const made = await requestWithAlice()
+    writeFileSync(made.file, `# team\n${readFileSync(made.file, 'utf8')}bob:hunter2\n`)
+    const world = piped()
+    expect(await listUsers(made, world)).toBe(0)
+    expect(world.printed()).toMatch(/^alice {2}line 2, cost 4\nskipped: line 3: bob has plain text/)
+    expect(world.printed()).not.toMatch(/\$2|hunter2/)
+  })
+
+  it('says so when there is nobody', async () => {
+    const made = await requestWithAlice()
+    writeFileSync(made.file, '# nobody\n')
+    const world = piped()
+    expect(await listUsers(made, world)).toBe(0)
+    expect(world.printed()).toBe(`no users in ${made.file}\n`)
+  })
+
+  it('tells how to make a file that is missing', async () => {
+    await expect(listUsers(request(), piped())).rejects.toThrow(/does not exist; `user add NAME` makes it/)
+  })
+})
+
+describe('user verify', () => {
+  it.each<[what: string, password: string, code: number, text: string]>([
+    ['the right password', PASSWORD, 0, 'matches\n'],
+    ['a wrong one', 'wrong', 1, 'does not match\n'],
+    ['the right one with a NUL and more', `${PASSWORD}\0x`, 1, 'does not match\n'],
+  ])('answers to %s', async (_what, password, code, text) => {
+    const made = await requestWithAlice()
+    const world = piped(`${password}\n`)
+    expect(await verifyUser(made, world)).toBe(code)
+    expect(world.printed()).toBe(text)
+  })
+
+  it('refuses what begins like a password of 72 bytes, as the sidecar does', async () => {
+    const made = request()
+    await addUser(made, piped('x'.repeat(72)))
+    expect(await verifyUser(made, piped('x'.repeat(73)))).toBe(1)
+  })
+
+  it('fails for an unknown user and for no password', async () => {
+    const made = await requestWithAlice()
+    await expect(verifyUser({ ...made, name: 'bob' }, piped('x'))).rejects.toThrow(/no usable entry for bob/)
+    await expect(verifyUser(made, piped(''))).rejects.toThrow(/the password is empty/)
+  })
+})
+
+it('with json there is one JSON document on stdout', async () => {
+  const made = request({ json: true })
+  const { file } = made
+  const run = async (command: (world: World) => Promise<unknown>, input = PASSWORD): Promise<unknown> => {
+    const world = piped(input)
+    await command(world)
+    return JSON.parse(world.printed())
+  }
+  expect(await run((world) => addUser(made, world))).toEqual({ action: 'added', username: 'alice', file })
+  expect(await run((world) => verifyUser(made, world))).toEqual({ username: 'alice', file, matches: true })
+  expect(await run((world) => verifyUser(made, world), 'no')).toEqual({
+    username: 'alice',
+    file,
+    matches: false,
+  })
+  expect(await run((world) => listUsers(made, world))).toEqual({
+    file,
+    users: [{ username: 'alice', line: 1, cost: 4 }],
+    problems: [],
+  })
+  expect(await run((world) => changePassword({ ...made, generate: true }, world))).toEqual({
+    action: 'changed',
+    username: 'alice',
+    file,
+    password: expect.stringMatching(/^[A-Za-z0-9]{24}$/) as string,
+  })
+  expect(await run((world) => removeUser(made, world))).toEqual({
+    action: 'removed',
+    username: 'alice',
+    file,
+  })
+})
+
+const htpasswd = findProgram('htpasswd')
+
+it.skipIf(htpasswd === undefined)('the htpasswd of Apache verifies what user add wrote', async () => {
+  const made = request()
+  await addUser(made, piped('pässwörd€'))
+  const verify = (password: string) => spawnSync(htpasswd ?? '', ['-vb', made.file, 'alice', password]).status
+  expect(verify('pässwörd€')).toBe(0)
+  expect(verify('wrong')).toBe(3)
+})
+
+const script = findProgram('script')
+
+it.skipIf(script === undefined)('a real terminal shows nothing of what is typed', async () => {
+  const made = request()
+  const module = `
+    import { addUser } from '${ROOT}/src/commands/user.ts'
+    const { stdin, stdout, stderr } = process
+    const world = { env: {}, stdin, stdout, stderr, onSignal: () => () => {} }
+    process.exitCode = await addUser(JSON.parse(process.env.REQUEST), world)`
+  const command = 'exec "$NODE" --import tsx --input-type=module --eval "$MODULE"'
+  const env = { ...process.env, NODE: process.execPath, MODULE: module, REQUEST: JSON.stringify(made) }
+  const child = spawn(script ?? '', ['-qec', command, '/dev/null'], { cwd: ROOT, env })
+  let screen = ''
+  child.stdout.on('data', (chunk: Buffer) => (screen += chunk.toString()))
+  for (const prompt of ['New password for alice: ', 'The same again: ']) {
+    await expect.poll(() => screen, { timeout: 10_000 }).toContain(prompt)
+    child.stdin.write(`${PASSWORD}\r`)
+  }
+  await expect.poll(() => child.exitCode, { timeout: 10_000 }).toBe(0)
+  child.stdin.end()
+  expect(screen).toContain(`added alice to ${made.file}`)
+  expect(screen).not.toContain(PASSWORD)
+  expect(matches(made.file, 'alice', PASSWORD)).toBe(true)
+})
