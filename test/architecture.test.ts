@@ -1,0 +1,135 @@
+// Holds the rules of src/ARCHITECTURE.md: who may import whom, and where each package lives.
+
+import { readdirSync, readFileSync } from 'node:fs'
+import path from 'node:path'
+import { describe, expect, it } from 'vitest'
+
+const SRC = path.join(import.meta.dirname, '..', 'src')
+
+const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
+  .filter((file) => file.endsWith('.ts'))
+  .map((file) => file.split(path.sep).join('/'))
+const textOf = (file: string): string => readFileSync(path.join(SRC, file), 'utf8')
+
+interface Import {
+  readonly from: string
+  readonly target: string
+}
+
+const IMPORTS = /^(?:import|export|\}).* from '([^']+)'$|\bimport\(?\s?'([^']+)'|\)\('([^']+)'\)/gm
+const imports = files.flatMap((from) =>
+  [...textOf(from).matchAll(IMPORTS)].map((match) => {
+    const target = match.slice(1).join('')
+    const isRelative = target.startsWith('.')
+    return { from, target: isRelative ? path.posix.join(path.posix.dirname(from), target) : target }
+  }),
+)
+const folderOf = (file: string): string => (file.includes('/') ? (file.split('/')[0] ?? '') : '')
+const isOurs = ({ target }: Import): boolean => target.endsWith('.ts')
+
+/** What a folder may import of ours besides itself: other folders, and files at the top. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  http: ['auth', 'access', 'upstream', 'log.ts', 'errors.ts', 'metrics.ts'],
+  auth: ['log.ts', 'errors.ts', 'metrics.ts'],
+  access: ['log.ts', 'errors.ts', 'metrics.ts'],
+  upstream: ['log.ts', 'errors.ts', 'metrics.ts'],
+  tls: ['log.ts', 'errors.ts', 'metrics.ts'],
+  reload: ['log.ts', 'errors.ts', 'metrics.ts'],
+}
+
+const HOME_OF: Readonly<Record<string, RegExp>> = {
+  'http-proxy': /^upstream\/upstream\.ts$/,
+  'node-forge': /^tls\/issue\.ts$/,
+  chokidar: /^reload\/watch\.ts$/,
+  bcryptjs: /^auth\/bcrypt\.ts$/,
+  hono: /^http\//,
+  '@hono/node-server': /^http\//,
+  piscina: /^auth\/bcrypt-pool\.ts$/,
+  'lru-cache': /^auth\/verified-cache\.ts$/,
+  pino: /^log\.ts$/,
+  'pino-pretty': /^log\.ts$/,
+  zod: /^config\.ts$/,
+  commander: /^commands\/cli\.ts$/,
+  'write-file-atomic': /^(auth|tls)\//,
+}
+
+describe('the source', () => {
+  it('has files to look at, and imports among them', () => {
+    expect(files.length).toBeGreaterThan(30)
+    expect(imports.filter(isOurs).length).toBeGreaterThan(60)
+  })
+
+  it('imports downwards only, so that each part can be read alone', () => {
+    const wrong = imports.filter(isOurs).filter(({ from, target }) => {
+      const allowed = MAY_IMPORT[folderOf(from)]
+      if (allowed === undefined || folderOf(target) === folderOf(from)) return false
+      return !allowed.includes(folderOf(target)) && !allowed.includes(target)
+    })
+    expect(wrong).toEqual([])
+  })
+
+  it('has no file below the commands that imports a command', () => {
+    const wrong = imports.filter(
+      ({ from, target }) =>
+        folderOf(target) === 'commands' &&
+        folderOf(from) !== 'commands' &&
+        from !== 'main.ts' &&
+        target !== 'commands/world.ts',
+    )
+    expect(wrong).toEqual([])
+  })
+
+  it('has no cycle', () => {
+    const targetsOf = new Map(files.map((file) => [file, [] as string[]]))
+    for (const { from, target } of imports.filter(isOurs)) targetsOf.get(from)?.push(target)
+    const done = new Set<string>()
+    const visit = (file: string, trail: readonly string[]): void => {
+      expect(trail, `a cycle through ${file}`).not.toContain(file)
+      if (done.has(file)) return
+      for (const target of targetsOf.get(file) ?? []) visit(target, [...trail, file])
+      done.add(file)
+    }
+    for (const file of files) visit(file, [])
+  })
+
+  it('gives each package one home, so that replacing it changes one file', () => {
+    const packages = imports.filter(({ target }) => !target.endsWith('.ts') && !target.startsWith('node:'))
+    const strays = packages.filter(({ from, target }) => {
+      if (target.endsWith('package.json')) return false
+      const name = target.startsWith('@')
+        ? target.split('/').slice(0, 2).join('/')
+        : (target.split('/')[0] ?? '')
+      return HOME_OF[name]?.test(from) !== true
+    })
+    expect(strays).toEqual([])
+    for (const name of ['http-proxy', 'hono', '@hono/node-server', 'bcryptjs', 'node-forge', 'chokidar']) {
+      expect(
+        packages.some(({ target }) => target === name || target.startsWith(`${name}/`)),
+        `${name} is used`,
+      ).toBe(true)
+    }
+  })
+
+  it('touches process and console in main.ts alone, so that everything else can run in a test', () => {
+    const wrong = files.filter(
+      (file) => file !== 'main.ts' && /(?<![.\w'-])(?:process|console)\.\w/.test(code(file)),
+    )
+    expect(wrong).toEqual([])
+  })
+
+  it('has no drawer for things without a place', () => {
+    const drawers = files.filter((file) => /(^|\/)(utils?|helpers?|common|types|index)\.ts$/.test(file))
+    expect(drawers).toEqual([])
+  })
+
+  it('never switches off what protects: certificate checks, the strict parser', () => {
+    const wrong = files.filter((file) =>
+      /rejectUnauthorized|NODE_TLS_REJECT|insecureHTTPParser/.test(code(file)),
+    )
+    expect(wrong).toEqual([])
+  })
+})
+
+function code(file: string): string {
+  return textOf(file).replace(/^\s*(?:\/\/|\/?\*).*$/gm, '')
+}

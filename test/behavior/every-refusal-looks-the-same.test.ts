@@ -1,0 +1,121 @@
+import { describe, expect, it } from 'vitest'
+import { answering, OK, upstreamForTest } from '../fixtures/programmable-upstream.ts'
+import { ALICE, sidecarForTest, type TestRequest } from '../fixtures/sidecar.ts'
+import { until } from '../fixtures/until.ts'
+
+const basic = (text: string): string => `Basic ${Buffer.from(text).toString('base64')}`
+const authorized = (Authorization: string): TestRequest => ({ headers: { Authorization } })
+
+describe('a request without the right credentials', () => {
+  it('gets the same bytes whatever the reason, and nothing of it reaches the registry', async () => {
+    const upstream = await upstreamForTest(answering(OK))
+    const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
+    const attempts: readonly [reason: string, request: TestRequest][] = [
+      ['no credentials', {}],
+      ['wrong password', { as: 'alice:wrong' }],
+      ['unknown user', { as: 'mallory:correct horse' }],
+      ['password too long', { as: `alice:${'x'.repeat(73)}` }],
+      ['an empty user', authorized(basic(':x'))],
+      ['an empty password', authorized(basic('alice:'))],
+      ['no colon', authorized(basic('alice'))],
+      ['a NUL in the password', authorized(basic('alice:correct horse\0'))],
+      ['no base64', authorized('Basic %%%')],
+      ['another scheme', authorized('Bearer abc')],
+      ['nothing after the scheme', authorized('Basic')],
+    ]
+    const answers = new Set<string>()
+    for (const [, request] of attempts) {
+      const { status, rawHeaders, body } = await sidecar.request({ path: '/v2/', ...request })
+      const withoutDate = rawHeaders.filter((_, i) => rawHeaders[i - (i % 2)] !== 'Date')
+      answers.add(JSON.stringify([status, withoutDate, body.toString()]))
+    }
+    expect(answers.size).toBe(1)
+    expect(upstream.received).toEqual([])
+  })
+
+  it('is challenged in the form every client understands', async () => {
+    const sidecar = await sidecarForTest({ env: { SIDECAR_REALM: 'My "team"' } })
+    for (const path of ['/v2', '/v2/', '/v2/app/manifests/latest']) {
+      const { status, headers, rawHeaders, body } = await sidecar.request({ path })
+      expect(status).toBe(401)
+      expect(rawHeaders.filter((text) => text === 'WWW-Authenticate')).toHaveLength(1)
+      expect(headers['www-authenticate']).toBe('Basic realm="My \\"team\\""')
+      expect(headers['docker-distribution-api-version']).toBe('registry/2.0')
+      expect(headers['content-type']).toBe('application/json')
+      expect(JSON.parse(body.toString())).toEqual({
+        errors: [{ code: 'UNAUTHORIZED', message: 'authentication required', detail: null }],
+      })
+    }
+    const head = await sidecar.request({ method: 'HEAD', path: '/v2/' })
+    expect([head.status, head.body.length]).toEqual([401, 0])
+  })
+
+  it('is told from the others in the log, with the user only once verified', async () => {
+    const upstream = await upstreamForTest(answering(OK))
+    const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
+    await sidecar.request({ as: 'alice:wrong', path: '/v2/?secret=1' })
+    await sidecar.request({ as: ALICE, path: '/v2/?secret=1' })
+    const requests = () => sidecar.lines.filter(({ msg }) => msg === 'request')
+    await until(() => requests().length === 2, { deadlineMs: 2_000, what: 'two lines' })
+    expect(requests()).toMatchObject([
+      { status: 401, reason: 'wrong password', method: 'GET', path: '/v2/', address: '127.0.0.1' },
+      { status: 200, user: 'alice', method: 'GET', path: '/v2/' },
+    ])
+    expect(requests()[0]).not.toHaveProperty('user')
+    for (const { in: received, out, ms } of requests()) {
+      expect(received).toBeGreaterThan(50)
+      expect(out).toBeGreaterThan(50)
+      expect(ms).toBeGreaterThan(0)
+    }
+  })
+})
+
+describe('a path that is not the registry', () => {
+  it.each([
+    ['/', 404],
+    ['/v1/_ping', 404],
+    ['/v2x', 404],
+    ['/token', 404],
+    ['/-/nothing', 404],
+  ])('%s is %i in the registry error form, credentials or not', async (path, status) => {
+    const upstream = await upstreamForTest(answering(OK))
+    const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
+    for (const request of [{ path }, { path, as: ALICE }]) {
+      const answer = await sidecar.request(request)
+      expect(answer.status).toBe(status)
+      expect(answer.body.toString()).toMatch(/^\{"errors":\[\{"code":"/)
+    }
+    expect(upstream.received).toEqual([])
+  })
+})
+
+describe('without users', () => {
+  it('a missing file makes every answer 503 that says so, until the file appears', async () => {
+    const upstream = await upstreamForTest(answering(OK))
+    const sidecar = await sidecarForTest({ upstreamPort: upstream.port, users: null })
+    const before = await sidecar.request({ as: ALICE, path: '/v2/' })
+    expect(before.status).toBe(503)
+    expect(before.headers['retry-after']).toBeDefined()
+    expect(before.body.toString()).toContain('"code":"UNAVAILABLE","message":"no users are configured"')
+    expect((await sidecar.readiness()).parts.users).toMatchObject({ ready: false, state: 'missing' })
+    const { ALICE_ENTRY } = await import('../fixtures/sidecar.ts')
+    sidecar.writeUsers(ALICE_ENTRY)
+    const isIn = async () => (await sidecar.request({ as: ALICE, path: '/v2/' })).status === 200
+    await until(isIn, { deadlineMs: 1_000, what: 'the file picked up' })
+  })
+
+  it('an emptied file lets nobody in', async () => {
+    const sidecar = await sidecarForTest({ users: '# nobody yet\n' })
+    expect((await sidecar.request({ as: ALICE, path: '/v2/' })).status).toBe(401)
+    expect((await sidecar.readiness()).parts.users).toMatchObject({ ready: true, state: 'empty' })
+  })
+
+  it('garbage keeps the last good users and says stale', async () => {
+    const upstream = await upstreamForTest(answering(OK))
+    const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
+    sidecar.writeUsers('this is no htpasswd file\n')
+    await until(() => sidecar.users.state.kind === 'stale', { deadlineMs: 2_000, what: 'the failed reload' })
+    expect((await sidecar.request({ as: ALICE, path: '/v2/' })).status).toBe(200)
+    expect(await sidecar.readiness()).toMatchObject({ parts: { users: { ready: true, state: 'stale' } } })
+  })
+})
