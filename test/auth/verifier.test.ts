@@ -7,7 +7,7 @@ import { createVerifier } from '../../src/auth/verifier.ts'
 
 const LINES = { alice: `alice:${hashSync('a', 4)}`, bob: `bob:${hashSync('b', 6)}` }
 
-function verifierOver(text: string, { ttlMs = 60_000 as number | 'off' } = {}) {
+function verifierOver(text: string, { ttlMs = 60_000 }: { ttlMs?: number | 'off' } = {}) {
   const state = { table: parseHtpasswd(Buffer.from(text), 'htpasswd'), comparisons: [] as Comparison[] }
   const compare = (comparison: Comparison): Promise<boolean> => {
     state.comparisons.push(comparison)

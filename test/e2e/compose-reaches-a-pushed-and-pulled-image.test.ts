@@ -1,0 +1,184 @@
+// The README's quick start with Docker, from a fresh copy of the project, with a real engine that verifies certificates.
+
+import { execFileSync } from 'node:child_process'
+import {
+  appendFileSync,
+  chownSync,
+  cpSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import path from 'node:path'
+import { hashSync } from 'bcryptjs'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { compose, docker, hasEngine } from '../fixtures/engine.ts'
+import { makeTempFolder, removeFolder } from '../fixtures/temp-folder.ts'
+import { until } from '../fixtures/until.ts'
+
+const ROOT = path.join(import.meta.dirname, '..', '..')
+const PROJECT = `sidecar-e2e-${process.pid}`
+const IMAGE = 'proxy:443/team/hello:1'
+const CERTS = '/etc/docker/certs.d/proxy:443'
+// Somebody else than root and than the container's own user.
+const ORDINARY_UID = 1234
+
+describe.skipIf(!hasEngine())('docker compose', { timeout: 300_000 }, () => {
+  const clone = makeTempFolder()
+  const config = makeTempFolder()
+  const folder = path.join(clone, 'docker')
+  const users = path.join(folder, 'users', 'htpasswd')
+  const hosts = readFileSync('/etc/hosts', 'utf8')
+  const env = { SIDECAR_PORT: '0', DOCKER_CONFIG: config }
+  let container = ''
+  let password = ''
+
+  const composed = (...args: string[]) => compose(['-p', PROJECT, ...args], { cwd: folder, env })
+  const client = (args: string[], input = '') => docker(args, { env, input })
+  const login = (name: string, secret: string) =>
+    client(['login', 'proxy:443', '-u', name, '--password-stdin'], secret)
+  const registrySidecar = async (uid: number, ...args: string[]): Promise<string> =>
+    (await composed('exec', '-T', '-u', `${uid}:${uid}`, 'sidecar', 'registry-sidecar', ...args)).stdout
+
+  beforeAll(async () => {
+    copyProject(clone)
+    await docker(['build', '--network', 'host', '-f', 'docker/Dockerfile', '-t', 'registry-sidecar', '.'], {
+      cwd: clone,
+    })
+    await composed('up', '-d')
+    container = (await composed('ps', '-q', 'sidecar')).stdout.trim()
+    const networks = '{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}'
+    const { stdout } = await docker(['inspect', '-f', networks, container])
+    // By name on an address that is no loopback: there the engine verifies certificates.
+    writeFileSync('/etc/hosts', `${hosts.trimEnd()}\n${stdout.trim().split(' ').at(-1) ?? ''} proxy\n`)
+  }, 300_000)
+
+  afterAll(async () => {
+    writeFileSync('/etc/hosts', hosts)
+    removeFolder(CERTS)
+    await client(['image', 'rm', IMAGE]).catch(() => undefined)
+    await composed('down', '-v', '-t', '5')
+    removeFolder(clone)
+    removeFolder(config)
+  })
+
+  it('starts without users, and says how to add one', async () => {
+    const says = async () =>
+      (await docker(['logs', container])).stdout.includes('registry-sidecar user add NAME')
+    await until(says, { deadlineMs: 15_000, what: 'the next step in the log' })
+  })
+
+  it('takes a user from whoever owns the folder, root or not', async () => {
+    const added = JSON.parse(await registrySidecar(0, 'user', 'add', 'alice', '--generate', '--json')) as {
+      password: string
+    }
+    password = added.password
+    chownSync(path.dirname(users), ORDINARY_UID, ORDINARY_UID)
+    chownSync(users, ORDINARY_UID, ORDINARY_UID)
+    await registrySidecar(ORDINARY_UID, 'user', 'add', 'bob', '--generate')
+    expect(statSync(users).uid).toBe(ORDINARY_UID)
+    expect(JSON.parse(await registrySidecar(1000, 'user', 'list', '--json'))).toMatchObject({
+      users: [{ username: 'alice' }, { username: 'bob' }],
+    })
+  })
+
+  it('is healthy once there is a user', async () => {
+    const health = async () =>
+      (await docker(['inspect', '-f', '{{.State.Health.Status}}', container])).stdout.trim()
+    await until(async () => (await health()) === 'healthy', { deadlineMs: 60_000, what: 'health' })
+  })
+
+  it('is refused by docker until its root is trusted', async () => {
+    await expect(login('alice', password)).rejects.toThrow(/x509|certificate/)
+    mkdirSync(CERTS, { recursive: true })
+    writeFileSync(path.join(CERTS, 'ca.crt'), await registrySidecar(1000, 'trust', '--pem'))
+    await expect(login('alice', 'wrong')).rejects.toThrow(/401 Unauthorized|incorrect/)
+    expect((await login('alice', password)).stdout).toContain('Login Succeeded')
+  })
+
+  it('takes a push and gives it back', async () => {
+    await client(['tag', 'hello:1', IMAGE])
+    const idOf = async () => (await client(['image', 'inspect', '-f', '{{.Id}}', IMAGE])).stdout
+    const pushed = await idOf()
+    await client(['push', IMAGE])
+    await client(['image', 'rm', IMAGE])
+    await client(['pull', IMAGE])
+    expect(await idOf()).toBe(pushed)
+  })
+
+  it('lets a user in who was added by hand on the host', async () => {
+    appendFileSync(users, `carol:${hashSync('by hand', 5)}\n`)
+    const isIn = () =>
+      login('carol', 'by hand').then(
+        () => true,
+        () => false,
+      )
+    await until(isIn, { deadlineMs: 3_000, what: 'the new user' })
+  })
+
+  it('refuses the next pull of a user whose line was removed on the host', async () => {
+    await login('alice', password)
+    const without = readFileSync(users, 'utf8')
+      .split('\n')
+      .filter((line) => !line.startsWith('alice:'))
+      .join('\n')
+    writeFileSync(`${users}.new`, without)
+    renameSync(`${users}.new`, users)
+    const isRefused = () =>
+      client(['pull', IMAGE]).then(
+        () => false,
+        (error: unknown) => /unauthorized|authentication required|no basic auth/.test(String(error)),
+      )
+    await until(isRefused, { deadlineMs: 1_000, what: 'the refusal' })
+  })
+
+  it('keeps its trust through a restart, which lets it end by itself', async () => {
+    await docker(['stop', container])
+    expect((await docker(['inspect', '-f', '{{.State.ExitCode}}', container])).stdout.trim()).toBe('0')
+    await docker(['start', container])
+    const isIn = () =>
+      login('carol', 'by hand').then(
+        () => true,
+        () => false,
+      )
+    await until(isIn, { deadlineMs: 15_000, what: 'a login with the same root' })
+    await client(['pull', IMAGE])
+  })
+
+  it('runs with as little as it needs', async () => {
+    const inside = async (script: string) =>
+      (await docker(['exec', container, 'sh', '-c', script])).stdout.trim()
+    expect(await inside('id -u')).toBe('1000')
+    expect(await inside('touch /app/x 2>/dev/null || echo refused')).toBe('refused')
+    expect(await inside('grep CapEff /proc/1/status')).toMatch(/0000000000000000$/)
+    expect(await inside('stat -c %a /state/root.key /state/leaf.key')).toBe('600\n600')
+    const { stdout } = await composed('ps', '-q', 'registry')
+    const ports = await docker(['inspect', '-f', '{{json .NetworkSettings.Ports}}', stdout.trim()])
+    expect(
+      Object.values(JSON.parse(ports.stdout) as object)
+        .flat()
+        .filter(Boolean),
+    ).toEqual([])
+  })
+
+  it('has nothing to complain about in its log', async () => {
+    const { stdout, stderr } = await docker(['logs', container])
+    expect(stderr).toBe('')
+    expect(stdout).not.toMatch(/deprecat/i)
+    expect(stdout).not.toContain(password)
+    expect(stdout).not.toContain('$2b$')
+  })
+})
+
+/** What git would clone, as it stands in the work tree. */
+function copyProject(target: string): void {
+  const listed = execFileSync('git', ['ls-files', '-co', '--exclude-standard', '-z'], {
+    cwd: ROOT,
+    encoding: 'utf8',
+  })
+  for (const file of listed.split('\0').filter((name) => name !== '')) {
+    cpSync(path.join(ROOT, file), path.join(target, file))
+  }
+}

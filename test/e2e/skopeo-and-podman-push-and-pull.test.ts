@@ -1,0 +1,164 @@
+// Clients written in Go, with a verified certificate, against the real registry behind the sidecar.
+
+import { execFile } from 'node:child_process'
+import { createHash, randomBytes } from 'node:crypto'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { promisify } from 'node:util'
+import { gzipSync } from 'node:zlib'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { findProgram } from '../fixtures/real.ts'
+import { registryProgram, startRegistry, type Registry } from '../fixtures/registry.ts'
+import { ALICE, startSidecar, type TestSidecar } from '../fixtures/sidecar.ts'
+import { makeTempFolder, removeFolder } from '../fixtures/temp-folder.ts'
+
+const run = promisify(execFile)
+const skopeo = findProgram('skopeo') ?? ''
+const podman = findProgram('podman') ?? ''
+const LAYER_BYTES = 5_000_000
+
+let registry: Registry
+let sidecar: TestSidecar
+let folder: string
+let certs: string
+
+beforeAll(async () => {
+  if (registryProgram === undefined) return
+  registry = await startRegistry()
+  sidecar = await startSidecar({ upstreamPort: registry.port })
+  folder = makeTempFolder()
+  certs = path.join(folder, 'certs')
+  mkdirSync(certs)
+  writeFileSync(path.join(certs, 'ca.crt'), sidecar.root.pem)
+  writeImage(path.join(folder, 'image'))
+})
+afterAll(async () => {
+  if (registryProgram === undefined) return
+  await sidecar.stop()
+  await registry.stop()
+  removeFolder(folder)
+})
+
+describe.skipIf(registryProgram === undefined || skopeo === '')('skopeo', () => {
+  const image = () => `docker://localhost:${sidecar.port}/go/skopeo:1`
+  const source = () => `oci:${path.join(folder, 'image')}:latest`
+
+  it('pushes and pulls, every digest the same', async () => {
+    await run(skopeo, ['copy', '--dest-cert-dir', certs, '--dest-creds', ALICE, source(), image()])
+    const back = path.join(folder, 'back')
+    await run(skopeo, ['copy', '--src-cert-dir', certs, '--src-creds', ALICE, image(), `oci:${back}:latest`])
+    expect(manifestDigest(back)).toBe(manifestDigest(path.join(folder, 'image')))
+  })
+
+  it('lists tags and deletes', async () => {
+    const access = ['--cert-dir', certs, '--creds', ALICE]
+    const { stdout } = await run(skopeo, [
+      'list-tags',
+      ...access,
+      `docker://localhost:${sidecar.port}/go/skopeo`,
+    ])
+    expect(JSON.parse(stdout)).toMatchObject({ Tags: ['1'] })
+    await run(skopeo, ['delete', ...access, image()])
+    await expect(run(skopeo, ['inspect', ...access, image()])).rejects.toThrow(/manifest unknown/)
+  })
+
+  it('does not trust the sidecar without its root', async () => {
+    await expect(run(skopeo, ['inspect', '--creds', ALICE, image()])).rejects.toThrow(/x509/)
+  })
+
+  it('is refused with a wrong password', async () => {
+    const wrong = ['inspect', '--cert-dir', certs, '--creds', 'alice:wrong', image()]
+    await expect(run(skopeo, wrong)).rejects.toThrow(/authentication required|unauthorized/)
+  })
+})
+
+describe.skipIf(registryProgram === undefined || podman === '')('podman', () => {
+  // A storage of its own, in a way that needs nothing of the kernel.
+  const inOwnStorage = () => {
+    const storage = path.join(folder, 'podman')
+    return [
+      '--root',
+      path.join(storage, 'root'),
+      '--runroot',
+      path.join(storage, 'run'),
+      '--storage-driver',
+      'vfs',
+    ]
+  }
+  const authFile = () => path.join(folder, 'auth.json')
+  const call = (...args: string[]) => run(podman, [...inOwnStorage(), ...args], { cwd: folder })
+  const image = () => `localhost:${sidecar.port}/go/podman:1`
+
+  it('logs in, pushes and pulls', { timeout: 120_000 }, async () => {
+    const access = ['--cert-dir', certs, '--authfile', authFile()]
+    const [name = '', password = ''] = ALICE.split(':')
+    await call('login', ...access, '-u', name, '-p', password, `localhost:${sidecar.port}`)
+    await call('pull', 'oci:image:latest')
+    const { stdout } = await call('images', '-q', '--no-trunc')
+    const id = stdout.trim().split('\n')[0] ?? ''
+    await call('push', ...access, id, image())
+    await call('rmi', '-f', id)
+    const pulled = await call('pull', '-q', ...access, image())
+    expect(`sha256:${pulled.stdout.trim()}`).toBe(id)
+  })
+
+  it('is refused with a wrong password', async () => {
+    const login = ['login', '--cert-dir', certs, '--authfile', path.join(folder, 'wrong.json')]
+    const attempt = call(...login, '-u', 'alice', '-p', 'wrong', `localhost:${sidecar.port}`)
+    await expect(attempt).rejects.toThrow(/invalid username\/password/)
+  })
+})
+
+/** An image of one random layer as an OCI layout (OCI image specification, image-layout). */
+function writeImage(target: string): void {
+  const blobs = path.join(target, 'blobs', 'sha256')
+  mkdirSync(blobs, { recursive: true })
+  const add = (bytes: Buffer, mediaType: string) => {
+    const digest = createHash('sha256').update(bytes).digest('hex')
+    writeFileSync(path.join(blobs, digest), bytes)
+    return { mediaType, digest: `sha256:${digest}`, size: bytes.length }
+  }
+  const tar = tarOf('layer.bin', randomBytes(LAYER_BYTES))
+  // Compressed already, or clients would compress it and so change its digest.
+  const layer = add(gzipSync(tar, { level: 1 }), 'application/vnd.oci.image.layer.v1.tar+gzip')
+  const diffId = `sha256:${createHash('sha256').update(tar).digest('hex')}`
+  const settings = {
+    architecture: 'amd64',
+    os: 'linux',
+    rootfs: { type: 'layers', diff_ids: [diffId] },
+  }
+  const config = add(Buffer.from(JSON.stringify(settings)), 'application/vnd.oci.image.config.v1+json')
+  const manifest = { schemaVersion: 2, config, layers: [layer] }
+  const type = 'application/vnd.oci.image.manifest.v1+json'
+  const entry = { ...add(Buffer.from(JSON.stringify({ ...manifest, mediaType: type })), type) }
+  const annotations = { 'org.opencontainers.image.ref.name': 'latest' }
+  writeFileSync(path.join(target, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}')
+  writeFileSync(
+    path.join(target, 'index.json'),
+    JSON.stringify({ schemaVersion: 2, manifests: [{ ...entry, annotations }] }),
+  )
+}
+
+/** A tar archive of one file (POSIX.1-1988 ustar). */
+function tarOf(name: string, content: Buffer): Buffer {
+  const header = Buffer.alloc(512)
+  header.write(name, 0)
+  header.write('0000644\0' + '0000000\0' + '0000000\0', 100)
+  header.write(`${content.length.toString(8).padStart(11, '0')}\0${'0'.repeat(11)}\0        0`, 124)
+  header.write('ustar\u000000', 257)
+  const sum = header.reduce((total, byte) => total + byte, 0)
+  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148)
+  return Buffer.concat([
+    header,
+    content,
+    Buffer.alloc((512 - (content.length % 512)) % 512),
+    Buffer.alloc(1024),
+  ])
+}
+
+function manifestDigest(layout: string): unknown {
+  const index = JSON.parse(readFileSync(path.join(layout, 'index.json'), 'utf8')) as {
+    manifests: { digest: string }[]
+  }
+  return index.manifests[0]?.digest
+}
