@@ -1,0 +1,75 @@
+export interface Credentials {
+  readonly username: string
+  readonly password: string
+}
+
+/** What an Authorization header holds. A `reason` is fit for a log: it never repeats what was sent. */
+export type ParsedBasic =
+  | ({ readonly kind: 'credentials' } & Credentials)
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'malformed'; readonly reason: string }
+
+/**
+ * Reads an Authorization header as Basic credentials (RFC 7617). The scheme is case-insensitive, base64 is taken
+ * strictly but for its padding, the first colon ends the username. Bytes that are not UTF-8 are read as Latin-1,
+ * which is what older clients send.
+ */
+export function parseBasic(header: string | undefined): ParsedBasic {
+  if (header === undefined) return { kind: 'absent' }
+  const [, scheme = '', token = ''] = /^([^ ]*) *(.*)$/.exec(header) ?? []
+  if (scheme.toLowerCase() !== 'basic') return malformed(`the scheme is ${knownScheme(scheme)}, not Basic`)
+  const bytes = decodeBase64(token)
+  return bytes ? splitCredentials(decodeText(bytes)) : malformed('the credentials are not base64')
+}
+
+/**
+ * The value of WWW-Authenticate for `realm`, as a quoted string (RFC 9110 §11.6.1 and §5.6.4).
+ * Throws a RangeError for a realm that is empty or has characters other than printable ASCII.
+ */
+export function formatChallenge(realm: string): string {
+  if (!/^[ -~]+$/.test(realm)) throw new RangeError('a realm is printable ASCII, and not empty')
+  return `Basic realm="${realm.replace(/["\\]/g, '\\$&')}"`
+}
+
+// Threat: to bcrypt in JavaScript 'ab\0ab' and 'ab' are the same password. And a name with an escape sequence in
+// it would be obeyed by the terminal of whoever reads the log.
+/** Whether the text holds a control character (U+0000–1F, 7F–9F), which neither names nor passwords may. */
+export function hasControlCharacter(text: string): boolean {
+  return /\p{Cc}/u.test(text)
+}
+
+function splitCredentials(text: string): ParsedBasic {
+  if (hasControlCharacter(text)) return malformed('the credentials hold a control character')
+  const colon = text.indexOf(':')
+  if (colon < 0) return malformed('the credentials have no colon')
+  if (colon === 0) return malformed('the username is empty')
+  if (colon === text.length - 1) return malformed('the password is empty')
+  return { kind: 'credentials', username: text.slice(0, colon), password: text.slice(colon + 1) }
+}
+
+function malformed(reason: string): ParsedBasic {
+  return { kind: 'malformed', reason }
+}
+
+// Only names we know are repeated: a client that forgets the scheme sends its secret in that place.
+function knownScheme(scheme: string): string {
+  const known = ['Bearer', 'Digest', 'Negotiate', 'NTLM'].find(
+    (name) => name.toLowerCase() === scheme.toLowerCase(),
+  )
+  return known ?? 'unknown'
+}
+
+// Buffer.from skips whatever is not base64. Encoding again shows that nothing was skipped, nor stray bits dropped.
+function decodeBase64(token: string): Buffer | undefined {
+  const bytes = Buffer.from(token, 'base64')
+  const canonical = bytes.toString('base64')
+  return token === canonical || token === canonical.replace(/=+$/, '') ? bytes : undefined
+}
+
+function decodeText(bytes: Buffer): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch {
+    return bytes.toString('latin1')
+  }
+}

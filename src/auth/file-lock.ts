@@ -1,0 +1,157 @@
+// A lock between processes: a file beside the one it guards, made with exclusive create.
+//
+// The holder touches its lock every second. A lock nobody touches was left by a run that crashed, and is taken
+// over. Two waiters must not do that at once: the second would remove the first one's fresh lock. So a waiter
+// first makes the *next* lock, again exclusively, looks whether the old one is still the one it saw, and renames
+// the next over it. Until that rename no one else can make a next lock; after it, everyone sees a living one.
+
+import { randomUUID } from 'node:crypto'
+import { open, readFile, rename, stat, unlink, type FileHandle } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+import { CommandError, errorCode } from '../errors.ts'
+
+export interface FileLock {
+  /**
+   * Rejects with a CommandError when the lock is no longer ours: this process was stopped for so long that another
+   * took it for dead. To be asked right before what the lock protects.
+   */
+  assertHeld(): Promise<void>
+}
+
+export interface LockTimes {
+  /** How long to wait for a lock that is in use. */
+  readonly waitMs: number
+  /** How long a lock may go untouched before it counts as left behind. */
+  readonly staleMs: number
+}
+
+// An edit holds the lock for milliseconds. Ten seconds let a hundred scripted ones pass, and outlast a stale lock.
+const DEFAULT_TIMES: LockTimes = { waitMs: 10_000, staleMs: 4_000 }
+const TOUCH_EVERY_MS = 1_000
+const POLL_MS = 30
+
+interface HeldLock extends FileLock {
+  release(): Promise<void>
+}
+
+/** Runs `action` while no other process holds the lock of `file`. Rejects with a CommandError after `waitMs`. */
+export async function withFileLock<T>(
+  file: string,
+  action: (lock: FileLock) => Promise<T>,
+  times: LockTimes = DEFAULT_TIMES,
+): Promise<T> {
+  const lock = await acquire(`${file}.lock`, times)
+  try {
+    return await action(lock)
+  } finally {
+    await lock.release()
+  }
+}
+
+async function acquire(path: string, { waitMs, staleMs }: LockTimes): Promise<HeldLock> {
+  const deadline = performance.now() + waitMs
+  let seen: string | undefined
+  let seenSince = 0
+  while (performance.now() < deadline) {
+    const lock = await create(path)
+    if (lock) return lock
+    const state = await observe(path)
+    // By our own clock and not by the file's time: machines that share a folder may disagree about the time.
+    if (state !== seen) [seen, seenSince] = [state, performance.now()]
+    if (state !== undefined && performance.now() - seenSince >= staleMs) {
+      const taken = await takeOver(path, state)
+      if (taken) return taken
+    }
+    await sleep(POLL_MS * (0.5 + Math.random()))
+  }
+  throw new CommandError(
+    `${path} is held by another run; if there is none, remove ${path} and ${nextOf(path)} and try again`,
+  )
+}
+
+async function create(path: string, published = path): Promise<HeldLock | undefined> {
+  const token = randomUUID()
+  const handle = await openNew(path)
+  if (handle === undefined) return undefined
+  try {
+    await handle.writeFile(token)
+  } catch (error) {
+    await handle.close()
+    await unlink(path).catch(() => undefined)
+    throw error
+  }
+  return hold(handle, published, token)
+}
+
+async function openNew(path: string): Promise<FileHandle | undefined> {
+  try {
+    return await open(path, 'wx')
+  } catch (error) {
+    if (errorCode(error) === 'EEXIST') return undefined
+    throw error
+  }
+}
+
+async function takeOver(path: string, stale: string): Promise<HeldLock | undefined> {
+  const lock = await create(nextOf(path), path)
+  if (lock === undefined) return undefined
+  let taken = false
+  try {
+    if ((await observe(path)) === stale) {
+      await rename(nextOf(path), path)
+      taken = true
+    }
+  } finally {
+    if (!taken) await lock.release()
+    if (!taken) await unlink(nextOf(path))
+  }
+  return taken ? lock : undefined
+}
+
+function hold(handle: FileHandle, path: string, token: string): HeldLock {
+  const touching = setInterval(() => {
+    // A touch that fails is one of several; and assertHeld has the last word.
+    handle.utimes(new Date(), new Date()).catch(() => undefined)
+  }, TOUCH_EVERY_MS)
+
+  async function isHeld(): Promise<boolean> {
+    return (await readIfPresent(path)) === token
+  }
+
+  return {
+    async assertHeld() {
+      if (!(await isHeld()))
+        throw new CommandError('another run took over meanwhile; nothing was changed, try again')
+    },
+    async release() {
+      clearInterval(touching)
+      await handle.close()
+      if (await isHeld()) await unlink(path)
+    },
+  }
+}
+
+/** Differs whenever the lock was touched or is another one. */
+async function observe(path: string): Promise<string | undefined> {
+  try {
+    const { mtimeNs } = await stat(path, { bigint: true })
+    return `${mtimeNs} ${await readFile(path, 'utf8')}`
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+async function readIfPresent(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+function nextOf(path: string): string {
+  return `${path}.next`
+}

@@ -1,0 +1,95 @@
+import { hasControlCharacter } from './basic.ts'
+
+/** What one line of an htpasswd file says. A `reason` never holds a hash or text that could be a password. */
+export type HtpasswdLine =
+  | { readonly kind: 'nothing' }
+  | { readonly kind: 'entry'; readonly username: string; readonly hash: string; readonly cost: number }
+  | { readonly kind: 'problem'; readonly reason: string }
+
+export const MIN_COST = 4
+// A check of 71 ms at cost 10 doubles with each step: 15 takes over two seconds, 31 takes a day and a half.
+export const MAX_COST = 15
+export const DEFAULT_COST = 10
+
+/** A bcrypt string ends with 22 characters of salt and 31 of digest, out of BCRYPT_ALPHABET. */
+export const SALT_AND_DIGEST_LENGTH = 53
+export const BCRYPT_ALPHABET = './ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
+
+const MAX_NAME_BYTES = 255
+
+const FOREIGN_KINDS: readonly (readonly [prefix: string, kind: string])[] = [
+  ['$apr1$', 'Apache MD5 ($apr1$)'],
+  ['$1$', 'MD5 ($1$)'],
+  ['$5$', 'SHA-256 ($5$)'],
+  ['$6$', 'SHA-512 ($6$)'],
+  ['$7$', 'scrypt ($7$)'],
+  ['$y$', 'yescrypt ($y$)'],
+  ['$argon2', 'Argon2'],
+  ['$2x$', 'a broken old variant of bcrypt ($2x$)'],
+  ['$2$', 'a broken old variant of bcrypt ($2$)'],
+  ['{SHA}', 'SHA-1 ({SHA})'],
+  ['{SSHA}', 'salted SHA-1 ({SSHA})'],
+]
+
+/** Reads one line without its line feed. What follows a second colon is ignored, as Apache does. */
+export function parseLine(text: string): HtpasswdLine {
+  const line = text.trimEnd()
+  if (line === '' || line.trimStart().startsWith('#')) return { kind: 'nothing' }
+  const [username = '', secret] = line.split(':', 2)
+  if (secret === undefined) return problem('no colon; an entry is NAME:HASH')
+  const badName = nameProblem(username)
+  return badName === undefined ? parseSecret(username, secret.trim()) : problem(badName)
+}
+
+/** What keeps `name` from being a username, or undefined. Never repeats the name. */
+export function nameProblem(name: string): string | undefined {
+  if (name === '') return 'the name is empty'
+  if (hasControlCharacter(name)) return 'the name holds a control character'
+  if (name.includes(':')) return 'the name holds a colon'
+  if (name.startsWith('#')) return 'the name begins with #, which marks a comment'
+  if (name.trim() !== name) return 'the name begins or ends with a blank'
+  if (Buffer.byteLength(name) > MAX_NAME_BYTES) return `the name is longer than ${MAX_NAME_BYTES} bytes`
+  return undefined
+}
+
+function parseSecret(username: string, secret: string): HtpasswdLine {
+  if (!/^\$2[aby]\$/.test(secret)) return unusable(username, foreignKind(secret))
+  const digits = /^\$2[aby]\$(\d\d)\$/.exec(secret)?.[1]
+  if (digits === undefined) return unusable(username, 'a bcrypt hash whose cost is not two digits')
+  const cost = Number(digits)
+  const found = costProblem(cost) ?? digestProblem(secret.slice('$2b$10$'.length))
+  return found === undefined ? { kind: 'entry', username, hash: secret, cost } : unusable(username, found)
+}
+
+function costProblem(cost: number): string | undefined {
+  if (cost < MIN_COST) return `a bcrypt hash of cost ${cost}, below ${MIN_COST}`
+  if (cost > MAX_COST) return `a bcrypt hash of cost ${cost}, over ${MAX_COST}: one login would take minutes`
+  return undefined
+}
+
+function digestProblem(rest: string): string | undefined {
+  if (rest.length !== SALT_AND_DIGEST_LENGTH) {
+    return `a bcrypt hash with ${rest.length} characters after its cost instead of ${SALT_AND_DIGEST_LENGTH}`
+  }
+  return /^[./A-Za-z0-9]+$/.test(rest) ? undefined : 'a bcrypt hash with characters that no hash has'
+}
+
+function foreignKind(secret: string): string {
+  if (secret === '') return 'no hash at all'
+  const known = FOREIGN_KINDS.find(([prefix]) => secret.startsWith(prefix))
+  if (known) return known[1]
+  return /^[./A-Za-z0-9]{13}$/.test(secret)
+    ? 'crypt, or plain text'
+    : 'plain text, or an unknown kind of hash'
+}
+
+function unusable(username: string, found: string): HtpasswdLine {
+  // A name that a shell would read otherwise is not put into a command that people paste.
+  const word = /^[\w.@+][\w.@+-]*$/.test(username) ? username : 'NAME'
+  const mend = `set a new password with \`registry-sidecar user passwd ${word}\` or \`htpasswd -B\``
+  return problem(`${username} has ${found}, which is not taken; ${mend}`)
+}
+
+function problem(reason: string): HtpasswdLine {
+  return { kind: 'problem', reason }
+}

@@ -1,0 +1,99 @@
+import { describe, expect, it } from 'vitest'
+import { formatChallenge, parseBasic } from '../../src/auth/basic.ts'
+
+const encode = (text: string, encoding: BufferEncoding = 'utf8'): string =>
+  Buffer.from(text, encoding).toString('base64')
+const credentials = (username: string, password: string) => ({ kind: 'credentials', username, password })
+
+describe('parseBasic accepts', () => {
+  it.each<[what: string, header: string, username: string, password: string]>([
+    ['what every client sends', `Basic ${encode('alice:secret')}`, 'alice', 'secret'],
+    ['the scheme in lower case', `basic ${encode('alice:secret')}`, 'alice', 'secret'],
+    ['the scheme in mixed case', `bAsIc ${encode('alice:secret')}`, 'alice', 'secret'],
+    ['several spaces', `Basic   ${encode('alice:secret')}`, 'alice', 'secret'],
+    ['no padding', `Basic ${encode('alice:pw').replace(/=+$/, '')}`, 'alice', 'pw'],
+    ['a colon in the password', `Basic ${encode('alice:a:b:')}`, 'alice', 'a:b:'],
+    ['UTF-8', `Basic ${encode('jürgen:pässwörd€')}`, 'jürgen', 'pässwörd€'],
+    ['Latin-1 from an older client', `Basic ${encode('jürgen:pässwörd', 'latin1')}`, 'jürgen', 'pässwörd'],
+    ['a password of blanks', `Basic ${encode('alice:   ')}`, 'alice', '   '],
+  ])('%s', (_what, header, username, password) => {
+    expect(parseBasic(header)).toEqual(credentials(username, password))
+  })
+})
+
+it('a request without the header has no credentials', () => {
+  expect(parseBasic(undefined)).toEqual({ kind: 'absent' })
+})
+
+describe('parseBasic refuses', () => {
+  it.each<[what: string, header: string, reason: string]>([
+    ['an empty header', '', 'the scheme is unknown, not Basic'],
+    ['the token alone', encode('alice:secret'), 'the scheme is unknown, not Basic'],
+    ['Bearer', 'Bearer s3cr3t', 'the scheme is Bearer, not Basic'],
+    ['another scheme that begins alike', `Basically ${encode('a:b')}`, 'the scheme is unknown, not Basic'],
+    ['a tab for a space', `Basic\t${encode('a:b')}`, 'the scheme is unknown, not Basic'],
+    ['the scheme alone', 'Basic', 'the credentials have no colon'],
+    ['text that is not base64', 'Basic alice:s3cr3t', 'the credentials are not base64'],
+    ['base64 with a space in it', 'Basic YWxp Y2U6cHc=', 'the credentials are not base64'],
+    ['base64 with bits left over', 'Basic YWxpY2U6cHd=', 'the credentials are not base64'],
+    ['base64 with too much padding', 'Basic YTpi==', 'the credentials are not base64'],
+    [
+      'the alphabet of URLs',
+      `Basic ${Buffer.from('a:\xff\xff', 'latin1').toString('base64url')}`,
+      'the credentials are not base64',
+    ],
+    [
+      'two credentials in one line',
+      `Basic ${encode('a:b')}, Basic ${encode('c:d')}`,
+      'the credentials are not base64',
+    ],
+    ['no colon', `Basic ${encode('s3cr3t')}`, 'the credentials have no colon'],
+    ['an empty username', `Basic ${encode(':s3cr3t')}`, 'the username is empty'],
+    ['an empty password', `Basic ${encode('alice:')}`, 'the password is empty'],
+    [
+      'a NUL, behind which bcrypt sees nothing',
+      `Basic ${encode('alice:ab\0ab')}`,
+      'the credentials hold a control character',
+    ],
+    ['a line feed', `Basic ${encode('alice:ab\n')}`, 'the credentials hold a control character'],
+    [
+      'an escape sequence in the name',
+      `Basic ${encode('\x1b[2Jalice:ab')}`,
+      'the credentials hold a control character',
+    ],
+    ['a DEL', `Basic ${encode('alice:\x7f')}`, 'the credentials hold a control character'],
+  ])('%s', (_what, header, reason) => {
+    expect(parseBasic(header)).toEqual({ kind: 'malformed', reason })
+  })
+
+  it('without ever repeating what was sent', () => {
+    for (const header of [
+      's3cr3t',
+      'Bearer s3cr3t',
+      's3cr3t xyz',
+      'Basic s3cr3t',
+      `Basic ${encode('s3cr3t')}`,
+    ]) {
+      expect(JSON.stringify(parseBasic(header))).not.toContain('s3cr3t')
+    }
+  })
+})
+
+describe('formatChallenge', () => {
+  it.each<[what: string, realm: string, challenge: string]>([
+    ['a plain realm', 'Registry', 'Basic realm="Registry"'],
+    ['quotes', 'the "big" one', 'Basic realm="the \\"big\\" one"'],
+    ['a backslash', 'a\\b', 'Basic realm="a\\\\b"'],
+    ['what looks like another parameter', 'x", charset="UTF-8', 'Basic realm="x\\", charset=\\"UTF-8"'],
+  ])('quotes %s', (_what, realm, challenge) => {
+    expect(formatChallenge(realm)).toBe(challenge)
+  })
+
+  it.each([
+    ['empty', ''],
+    ['of two lines', 'a\r\nSet-Cookie: b'],
+    ['outside ASCII', 'Régistry'],
+  ])('throws for a realm %s', (_what, realm) => {
+    expect(() => formatChallenge(realm)).toThrow(RangeError)
+  })
+})

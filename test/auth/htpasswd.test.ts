@@ -1,0 +1,240 @@
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
+import { describe, expect, it } from 'vitest'
+import compare from '../../src/auth/bcrypt.ts'
+import { decoyFor, decoysAfter, parseHtpasswd, type UserTable } from '../../src/auth/htpasswd.ts'
+import { InvalidFileError } from '../../src/errors.ts'
+import { findProgram } from '../fixtures/real.ts'
+import { tempFolder } from '../fixtures/temp-folder.ts'
+
+const DIGEST = 'abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234'
+const hashOf = (cost: number, variant = 'y'): string =>
+  `$2${variant}$${String(cost).padStart(2, '0')}$${DIGEST}`
+const HASH = hashOf(10)
+
+const parse = (text: string | Buffer): UserTable => parseHtpasswd(Buffer.from(text), 'users/htpasswd')
+const names = (table: UserTable): readonly string[] => [...table.entries.keys()]
+
+function refusal(text: string | Buffer): InvalidFileError {
+  try {
+    parse(text)
+  } catch (error) {
+    if (error instanceof InvalidFileError) return error
+  }
+  throw new Error('the file was not refused')
+}
+
+describe('an entry', () => {
+  it.each(['a', 'b', 'y'])('of the variant $2%s$ is taken', (variant) => {
+    const hash = hashOf(12, variant)
+    expect(parse(`alice:${hash}\n`).entries.get('alice')).toEqual({
+      username: 'alice',
+      hash,
+      cost: 12,
+      line: 1,
+    })
+  })
+
+  it.each([4, 15])('of cost %d is taken', (cost) => {
+    expect(parse(`alice:${hashOf(cost)}`).entries.get('alice')?.cost).toBe(cost)
+  })
+})
+
+describe('a file is read in spite of', () => {
+  it.each<[what: string, text: string | Buffer]>([
+    ['a byte order mark', `\ufeffalice:${HASH}\nbob:${HASH}\n`],
+    ['CRLF', `alice:${HASH}\r\nbob:${HASH}\r\n`],
+    ['a missing final newline', `alice:${HASH}\nbob:${HASH}`],
+    ['blank lines', `\n\nalice:${HASH}\n   \nbob:${HASH}\n\n`],
+    ['comments', `# the team\nalice:${HASH}\n  # indented\nbob:${HASH}\n#carol:${HASH}\n`],
+    ['trailing blanks', `alice:${HASH}  \t\nbob:${HASH} \n`],
+    ['more fields', `alice:${HASH}:Alice:in:Wonderland\nbob:${HASH}:\n`],
+  ])('%s', (_what, text) => {
+    const table = parse(text)
+    expect(names(table)).toEqual(['alice', 'bob'])
+    expect(table.problems).toEqual([])
+    expect(table.entries.get('alice')?.hash).toBe(HASH)
+  })
+})
+
+describe('a line is skipped, and the others are taken, when it has', () => {
+  const SECRET = 'hunter2hunter2'
+  it.each<[what: string, line: string, reason: RegExp]>([
+    [
+      'Apache MD5',
+      `bob:$apr1$${SECRET}`,
+      /^bob has Apache MD5 .*registry-sidecar user passwd bob.*htpasswd -B/,
+    ],
+    ['SHA-1', `bob:{SHA}${SECRET}`, /SHA-1/],
+    ['SHA-256', `bob:$5$${SECRET}`, /SHA-256/],
+    ['SHA-512', `bob:$6$rounds=5000$${SECRET}`, /SHA-512/],
+    ['Argon2', `bob:$argon2id$v=19$${SECRET}`, /Argon2/],
+    ['the broken variant $2x$', `bob:$2x$10$${DIGEST}`, /broken old variant/],
+    ['crypt', 'bob:rqXexS6ZhobKA', /crypt, or plain text/],
+    ['plain text', `bob:${SECRET}`, /plain text/],
+    ['plain text alone', SECRET, /^no colon; an entry is NAME:HASH$/],
+    ['no hash', 'bob:', /no hash/],
+    ['a cost of one digit', `bob:$2y$5$${DIGEST}`, /two digits/],
+    ['a cost of three digits', `bob:$2y$010$${DIGEST}`, /two digits/],
+    ['a cost below 4', `bob:${hashOf(3)}`, /cost 3, below 4/],
+    ['a cost over 15', `bob:${hashOf(16)}`, /cost 16, over 15: one login would take minutes/],
+    ['a hash cut short', `bob:${HASH.slice(0, -1)}`, /52 characters after its cost/],
+    ['a hash too long', `bob:${HASH}x`, /54 characters after its cost/],
+    ['a character no hash has', `bob:${HASH.slice(0, -1)}!`, /characters that no hash has/],
+    ['blanks inside', `bob:${HASH} ${SECRET}`, /characters after its cost/],
+    ['no name', `:${HASH}`, /^the name is empty$/],
+    ['a blank before the name', ` ${SECRET}:${HASH}`, /^the name begins or ends with a blank$/],
+    ['a blank after the name', `${SECRET} :${HASH}`, /^the name begins or ends with a blank$/],
+    ['a control character in the name', `${SECRET}\x1b[2J:${HASH}`, /^the name holds a control character$/],
+    ['a name without end', `${SECRET.repeat(20)}:${HASH}`, /^the name is longer than 255 bytes$/],
+  ])('%s', (_what, line, reason) => {
+    const { entries, problems } = parse(`alice:${HASH}\n${line}\ncarol:${HASH}\n`)
+    expect([...entries.keys()]).toEqual(['alice', 'carol'])
+    expect(problems).toEqual([{ line: 2, reason: expect.stringMatching(reason) as string }])
+    expect(JSON.stringify(problems)).not.toMatch(new RegExp(`${SECRET}|${DIGEST}|rqXexS6ZhobKA`))
+  })
+
+  it('bytes that are not UTF-8', () => {
+    const table = parse(
+      Buffer.concat([
+        Buffer.from(`alice:${HASH}\nj`),
+        Buffer.from([0xfc]),
+        Buffer.from(`rgen:${HASH}\nzoë:${HASH}`),
+      ]),
+    )
+    expect(names(table)).toEqual(['alice', 'zoë'])
+    expect(table.problems).toEqual([{ line: 2, reason: 'not UTF-8 text' }])
+  })
+
+  it('a name that was there before', () => {
+    const { entries, problems } = parse(`alice:${hashOf(5)}\nbob:${HASH}\nalice:${hashOf(6)}\n`)
+    expect(entries.get('alice')).toMatchObject({ cost: 5, line: 1 })
+    expect(problems).toEqual([{ line: 3, reason: 'alice is there already, in line 1, which counts' }])
+  })
+
+  it('a name unfit for a shell, and the mend does not quote it', () => {
+    const [problem] = parse(`alice:${HASH}\nx; rm -rf ~:plain`).problems
+    expect(problem?.reason).toContain('user passwd NAME')
+  })
+})
+
+describe('a file of nobody', () => {
+  it.each([
+    ['0 bytes', ''],
+    ['blank lines', '\n \r\n\n'],
+    ['comments', '# nobody\n#alice:x'],
+    ['a byte order mark', '\ufeff'],
+  ])('is an empty table: %s', (_what, text) => {
+    expect(parse(text)).toMatchObject({ entries: new Map(), problems: [] })
+  })
+})
+
+describe('a file is refused as a whole', () => {
+  it.each<[what: string, bytes: Buffer, reason: RegExp]>([
+    ['NUL bytes', Buffer.from(`alice:${HASH}\n\0`), /^this is a binary file/],
+    ['UTF-16 with a mark', Buffer.from(`\ufeffalice:${HASH}\n`, 'utf16le'), /UTF-16 text; save it as UTF-8/],
+    ['UTF-16 without a mark', Buffer.from(`alice:${HASH}\n`, 'utf16le'), /UTF-16/],
+    ['UTF-16 of the other byte order', Buffer.from(`\ufeffalice:${HASH}\n`, 'utf16le').swap16(), /UTF-16/],
+    [
+      'no usable entry',
+      Buffer.from('# team\nalice:hunter2\nbob:hunter2\n'),
+      /^no line is a usable entry; line 2: alice has plain/,
+    ],
+    ['an error page', Buffer.from('<html>\n<p>hunter2</p>'), /^no line is a usable entry; line 1: no colon/],
+  ])('%s', (_what, bytes, reason) => {
+    const error = refusal(bytes)
+    expect(error.file).toBe('users/htpasswd')
+    expect(error.reason).toMatch(reason)
+    expect(error.message).not.toContain('hunter2')
+  })
+})
+
+describe('decoys', () => {
+  const costOf = (hash: string): number => Number(hash.slice(4, 6))
+  const work = (hashes: readonly string[]): number => hashes.reduce((sum, hash) => sum + 2 ** costOf(hash), 0)
+
+  it.each<[what: string, costs: readonly number[], highest: number]>([
+    ['no entries', [], 10],
+    ['entries of one cost', [5, 5], 5],
+    ['entries of several costs', [5, 12, 10, 4], 12],
+  ])('make every refusal cost the same: %s', (_what, costs, highest) => {
+    const table = parse(costs.map((cost, index) => `user${index}:${hashOf(cost)}\n`).join(''))
+    expect(work([decoyFor(table)])).toBe(2 ** highest)
+    for (const entry of table.entries.values()) {
+      expect(work([entry.hash, ...decoysAfter(table, entry)])).toBe(2 ** highest)
+    }
+  })
+
+  it('are well-formed, fit no password, and differ from parse to parse', () => {
+    const table = parse(`alice:${hashOf(4)}\nbob:${hashOf(5)}`)
+    const decoy = decoyFor(table)
+    expect(decoy).toMatch(/^\$2b\$05\$[./A-Za-z0-9]{53}$/)
+    expect(compare({ password: 'x', hash: decoy, decoys: [] })).toBe(false)
+    expect(decoyFor(table)).toBe(decoy)
+    expect(decoyFor(parse(`bob:${hashOf(5)}`))).not.toBe(decoy)
+  })
+})
+
+describe('a hundred thousand lines take well under a second', () => {
+  it.each<[what: string, last: Buffer]>([
+    ['of UTF-8', Buffer.alloc(0)],
+    ['one of them not UTF-8', Buffer.from([0xff])],
+  ])('%s', (_what, last) => {
+    const lines = Array.from({ length: 100_000 }, (_, index) => `user${index}:${HASH}\n`).join('')
+    const bytes = Buffer.concat([Buffer.from(lines), last])
+    const start = performance.now()
+    expect(parse(bytes).entries.size).toBe(100_000)
+    expect(performance.now() - start).toBeLessThan(1_000)
+  })
+})
+
+const htpasswd = findProgram('htpasswd')
+
+describe.skipIf(htpasswd === undefined)('the htpasswd of Apache', () => {
+  it.each([
+    ['its default cost', []],
+    ['a cost of its own', ['-C', '7']],
+  ])('writes entries that verify here, with %s', (_what, flags) => {
+    const file = path.join(tempFolder(), 'htpasswd')
+    for (const [name, password] of [
+      ['alice', 'correct horse'],
+      ['zoë', 'pässwörd€'],
+    ] as const) {
+      const create = name === 'alice' ? ['-c'] : []
+      const run = spawnSync(htpasswd ?? '', [...create, '-bB', ...flags, file, name, password])
+      expect(run.status).toBe(0)
+    }
+    const { entries, problems } = parse(readFileSync(file))
+    expect(problems).toEqual([])
+    const matches = (name: string, password: string): boolean =>
+      compare({ password, hash: entries.get(name)?.hash ?? '', decoys: [] })
+    expect(matches('alice', 'correct horse')).toBe(true)
+    expect(matches('alice', 'Correct horse')).toBe(false)
+    expect(matches('zoë', 'pässwörd€')).toBe(true)
+  })
+
+  it('writes other kinds, which are named', () => {
+    const file = path.join(tempFolder(), 'htpasswd')
+    for (const [name, flags] of [
+      ['m', '-cbm'],
+      ['s', '-bs'],
+      ['d', '-bd'],
+      ['p', '-bp'],
+      ['f', '-b5'],
+      ['b', '-bB'],
+    ] as const) {
+      expect(spawnSync(htpasswd ?? '', [flags, file, name, 'hunter2']).status).toBe(0)
+    }
+    const table = parse(readFileSync(file))
+    expect(names(table)).toEqual(['b'])
+    const found = table.problems.map(({ reason }) => / has (.*), which is not taken/.exec(reason)?.[1])
+    expect(found).toEqual([
+      'Apache MD5 ($apr1$)',
+      'SHA-1 ({SHA})',
+      'crypt, or plain text',
+      'plain text, or an unknown kind of hash',
+      'SHA-512 ($6$)',
+    ])
+  })
+})
