@@ -27,7 +27,10 @@ export function createVerifiedCache(ttlMs: number | 'off'): VerifiedCache {
   const verified = new LRUCache<string, true>({ max: MAX_REMEMBERED, ttl: ttlMs === 'off' ? 1 : ttlMs })
   const inFlight = new Map<string, Promise<boolean | 'busy'>>()
 
-  async function verify<T extends boolean | 'busy'>(attempt: Attempt, check: () => Promise<T>): Promise<T | true> {
+  async function verify<T extends boolean | 'busy'>(
+    attempt: Attempt,
+    check: () => Promise<T>,
+  ): Promise<T | true> {
     const digest = digestOf(attempt, key)
     if (ttlMs !== 'off' && verified.get(digest) === true) return true
     const shared = inFlight.get(digest) as Promise<T> | undefined

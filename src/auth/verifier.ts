@@ -38,7 +38,9 @@ export function createVerifier({ table, cache, compare }: VerifierParts): Verifi
     // entry of lower cost is followed by decoys that make up the difference.
     const hash = entry?.hash ?? decoyFor(users)
     const decoys = entry === undefined ? [] : decoysAfter(users, entry)
-    const outcome = await cache.verify({ username, hash, password }, () => compare({ password, hash, decoys }))
+    const outcome = await cache.verify({ username, hash, password }, () =>
+      compare({ password, hash, decoys }),
+    )
     if (outcome === 'busy') return { kind: 'busy' }
     if (entry === undefined) return { kind: 'refused', reason: 'unknown user' }
     return outcome ? { kind: 'ok', username } : { kind: 'refused', reason: 'wrong password' }
