@@ -20,16 +20,18 @@ const MAX_THREADS = Math.max(1, Math.min(4, availableParallelism() - 1))
 // At cost 10 this many waiting checks take about the ten seconds that clients are patient for.
 const MAX_WAITING = 128 * MAX_THREADS
 
-const IDLE_THREAD_MS = 60_000
+// Well-formed, of the lowest cost, and no password's.
+const WARM_UP: Comparison = { password: 'x', hash: `$2b$04$${'.'.repeat(53)}`, decoys: [] }
 
-/** Worker threads that run bcrypt; started when first needed, stopped by `close`. */
+/** Worker threads that run bcrypt, all started at once and stopped by `close`. */
 export function createBcryptPool(): BcryptPool {
   const pool = new Piscina<Comparison, boolean>({
     filename: workerFile(),
-    minThreads: 1,
+    minThreads: MAX_THREADS,
     maxThreads: MAX_THREADS,
-    idleTimeout: IDLE_THREAD_MS,
   })
+  // Each thread takes one: settled once all have loaded what they run.
+  const loaded = Promise.allSettled(Array.from({ length: MAX_THREADS }, () => pool.run(WARM_UP)))
   let comparisons = 0
 
   async function compare(comparison: Comparison): Promise<boolean | 'busy'> {
@@ -43,7 +45,11 @@ export function createBcryptPool(): BcryptPool {
     get comparisons() {
       return comparisons
     },
-    close: () => pool.destroy(),
+    close: async () => {
+      // Node 20 aborts the whole process when a thread is terminated while it loads a module.
+      await loaded
+      await pool.destroy()
+    },
   }
 }
 

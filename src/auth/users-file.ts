@@ -4,10 +4,10 @@
 import { lstat, mkdir, readFile, readlink, realpath } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 
+import { replaceFile } from '../atomic-file.ts'
 import { CommandError, InvalidFileError, errorCode, errorMessage } from '../errors.ts'
 import { withFileLock } from './file-lock.ts'
 import { parseHtpasswd, refuseBinary } from './htpasswd.ts'
-import { replaceFile } from './replace-file.ts'
 
 export interface NewEntry {
   readonly username: string
@@ -97,7 +97,7 @@ async function edit(file: string, change: (lines: Lines) => Lines): Promise<void
     await withFileLock(target, async (lock) => {
       const bytes = (await readIfPresent(target)) ?? Buffer.alloc(0)
       const { mark, lines } = splitLines(bytes, file)
-      await replaceFile(target, joinLines(mark, change(lines)), () => lock.assertHeld())
+      await replaceFile(target, joinLines(mark, change(lines)), { beforeRename: () => lock.assertHeld() })
     })
   } catch (error) {
     throw explain(error, file)

@@ -1,13 +1,9 @@
 // Who is asking: credentials in, verdict out, at the same cost whether the name is known or not.
 
+import type { Credentials } from './basic.ts'
 import { isTooLong, type Comparison } from './bcrypt.ts'
 import { decoyFor, decoysAfter, type UserTable } from './htpasswd.ts'
 import type { VerifiedCache } from './verified-cache.ts'
-
-export interface Credentials {
-  readonly username: string
-  readonly password: string
-}
 
 /** The outcome of checking credentials. The reasons are for the log; a client is never told. */
 export type Verdict =

@@ -7,8 +7,8 @@
 import { chmod, mkdir, readFile, stat } from 'node:fs/promises'
 import { platform } from 'node:os'
 import { dirname, join } from 'node:path'
-import writeFileAtomic from 'write-file-atomic'
 
+import { replaceFile } from '../atomic-file.ts'
 import { InvalidFileError, errorCode, errorMessage } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { BEGIN_AGAIN, isDue, isIssuedBy, parseBundle, parseRoot } from './certificate.ts'
@@ -164,7 +164,7 @@ async function writePair(certFile: string, keyFile: string, pair: IssuedCertific
 
 // The temporary file is made with the mode, so a key has it before it has its name.
 async function write(file: string, text: string, mode: number): Promise<void> {
-  await writeFileAtomic(file, text, { mode }).catch(refuse(dirname(file), 'written'))
+  await replaceFile(file, text, { mode }).catch(refuse(dirname(file), 'written'))
 }
 
 async function tighten(keyFile: string, log: Log | undefined): Promise<void> {

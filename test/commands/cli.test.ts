@@ -1,4 +1,7 @@
+import { once } from 'node:events'
 import { readFileSync, existsSync } from 'node:fs'
+import type { IncomingMessage } from 'node:http'
+import https from 'node:https'
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { run, start } from '../fixtures/process.ts'
@@ -63,6 +66,22 @@ describe('serve', () => {
     await sidecar.line(/registry-sidecar user add NAME/)
     sidecar.child.kill('SIGTERM')
     expect(await sidecar.finished).toMatchObject({ code: 0, signal: null, stderr: '' })
+  })
+
+  it('forwards without a word on stderr, deprecation warnings included', async () => {
+    const upstream = await upstreamForTest(answering(OK))
+    const cwd = tempFolder()
+    await run(['user', 'add', 'alice', '--cost', '4'], { cwd, input: 'pass word\n' })
+    const sidecar = start(['--upstream', `http://127.0.0.1:${upstream.port}`], { cwd, env: FREE_PORTS })
+    const { tls } = JSON.parse(await sidecar.line(/ready to serve/)) as { tls: string }
+    const ca = readFileSync(path.join(cwd, 'state/root.crt'))
+    const request = https.get(`https://${tls}/v2/`, { ca, auth: 'alice:pass word', agent: false })
+    const [response] = (await once(request, 'response')) as [IncomingMessage]
+    response.resume()
+    expect(response.statusCode).toBe(200)
+    await sidecar.line(/"status":200/)
+    sidecar.child.kill('SIGTERM')
+    expect(await sidecar.finished).toMatchObject({ code: 0, stderr: '' })
   })
 
   it('loads the users again at SIGHUP, events and poll or not', async () => {

@@ -3,7 +3,7 @@
 
 import { mkdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { replaceFile } from '../../auth/replace-file.ts'
+import { replaceFile } from '../../atomic-file.ts'
 import { CommandError, errorCode, errorMessage } from '../../errors.ts'
 import type { Machine } from '../machine.ts'
 
@@ -45,7 +45,7 @@ async function install(file: string, pem: string): Promise<InstalledFile['outcom
     const present = await readIfPresent(file)
     if (present?.includes(pem.trim())) return 'already there'
     await mkdir(dirname(file), { recursive: true })
-    await replaceFile(file, Buffer.from(pem), () => Promise.resolve())
+    await replaceFile(file, pem)
     return present === undefined ? 'written' : 'replaced'
   } catch (error) {
     throw new CommandError(`${file}: ${mendFor(error)}`, { cause: error })

@@ -8,24 +8,31 @@ import type { Stats } from 'node:fs'
 import { open, rename, stat, unlink, type FileHandle } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 
-import { CommandError, errorCode } from '../errors.ts'
+import { CommandError, errorCode } from './errors.ts'
+
+export interface ReplaceOptions {
+  /** Of a new file, less the umask; one that is there keeps its own. 0644 by default. */
+  readonly mode?: number
+  /** The last chance to reject. */
+  readonly beforeRename?: () => Promise<void>
+}
 
 /**
- * Puts `bytes` in place of what `file` holds, keeping its mode and owner; a new file is 0644 minus the umask.
- * `beforeRename` is the last chance to reject. Whatever fails, `file` stays as it was.
+ * Puts `content` in place of what `file` holds, keeping its mode and owner. Never visible under its name half-written,
+ * nor with a wider mode than it ends with. Whatever fails, `file` stays as it was.
  */
 export async function replaceFile(
   file: string,
-  bytes: Buffer,
-  beforeRename: () => Promise<void>,
+  content: Buffer | string,
+  { mode = 0o644, beforeRename }: ReplaceOptions = {},
 ): Promise<void> {
   const previous = await statIfPresent(file)
   const temporary = join(dirname(file), `.${basename(file)}.${randomBytes(6).toString('hex')}.tmp`)
   // Closed to others until it has the owner and mode of the file it replaces.
-  const handle = await open(temporary, 'wx', previous ? 0o600 : 0o644)
+  const handle = await open(temporary, 'wx', previous ? 0o600 : mode)
   try {
-    await fill(handle, bytes, previous)
-    await beforeRename()
+    await fill(handle, content, previous)
+    await beforeRename?.()
     await rename(temporary, file)
   } catch (error) {
     await unlink(temporary).catch(() => undefined)
@@ -34,10 +41,14 @@ export async function replaceFile(
   await flushFolder(dirname(file))
 }
 
-async function fill(handle: FileHandle, bytes: Buffer, previous: Stats | undefined): Promise<void> {
+async function fill(
+  handle: FileHandle,
+  content: Buffer | string,
+  previous: Stats | undefined,
+): Promise<void> {
   try {
     // FileHandle.writeFile, unlike write, goes on until everything is written or an error says why not.
-    await handle.writeFile(bytes)
+    await handle.writeFile(content)
     if (previous) await keepOwnerAndMode(handle, previous)
     await handle.sync()
   } finally {
