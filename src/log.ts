@@ -21,6 +21,7 @@ export function createLog({ level, format, destination }: LogOptions): Log {
       ? pretty({
           destination,
           colorize: true,
+          singleLine: true,
           ignore: 'pid,hostname',
           translateTime: 'SYS:HH:MM:ss',
           sync: true,

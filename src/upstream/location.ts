@@ -32,7 +32,7 @@ export async function askForLocation({ hostname, port, host }: LocationQuestion)
     const url = new URL(location, `https://${host}`)
     await send('DELETE', `${url.pathname}${url.search}`)
     const isFitting = location.startsWith('/') || location.startsWith(`https://${host}/`)
-    return { kind: isFitting ? 'fitting' : 'misleading', location: `${url.origin}${url.pathname}` }
+    return { kind: isFitting ? 'fitting' : 'misleading', location: location.split('?', 1)[0] ?? '' }
   } catch (error) {
     return { kind: 'unknown', reason: error instanceof Error ? error.message : String(error) }
   }

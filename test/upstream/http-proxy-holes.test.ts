@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import http from 'node:http'
 import https from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
+import { hashSync } from 'bcryptjs'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { createUpstream } from '../../src/upstream/upstream.ts'
 import { answering, OK, upstreamForTest } from '../fixtures/programmable-upstream.ts'
@@ -281,6 +282,18 @@ describe('what the upstream is told', () => {
       'x-forwarded-proto: https',
       'x-forwarded-user: alice',
     ])
+  })
+})
+
+describe('a user whose name is not ASCII', () => {
+  it.each(['jörg', '李', 'Ünal 2'])('%s passes, and the registry gets the name as UTF-8', async (name) => {
+    const upstream = await upstreamForTest(answering(OK))
+    const users = `${name}:${hashSync('pass', 4)}\n`
+    const sidecar = await sidecarForTest({ upstreamPort: upstream.port, users })
+    const Authorization = `Basic ${Buffer.from(`${name}:pass`).toString('base64')}`
+    expect((await sidecar.request({ path: '/v2/x', headers: { Authorization } })).status).toBe(200)
+    const sent = /x-forwarded-user: (.*)\r\n/.exec(upstream.received[0] ?? '')?.[1] ?? ''
+    expect(Buffer.from(sent, 'latin1').toString()).toBe(name)
   })
 })
 
