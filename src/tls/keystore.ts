@@ -49,6 +49,14 @@ export async function openKeystore({ folder, ...wanted }: KeystoreOptions): Prom
   const isFirstStart = knowsNoRoot(await readFiles(paths))
   if (isFirstStart) await writePair(paths.rootCert, paths.rootKey, issueRoot(wanted))
   let current = await settle(paths, wanted)
+  let lastRenewal: Promise<unknown> = Promise.resolve()
+
+  async function renew(names: readonly SubjectAltName[], now: Date): Promise<CertificateBundle | undefined> {
+    const settled = await settle(paths, { ...wanted, names, now })
+    if (settled.bundle.leaf.fingerprint === current.bundle.leaf.fingerprint) return undefined
+    current = settled
+    return current.bundle
+  }
 
   return {
     get root() {
@@ -58,11 +66,11 @@ export async function openKeystore({ folder, ...wanted }: KeystoreOptions): Prom
       return current.bundle
     },
     issued: { root: isFirstStart, leaf: current.isNew },
-    async renewIfDue(names, now) {
-      const settled = await settle(paths, { ...wanted, names, now })
-      if (settled.bundle.leaf.fingerprint === current.bundle.leaf.fingerprint) return undefined
-      current = settled
-      return current.bundle
+    renewIfDue(names, now) {
+      // One after the other: two at once would leave the key of one beside the certificate of the other.
+      const renewal = lastRenewal.then(() => renew(names, now))
+      lastRenewal = renewal.catch(() => undefined)
+      return renewal
     },
   }
 }
