@@ -8,6 +8,7 @@ import {
   parseDuration,
   parseListen,
   parseRealm,
+  parseSize,
   parseUpstream,
   parseWord,
   refused,
@@ -24,6 +25,7 @@ export const SETTINGS = {
   hosts: setting('', parseHosts, 'names and addresses clients use, comma-separated'),
   realm: setting('Registry', parseRealm, 'realm of the challenge'),
   authCache: setting('10m', orOff(parseDuration), 'how long a verified login is remembered; off'),
+  spliceMemory: setting('64MiB', parseSize, 'total buffer for large bodies'),
   idleTimeout: setting('5m', parseDuration, 'a transfer that moves no byte for this long is ended'),
   responseTimeout: setting('15m', parseDuration, 'how long the registry may take to begin its answer'),
   drainTimeout: setting(

@@ -22,6 +22,8 @@ const MILLISECONDS_IN: Readonly<Record<string, number>> = {
   d: 86_400_000,
 }
 
+const BYTES_IN: Readonly<Record<string, number>> = { KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 }
+
 // What setTimeout can wait; longer than that it fires at once.
 const LONGEST_TIMER_MS = 2 ** 31 - 1
 
@@ -34,6 +36,14 @@ export function parseDuration(text: string): Parsed<number> {
   if (milliseconds < 1) return refused(`"${text}" must be more than nothing`)
   if (milliseconds > LONGEST_TIMER_MS) return refused(`"${text}" is too long: at most 24d`)
   return { ok: true, value: milliseconds }
+}
+
+/** `512KiB`, `64MiB`, `1GiB` → bytes. */
+export function parseSize(text: string): Parsed<number> {
+  const match = /^(\d{1,6})(KiB|MiB|GiB)$/.exec(text)
+  if (match === null)
+    return refused(`"${text}" is no size: write a number with its unit, as in 512KiB or 64MiB`)
+  return { ok: true, value: Number(match[1]) * (BYTES_IN[match[2] ?? ''] ?? Number.NaN) }
 }
 
 /** `host:port`, `:port` or `[ipv6]:port`. Port 0 lets the system pick. */

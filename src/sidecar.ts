@@ -61,6 +61,7 @@ async function compose(config: Config, log: Log, closers: (() => Promise<void> |
   const gate = createDrainGate()
   const upstream = createUpstream({
     ...config.upstream,
+    spliceMemory: config.spliceMemory,
     idleTimeoutMs: config.idleTimeout,
     responseTimeoutMs: config.responseTimeout,
   })

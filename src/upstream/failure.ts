@@ -10,6 +10,9 @@ export interface UpstreamFailure {
   readonly cause: string
 }
 
+/** The registry closed before the length that it announced. */
+export const ANSWER_CUT: UpstreamFailure = { kind: 'broke-off', cause: 'the answer ended before its length' }
+
 /** The status a client gets if no head was sent yet. 499 is for the log: nobody is there to read it. */
 export const FAILURE_STATUS = {
   unreachable: 502,

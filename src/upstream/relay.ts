@@ -2,11 +2,14 @@
 
 import type { IncomingMessage } from 'node:http'
 import { failExchange, type Exchange } from './exchange.ts'
+import { ANSWER_CUT } from './failure.ts'
 import { responseHeaders } from './headers.ts'
 import { endWhenRead, isStillSending } from './linger.ts'
+import type { SpliceMemory } from './splice-memory.ts'
+import { spliceableLength, spliceBody } from './splice.ts'
 
 /** Sends an answer on as it comes. An answer that breaks off destroys the client's, so that nobody takes it for whole. */
-export function relayResponse(exchange: Exchange, response: IncomingMessage): void {
+export function relayResponse(exchange: Exchange, response: IncomingMessage, memory: SpliceMemory): void {
   const { incoming, outgoing } = exchange
   // An answer that is cut raises 'error' and then 'close', which decides.
   response.on('error', () => undefined)
@@ -17,9 +20,14 @@ export function relayResponse(exchange: Exchange, response: IncomingMessage): vo
   exchange.isAnswered = true
   const isEarly = isStillSending(incoming)
   if (!writeHead(exchange, response, isEarly)) return
+  const length = isEarly ? undefined : spliceableLength(incoming.method, response)
+  const buffer = length === undefined ? undefined : memory.acquire()
+  if (length !== undefined && buffer !== undefined) {
+    spliceBody(exchange, response, { length, buffer, memory })
+    return
+  }
   response.once('close', () => {
-    if (!response.complete)
-      failExchange(exchange, { kind: 'broke-off', cause: 'the answer ended before its length' })
+    if (!response.complete) failExchange(exchange, ANSWER_CUT)
   })
   if (isEarly) relayEarly(exchange, response)
   else response.pipe(outgoing)

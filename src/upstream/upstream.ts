@@ -4,7 +4,7 @@
 // body, because a request body can be read only once. http-proxy 1.18.1 is no longer maintained: what is switched
 // off, removed or guarded here closes a hole of it each, and test/upstream has a test for each.
 
-import { Agent, type ClientRequest, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { Agent, ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
 import { createRequire } from 'node:module'
 import util from 'node:util'
 import type httpProxy from 'http-proxy'
@@ -14,6 +14,8 @@ import { failureOf, type UpstreamFailure } from './failure.ts'
 import { requestHeaders, type ForwardedFor } from './headers.ts'
 import { probeRegistry, type ProbeOutcome } from './probe.ts'
 import { relayResponse } from './relay.ts'
+import { createSpliceMemory } from './splice-memory.ts'
+import { createSplicingAgent } from './splice.ts'
 import { createWatchdog, type WatchdogLimits } from './watchdog.ts'
 
 export interface Upstream {
@@ -24,6 +26,8 @@ export interface Upstream {
   forward(incoming: IncomingMessage, outgoing: ServerResponse, context: ForwardContext): void
   /** Whether the registry answers right now. */
   probe(): Promise<ProbeOutcome>
+  /** Bytes of buffers that large bodies hold now. */
+  readonly spliceBytesInUse: number
   close(): void
 }
 
@@ -34,6 +38,8 @@ export interface ForwardContext extends ForwardedFor {
 export interface UpstreamOptions extends WatchdogLimits {
   readonly hostname: string
   readonly port: number
+  /** Bytes that the buffers of large bodies may take in all. */
+  readonly spliceMemory: number
 }
 
 // Idle connections kept to the registry; beyond that they are closed when they become idle.
@@ -44,23 +50,20 @@ const EXCHANGE = Symbol('exchange')
 // A map from request to exchange would cost several times what a property does (measured).
 type WithExchange = IncomingMessage & { [EXCHANGE]?: Exchange }
 
-export function createUpstream({ hostname, port, ...limits }: UpstreamOptions): Upstream {
-  const agent = new Agent({ keepAlive: true, maxFreeSockets: MAX_IDLE_CONNECTIONS, scheduling: 'lifo' })
-  const watchdog = createWatchdog(limits)
-  const proxy = createProxy({
-    target: { protocol: 'http:', host: hostname, hostname, port: String(port) },
-    agent,
-    selfHandleResponse: true,
-    // Both together: the target passes byte for byte instead of through url.parse.
-    toProxy: true,
-    prependPath: false,
-    xfwd: false,
+export function createUpstream({ hostname, port, spliceMemory, ...limits }: UpstreamOptions): Upstream {
+  const agent = createSplicingAgent({
+    keepAlive: true,
+    maxFreeSockets: MAX_IDLE_CONNECTIONS,
+    scheduling: 'lifo',
   })
+  const memory = createSpliceMemory(spliceMemory)
+  const watchdog = createWatchdog(limits)
+  const proxy = createProxy({ protocol: 'http:', host: hostname, port: String(port) }, agent)
   proxy.on('proxyReq', onRequest)
   proxy.on('proxyRes', (response, incoming: WithExchange) => {
     const exchange = incoming[EXCHANGE]
     if (exchange === undefined) response.destroy()
-    else relayResponse(exchange, response)
+    else relayResponse(exchange, response, memory)
   })
 
   function forward(incoming: WithExchange, outgoing: ServerResponse, context: ForwardContext): void {
@@ -103,6 +106,9 @@ export function createUpstream({ hostname, port, ...limits }: UpstreamOptions): 
   return {
     forward,
     probe: () => probeRegistry({ hostname, port }),
+    get spliceBytesInUse() {
+      return memory.inUse
+    },
     close: () => {
       watchdog.close()
       agent.destroy()
@@ -136,10 +142,16 @@ function isStaleConnection({ incoming, request, isRetried, isAnswered }: Exchang
   return incoming.method === 'GET' || incoming.method === 'HEAD'
 }
 
-function createProxy(options: httpProxy.ServerOptions): httpProxy {
-  const proxy = loadHttpProxy().createProxyServer(options) as httpProxy & {
-    webPasses: { readonly name: string }[]
-  }
+function createProxy(target: httpProxy.ProxyTarget, agent: Agent): httpProxy {
+  const proxy = loadHttpProxy().createProxyServer({
+    target,
+    agent,
+    selfHandleResponse: true,
+    // Both together: the target passes byte for byte instead of through url.parse.
+    toProxy: true,
+    prependPath: false,
+    xfwd: false,
+  }) as httpProxy & { webPasses: { readonly name: string }[] }
   // For a chunked DELETE or OPTIONS this pass writes "content-length: 0" and still sends the body: on a kept-alive
   // connection that body is a second request that nobody authenticated.
   proxy.webPasses = proxy.webPasses.filter((pass) => pass.name !== 'deleteLength')

@@ -29,6 +29,7 @@ async function bareFront(upstreamPort: number): Promise<number> {
   const upstream = createUpstream({
     hostname: '127.0.0.1',
     port: upstreamPort,
+    spliceMemory: 0,
     idleTimeoutMs: 5_000,
     responseTimeoutMs: 5_000,
   })
