@@ -24,6 +24,8 @@ export function failExchange(exchange: Exchange, failure: UpstreamFailure): void
   exchange.isOver = true
   // Destroyed, never ended: the end of a chunked upload that the client broke off would make it look complete.
   exchange.request?.destroy()
+  // Before the caller answers: that answer must not be taken for the broken one.
+  const { outgoing } = exchange
+  if (outgoing.headersSent && !outgoing.writableEnded) outgoing.destroy()
   exchange.onFailure(failure)
-  if (exchange.outgoing.headersSent && !exchange.outgoing.writableEnded) exchange.outgoing.destroy()
 }

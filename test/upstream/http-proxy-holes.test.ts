@@ -333,6 +333,11 @@ describe('an upload', () => {
     await until(() => upstream.open === 0, { deadlineMs: 5_000, what: 'the end of the upstream connections' })
   })
 
+  it('to a registry that is not there gets its 502, not a reset', async () => {
+    const sidecar = await sidecarForTest({ upstreamPort: 1 })
+    for (let i = 0; i < 5; i++) expect(await statusOfEndlessUpload(sidecar, ALICE)).toBe(502)
+  })
+
   /** Uploads without end until an answer comes, as a client does that only then looks at its connection. */
   function statusOfEndlessUpload(sidecar: TestSidecar, auth: string): Promise<number> {
     return new Promise((resolve, reject) => {

@@ -1,0 +1,127 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { describe, expect, it } from 'vitest'
+import { upstreamForTest, type Behavior } from '../fixtures/programmable-upstream.ts'
+import { ALICE, sidecarForTest, type TestSidecar } from '../fixtures/sidecar.ts'
+import { until } from '../fixtures/until.ts'
+
+const BASIC = `Authorization: Basic ${Buffer.from(ALICE).toString('base64')}`
+const IDLE_MS = 600
+
+async function talkTo(sidecar: TestSidecar) {
+  const socket = await sidecar.connect()
+  const talk = { socket, answer: '', isClosed: false }
+  socket.on('data', (chunk: Buffer) => (talk.answer += chunk.toString('latin1')))
+  socket.on('close', () => (talk.isClosed = true))
+  return talk
+}
+
+const reasonsOf = (sidecar: TestSidecar) =>
+  sidecar.lines.filter(({ msg }) => msg === 'request').map(({ status, reason }) => [status, reason])
+
+describe('a fault before the answer', () => {
+  it.each<[what: string, behave: Behavior, status: number, reason: RegExp]>([
+    [
+      'resets in the head',
+      (_, socket) => socket.write('HTTP/1.1 200 O', () => socket.resetAndDestroy()),
+      502,
+      /ECONNRESET/,
+    ],
+    ['ends in the head', (_, socket) => socket.end('HTTP/1.1 200 OK\r\nContent-'), 502, /broke-off/],
+    [
+      'sends a malformed head',
+      (_, socket) => socket.end('HTTP/1.1 200 OK\r\nBad Header\r\n\r\n'),
+      502,
+      /HPE_/,
+    ],
+    [
+      'sends two lengths',
+      (_, socket) => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab'),
+      502,
+      /HPE_/,
+    ],
+    ['sends a status that is none', (_, socket) => socket.end('HTTP/1.1 20 OK\r\n\r\n'), 502, /broke-off/],
+  ])('%s: the client is told, the log has the cause', async (_what, behave, status, reason) => {
+    const upstream = await upstreamForTest(behave)
+    const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
+    const answer = await sidecar.request({ as: ALICE, path: '/v2/x' })
+    expect(answer.status).toBe(status)
+    expect(answer.body.toString()).toMatch(/^\{"errors":\[\{"code":"UNAVAILABLE"/)
+    await until(() => reasonsOf(sidecar).length === 1, { deadlineMs: 2_000, what: 'the log line' })
+    expect(reasonsOf(sidecar)[0]).toEqual([status, expect.stringMatching(reason)])
+    await until(() => upstream.open === 0, { deadlineMs: 2_000, what: 'the end of the upstream connection' })
+  })
+
+  it('is none when 100 or 103 comes first', async () => {
+    const upstream = await upstreamForTest((_soFar, socket) => {
+      socket.write('HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n')
+      socket.write('HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
+    })
+    const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
+    const { status, body } = await sidecar.request({ as: ALICE, path: '/v2/x' })
+    expect([status, body.toString()]).toEqual([200, 'ok'])
+  })
+})
+
+describe('time', () => {
+  it('is given to an answer that drips, for as long as it drips', async () => {
+    const upstream = await upstreamForTest((_soFar, socket) => void drip(socket.write.bind(socket)))
+    const sidecar = await sidecarForTest({
+      upstreamPort: upstream.port,
+      env: { SIDECAR_IDLE_TIMEOUT: `${IDLE_MS}ms` },
+    })
+    const { status, body } = await sidecar.request({ as: ALICE, path: '/v2/x' })
+    expect([status, body.toString()]).toEqual([200, '0123456789'])
+  })
+
+  it('is given to a push that trickles, and not to one that stalls', async () => {
+    const upstream = await upstreamForTest((soFar, socket) => {
+      if (soFar.endsWith('0123456789')) socket.write('HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n')
+    })
+    const sidecar = await sidecarForTest({
+      upstreamPort: upstream.port,
+      env: { SIDECAR_IDLE_TIMEOUT: `${IDLE_MS}ms` },
+    })
+    const head = `PATCH /v2/x HTTP/1.1\r\nHost: localhost\r\n${BASIC}\r\nContent-Length: 10\r\n\r\n`
+    const [trickling, stalled] = [await talkTo(sidecar), await talkTo(sidecar)]
+    trickling.socket.write(head)
+    stalled.socket.write(`${head}01234`)
+    for (const digit of '0123456789') {
+      await pause(IDLE_MS / 4)
+      trickling.socket.write(digit)
+    }
+    await until(() => trickling.answer.includes('202'), {
+      deadlineMs: 2_000,
+      what: 'the answer to the trickle',
+    })
+    await until(() => stalled.isClosed, { deadlineMs: 2_000, what: 'the end of the stalled push' })
+    expect(stalled.answer).toBe('')
+    expect(upstream.received.filter((text) => text.endsWith('01234'))).toHaveLength(1)
+    trickling.socket.destroy()
+    await until(() => reasonsOf(sidecar).length === 2, { deadlineMs: 2_000, what: 'both log lines' })
+    expect(reasonsOf(sidecar)).toContainEqual([499, 'client-closed: the client sent no byte of its request'])
+  })
+
+  it('is not given to a registry that stops reading an upload', { timeout: 30_000 }, async () => {
+    const upstream = await upstreamForTest((_soFar, socket) => socket.pause())
+    const sidecar = await sidecarForTest({
+      upstreamPort: upstream.port,
+      env: { SIDECAR_IDLE_TIMEOUT: `${IDLE_MS}ms` },
+    })
+    const talk = await talkTo(sidecar)
+    talk.socket.write(
+      `PATCH /v2/x HTTP/1.1\r\nHost: localhost\r\n${BASIC}\r\nContent-Length: 100000000\r\n\r\n`,
+    )
+    const piece = Buffer.alloc(1024 * 1024)
+    for (let i = 0; i < 50; i++) talk.socket.write(piece)
+    await until(() => talk.answer.startsWith('HTTP/1.1 504 '), { deadlineMs: 10_000, what: 'the answer' })
+    talk.socket.destroy()
+  })
+})
+
+async function drip(write: (text: string) => unknown): Promise<void> {
+  write('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n')
+  for (const digit of '0123456789') {
+    await pause(IDLE_MS / 4)
+    write(digit)
+  }
+}
