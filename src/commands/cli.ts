@@ -12,13 +12,9 @@ import {
   type Sources,
 } from '../config.ts'
 import { CommandError, ConfigError, InvalidFileError } from '../errors.ts'
-import { check } from './check.ts'
-import { healthcheck } from './healthcheck.ts'
-import { quickstart } from './quickstart.ts'
-import { serve } from './serve.ts'
-import { trust } from './trust.ts'
-import { addUser, changePassword, listUsers, removeUser, verifyUser } from './user.ts'
 import type { ExitCode, World } from './world.ts'
+
+// Verbs are loaded when they are called: a health check, every few seconds, must not load a server first.
 
 /** Runs one command line (without node and script) to its end. Resolves to the exit code; never rejects on misuse. */
 export async function runCli(args: readonly string[], world: World): Promise<ExitCode> {
@@ -48,6 +44,7 @@ function createProgram(world: World, finish: (code: ExitCode) => void): Command 
 
   withSettings(program.command('serve', { isDefault: true }).description('run the sidecar')).action(
     async (flags: Flags) => {
+      const { serve } = await import('./serve.ts')
       finish(await serve(configOf(flags), world))
     },
   )
@@ -64,21 +61,25 @@ function createProgram(world: World, finish: (code: ExitCode) => void): Command 
         pem: flags['pem'] === true,
         json: flags['json'] === true,
       }
+      const { trust } = await import('./trust.ts')
       finish(await trust({ config: configOf(flags), ...host, ...choice }, world))
     })
   withSettings(program.command('check').description('look at settings, users, certificate and registry'))
     .option('--json', 'print one JSON document')
     .action(async (flags: Flags) => {
+      const { check } = await import('./check.ts')
       finish(await check({ sources: sourcesOf(world, flags), json: flags['json'] === true }, world))
     })
   withSettings(
     program.command('healthcheck').description('0 if the sidecar running here is ready, else 1'),
   ).action(async (flags: Flags) => {
+    const { healthcheck } = await import('./healthcheck.ts')
     finish(await healthcheck(configOf(flags), world))
   })
   withSettings(
     program.command('quickstart').description('find a registry, create a first user, run both'),
   ).action(async (flags: Flags) => {
+    const { quickstart } = await import('./quickstart.ts')
     finish(await quickstart(sourcesOf(world, flags), world))
   })
   return program
@@ -107,19 +108,24 @@ function addUserCommands(program: Command, { world, finish, configOf }: Wiring):
 
   setting('add <name>', 'add a user; the password is asked for, or one line of stdin').action(
     async (name: string, flags: Flags) => {
+      const { addUser } = await import('./user.ts')
       finish(await addUser({ name, ...making(flags) }, world))
     },
   )
   setting('passwd <name>', "change a user's password").action(async (name: string, flags: Flags) => {
+    const { changePassword } = await import('./user.ts')
     finish(await changePassword({ name, ...making(flags) }, world))
   })
   verb('remove <name>', 'remove a user').action(async (name: string, flags: Flags) => {
+    const { removeUser } = await import('./user.ts')
     finish(await removeUser({ name, ...file(flags) }, world))
   })
   verb('list', 'list users, and lines that are none').action(async (flags: Flags) => {
+    const { listUsers } = await import('./user.ts')
     finish(await listUsers(file(flags), world))
   })
   verb('verify <name>', "try a user's password").action(async (name: string, flags: Flags) => {
+    const { verifyUser } = await import('./user.ts')
     finish(await verifyUser({ name, ...file(flags) }, world))
   })
 }
