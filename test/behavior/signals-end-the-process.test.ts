@@ -1,0 +1,78 @@
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
+import tls from 'node:tls'
+import { describe, expect, it } from 'vitest'
+import { run, start, type Running } from '../fixtures/process.ts'
+import { upstreamForTest } from '../fixtures/programmable-upstream.ts'
+import { tempFolder } from '../fixtures/temp-folder.ts'
+import { until } from '../fixtures/until.ts'
+
+interface Push {
+  readonly sidecar: Running
+  /** Sends the second half; resolves to the answer. */
+  readonly finish: () => Promise<string>
+}
+
+/** A sidecar as a process, with half of a push in flight. */
+async function startWithPush(env: Readonly<Record<string, string>> = {}): Promise<Push> {
+  const upstream = await upstreamForTest((soFar, socket) => {
+    if (soFar.endsWith('firstlater')) socket.write('HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n')
+  })
+  const cwd = tempFolder()
+  await run(['user', 'add', 'alice', '--cost', '4'], { cwd, input: 'secret\n' })
+  const settings = {
+    SIDECAR_UPSTREAM: `http://127.0.0.1:${upstream.port}`,
+    SIDECAR_LISTEN: '127.0.0.1:0',
+    SIDECAR_ADMIN_LISTEN: 'off',
+  }
+  const sidecar = start([], { cwd, env: { ...settings, ...env } })
+  const ready = JSON.parse(await sidecar.line(/ready to serve/)) as { tls: string }
+  const port = Number(ready.tls.split(':')[1])
+  const ca = readFileSync(path.join(cwd, 'state', 'root.crt'))
+  const socket = tls.connect({ host: '127.0.0.1', port, ca })
+  socket.on('error', () => undefined)
+  let answer = ''
+  socket.on('data', (chunk: Buffer) => (answer += chunk.toString()))
+  const login = Buffer.from('alice:secret').toString('base64')
+  socket.write(
+    `PATCH /v2/a/blobs/uploads/1 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic ${login}\r\nContent-Length: 10\r\n\r\nfirst`,
+  )
+  const half = { deadlineMs: 5_000, what: 'the first half' }
+  await until(() => upstream.received.join('').endsWith('first'), half)
+  return {
+    sidecar,
+    async finish() {
+      socket.write('later')
+      await until(() => answer.includes('\r\n\r\n'), { deadlineMs: 5_000, what: 'the answer' })
+      socket.destroy()
+      return answer
+    },
+  }
+}
+
+describe('the process', () => {
+  it.each(['SIGTERM', 'SIGINT'] as const)(
+    'lets a running push finish at %s and ends with 0',
+    async (signal) => {
+      const { sidecar, finish } = await startWithPush()
+      sidecar.child.kill(signal)
+      await sidecar.line(/draining/)
+      expect(await finish()).toMatch(/^HTTP\/1\.1 202 /)
+      expect(await sidecar.finished).toMatchObject({ code: 0, signal: null, stderr: '' })
+    },
+  )
+
+  it('ends with 1 when the drain deadline passes', async () => {
+    const { sidecar } = await startWithPush({ SIDECAR_DRAIN_TIMEOUT: '200ms' })
+    sidecar.child.kill('SIGTERM')
+    expect(await sidecar.finished).toMatchObject({ code: 1, signal: null })
+  })
+
+  it('ends at once, with 1, at a second signal', async () => {
+    const { sidecar } = await startWithPush({ SIDECAR_DRAIN_TIMEOUT: '1h' })
+    sidecar.child.kill('SIGTERM')
+    await sidecar.line(/draining/)
+    sidecar.child.kill('SIGTERM')
+    expect(await sidecar.finished).toMatchObject({ code: 1, signal: null })
+  })
+})
