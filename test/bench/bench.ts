@@ -1,0 +1,118 @@
+// Compares the sidecar with other ways to put TLS and a login before a registry.
+//
+//   npm run bench -- [options]        `--help` lists them; needs curl and the real registry's program on the PATH
+
+import { endAllChildren, quitChildren } from './children.ts'
+import { push } from './curl.ts'
+import { describeMachine } from './machine.ts'
+import type { Blobs, Measure, Setting } from './measure.ts'
+import { firstByte } from './measures/first-byte.ts'
+import { fresh, small } from './measures/requests.ts'
+import { pullMany, pullOne, pushOne } from './measures/transfers.ts'
+import { choose, parseOptions, USAGE, type Options } from './options.ts'
+import { peersFor } from './peers.ts'
+import { registryProgram, registryVersion, startBareRegistry } from './peers/registry.ts'
+import { assertReadmeHasSection, writeReadmeSection } from './readme.ts'
+import { formatJson, formatMarkdown, type Run } from './report.ts'
+import { runRounds, type Sample } from './rounds.ts'
+import { createStage, writeBlob, type Stage } from './stage.ts'
+import type { Endpoint, Peer } from './subject.ts'
+import { pidOf, startSubject, type Registry, type Running } from './subjects.ts'
+
+const MEASURES: readonly Measure[] = [pullOne, pushOne, small, fresh, pullMany, firstByte]
+const MIB = 1024 * 1024
+/** The pulls at once together move twice as much as the large one, and no more than 2 GiB. */
+const MEDIUM_SHARE = 32
+const MEDIUM_MAX_MIB = 32
+const SMALL_BYTES = 64 * 1024
+
+let isLeaving = false
+process.once('exit', endAllChildren)
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => void leave(130))
+
+if (process.argv.includes('--help')) console.log(USAGE)
+else await main(parseOptions(process.argv.slice(2))).catch(fail)
+
+async function main(options: Options): Promise<void> {
+  const all = peersFor(options.nodes)
+  const wanted = choose(all, options.only)
+  const measures = choose(MEASURES, options.measures)
+  if (options.readme) assertReadmeHasSection()
+  if (registryProgram === undefined) throw new Error('no docker-registry or registry on the PATH')
+  const machine = describeMachine(await registryVersion(registryProgram))
+  const missing = wanted.filter(({ program }) => program === undefined).map(({ name }) => name)
+  for (const name of missing) say(`${name} is not on the PATH and left out`)
+
+  const stage = createStage(options.sizeMib)
+  const started = await startBareRegistry(registryProgram, stage)
+  const registry = { pid: pidOf(started), port: started.port }
+  const running = await startAll({ all, wanted }, stage, registry)
+  const bareRegistry = { port: registry.port, isGuarded: false }
+  const blobs = await stockRegistry(stage, bareRegistry, options)
+  const subjects = running.map(({ subject }) => subject)
+  const setting = { stage, blobs, bareRegistry, serial: counter() } satisfies Setting
+  const plan = { rounds: options.rounds, subjects, measures, onSample: sayProgress }
+  const samples = await runRounds(plan, setting)
+
+  const peers = running.map(({ note }) => note)
+  report({ options, machine, peers, missing, measures, samples })
+  await leave(0)
+}
+
+async function fail(error: unknown): Promise<void> {
+  // Once we leave, everything fails that was under way.
+  if (!isLeaving) console.error(error)
+  await leave(1)
+}
+
+/** Leaves nothing behind: see the handlers of `exit` here and in stage.ts. */
+async function leave(code: number): Promise<never> {
+  isLeaving = true
+  await quitChildren()
+  process.exit(code)
+}
+
+async function startAll(
+  { all, wanted }: { readonly all: readonly Peer[]; readonly wanted: readonly Peer[] },
+  stage: Stage,
+  registry: Registry,
+): Promise<readonly Running[]> {
+  const running: Running[] = []
+  for (const peer of all.filter(({ program }) => program !== undefined)) {
+    // The first sidecar issues the certificate of all the others, whether it is measured or not.
+    if (peer === all[0] || wanted.includes(peer)) running.push(await startSubject(peer, stage, registry))
+  }
+  return running.filter(({ subject }) => wanted.some(({ name }) => name === subject.name))
+}
+
+async function stockRegistry(stage: Stage, registry: Endpoint, { sizeMib }: Options): Promise<Blobs> {
+  const mediumMib = Math.min(MEDIUM_MAX_MIB, Math.ceil(sizeMib / MEDIUM_SHARE))
+  const blobs = {
+    large: writeBlob(stage, sizeMib * MIB),
+    medium: writeBlob(stage, mediumMib * MIB),
+    small: writeBlob(stage, SMALL_BYTES),
+  }
+  for (const blob of Object.values(blobs)) await push(stage, registry, { repository: 'bench', blob })
+  return blobs
+}
+
+function report(run: Run): void {
+  const markdown = formatMarkdown(run)
+  console.log(run.options.json ? formatJson(run) : markdown)
+  if (run.options.readme) writeReadmeSection(markdown)
+}
+
+function sayProgress({ round, measure, peer, figures }: Sample): void {
+  const shown = Object.entries(figures).map(([key, value]) => `${key} ${value.toPrecision(3)}`)
+  say(`round ${round + 1}: ${measure} ${peer}: ${shown.join(', ')}`)
+}
+
+/** Progress goes to stderr, so that stdout is the result alone. */
+function say(line: string): void {
+  console.error(line)
+}
+
+function counter(): () => number {
+  let count = 0
+  return () => ++count
+}

@@ -1,0 +1,120 @@
+// curl as a client of a registry, shaped like dockerd: HTTP/1.1, no Expect, and the order of ciphers that Go offers,
+// which makes servers without a preference of their own take AES-128.
+
+import { runChild } from './children.ts'
+import type { Blob, Stage } from './stage.ts'
+import { originOf, type Endpoint } from './subject.ts'
+
+export const CIPHERS = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256'
+
+const REPORT = '\\n%{http_code} %{time_total} %{size_download}\\n'
+
+export interface Transfer {
+  readonly status: number
+  readonly seconds: number
+  readonly bytes: number
+}
+
+/** What `GET /v2/` with the user's credentials is answered with. */
+export async function statusOf(stage: Stage, endpoint: Endpoint): Promise<number> {
+  const output = await curl(stage, endpoint, ['-o', '/dev/null', `${originOf(endpoint)}/v2/`])
+  return parseTransfer(output).status
+}
+
+/** Pulls to nowhere; rejects unless every byte came. */
+export async function pull(stage: Stage, endpoint: Endpoint, blob: Blob): Promise<Transfer> {
+  const [transfer] = await pullAtOnce(stage, endpoint, { blob, count: 1 })
+  if (transfer === undefined) throw new Error('curl reports no transfer')
+  return transfer
+}
+
+export interface Pulls {
+  readonly blob: Blob
+  readonly count: number
+}
+
+/** Pulls over as many connections at once; rejects unless every byte of each came. */
+export async function pullAtOnce(
+  stage: Stage,
+  endpoint: Endpoint,
+  pulls: Pulls,
+): Promise<readonly Transfer[]> {
+  const { blob, count } = pulls
+  const url = urlOf(endpoint, blob)
+  const all = Array.from({ length: count }, () => ['-o', '/dev/null', url]).flat()
+  const parallel = count === 1 ? [] : ['-Z', '--parallel-immediate', '--parallel-max', String(count)]
+  const output = await curl(stage, endpoint, [...parallel, ...all])
+  const transfers = output
+    .split('\n')
+    .filter((line) => line !== '')
+    .map(parseTransfer)
+  if (transfers.length !== count) throw new Error(`${count} pulls, ${transfers.length} answers`)
+  for (const { status, bytes } of transfers)
+    if (status !== 200 || bytes !== blob.bytes) throw new Error(`a pull: ${status}, ${bytes} bytes`)
+  return transfers
+}
+
+/** Pulls as often at once and compares each digest. Not for the clock: hashing costs more than the transfer. */
+export async function verifyPulls(stage: Stage, endpoint: Endpoint, { blob, count }: Pulls): Promise<void> {
+  const args = [...commonArgs(stage, endpoint), urlOf(endpoint, blob)]
+  const run = (): Promise<string> => runChild(['sh', '-c', 'curl "$@" | sha256sum', 'sh', ...args])
+  const digests = await Promise.all(Array.from({ length: count }, run))
+  const wrong = digests.filter((line) => `sha256:${line.split(' ')[0] ?? ''}` !== blob.digest)
+  if (wrong.length > 0) throw new Error(`${wrong.length} of ${count} pulls have a wrong digest`)
+}
+
+/** Pushes as dockerd does (POST, chunked PATCH, PUT); resolves to the seconds of all three. */
+export async function push(
+  stage: Stage,
+  endpoint: Endpoint,
+  { repository, blob }: { readonly repository: string; readonly blob: Blob },
+): Promise<number> {
+  const begun = await step(stage, endpoint, [
+    '-X',
+    'POST',
+    `${originOf(endpoint)}/v2/${repository}/blobs/uploads/`,
+  ])
+  const patch = ['-X', 'PATCH', '-T', blob.file, '-H', 'Transfer-Encoding: chunked']
+  const sent = await step(stage, endpoint, [
+    ...patch,
+    '-H',
+    'Content-Type: application/octet-stream',
+    begun.location,
+  ])
+  const put = await step(stage, endpoint, ['-X', 'PUT', `${sent.location}&digest=${blob.digest}`])
+  if (put.status !== 201) throw new Error(`the push ends with ${put.status}`)
+  return begun.seconds + sent.seconds + put.seconds
+}
+
+interface Step extends Transfer {
+  readonly location: string
+}
+
+async function step(stage: Stage, endpoint: Endpoint, args: readonly string[]): Promise<Step> {
+  const output = await curl(stage, endpoint, ['-D', '-', '-o', '/dev/null', '-H', 'Expect:', ...args])
+  const transfer = parseTransfer(output.trimEnd().split('\n').at(-1) ?? '')
+  if (transfer.status >= 300) throw new Error(`a push: ${output}`)
+  const location = /^location: (\S+)/im.exec(output)?.[1] ?? ''
+  // Resolved against where we are: a peer that gets the scheme wrong would be left out of its own measure otherwise.
+  const { pathname, search } = new URL(location, originOf(endpoint))
+  return { ...transfer, location: `${originOf(endpoint)}${pathname}${search}` }
+}
+
+function curl(stage: Stage, endpoint: Endpoint, args: readonly string[]): Promise<string> {
+  return runChild(['curl', ...commonArgs(stage, endpoint), '-w', REPORT, ...args])
+}
+
+function commonArgs({ identity, user }: Stage, { isGuarded }: Endpoint): readonly string[] {
+  const guard = ['--cacert', identity.root, '--tls13-ciphers', CIPHERS, '-u', `${user.name}:${user.password}`]
+  // -q: no .curlrc of whoever runs this.
+  return ['-q', '-s', '-S', '--no-progress-meter', '--http1.1', '--noproxy', '*', ...(isGuarded ? guard : [])]
+}
+
+function urlOf(endpoint: Endpoint, { digest }: Blob): string {
+  return `${originOf(endpoint)}/v2/bench/blobs/${digest}`
+}
+
+function parseTransfer(line: string): Transfer {
+  const [status = 0, seconds = 0, bytes = 0] = line.trim().split(' ').map(Number)
+  return { status, seconds, bytes }
+}

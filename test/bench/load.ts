@@ -1,0 +1,100 @@
+// Small authenticated requests, as many as go: over kept-alive connections, or each over a TLS connection of its own.
+
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import https from 'node:https'
+import tls, { type SecureContext } from 'node:tls'
+import { findProgram } from '../fixtures/real.ts'
+import { runChild } from './children.ts'
+import { CIPHERS } from './curl.ts'
+import type { Stage } from './stage.ts'
+import { authorizationOf, originOf, type Endpoint } from './subject.ts'
+
+const KEPT_CONNECTIONS = 16
+const FRESH_CONNECTIONS = 8
+
+/** What made the kept-alive requests, for the reader of the table. */
+export const wrkProgram = findProgram('wrk')
+
+export interface Load {
+  readonly requests: number
+  readonly seconds: number
+}
+
+/** Rejects when any answer is not 200. */
+export async function loadKeptAlive(stage: Stage, endpoint: Endpoint, seconds: number): Promise<Load> {
+  if (wrkProgram !== undefined) return wrk(stage, endpoint, { program: wrkProgram, seconds })
+  const agent = new https.Agent({ keepAlive: true, maxSockets: KEPT_CONNECTIONS, ca: rootOf(stage) })
+  try {
+    return await repeat({ connections: KEPT_CONNECTIONS, seconds }, () => ask(stage, endpoint, agent))
+  } finally {
+    agent.destroy()
+  }
+}
+
+/** As dockerd before 29.4: a handshake per request, none resumed. Rejects when any answer is not 200. */
+export function loadFresh(stage: Stage, endpoint: Endpoint, seconds: number): Promise<Load> {
+  const secureContext = tls.createSecureContext({ ca: rootOf(stage), ciphers: CIPHERS })
+  return repeat({ connections: FRESH_CONNECTIONS, seconds }, () => askOnce(stage, endpoint, secureContext))
+}
+
+async function wrk(
+  stage: Stage,
+  endpoint: Endpoint,
+  { program, seconds }: { readonly program: string; readonly seconds: number },
+): Promise<Load> {
+  const shape = ['-t1', `-c${KEPT_CONNECTIONS}`, `-d${seconds}s`, '--timeout', '30s']
+  const header = ['-H', `Authorization: ${authorizationOf(stage)}`]
+  const output = await runChild([program, ...shape, ...header, `${originOf(endpoint)}/v2/`])
+  const count = /(\d+) requests in/.exec(output)?.[1]
+  const rate = /Requests\/sec:\s+([\d.]+)/.exec(output)?.[1]
+  if (count === undefined || rate === undefined || /Non-2xx|Socket errors/.test(output))
+    throw new Error(`wrk: ${output}`)
+  return { requests: Number(count), seconds: Number(count) / Number(rate) }
+}
+
+async function repeat(
+  { connections, seconds }: { readonly connections: number; readonly seconds: number },
+  request: () => Promise<void>,
+): Promise<Load> {
+  const start = performance.now()
+  const elapsed = (): number => (performance.now() - start) / 1000
+  let requests = 0
+  const loop = async (): Promise<void> => {
+    while (elapsed() < seconds) {
+      await request()
+      requests++
+    }
+  }
+  await Promise.all(Array.from({ length: connections }, loop))
+  return { requests, seconds: elapsed() }
+}
+
+async function ask(stage: Stage, endpoint: Endpoint, agent: https.Agent): Promise<void> {
+  const headers = { authorization: authorizationOf(stage) }
+  const request = https.get(`${originOf(endpoint)}/v2/`, { agent, headers })
+  const [response] = (await once(request, 'response')) as [NodeJS.ReadableStream & { statusCode?: number }]
+  response.resume()
+  await once(response, 'end')
+  if (response.statusCode !== 200) throw new Error(`a small request: ${response.statusCode ?? 'nothing'}`)
+}
+
+function askOnce(stage: Stage, { port }: Endpoint, secureContext: SecureContext): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const socket = tls.connect({ host: '127.0.0.1', port, secureContext, minVersion: 'TLSv1.3' })
+    socket.write(
+      `GET /v2/ HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nAuthorization: ${authorizationOf(stage)}\r\nConnection: close\r\n\r\n`,
+    )
+    let answer = ''
+    socket.on('data', (chunk: Buffer) => (answer += chunk.toString('latin1')))
+    socket.on('error', reject)
+    socket.on('close', () => {
+      if (answer.startsWith('HTTP/1.1 200 ')) resolve()
+      else reject(new Error(`a small request on a new connection: ${answer.slice(0, 200)}`))
+    })
+  })
+}
+
+function rootOf({ identity }: Stage): string {
+  return readFileSync(identity.root, 'utf8')
+}

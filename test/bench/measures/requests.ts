@@ -1,0 +1,41 @@
+// What a request costs that moves next to nothing: admission, TLS, the check of the password.
+
+import { statusOf } from '../curl.ts'
+import { loadFresh, loadKeptAlive, type Load } from '../load.ts'
+import type { Figure, Measure, Setting } from '../measure.ts'
+import { metered } from '../meter.ts'
+import type { Stage } from '../stage.ts'
+import type { Endpoint, Subject } from '../subject.ts'
+
+const SECONDS = 3
+
+const FIGURES: readonly Figure[] = [
+  { key: 'rate', label: 'requests/s', digits: 0, better: 'higher' },
+  { key: 'cpu', label: 'CPU ms/request', digits: 3, better: 'lower' },
+]
+
+export const small: Measure = {
+  name: 'small',
+  title: 'Authenticated requests, kept alive',
+  figures: FIGURES,
+  run: (subject, setting) => measure(subject, setting, loadKeptAlive),
+}
+
+export const fresh: Measure = {
+  name: 'fresh',
+  title: 'Authenticated requests, a new TLS connection each',
+  figures: FIGURES,
+  run: (subject, setting) => measure(subject, setting, loadFresh),
+}
+
+async function measure(
+  subject: Subject,
+  { stage }: Setting,
+  load: (stage: Stage, endpoint: Endpoint, seconds: number) => Promise<Load>,
+): Promise<Readonly<Record<string, number>>> {
+  // So that peers which remember verified logins have verified this one.
+  const status = await statusOf(stage, subject)
+  if (status !== 200) throw new Error(`GET /v2/: ${status}`)
+  const { value, cpu } = await metered(subject, () => load(stage, subject, SECONDS))
+  return { rate: value.requests / value.seconds, cpu: (cpu * 1000) / value.requests }
+}

@@ -1,0 +1,66 @@
+import { parseArgs } from 'node:util'
+
+export interface Options {
+  readonly rounds: number
+  readonly sizeMib: number
+  /** Peers to measure, or undefined for every one that is there. */
+  readonly only: readonly string[] | undefined
+  readonly measures: readonly string[] | undefined
+  /** The Node binaries to run the sidecar with; the first one's figures are the base of the ratios. */
+  readonly nodes: readonly string[]
+  readonly json: boolean
+  readonly readme: boolean
+}
+
+export const USAGE = `npm run bench -- [options]
+
+  --rounds N           rounds, in each of which every peer is measured once (5)
+  --size MIB           size of the blob pulled and pushed (1024)
+  --only A,B           these peers only: sidecar, nginx, nginx-tuned, caddy, haproxy, registry
+  --measure A,B        these measures only: pull, push, small, fresh, many, ttfb
+  --node PATH          Node for the sidecar; given several times, each is a peer of its own
+  --json               print every figure as JSON instead of the table
+  --readme             also replace what stands between <!-- bench --> and <!-- /bench --> in README.md
+`
+
+/** Throws, with what is wrong, on anything unknown. */
+export function parseOptions(args: readonly string[]): Options {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      rounds: { type: 'string', default: '5' },
+      size: { type: 'string', default: '1024' },
+      only: { type: 'string' },
+      measure: { type: 'string' },
+      node: { type: 'string', multiple: true, default: [process.execPath] },
+      json: { type: 'boolean', default: false },
+      readme: { type: 'boolean', default: false },
+    },
+  })
+  return {
+    rounds: positive('--rounds', values.rounds),
+    sizeMib: positive('--size', values.size),
+    only: values.only?.split(','),
+    measures: values.measure?.split(','),
+    nodes: values.node,
+    json: values.json,
+    readme: values.readme,
+  }
+}
+
+/** The entries of `all` that were asked for; throws when a name is of none of them. */
+export function choose<T extends { readonly name: string }>(
+  all: readonly T[],
+  names: readonly string[] | undefined,
+): readonly T[] {
+  const unknown = names?.filter((name) => !all.some((entry) => entry.name === name)) ?? []
+  const known = all.map(({ name }) => name).join(', ')
+  if (unknown.length > 0) throw new Error(`there is no ${unknown.join(', ')}; there are ${known}`)
+  return all.filter(({ name }) => names?.includes(name) ?? true)
+}
+
+function positive(name: string, text: string): number {
+  const number = Number(text)
+  if (!Number.isInteger(number) || number < 1) throw new Error(`${name} takes a whole number from 1`)
+  return number
+}

@@ -1,0 +1,65 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { findProgram } from '../../fixtures/real.ts'
+import { runChild, startChild } from '../children.ts'
+import { startOnFreePort } from '../port.ts'
+import type { Stage } from '../stage.ts'
+import type { Peer, Started } from '../subject.ts'
+
+export const registryProgram = findProgram('docker-registry', 'registry')
+
+/** The registry's own TLS and htpasswd, with no proxy before it. */
+export const registryItself: Peer = {
+  name: 'registry',
+  about: "the registry's own `http.tls` and `auth.htpasswd`; its CPU and RSS include the storing",
+  program: registryProgram,
+  version: registryVersion,
+  start: (program, stage) => {
+    const { leaf, key } = stage.identity
+    return startRegistry(program, stage, {
+      name: 'registry',
+      tls: { certificate: leaf, key },
+      auth: { htpasswd: { realm: 'Registry', path: stage.usersFile } },
+    })
+  },
+}
+
+/** The registry that the proxies forward to: no TLS, no login. */
+export function startBareRegistry(program: string, stage: Stage): Promise<Started> {
+  return startRegistry(program, stage, { name: 'bare-registry' })
+}
+
+interface RegistrySettings {
+  readonly name: string
+  readonly tls?: object
+  readonly auth?: object
+}
+
+function startRegistry(
+  program: string,
+  stage: Stage,
+  { name, tls, auth }: RegistrySettings,
+): Promise<Started> {
+  const folder = path.join(stage.folder, name)
+  mkdirSync(folder)
+  const config = path.join(folder, 'config.json')
+  const logFile = path.join(folder, 'log')
+  return startOnFreePort((port) => {
+    writeFileSync(
+      config,
+      JSON.stringify({
+        version: '0.1',
+        log: { level: 'warn', accesslog: { disabled: true } },
+        storage: { filesystem: { rootdirectory: stage.dataFolder }, delete: { enabled: true } },
+        http: { addr: `127.0.0.1:${port}`, secret: 'bench', tls },
+        auth,
+      }),
+    )
+    return startChild([program, 'serve', config], { logFile, env: { OTEL_TRACES_EXPORTER: 'none' } })
+  }, logFile)
+}
+
+export async function registryVersion(program: string): Promise<string> {
+  const text = await runChild([program, '--version'])
+  return `distribution ${/\s(v?\d\S*)/.exec(text)?.[1] ?? '?'}`
+}

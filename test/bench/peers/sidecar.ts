@@ -1,0 +1,48 @@
+import { existsSync, readFileSync } from 'node:fs'
+import path from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { runChild, startChild } from '../children.ts'
+import type { Peer, Started } from '../subject.ts'
+import type { Stage } from '../stage.ts'
+
+const MAIN = path.join(import.meta.dirname, '..', '..', '..', 'dist', 'main.js')
+const START_TIMEOUT_MS = 15_000
+
+/** The sidecar as `npm run build` left it in `dist`, run by this Node. */
+export function sidecarOn(name: string, node: string): Peer {
+  return {
+    name,
+    about: 'all defaults',
+    program: node,
+    version: async (program) => `Node ${(await runChild([program, '--version'])).trim().slice(1)}`,
+    start: (program, stage, registryPort) => start(program, { name, stage, registryPort }),
+  }
+}
+
+interface Place {
+  readonly name: string
+  readonly stage: Stage
+  readonly registryPort: number
+}
+
+async function start(node: string, { name, stage, registryPort }: Place): Promise<Started> {
+  if (!existsSync(MAIN)) throw new Error('dist/main.js is missing: run `npm run build` first')
+  const logFile = path.join(stage.folder, `${name}.log`)
+  const env = {
+    NODE_ENV: 'production',
+    SIDECAR_UPSTREAM: `http://127.0.0.1:${registryPort}`,
+    SIDECAR_LISTEN: '127.0.0.1:0',
+    SIDECAR_ADMIN_LISTEN: 'off',
+    SIDECAR_USERS: stage.usersFile,
+    SIDECAR_STATE_DIR: path.dirname(stage.identity.leaf),
+    SIDECAR_LOG_FORMAT: 'json',
+  }
+  const child = startChild([node, MAIN, 'serve'], { cwd: stage.folder, env, logFile })
+  const deadline = performance.now() + START_TIMEOUT_MS
+  while (performance.now() < deadline && child.exitCode === null) {
+    const port = /"tls":"127\.0\.0\.1:(\d+)"/.exec(readFileSync(logFile, 'utf8'))?.[1]
+    if (port !== undefined) return { child, port: Number(port) }
+    await pause(20)
+  }
+  throw new Error(`the sidecar does not start: ${readFileSync(logFile, 'utf8')}`)
+}

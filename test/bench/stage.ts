@@ -1,0 +1,99 @@
+// What all peers share: folder, user, registry, certificate, blobs.
+
+import { hashSync } from 'bcryptjs'
+import { createHash, randomBytes } from 'node:crypto'
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  statfsSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
+import { freemem, tmpdir } from 'node:os'
+import path from 'node:path'
+
+const MIB = 1024 * 1024
+const BCRYPT_COST = 10
+
+export interface User {
+  readonly name: string
+  readonly password: string
+  readonly hash: string
+}
+
+export interface Blob {
+  readonly file: string
+  readonly digest: string
+  readonly bytes: number
+}
+
+export interface Identity {
+  readonly root: string
+  readonly leaf: string
+  readonly key: string
+}
+
+export interface Stage {
+  readonly folder: string
+  readonly user: User
+  readonly usersFile: string
+  /** Where every registry of this run keeps its data, the bare one and those with TLS of their own. */
+  readonly dataFolder: string
+  /** Files of the one certificate; there once the first sidecar has issued it. */
+  readonly identity: Identity
+}
+
+export function createStage(sizeMib: number): Stage {
+  const folder = mkdtempSync(path.join(roomiest(sizeMib), 'registry-sidecar-bench-'))
+  // Removed by whoever gets here last: the normal end, a failure or a signal.
+  process.once('exit', () => {
+    rmSync(folder, { recursive: true, force: true, maxRetries: 3 })
+  })
+  const password = randomBytes(12).toString('hex')
+  // $2y$ is what htpasswd writes, and the one form that every peer has been taught.
+  const hash = hashSync(password, BCRYPT_COST).replace('$2b$', '$2y$')
+  const usersFile = path.join(folder, 'users', 'htpasswd')
+  mkdirSync(path.dirname(usersFile))
+  writeFileSync(usersFile, `bench:${hash}\n`)
+  const state = path.join(folder, 'state')
+  return {
+    folder,
+    user: { name: 'bench', password, hash },
+    usersFile,
+    dataFolder: path.join(folder, 'data'),
+    identity: {
+      root: path.join(state, 'root.crt'),
+      leaf: path.join(state, 'leaf.crt'),
+      key: path.join(state, 'leaf.key'),
+    },
+  }
+}
+
+/** Writes a file that does not compress and is different at every offset. */
+export function writeBlob(stage: Stage, bytes: number): Blob {
+  const file = path.join(stage.folder, `blob-${bytes}`)
+  const block = randomBytes(Math.min(bytes, MIB))
+  const hash = createHash('sha256')
+  const descriptor = openSync(file, 'w')
+  for (let at = 0; at < bytes; at += block.length) {
+    block.writeUInt32BE(at / block.length)
+    hash.update(block)
+    writeSync(descriptor, block)
+  }
+  closeSync(descriptor)
+  return { file, digest: `sha256:${hash.digest('hex')}`, bytes }
+}
+
+/** Memory where there is plenty of it: it is proxies that are compared here, not disks. */
+function roomiest(sizeMib: number): string {
+  const needed = 6 * sizeMib * MIB
+  try {
+    const { bavail, bsize } = statfsSync('/dev/shm')
+    return bavail * bsize > needed && freemem() > needed ? '/dev/shm' : tmpdir()
+  } catch {
+    return tmpdir()
+  }
+}
