@@ -11,27 +11,27 @@ import { basename, dirname, join } from 'node:path'
 import { CommandError, errorCode } from './errors.ts'
 
 export interface ReplaceOptions {
-  /** Of a new file, less the umask; one that is there keeps its own. 0644 by default. */
+  /** Exactly this one. Absent: that of the file that is replaced, or 0644 less the umask. */
   readonly mode?: number
   /** The last chance to reject. */
   readonly beforeRename?: () => Promise<void>
 }
 
 /**
- * Puts `content` in place of what `file` holds, keeping its mode and owner. Never visible under its name half-written,
+ * Puts `content` in place of what `file` holds, keeping its owner and mode. Never visible under its name half-written,
  * nor with a wider mode than it ends with. Whatever fails, `file` stays as it was.
  */
 export async function replaceFile(
   file: string,
   content: Buffer | string,
-  { mode = 0o644, beforeRename }: ReplaceOptions = {},
+  { mode, beforeRename }: ReplaceOptions = {},
 ): Promise<void> {
   const previous = await statIfPresent(file)
   const temporary = join(dirname(file), `.${basename(file)}.${randomBytes(6).toString('hex')}.tmp`)
   // Closed to others until it has the owner and mode of the file it replaces.
-  const handle = await open(temporary, 'wx', previous ? 0o600 : mode)
+  const handle = await open(temporary, 'wx', previous === undefined && mode === undefined ? 0o644 : 0o600)
   try {
-    await fill(handle, content, previous)
+    await fill(handle, content, { previous, mode })
     await beforeRename?.()
     await rename(temporary, file)
   } catch (error) {
@@ -41,15 +41,22 @@ export async function replaceFile(
   await flushFolder(dirname(file))
 }
 
+interface Standing {
+  readonly previous: Stats | undefined
+  readonly mode: number | undefined
+}
+
 async function fill(
   handle: FileHandle,
   content: Buffer | string,
-  previous: Stats | undefined,
+  { previous, mode }: Standing,
 ): Promise<void> {
   try {
     // FileHandle.writeFile, unlike write, goes on until everything is written or an error says why not.
     await handle.writeFile(content)
-    if (previous) await keepOwnerAndMode(handle, previous)
+    if (previous !== undefined) await keepOwner(handle, previous)
+    const wanted = mode ?? previous?.mode
+    if (wanted !== undefined) await handle.chmod(wanted & 0o7777)
     await handle.sync()
   } finally {
     await handle.close()
@@ -57,7 +64,7 @@ async function fill(
 }
 
 // Refused rather than ignored: with another owner the sidecar might not be allowed to read the file any more.
-async function keepOwnerAndMode(handle: FileHandle, previous: Stats): Promise<void> {
+async function keepOwner(handle: FileHandle, previous: Stats): Promise<void> {
   const { uid, gid } = previous
   const own = await handle.stat()
   if (own.uid !== uid || own.gid !== gid) {
@@ -69,7 +76,6 @@ async function keepOwnerAndMode(handle: FileHandle, previous: Stats): Promise<vo
       throw new CommandError(`the file belongs to ${owner} and would change hands; ${mend}`, { cause: error })
     }
   }
-  await handle.chmod(previous.mode & 0o7777)
 }
 
 async function statIfPresent(file: string): Promise<Stats | undefined> {

@@ -18,9 +18,10 @@ const world: World = {
   },
 }
 
-// A reader that went away (`… | head`) is no reason to print a stack trace.
+// A reader that went away (`… | head`) is no reason to print a stack trace, and while we serve none to stop: transfers
+// matter more than the log. A server is what listens for SIGTERM.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  process.exit(error.code === 'EPIPE' ? 0 : 1)
+  if (process.listenerCount('SIGTERM') === 0) process.exit(error.code === 'EPIPE' ? 0 : 1)
 })
 
 // A bug has left the process in a state nobody knows. Transfers in flight may finish; then whoever started us starts

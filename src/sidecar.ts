@@ -88,11 +88,13 @@ async function compose(config: Config, log: Log, closers: (() => Promise<void> |
     hasUsers: () => users.isLoaded,
     rootPem: () => keystore.root.pem,
   })
-  const listener = await createListener({ certificate: keystore.bundle, handler, ...config.listen })
-  const renewal = setInterval(() => void renewLeaf({ config, keystore, listener, log }), RENEWAL_CHECK_MS)
-  closers.push(() => {
-    clearInterval(renewal)
+  const listener = await createListener({
+    certificate: keystore.bundle,
+    handler,
+    idleTimeoutMs: config.idleTimeout,
+    ...config.listen,
   })
+  closers.push(keepRenewing({ config, keystore, listener, log }))
   return {
     address: listener.address,
     adminAddress: admin?.address,
@@ -117,11 +119,9 @@ interface Drain {
 // Ready turns false first, so that whoever routes to us stops before connections are refused.
 async function drain({ gate, listener, closers, deadlineMs }: Drain): Promise<boolean> {
   gate.beginDrain()
-  const closed = listener.close()
-  listener.closeIdleConnections()
+  listener.stopAccepting()
   const isDrained = await withDeadline(gate.drained(), deadlineMs)
-  listener.closeAllConnections()
-  await closed
+  await listener.close()
   await closeAll(closers)
   return isDrained
 }
@@ -146,6 +146,13 @@ interface Renewal {
   readonly keystore: Keystore
   readonly listener: Listener
   readonly log: Log
+}
+
+function keepRenewing(renewal: Renewal): () => void {
+  const timer = setInterval(() => void renewLeaf(renewal), RENEWAL_CHECK_MS)
+  return () => {
+    clearInterval(timer)
+  }
 }
 
 async function renewLeaf({ config, keystore, listener, log }: Renewal): Promise<void> {

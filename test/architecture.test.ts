@@ -30,10 +30,10 @@ const isOurs = ({ target }: Import): boolean => target.endsWith('.ts')
 /** What a folder may import of ours besides itself: other folders, and files at the top. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   http: ['auth', 'access', 'upstream', 'log.ts', 'errors.ts', 'metrics.ts'],
-  auth: ['atomic-file.ts', 'log.ts', 'errors.ts', 'metrics.ts'],
+  auth: ['atomic-file.ts', 'file-lock.ts', 'log.ts', 'errors.ts', 'metrics.ts'],
   access: ['log.ts', 'errors.ts', 'metrics.ts'],
   upstream: ['log.ts', 'errors.ts', 'metrics.ts'],
-  tls: ['atomic-file.ts', 'log.ts', 'errors.ts', 'metrics.ts'],
+  tls: ['atomic-file.ts', 'file-lock.ts', 'log.ts', 'errors.ts', 'metrics.ts'],
   reload: ['log.ts', 'errors.ts', 'metrics.ts'],
 }
 

@@ -33,11 +33,19 @@ export function createBcryptPool(): BcryptPool {
   // Each thread takes one: settled once all have loaded what they run.
   const loaded = Promise.allSettled(Array.from({ length: MAX_THREADS }, () => pool.run(WARM_UP)))
   let comparisons = 0
+  let closing: Promise<void> | undefined
+  const isClosing = (): boolean => closing !== undefined
 
   async function compare(comparison: Comparison): Promise<boolean | 'busy'> {
-    if (pool.queueSize >= MAX_WAITING) return 'busy'
+    if (pool.queueSize >= MAX_WAITING || isClosing()) return 'busy'
     comparisons += 1
-    return pool.run(comparison)
+    try {
+      return await pool.run(comparison)
+    } catch (error) {
+      // The thread was ended under it, which says nothing about the password.
+      if (isClosing()) return 'busy'
+      throw error
+    }
   }
 
   return {
@@ -45,10 +53,10 @@ export function createBcryptPool(): BcryptPool {
     get comparisons() {
       return comparisons
     },
-    close: async () => {
+    close: () => {
       // Node 20 aborts the whole process when a thread is terminated while it loads a module.
-      await loaded
-      await pool.destroy()
+      closing ??= loaded.then(() => pool.destroy())
+      return closing
     },
   }
 }

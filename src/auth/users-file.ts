@@ -5,8 +5,8 @@ import { lstat, mkdir, readFile, readlink, realpath } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 
 import { replaceFile } from '../atomic-file.ts'
+import { withFileLock } from '../file-lock.ts'
 import { CommandError, InvalidFileError, errorCode, errorMessage } from '../errors.ts'
-import { withFileLock } from './file-lock.ts'
 import { parseHtpasswd, refuseBinary } from './htpasswd.ts'
 
 export interface NewEntry {

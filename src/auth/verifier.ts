@@ -5,10 +5,12 @@ import { isTooLong, type Comparison } from './bcrypt.ts'
 import { decoyFor, decoysAfter, type UserTable } from './htpasswd.ts'
 import type { VerifiedCache } from './verified-cache.ts'
 
+export type RefusalReason = 'unknown user' | 'wrong password' | 'password too long' | 'entry changed'
+
 /** The outcome of checking credentials. The reasons are for the log; a client is never told. */
 export type Verdict =
   | { readonly kind: 'ok'; readonly username: string }
-  | { readonly kind: 'refused'; readonly reason: 'unknown user' | 'wrong password' | 'password too long' }
+  | { readonly kind: 'refused'; readonly reason: RefusalReason }
   | { readonly kind: 'busy' }
 
 export interface Verifier {
@@ -39,6 +41,8 @@ export function createVerifier({ table, cache, compare }: VerifierParts): Verifi
     )
     if (outcome === 'busy') return { kind: 'busy' }
     if (entry === undefined) return { kind: 'refused', reason: 'unknown user' }
+    // The check may have waited behind many others. A user who was removed meanwhile is out all the same.
+    if (table().entries.get(username)?.hash !== hash) return { kind: 'refused', reason: 'entry changed' }
     return outcome ? { kind: 'ok', username } : { kind: 'refused', reason: 'wrong password' }
   }
 

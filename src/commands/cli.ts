@@ -12,6 +12,7 @@ import {
   type Sources,
 } from '../config.ts'
 import { CommandError, ConfigError, InvalidFileError } from '../errors.ts'
+import { watchSignals } from './early-signals.ts'
 import type { ExitCode, World } from './world.ts'
 
 // Verbs are loaded when they are called: a health check, every few seconds, must not load a server first.
@@ -44,8 +45,11 @@ function createProgram(world: World, finish: (code: ExitCode) => void): Command 
 
   withSettings(program.command('serve', { isDefault: true }).description('run the sidecar')).action(
     async (flags: Flags) => {
+      const config = configOf(flags)
+      const early = watchSignals(world)
       const { serve } = await import('./serve.ts')
-      finish(await serve(configOf(flags), world))
+      finish(await serve(config, early.world))
+      early.stopWatching()
     },
   )
   addUserCommands(program, { world, finish, configOf })
@@ -70,12 +74,12 @@ function createProgram(world: World, finish: (code: ExitCode) => void): Command 
       const { check } = await import('./check.ts')
       finish(await check({ sources: sourcesOf(world, flags), json: flags['json'] === true }, world))
     })
-  withSettings(
-    program.command('healthcheck').description('0 if the sidecar running here is ready, else 1'),
-  ).action(async (flags: Flags) => {
-    const { healthcheck } = await import('./healthcheck.ts')
-    finish(await healthcheck(configOf(flags), world))
-  })
+  withSettings(program.command('healthcheck').description('0 if the sidecar running here is ready, else 1'))
+    .option('--json', 'print one JSON document, as it always does')
+    .action(async (flags: Flags) => {
+      const { healthcheck } = await import('./healthcheck.ts')
+      finish(await healthcheck(configOf(flags), world))
+    })
   withSettings(
     program.command('quickstart').description('find a registry, create a first user, run both'),
   ).action(async (flags: Flags) => {

@@ -3,12 +3,12 @@
 import { readUsersFile } from '../auth/users-file.ts'
 import { DEFAULT_COST } from '../auth/htpasswd-line.ts'
 import { parseConfig, variableOf, type Sources } from '../config.ts'
-import { CommandError } from '../errors.ts'
 import { findRegistry, useRegistry, type FoundRegistry } from './quickstart/find-registry.ts'
 import { firstSteps } from './quickstart/first-steps.ts'
 import { thisMachine } from './machine.ts'
 import { serve } from './serve.ts'
 import { addUser } from './user.ts'
+import { watchSignals } from './early-signals.ts'
 import type { ExitCode, World } from './world.ts'
 
 const FIRST_USER = 'admin'
@@ -64,35 +64,6 @@ async function ensureUser(file: string, world: World): Promise<void> {
   } else {
     sayTo(world)(`The users in ${file} are left as they are`)
   }
-}
-
-interface EarlySignals {
-  /** Aborts at the first signal. */
-  readonly signal: AbortSignal
-  /** A world whose listeners also learn of the signal that came before they listened. */
-  readonly world: World
-  stopWatching(): void
-}
-
-// Until the sidecar listens for signals itself, one must not end the process: it would leave behind the registry that
-// has just been started. Nor after it, while that registry is being stopped.
-function watchSignals(world: World): EarlySignals {
-  const controller = new AbortController()
-  let missed: NodeJS.Signals | undefined
-  const stopWatching = world.onSignal(['SIGTERM', 'SIGINT'], (signal) => {
-    missed ??= signal
-    controller.abort(new CommandError(`stopped by ${signal}`))
-  })
-  const onSignal: World['onSignal'] = (signals, listener) => {
-    const signal = missed
-    if (signal !== undefined && signals.includes(signal)) {
-      queueMicrotask(() => {
-        listener(signal)
-      })
-    }
-    return world.onSignal(signals, listener)
-  }
-  return { signal: controller.signal, world: { ...world, onSignal }, stopWatching }
 }
 
 function sayTo({ stdout }: World): (line: string) => void {

@@ -31,16 +31,17 @@ const UPLOAD_IN_PROGRESS = /^\/v2\/.+\/blobs\/uploads\/[^/?]+(?:\?|$)/
 /** Lets only requests pass that every parser reads the same way, and while draining only what finishes an upload. */
 export function admit(gate: DrainGate): Step {
   return async function admitRequest(c, next) {
-    const { incoming } = c.env
+    const { incoming, outgoing } = c.env
     const objection = objectionTo(incoming)
     if (objection !== undefined) return refuse(c, andClose(objection), objection.message)
     if (gate.isDraining && !UPLOAD_IN_PROGRESS.test(incoming.url ?? '')) {
-      return refuse(
-        c,
-        refusal('unavailable', 'the sidecar is stopping; try again', { 'Retry-After': '5' }),
-        'draining',
-      )
+      const stopping = refusal('unavailable', 'the sidecar is stopping; try again', { 'Retry-After': '5' })
+      return refuse(c, andClose(stopping), 'draining')
     }
+    // We speak nothing else, and Node stops parsing after such a request: what a client sends behind it would wait
+    // for ever.
+    if (incoming.headers.upgrade !== undefined) outgoing.shouldKeepAlive = false
+    outgoing.once('close', gate.enter())
     await next()
     return undefined
   }
@@ -61,7 +62,7 @@ export function objectionTo(
   )
 }
 
-// Whoever sends such a request is confused or hostile: nothing that follows it on its connection is looked at.
+// Nothing that follows on this connection is looked at: whoever sends a malformed request is confused or hostile.
 function andClose(objection: Refusal): Refusal {
   return { ...objection, closes: true }
 }

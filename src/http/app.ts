@@ -25,7 +25,7 @@ export interface AppOptions extends AuthenticateOptions {
 
 export function createApp({ log, gate, upstream, rootPem, ...authentication }: AppOptions): RequestListener {
   const app = new Hono<Env>({ strict: true })
-  app.use(observe(log, gate))
+  app.use(observe(log))
   app.use(admit(gate))
   app.get('/-/ca.crt', (c) => c.body(rootPem(), 200, { 'Content-Type': 'application/x-pem-file' }))
   app.on(

@@ -15,7 +15,10 @@ export function forward(upstream: Upstream): Handler<Env> {
     if (username === undefined) throw new Error('a request reached the upstream without a verified user')
     // The client may have left while its password was checked.
     if (outgoing.destroyed) return RESPONSE_ALREADY_SENT
-    if (incoming.headers.expect !== undefined) outgoing.writeContinue()
+    // HTTP/1.0 knows no interim answers (RFC 9110 §10.1.1).
+    if (incoming.headers.expect !== undefined && incoming.httpVersionMinor > 0) outgoing.writeContinue()
+    // From here on the upstream's watchdog decides what is idle: it also knows when we wait for the registry.
+    outgoing.on('timeout', () => undefined)
     const onFailure = (failure: UpstreamFailure) => {
       answerFailure(c, failure)
     }

@@ -1,12 +1,12 @@
 // The TLS listener: protocol versions and suites, limits and timeouts, and the swap of what it serves.
 
 import { constants } from 'node:crypto'
-import type { RequestListener, ServerResponse } from 'node:http'
+import type { RequestListener } from 'node:http'
 import { createServer, type Server, type ServerOptions } from 'node:https'
-import type { Duplex } from 'node:stream'
-import { errorCode } from '../errors.ts'
+import type { Socket } from 'node:net'
+import tls from 'node:tls'
 import { bind, type BoundAddress } from './bind.ts'
-import { formatRefusal, refusal, type Refusal } from './registry-error.ts'
+import { answerWhatCannotBeParsed } from './unparsable.ts'
 
 /** Certificate chain and key as PEM texts. */
 export interface ServedCertificate {
@@ -18,10 +18,10 @@ export interface Listener {
   readonly address: BoundAddress
   /** New connections get this certificate; running ones keep theirs. */
   serve(certificate: ServedCertificate): void
-  /** Takes no more connections; resolves when the last one is closed. */
+  /** Takes no more connections; those that are there go on. */
+  stopAccepting(): void
+  /** Ends every connection, also those that have not finished their handshake, and what belongs to the listener. */
   close(): Promise<void>
-  closeIdleConnections(): void
-  closeAllConnections(): void
 }
 
 // AEAD with forward secrecy only; ECDSA first, for that is what we issue. Old dockers speak TLS 1.2.
@@ -52,43 +52,40 @@ export interface ListenerOptions {
   readonly handler: RequestListener
   readonly host: string | undefined
   readonly port: number
+  /** A connection on which nothing moves for this long is ended, unless its request is with the registry. */
+  readonly idleTimeoutMs: number
 }
 
 /** Binds and starts to accept. Rejects with a CommandError that names the mend when it cannot. */
 export async function createListener({
   certificate,
   handler,
-  host,
-  port,
+  idleTimeoutMs,
+  ...where
 }: ListenerOptions): Promise<Listener> {
   const server = createServer({ ...tlsOptions(certificate), ...httpOptions() }, handler)
-  server.timeout = 0
+  // For the answers that are ours: a client that reads none of them must not hold its connection for ever.
+  server.timeout = idleTimeoutMs
   // Node would drop what comes after this many headers, also a Content-Length: the request would go on without it and
   // its body would be the upstream's next request. No limit here; the head's size is limited, and admit counts.
   server.maxHeadersCount = 0
-  server.on('clientError', (error, socket) => {
-    answerUnparsable(error, socket as ParsedSocket)
-  })
-  server.on('tlsClientError', (error, socket) => {
-    if (errorCode(error) === 'ERR_SSL_HTTP_REQUEST') answerPlainHttp(socket)
-    else socket.destroy()
-  })
+  answerWhatCannotBeParsed(server)
   // Both must reach the pipeline: only after authentication do we tell a client to send its body.
   server.on('checkContinue', handler)
   server.on('checkExpectation', handler)
-  const address = await bind(server, { host, port, setting: 'SIDECAR_LISTEN' })
+  const connections = trackConnections(server)
+  const address = await bind(server, { ...where, setting: 'SIDECAR_LISTEN' })
   return {
     address,
     serve: (next) => {
       server.setSecureContext(tlsOptions(next))
     },
-    close: () => closeServer(server),
-    closeIdleConnections: () => {
-      server.closeIdleConnections()
+    stopAccepting: () => {
+      // Not Node's own close(): it also ends connections whose answer is written but not yet sent, and so cuts the
+      // last bytes that a slow client is still to get.
+      tls.Server.prototype.close.call(server)
     },
-    closeAllConnections: () => {
-      server.closeAllConnections()
-    },
+    close: () => closeServer(server, connections),
   }
 }
 
@@ -118,47 +115,24 @@ function httpOptions(): ServerOptions {
   }
 }
 
-function closeServer(server: Server): Promise<void> {
+function trackConnections(server: Server): ReadonlySet<Socket> {
+  const connections = new Set<Socket>()
+  const track = (socket: Socket): void => {
+    connections.add(socket)
+    socket.once('close', () => connections.delete(socket))
+  }
+  // Both: a TCP connection whose handshake never comes has no TLS one.
+  server.on('connection', track)
+  server.on('secureConnection', track)
+  return connections
+}
+
+function closeServer(server: Server, connections: ReadonlySet<Socket>): Promise<void> {
   return new Promise((resolve) => {
+    // Called back with an error when it accepts no more already; then it has closed, or does so with its connections.
     server.close(() => {
       resolve()
     })
+    for (const socket of connections) socket.destroy()
   })
-}
-
-// What Node's parser refuses may have no request object: the answer is written by hand.
-function answerUnparsable(error: Error, socket: ParsedSocket): void {
-  if (errorCode(error) === 'ECONNRESET' || !socket.writable) {
-    socket.destroy()
-    return
-  }
-  // A body that turns malformed while its request is being answered must not get a second answer.
-  if (socket._httpMessage?.headersSent === true) socket.destroySoon()
-  else socket.end(formatRefusal(refusalOf(error)), () => socket.destroy())
-}
-
-// Node's name for the answer that a connection is working on; its own default handler looks there too.
-type ParsedSocket = Duplex & { readonly _httpMessage?: ServerResponse | null; destroySoon(): void }
-
-// Somebody wrote http:// where https:// belongs. The TLS layer has given up by then; the connection below it, which
-// Node keeps under this name, can still carry a sentence.
-function answerPlainHttp(socket: Duplex & { readonly _parent?: Duplex | null }): void {
-  const connection = socket._parent
-  if (connection?.writable !== true) {
-    socket.destroy()
-    return
-  }
-  connection.on('error', () => connection.destroy())
-  connection.end(formatRefusal(refusal('badRequest', 'this port speaks HTTPS: write https://')))
-}
-
-function refusalOf(error: Error): Refusal {
-  switch (errorCode(error)) {
-    case 'HPE_HEADER_OVERFLOW':
-      return refusal('headTooLarge', 'the request head is too large')
-    case 'ERR_HTTP_REQUEST_TIMEOUT':
-      return refusal('tooSlow', 'the request head came too slowly')
-    default:
-      return refusal('badRequest', 'malformed request')
-  }
 }

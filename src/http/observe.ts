@@ -4,7 +4,6 @@ import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Log } from '../log.ts'
-import type { DrainGate } from './drain-gate.ts'
 import type { RequestFacts, Step } from './pipeline.ts'
 
 // Longer paths are no repository's; the log stays readable.
@@ -17,8 +16,8 @@ type ChargedSocket = Pick<Socket, 'bytesRead' | 'bytesWritten'> & {
   [CHARGED]?: { received: number; sent: number }
 }
 
-/** Gives the request an id, counts it in flight, and writes its line when it is over. */
-export function observe(log: Log, gate: DrainGate): Step {
+/** Gives the request an id and writes its line when it is over. */
+export function observe(log: Log): Step {
   return async function observeRequest(c, next) {
     const { incoming, outgoing } = c.env
     const facts = {
@@ -28,10 +27,8 @@ export function observe(log: Log, gate: DrainGate): Step {
       reason: undefined,
     }
     c.set('facts', facts)
-    const leave = gate.enter()
     const startedAt = performance.now()
     outgoing.once('close', () => {
-      leave()
       writeLine(log, { incoming, outgoing, facts, ms: performance.now() - startedAt })
     })
     await next()

@@ -35,7 +35,7 @@ export function oneAtATime(listener: RequestListener): RequestListener {
     socket[TURN] = { last: outgoing, waiting: before.waiting + 1 }
     before.last.once('close', () => {
       // An answer that closes the connection is the last one, whatever else was sent after it.
-      if (before.last.shouldKeepAlive && !socket.destroyed) listener(incoming, outgoing)
+      if (before.last.shouldKeepAlive && socket.writable) listener(incoming, outgoing)
     })
   }
 }

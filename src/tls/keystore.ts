@@ -4,17 +4,17 @@
 // before the next, so that what a crash leaves behind tells how far it came: a root.key alone was never used and is
 // replaced; from root.crt on, a client may know the root, and it is never replaced without a person's doing.
 
-import { chmod, mkdir, readFile, stat } from 'node:fs/promises'
-import { platform } from 'node:os'
+import { mkdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
-import { replaceFile } from '../atomic-file.ts'
-import { InvalidFileError, errorCode, errorMessage } from '../errors.ts'
+import { withFileLock } from '../file-lock.ts'
+import { InvalidFileError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { BEGIN_AGAIN, isDue, isIssuedBy, parseBundle, parseRoot } from './certificate.ts'
 import type { BundleOrigin, CertificateBundle, Root } from './certificate.ts'
 import { issueLeaf, issueRoot, type IssuedCertificate } from './issue.ts'
 import type { SubjectAltName } from './names.ts'
+import { readIfPresent, refuse, tighten, write } from './state-files.ts'
 
 const NO_ROOT_YET = 'does not exist yet; start the sidecar once: it issues its root at the first start'
 
@@ -46,9 +46,8 @@ export async function openKeystore({ folder, ...wanted }: KeystoreOptions): Prom
   await tighten(paths.rootKey, wanted.log)
   await tighten(paths.leafKey, wanted.log)
 
-  const isFirstStart = knowsNoRoot(await readFiles(paths))
-  if (isFirstStart) await writePair(paths.rootCert, paths.rootKey, issueRoot(wanted))
-  let current = await settle(paths, wanted)
+  const first = knowsNoRoot(await readFiles(paths)) ? await settleFirst(paths, wanted) : undefined
+  let current = first?.settled ?? (await settle(paths, wanted))
   let lastRenewal: Promise<unknown> = Promise.resolve()
 
   async function renew(names: readonly SubjectAltName[], now: Date): Promise<CertificateBundle | undefined> {
@@ -65,7 +64,7 @@ export async function openKeystore({ folder, ...wanted }: KeystoreOptions): Prom
     get bundle() {
       return current.bundle
     },
-    issued: { root: isFirstStart, leaf: current.isNew },
+    issued: { root: first?.issuedRoot ?? false, leaf: current.isNew },
     renewIfDue(names, now) {
       // One after the other: two at once would leave the key of one beside the certificate of the other.
       const renewal = lastRenewal.then(() => renew(names, now))
@@ -95,6 +94,16 @@ interface Settled {
   readonly root: Root
   readonly bundle: CertificateBundle
   readonly isNew: boolean
+}
+
+// Two sidecars may start at once on one empty folder: one issues, the other waits and finds it done.
+async function settleFirst(paths: Paths, wanted: Wanted): Promise<{ settled: Settled; issuedRoot: boolean }> {
+  const locked = withFileLock(paths.rootCert, async () => {
+    const issuedRoot = knowsNoRoot(await readFiles(paths))
+    if (issuedRoot) await writePair(paths.rootCert, paths.rootKey, issueRoot(wanted))
+    return { settled: await settle(paths, wanted), issuedRoot }
+  })
+  return locked.catch(refuse(dirname(paths.rootCert), 'written'))
 }
 
 async function settle(paths: Paths, wanted: Wanted): Promise<Settled> {
@@ -158,50 +167,8 @@ async function readFiles(paths: Partial<Paths>): Promise<Texts> {
   return Object.fromEntries((await Promise.all(reads)).filter(([, text]) => text !== undefined))
 }
 
-async function readIfPresent(file: string): Promise<string | undefined> {
-  return readFile(file, 'utf8').catch((error: unknown) => {
-    return errorCode(error) === 'ENOENT' ? undefined : refuse(file, 'read')(error)
-  })
-}
-
 // The key first: see the order above.
 async function writePair(certFile: string, keyFile: string, pair: IssuedCertificate): Promise<void> {
   await write(keyFile, pair.keyPem, 0o600)
   await write(certFile, pair.certPem, 0o644)
-}
-
-// The temporary file is made with the mode, so a key has it before it has its name.
-async function write(file: string, text: string, mode: number): Promise<void> {
-  await replaceFile(file, text, { mode }).catch(refuse(dirname(file), 'written'))
-}
-
-async function tighten(keyFile: string, log: Log | undefined): Promise<void> {
-  if (platform() === 'win32') return
-  const mode = await stat(keyFile).then(
-    (stats) => stats.mode & 0o777,
-    () => 0,
-  )
-  if ((mode & 0o077) === 0) return
-  const found = { file: keyFile, mode: mode.toString(8).padStart(4, '0') }
-  await chmod(keyFile, 0o600).then(
-    () => log?.warn(found, 'others could read this private key: its mode is 0600 now'),
-    (cause: unknown) =>
-      log?.warn({ ...found, reason: errorMessage(cause) }, 'others can read this private key'),
-  )
-}
-
-function refuse(file: string, access: 'read' | 'written'): (error: unknown) => never {
-  const denied = `may not be ${access} by this user: let it belong to the user that runs the sidecar`
-  const mends: Readonly<Record<string, string>> = {
-    EACCES: denied,
-    EPERM: denied,
-    EROFS: 'lies on a read-only file system: mount the state folder so that it can be written',
-    ENOSPC: 'lies on a full disk: make room there',
-    EEXIST: 'is a file where the state folder should be: move it away, or choose another folder',
-    ENOTDIR: 'lies under a file where a folder should be: move that away, or choose another folder',
-    EISDIR: 'is a folder where a file should be: move it away',
-  }
-  return (error) => {
-    throw new InvalidFileError(file, mends[errorCode(error) ?? ''] ?? errorMessage(error), { cause: error })
-  }
 }

@@ -84,7 +84,9 @@ export function createUpstream({ hostname, port, spliceMemory, ...limits }: Upst
 
   function send(exchange: Exchange): void {
     try {
-      proxy.web(exchange.incoming, exchange.outgoing, {}, (error) => {
+      // A second try goes out on a connection of its own: the pool's next one may be as stale.
+      const options = exchange.isRetried ? { agent: false } : {}
+      proxy.web(exchange.incoming, exchange.outgoing, options, (error) => {
         onError(exchange, error)
       })
     } catch (error) {

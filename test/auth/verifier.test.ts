@@ -46,6 +46,13 @@ describe('a verdict', () => {
     expect(state.comparisons.map(workOf)).toEqual([64, 64, 64])
   })
 
+  it('is a refusal when the entry went or changed while the check waited', async () => {
+    const { verifier, state } = verifierOver(LINES.alice)
+    const verdict = verifier.verify({ username: 'alice', password: 'a' })
+    state.table = parseHtpasswd(Buffer.from(LINES.bob), 'htpasswd')
+    expect(await verdict).toEqual({ kind: 'refused', reason: 'entry changed' })
+  })
+
   it('is busy, not a refusal, when the pool is', async () => {
     const table = parseHtpasswd(Buffer.from(LINES.alice), 'htpasswd')
     const cache = createVerifiedCache(60_000)

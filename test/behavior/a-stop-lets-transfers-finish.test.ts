@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import https from 'node:https'
+import net from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { answering, OK, upstreamForTest } from '../fixtures/programmable-upstream.ts'
 import { ALICE, sidecarForTest, type TestSidecar } from '../fixtures/sidecar.ts'
@@ -69,6 +71,59 @@ describe('draining', () => {
     expect(await sidecar.drain(DEADLINE_MS)).toBe(true)
     expect(performance.now() - start).toBeLessThan(DEADLINE_MS)
     agent.destroy()
+  })
+
+  it('waits for bytes that are written but not yet sent', { timeout: 60_000 }, async () => {
+    const body = Buffer.alloc(4 * 1024 * 1024, 'x')
+    const upstream = await upstreamForTest((soFar, socket) => {
+      const size = Number(/GET \/v2\/(\d+)/.exec(soFar)?.[1])
+      socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${size}\r\n\r\n`)
+      socket.write(body.subarray(0, size))
+    })
+    const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
+    const sizes = Array.from({ length: 16 }, (_, i) => 1_900_000 + i * 100_000)
+    const pulls = sizes.map(async (size) => {
+      const socket = await sidecar.connect()
+      const pull = { socket, received: 0, size }
+      socket.write(`GET /v2/${size} HTTP/1.1\r\nHost: localhost\r\n${BASIC}\r\n\r\n`)
+      return pull
+    })
+    const stalled = await Promise.all(pulls)
+    const asked = () => upstream.received.length === sizes.length
+    await until(asked, { deadlineMs: 5_000, what: 'all requests' })
+    await until(() => sidecar.comparisons === 1, { deadlineMs: 1_000, what: 'the login' })
+    const drained = sidecar.drain(20_000)
+    const closes = stalled.map(async (pull) => {
+      pull.socket.on('data', (chunk: Buffer) => (pull.received += chunk.length))
+      await once(pull.socket, 'close')
+    })
+    expect(await drained).toBe(true)
+    await Promise.all(closes)
+    for (const { received, size } of stalled) expect(received).toBeGreaterThan(size)
+  })
+
+  it('does not wait for a connection that never speaks', async () => {
+    const sidecar = await sidecarForTest()
+    const silent = net.connect(sidecar.port, '127.0.0.1')
+    silent.on('error', () => undefined)
+    await once(silent, 'connect')
+    const closed = once(silent, 'close')
+    const start = performance.now()
+    expect(await sidecar.drain(DEADLINE_MS)).toBe(true)
+    await closed
+    expect(performance.now() - start).toBeLessThan(DEADLINE_MS)
+  })
+
+  it('says busy to logins that still wait, which is no bug', async () => {
+    const users = `alice:$2b$12$${'.'.repeat(53)}\n`
+    const sidecar = await sidecarForTest({ users })
+    const logins = Array.from({ length: 20 }, (_, i) =>
+      sidecar.request({ as: `alice:${i}`, path: '/v2/' }).catch(() => undefined),
+    )
+    await until(() => sidecar.comparisons === 20, { deadlineMs: 5_000, what: 'the queue' })
+    await sidecar.drain(100)
+    await Promise.all(logins)
+    expect(sidecar.lines.filter(({ msg }) => msg === 'a request met a bug')).toEqual([])
   })
 
   it('cuts what is still in flight at the deadline, and says so', async () => {

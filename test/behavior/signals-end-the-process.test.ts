@@ -75,4 +75,23 @@ describe('the process', () => {
     sidecar.child.kill('SIGTERM')
     expect(await sidecar.finished).toMatchObject({ code: 1, signal: null })
   })
+
+  it('ends with 0 at a signal that comes while it starts', async () => {
+    const cwd = tempFolder()
+    await run(['user', 'add', 'alice', '--cost', '4', '--generate'], { cwd })
+    const env = { SIDECAR_LISTEN: '127.0.0.1:0', SIDECAR_ADMIN_LISTEN: 'off' }
+    const sidecar = start([], { cwd, env })
+    await sidecar.line(/users in force/)
+    sidecar.child.kill('SIGTERM')
+    expect(await sidecar.finished).toMatchObject({ code: 0, signal: null })
+  })
+
+  it('goes on when nobody reads its log any more', async () => {
+    const { sidecar, finish } = await startWithPush()
+    sidecar.child.stdout?.destroy()
+    expect(await finish()).toMatch(/^HTTP\/1\.1 202 /)
+    expect(sidecar.child.exitCode).toBeNull()
+    sidecar.child.kill('SIGTERM')
+    expect(await sidecar.finished).toMatchObject({ code: 0, signal: null })
+  })
 })

@@ -176,6 +176,45 @@ describe('a request that parsers could disagree about', () => {
     expect(target(upstream.received[0])).toBe(target(bytes))
   })
 
+  it.each([
+    ['a Host that is no URL', head('GET /v2/ HTTP/1.1', 'Host: [', BASIC)],
+    ['no Host', head('GET /v2/ HTTP/1.1', BASIC)],
+    [
+      'a Host that is no URL, and a body',
+      head('PUT /v2/x HTTP/1.1', 'Host: [', BASIC, 'Content-Length: 2') + 'ab',
+    ],
+    ['an upgrade', head('GET /v2/ HTTP/1.1', HOST, 'Connection: upgrade', 'Upgrade: h2c', BASIC)],
+  ])('is the last one of its connection: %s', async (_what, first) => {
+    const upstream = await upstreamForTest(answering(OK))
+    const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
+    await exchange(sidecar, first + head('DELETE /v2/victim HTTP/1.1', HOST, BASIC))
+    expect(upstream.received.join('')).not.toContain('DELETE')
+  })
+
+  it('is not told to continue when its HTTP version knows no such thing', async () => {
+    const upstream = await upstreamForTest(answering(OK))
+    const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
+    const answer = await exchange(
+      sidecar,
+      head('PUT /v2/x HTTP/1.0', HOST, BASIC, 'Expect: 100-continue', 'Content-Length: 0'),
+    )
+    expect(answer).toMatch(/^HTTP\/1\.1 200 /)
+  })
+
+  it('cannot hold its connection by reading none of its answers', async () => {
+    const sidecar = await sidecarForTest({ env: { SIDECAR_IDLE_TIMEOUT: '300ms' } })
+    const socket = await sidecar.connect()
+    socket.pause()
+    const closed = new Promise((resolve) => socket.once('close', resolve))
+    const certificate = head('GET /-/ca.crt HTTP/1.1', HOST)
+    for (let i = 0; i < 4_000 && !socket.destroyed; i++) {
+      socket.write(certificate)
+      if (i % 10 === 0) await new Promise((resolve) => setImmediate(resolve))
+    }
+    socket.resume()
+    await closed
+  })
+
   it('reaches the upstream once per request when pipelined, and stops at the one that is refused', async () => {
     const upstream = await upstreamForTest(answering(OK))
     const sidecar = await sidecarForTest({ upstreamPort: upstream.port })

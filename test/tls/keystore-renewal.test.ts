@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto'
-import { readFileSync, readdirSync, rmSync } from 'node:fs'
+import { chmodSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { expect, it } from 'vitest'
 
@@ -75,3 +75,21 @@ async function openOne() {
 function after(days: number): Date {
   return new Date(NOW.getTime() - 3_600_000 + days * 86_400_000)
 }
+
+it('a renewed key is closed to others, whatever the mode of the one before', async () => {
+  const { folder, keystore } = await openOne()
+  const key = path.join(folder, 'leaf.key')
+  chmodSync(key, 0o644)
+  await keystore.renewIfDue(OTHER_NAMES, after(1))
+  expect(statSync(key).mode & 0o777).toBe(0o600)
+})
+
+it('two first starts at once on one folder agree on the root', async () => {
+  for (let round = 0; round < 10; round++) {
+    const folder = path.join(tempFolder(), 'state')
+    const open = () => openKeystore({ folder, names: NAMES, now: after(0) })
+    const [one, other] = await Promise.all([open(), open()])
+    expect(one.root).toEqual(other.root)
+    expect([one.issued.root, other.issued.root].toSorted()).toEqual([false, true])
+  }
+})

@@ -249,6 +249,20 @@ describe('connections to the upstream', () => {
   })
 })
 
+describe('connections that are all stale', () => {
+  it('cost a GET nothing: its second try has one of its own', async () => {
+    const upstream = await upstreamForTest((soFar, socket) => {
+      if (soFar.match(/\r\n\r\n/g)?.length === 1) setTimeout(() => socket.write(OK), 100)
+      else socket.resetAndDestroy()
+    })
+    const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
+    const get = () => sidecar.request({ as: ALICE, path: '/v2/x' })
+    await get()
+    await Promise.all([get(), get(), get()])
+    expect((await get()).status).toBe(200)
+  })
+})
+
 describe('what the upstream is told', () => {
   it('is what the client said, less what must not pass, plus what only we may say', async () => {
     const upstream = await upstreamForTest(answering(OK))

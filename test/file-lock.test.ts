@@ -2,9 +2,9 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, it } from 'vitest'
-import { withFileLock } from '../../src/auth/file-lock.ts'
-import { CommandError } from '../../src/errors.ts'
-import { tempFolder } from '../fixtures/temp-folder.ts'
+import { withFileLock } from '../src/file-lock.ts'
+import { CommandError } from '../src/errors.ts'
+import { tempFolder } from './fixtures/temp-folder.ts'
 
 const guardedFile = (): string => path.join(tempFolder(), 'htpasswd')
 

@@ -9,7 +9,7 @@ import { randomUUID } from 'node:crypto'
 import { open, readFile, rename, stat, unlink, type FileHandle } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-import { CommandError, errorCode } from '../errors.ts'
+import { CommandError, errorCode } from './errors.ts'
 
 export interface FileLock {
   /**
