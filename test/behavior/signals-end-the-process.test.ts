@@ -1,5 +1,9 @@
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import type { IncomingMessage } from 'node:http'
+import https from 'node:https'
 import path from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import tls from 'node:tls'
 import { describe, expect, it } from 'vitest'
 import { run, start, type Running } from '../fixtures/process.ts'
@@ -11,6 +15,7 @@ interface Push {
   readonly sidecar: Running
   /** Sends the second half; resolves to the answer. */
   readonly finish: () => Promise<string>
+  readonly statusWithoutLogin: () => Promise<number>
 }
 
 /** A sidecar as a process, with half of a push in flight. */
@@ -41,6 +46,12 @@ async function startWithPush(env: Readonly<Record<string, string>> = {}): Promis
   await until(() => upstream.received.join('').endsWith('first'), half)
   return {
     sidecar,
+    async statusWithoutLogin() {
+      const request = https.get({ host: '127.0.0.1', port, ca, path: '/v2/', agent: false })
+      const [response] = (await once(request, 'response')) as [IncomingMessage]
+      response.resume()
+      return response.statusCode ?? 0
+    },
     async finish() {
       socket.write('later')
       await until(() => answer.includes('\r\n\r\n'), { deadlineMs: 5_000, what: 'the answer' })
@@ -87,10 +98,13 @@ describe('the process', () => {
   })
 
   it('goes on when nobody reads its log any more', async () => {
-    const { sidecar, finish } = await startWithPush()
+    const { sidecar, finish, statusWithoutLogin } = await startWithPush()
     sidecar.child.stdout?.destroy()
     expect(await finish()).toMatch(/^HTTP\/1\.1 202 /)
-    expect(sidecar.child.exitCode).toBeNull()
+    for (let i = 0; i < 5; i++) {
+      expect(await statusWithoutLogin()).toBe(401)
+      await pause(50)
+    }
     sidecar.child.kill('SIGTERM')
     expect(await sidecar.finished).toMatchObject({ code: 0, signal: null })
   })
