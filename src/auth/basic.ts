@@ -1,3 +1,5 @@
+import { isUtf8 } from 'node:buffer'
+
 export interface Credentials {
   readonly username: string
   readonly password: string
@@ -67,9 +69,5 @@ function decodeBase64(token: string): Buffer | undefined {
 }
 
 function decodeText(bytes: Buffer): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
-  } catch {
-    return bytes.toString('latin1')
-  }
+  return bytes.toString(isUtf8(bytes) ? 'utf8' : 'latin1')
 }

@@ -18,10 +18,11 @@ type ChargedSocket = Pick<Socket, 'bytesRead' | 'bytesWritten'> & {
 
 /** Gives the request an id and writes its line when it is over. */
 export function observe(log: Log): Step {
+  const nextId = createIds()
   return async function observeRequest(c, next) {
     const { incoming, outgoing } = c.env
     const facts = {
-      id: randomBytes(8).toString('hex'),
+      id: nextId(),
       address: addressOf(incoming),
       username: undefined,
       reason: undefined,
@@ -33,6 +34,14 @@ export function observe(log: Log): Step {
     })
     await next()
   }
+}
+
+// Ids need to be different, also from those before a restart; nobody gains from guessing one. A random one each would
+// cost more than the whole line.
+function createIds(): () => string {
+  const prefix = randomBytes(5).toString('hex')
+  let count = 0
+  return () => `${prefix}-${(++count).toString(36)}`
 }
 
 /** The client's address; an IPv4 one in its own form when it came over an IPv6 socket. */

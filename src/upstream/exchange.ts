@@ -2,12 +2,15 @@
 
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
 import type { UpstreamFailure } from './failure.ts'
+import type { Upload } from './upload.ts'
 
 export interface Exchange {
   readonly incoming: IncomingMessage
   readonly outgoing: ServerResponse
   /** The request to the registry, once it has a socket. */
   request: ClientRequest | undefined
+  /** Its body on the way to the registry. */
+  upload: Upload | undefined
   /** The head of the registry's answer has arrived. */
   isAnswered: boolean
   isRetried: boolean
@@ -22,6 +25,7 @@ export interface Exchange {
 export function failExchange(exchange: Exchange, failure: UpstreamFailure): void {
   if (exchange.isOver) return
   exchange.isOver = true
+  exchange.upload?.stop()
   // Destroyed, never ended: the end of a chunked upload that the client broke off would make it look complete.
   exchange.request?.destroy()
   // Before the caller answers: that answer must not be taken for the broken one.

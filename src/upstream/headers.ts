@@ -29,6 +29,8 @@ const NEVER_HOP_BY_HOP: ReadonlySet<string> = new Set([
   'range',
 ])
 
+const NONE: ReadonlySet<string> = new Set()
+
 /** Who sent the request; the part of it that the registry is told. */
 export interface ForwardedFor {
   readonly username: string
@@ -58,37 +60,41 @@ export function requestHeaders(
  * is passed on; its coding is not: Node frames our answer as the client's HTTP version demands.
  */
 export function responseHeaders(rawHeaders: readonly string[]): string[] {
-  const pairs = pairsOf(rawHeaders)
-  const valuesOf = (wanted: string) =>
-    pairs.filter(([name]) => name.toLowerCase() === wanted).map(([, value]) => value)
-  const listed = connectionOptions(valuesOf('connection').join(','))
-  const isChunked = valuesOf('transfer-encoding').length > 0
-  return pairs
-    .filter(([name]) => {
-      const lower = name.toLowerCase()
-      if (HOP_BY_HOP.has(lower) || lower === 'transfer-encoding') return false
-      if (lower === 'content-length') return !isChunked
-      return NEVER_HOP_BY_HOP.has(lower) || !listed.has(lower)
-    })
-    .flat()
+  const { listed, isChunked } = framingOf(rawHeaders)
+  const passed: string[] = []
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] ?? ''
+    if (isPassed(name.toLowerCase(), listed, isChunked)) passed.push(name, rawHeaders[i + 1] ?? '')
+  }
+  return passed
+}
+
+function isPassed(name: string, listed: ReadonlySet<string>, isChunked: boolean): boolean {
+  if (HOP_BY_HOP.has(name) || name === 'transfer-encoding') return false
+  if (name === 'content-length') return !isChunked
+  return NEVER_HOP_BY_HOP.has(name) || !listed.has(name)
+}
+
+function framingOf(rawHeaders: readonly string[]): { listed: ReadonlySet<string>; isChunked: boolean } {
+  let options = ''
+  let isChunked = false
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const name = (rawHeaders[i] ?? '').toLowerCase()
+    if (name === 'connection') options += `,${rawHeaders[i + 1] ?? ''}`
+    if (name === 'transfer-encoding') isChunked = true
+  }
+  return { listed: connectionOptions(options), isChunked }
 }
 
 function isDropped(name: string, listed: ReadonlySet<string>): boolean {
   // Some servers read an underscore as a hyphen.
-  const canonical = name.replaceAll('_', '-')
+  const canonical = name.includes('_') ? name.replaceAll('_', '-') : name
   if (HOP_BY_HOP.has(canonical) || NOT_THE_CLIENTS.has(canonical)) return true
   if (canonical.startsWith('x-forwarded-')) return true
   return listed.has(name) && !NEVER_HOP_BY_HOP.has(name)
 }
 
 function connectionOptions(value: string | undefined): ReadonlySet<string> {
-  if (value === undefined) return new Set()
+  if (value === undefined || value === '') return NONE
   return new Set(value.split(',').map((option) => option.trim().toLowerCase()))
-}
-
-function pairsOf(rawHeaders: readonly string[]): [string, string][] {
-  const pairs: [string, string][] = []
-  for (let i = 0; i + 1 < rawHeaders.length; i += 2)
-    pairs.push([rawHeaders[i] ?? '', rawHeaders[i + 1] ?? ''])
-  return pairs
 }

@@ -6,8 +6,12 @@ const LINGER_MS = 1_000
 const LINGER_BYTES = 64 * 1024 * 1024
 
 /** Whether more of the request is to come. A request without a body is over, though Node may not have said so yet. */
-export function isStillSending({ complete, headers }: IncomingMessage): boolean {
-  if (complete) return false
+export function isStillSending(incoming: IncomingMessage): boolean {
+  return !incoming.complete && hasBody(incoming)
+}
+
+/** Whether the request's head announces a body, be it here already or not. */
+export function hasBody({ headers }: Pick<IncomingMessage, 'headers'>): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 }
 

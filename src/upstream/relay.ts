@@ -48,8 +48,8 @@ function writeHead(exchange: Exchange, response: IncomingMessage, isEarly: boole
 
 // The answer came while the client still uploads. Node's client has dropped its 'drain' listener by now, so the rest
 // of the upload could stall for ever: it is taken off the registry, read for a while, and the connection closed.
-function relayEarly({ incoming, outgoing, request }: Exchange, response: IncomingMessage): void {
-  if (request !== undefined) incoming.unpipe(request)
+function relayEarly({ incoming, outgoing, request, upload }: Exchange, response: IncomingMessage): void {
+  upload?.stop()
   response.pipe(outgoing, { end: false })
   response.once('end', () => {
     request?.destroy()

@@ -6,6 +6,7 @@
 
 import type { Agent, ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
 import { createRequire } from 'node:module'
+import type { Readable } from 'node:stream'
 import util from 'node:util'
 import type httpProxy from 'http-proxy'
 import { errorCode } from '../errors.ts'
@@ -16,6 +17,7 @@ import { probeRegistry, type ProbeOutcome } from './probe.ts'
 import { relayResponse } from './relay.ts'
 import { createSpliceMemory } from './splice-memory.ts'
 import { createSplicingAgent } from './splice.ts'
+import { sendBody } from './upload.ts'
 import { createWatchdog, type WatchdogLimits } from './watchdog.ts'
 
 export interface Upstream {
@@ -68,7 +70,7 @@ export function createUpstream({ hostname, port, spliceMemory, ...limits }: Upst
 
   function forward(incoming: WithExchange, outgoing: ServerResponse, context: ForwardContext): void {
     const { onFailure } = context
-    const exchange: Exchange = { incoming, outgoing, request: undefined, onFailure, ...NEW }
+    const exchange: Exchange = { incoming, outgoing, onFailure, ...NEW }
     incoming[EXCHANGE] = exchange
     // Before web(): when 'proxyReq' comes the head may be out already.
     incoming.headers = requestHeaders(incoming.headers, context)
@@ -84,9 +86,7 @@ export function createUpstream({ hostname, port, spliceMemory, ...limits }: Upst
 
   function send(exchange: Exchange): void {
     try {
-      // A second try goes out on a connection of its own: the pool's next one may be as stale.
-      const options = exchange.isRetried ? { agent: false } : {}
-      proxy.web(exchange.incoming, exchange.outgoing, options, (error) => {
+      proxy.web(exchange.incoming, exchange.outgoing, optionsOf(exchange), (error) => {
         onError(exchange, error)
       })
     } catch (error) {
@@ -118,7 +118,22 @@ export function createUpstream({ hostname, port, spliceMemory, ...limits }: Upst
   }
 }
 
-const NEW = { isAnswered: false, isRetried: false, isOver: false } as const
+// http-proxy asks nothing of what it reads the body from but to be piped. A second try goes out on a connection of its
+// own: the pool's next one may be as stale.
+function optionsOf(exchange: Exchange): httpProxy.ServerOptions {
+  const pipe = (request: ClientRequest): void => {
+    exchange.upload = sendBody(exchange.incoming, request)
+  }
+  return { buffer: { pipe } as unknown as Readable, ...(exchange.isRetried ? { agent: false } : {}) }
+}
+
+const NEW = {
+  request: undefined,
+  upload: undefined,
+  isAnswered: false,
+  isRetried: false,
+  isOver: false,
+} as const
 
 // Emitted when the request gets its socket. Its head may be out already: for reading only.
 function onRequest(request: ClientRequest, incoming: WithExchange): void {

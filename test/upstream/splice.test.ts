@@ -3,10 +3,11 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import http from 'node:http'
-import net, { type AddressInfo, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
-import { describe, expect, it, onTestFinished } from 'vitest'
-import { createUpstream, type Upstream } from '../../src/upstream/upstream.ts'
+import { describe, expect, it } from 'vitest'
+import type { Upstream } from '../../src/upstream/upstream.ts'
+import { frontFor } from '../fixtures/front.ts'
 import { until } from '../fixtures/until.ts'
 
 const MIB = 1024 * 1024
@@ -24,46 +25,6 @@ function seeded(seed: number): (limit: number) => number {
     mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
     return ((mixed ^ (mixed >>> 14)) >>> 0) % limit
   }
-}
-
-interface Front {
-  readonly port: number
-  readonly upstream: Upstream
-}
-
-/** The upstream module behind plain HTTP, so that a test sees each byte as it is sent. */
-async function frontFor(answer: (socket: Socket) => void, spliceMemory = 64 * MIB): Promise<Front> {
-  const sockets = new Set<Socket>()
-  const registry = net.createServer((socket) => {
-    sockets.add(socket)
-    socket.on('error', () => undefined)
-    socket.on('data', () => {
-      answer(socket)
-    })
-  })
-  await new Promise<void>((resolve) => registry.listen(0, '127.0.0.1', resolve))
-  const upstream = createUpstream({
-    hostname: '127.0.0.1',
-    port: (registry.address() as AddressInfo).port,
-    spliceMemory,
-    idleTimeoutMs: 10_000,
-    responseTimeoutMs: 10_000,
-  })
-  const server = http.createServer((incoming, outgoing) => {
-    const onFailure = (): void => {
-      if (!outgoing.headersSent) outgoing.destroy()
-    }
-    upstream.forward(incoming, outgoing, { username: 'alice', address: '127.0.0.1', onFailure })
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(() => {
-    server.close()
-    server.closeAllConnections()
-    registry.close()
-    for (const socket of sockets) socket.destroy()
-    upstream.close()
-  })
-  return { port: (server.address() as AddressInfo).port, upstream }
 }
 
 const headFor = (length: number): string => `HTTP/1.1 200 OK\r\nContent-Length: ${length}\r\n\r\n`

@@ -1,0 +1,133 @@
+// Bodies on their way to the registry arrive byte for byte, although their memory is given back under way.
+
+import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import http from 'node:http'
+import type { Socket } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
+import { describe, expect, it } from 'vitest'
+import { frontFor } from '../fixtures/front.ts'
+import { until } from '../fixtures/until.ts'
+
+const MIB = 1024 * 1024
+const BLOB = randomBytes(24 * MIB)
+const CREATED = 'HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n'
+
+/** A registry that takes everything, answers when `isWhole` says so, and reads slowly if told to. */
+function recorder(isWhole: (received: Buffer) => boolean, { slowly = false } = {}) {
+  const chunks: Buffer[] = []
+  let size = 0
+  return {
+    bytes: () => Buffer.concat(chunks),
+    answer: (socket: Socket, chunk: Buffer) => {
+      chunks.push(chunk)
+      size += chunk.length
+      if (slowly && chunks.length % 8 === 0) {
+        socket.pause()
+        setTimeout(() => socket.resume(), 2)
+      }
+      if (size >= BLOB.length && isWhole(Buffer.concat(chunks))) socket.write(CREATED)
+    },
+  }
+}
+
+function bodyOf(bytes: Buffer): Buffer {
+  return bytes.subarray(bytes.indexOf('\r\n\r\n') + 4)
+}
+
+/** RFC 9112 §7.1, without extensions and trailers, which Node sends neither of. */
+function dechunked(bytes: Buffer): Buffer {
+  const parts: Buffer[] = []
+  for (let at = 0; at < bytes.length;) {
+    const lineEnd = bytes.indexOf('\r\n', at)
+    const size = Number.parseInt(bytes.subarray(at, lineEnd).toString('latin1'), 16)
+    if (!(size > 0)) break
+    parts.push(bytes.subarray(lineEnd + 2, lineEnd + 2 + size))
+    at = lineEnd + 2 + size + 2
+  }
+  return Buffer.concat(parts)
+}
+
+const digestOf = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')
+
+function put(port: number, headers: http.OutgoingHttpHeaders): http.ClientRequest {
+  const request = http.request({ port, method: 'PUT', path: '/v2/x', agent: false, headers })
+  request.on('error', () => undefined)
+  return request
+}
+
+describe('an upload', () => {
+  it.each([
+    ['of known length', false, false],
+    ['of known length to a slow registry', false, true],
+    ['in chunks', true, false],
+    ['in chunks to a slow registry', true, true],
+  ])('%s arrives byte for byte', { timeout: 30_000 }, async (_what, isChunked, slowly) => {
+    const registry = recorder(
+      (received) => !isChunked || received.subarray(-5).toString('latin1') === '0\r\n\r\n',
+      { slowly },
+    )
+    const { port } = await frontFor(registry.answer)
+    const request = put(port, isChunked ? {} : { 'Content-Length': BLOB.length })
+    for (let at = 0; at < BLOB.length;) {
+      const next = at + 1 + ((at * 7919) % 200_000)
+      // A copy: in one process, memory that is given back too early would otherwise be the test's own.
+      if (!request.write(Buffer.from(BLOB.subarray(at, next)))) await once(request, 'drain')
+      at = next
+      if (at % 11 === 0) await pause(1)
+    }
+    request.end()
+    const [response] = (await once(request, 'response')) as [http.IncomingMessage]
+    expect(response.statusCode).toBe(201)
+    const body = bodyOf(registry.bytes())
+    expect(digestOf(isChunked ? dechunked(body) : body)).toBe(digestOf(BLOB))
+  })
+
+  it('that came whole with its head arrives', async () => {
+    const { port } = await frontFor((socket, chunk) => {
+      if (chunk.toString('latin1').includes('manifest')) socket.write(CREATED)
+    })
+    const request = put(port, { 'Content-Length': 8 })
+    request.end('manifest')
+    const [response] = (await once(request, 'response')) as [http.IncomingMessage]
+    expect(response.statusCode).toBe(201)
+  })
+
+  it('stops being read while the registry takes nothing', async () => {
+    const { port } = await frontFor((socket) => socket.pause())
+    const piece = Buffer.alloc(64 * 1024)
+    const pieces = 1_500
+    const request = put(port, { 'Content-Length': pieces * piece.length })
+    let taken = 0
+    let movedAt = performance.now()
+    const send = (): void => {
+      request.write(piece, () => {
+        taken += 1
+        movedAt = performance.now()
+        if (taken < pieces) send()
+      })
+    }
+    send()
+    const isStill = () => taken > 0 && performance.now() - movedAt > 300
+    await until(isStill, { deadlineMs: 10_000, what: 'a standstill' })
+    // What the kernel's buffers of two connections hold, not the body.
+    expect(taken).toBeLessThan(pieces)
+    request.destroy()
+  })
+
+  it('that is left by its client is never ended at the registry', async () => {
+    let received = ''
+    let isClosed = false
+    const { port, failures } = await frontFor((socket, chunk) => {
+      received += chunk.toString('latin1')
+      socket.once('close', () => (isClosed = true))
+    })
+    const request = put(port, {})
+    request.write('some of it')
+    await until(() => received.includes('some of it'), { deadlineMs: 2_000, what: 'the first bytes' })
+    request.destroy()
+    await until(() => isClosed, { deadlineMs: 2_000, what: 'the end of the connection' })
+    expect(received).not.toContain('\r\n0\r\n')
+    expect(failures.map(({ kind }) => kind)).toEqual(['client-closed'])
+  })
+})
