@@ -21,9 +21,9 @@ export function relayResponse(exchange: Exchange, response: IncomingMessage, mem
   const isEarly = isStillSending(incoming)
   if (!writeHead(exchange, response, isEarly)) return
   const length = isEarly ? undefined : spliceableLength(incoming.method, response)
-  const buffer = length === undefined ? undefined : memory.acquire()
-  if (length !== undefined && buffer !== undefined) {
-    spliceBody(exchange, response, { length, buffer, memory })
+  const lease = length === undefined ? undefined : memory.acquire()
+  if (length !== undefined && lease !== undefined) {
+    spliceBody(exchange, response, { length, lease })
     return
   }
   response.once('close', () => {

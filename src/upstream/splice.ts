@@ -11,13 +11,13 @@ import { Agent, type AgentOptions, type IncomingMessage } from 'node:http'
 import net, { type NetConnectOpts, type Socket } from 'node:net'
 import { failExchange, type Exchange } from './exchange.ts'
 import { ANSWER_CUT } from './failure.ts'
-import type { SpliceMemory } from './splice-memory.ts'
+import type { SpliceLease } from './splice-memory.ts'
 
 const ROUTE = Symbol('route')
 
 /** Where a socket's bytes go instead of to the parser. */
 interface Sink {
-  readonly buffer: Buffer
+  readonly lease: SpliceLease
   /** Takes what was read; false stops the reading until it is resumed. */
   readonly take: (view: Buffer) => boolean
 }
@@ -51,23 +51,18 @@ export function spliceableLength(method: string | undefined, response: IncomingM
 
 export interface Splice {
   readonly length: number
-  readonly buffer: Buffer
-  readonly memory: SpliceMemory
+  readonly lease: SpliceLease
 }
 
 /** Sends the body of an answer whose head has been written. Short or overlong ones fail the exchange. */
-export function spliceBody(
-  exchange: Exchange,
-  response: IncomingMessage,
-  { length, buffer, memory }: Splice,
-): void {
+export function spliceBody(exchange: Exchange, response: IncomingMessage, { length, lease }: Splice): void {
   const { outgoing } = exchange
   const { socket } = response
   let left = length
   let isWriting = false
 
   outgoing.once('close', () => {
-    memory.release(buffer, { reusable: outgoing.writableFinished })
+    lease.release({ reusable: outgoing.writableFinished })
   })
   // What the parser had read together with the head. It comes before the next read, for it waits in this tick.
   response.on('data', (chunk: Buffer) => {
@@ -77,7 +72,7 @@ export function spliceBody(
     if (left > 0) failExchange(exchange, ANSWER_CUT)
   })
   const route = routeOf(response)
-  if (route !== undefined) route.sink = { buffer, take }
+  if (route !== undefined) route.sink = { lease, take }
 
   function take(view: Buffer): boolean {
     // Cannot happen while reading stops for each write. If it did, bytes on their way would have been overwritten.
@@ -86,8 +81,11 @@ export function spliceBody(
       return false
     }
     isWriting = true
+    lease.advance()
+    const startedAt = performance.now()
     send(view, () => {
       isWriting = false
+      lease.sent(view.length, performance.now() - startedAt)
       socket.resume()
     })
     return false
@@ -114,16 +112,19 @@ function routeOf(response: IncomingMessage): Route | undefined {
   return socket[ROUTE]
 }
 
+// One for all connections: what is read into it has been copied before the next read of any of them.
+const PARSED = Buffer.allocUnsafeSlow(PARSED_READ_BYTES)
+
 function connect(options: NetConnectOpts): Socket {
-  const parsed = Buffer.allocUnsafeSlow(PARSED_READ_BYTES)
   const route: Route = {}
   const onread = {
-    // Asked before each read.
-    buffer: () => route.sink?.buffer ?? parsed,
-    callback: (bytes: number, { buffer, byteOffset }: Uint8Array): boolean => {
-      const view = Buffer.from(buffer, byteOffset, bytes)
-      // The parser keeps what it is given, and the buffer is read into again: it gets a copy.
-      return route.sink?.take(view) ?? route.socket?.push(Buffer.from(view)) ?? false
+    // Asked after each read, for the next one.
+    buffer: () => route.sink?.lease.buffer ?? PARSED,
+    callback: (bytes: number, memory: Uint8Array): boolean => {
+      const view = Buffer.from(memory.buffer, memory.byteOffset, bytes)
+      // A write, and a stream that is not flowing, keep what they are given while others read into the shared memory.
+      const own = memory.buffer === PARSED.buffer ? Buffer.from(view) : view
+      return route.sink?.take(own) ?? route.socket?.push(own) ?? false
     },
   }
   const socket = net.connect({ ...options, onread })

@@ -1,0 +1,75 @@
+import { readFileSync, mkdirSync, writeFileSync } from 'node:fs'
+import https from 'node:https'
+import path from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { expect, it, onTestFinished } from 'vitest'
+import { endlessRegistry, pullSlowly, standIdle, type Host } from '../fixtures/crowd.ts'
+import { start } from '../fixtures/process.ts'
+import { ALICE, ALICE_ENTRY } from '../fixtures/sidecar.ts'
+import { tempFolder } from '../fixtures/temp-folder.ts'
+
+const GIB = 1024 ** 3
+const IDLE = 2_000
+const PULLS = 200
+
+// `npm run bench:crowd` prints the figures. This is far above them, and far below what 200 pulls would take that each
+// held 16 MiB of their body.
+const MOST_MIB = 600
+
+function residentMib(pid: number | undefined): number {
+  const status = readFileSync(`/proc/${pid ?? 0}/status`, 'utf8')
+  return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) / 1024
+}
+
+function statusOf({ port, ca }: Host): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const options = { host: '127.0.0.1', port, ca, path: '/v2/', auth: ALICE, agent: false, timeout: 5_000 }
+    https
+      .get(options, (response) => {
+        response.resume()
+        resolve(response.statusCode ?? 0)
+      })
+      .on('timeout', () => {
+        reject(new Error('no answer within 5 s'))
+      })
+      .on('error', reject)
+  })
+}
+
+it.runIf(process.platform === 'linux')(
+  `${IDLE} idle connections and ${PULLS} slow pulls of 5 GiB leave memory bounded and small requests answered`,
+  { timeout: 120_000 },
+  async () => {
+    const registry = await endlessRegistry()
+    onTestFinished(() => {
+      registry.close()
+    })
+    const folder = tempFolder()
+    mkdirSync(path.join(folder, 'users'))
+    writeFileSync(path.join(folder, 'users/htpasswd'), ALICE_ENTRY)
+    const sidecar = start(['serve'], {
+      cwd: folder,
+      env: {
+        SIDECAR_UPSTREAM: `http://127.0.0.1:${registry.port}`,
+        SIDECAR_LISTEN: '127.0.0.1:0',
+        SIDECAR_ADMIN_LISTEN: 'off',
+      },
+    })
+    const port = Number(/"tls":"127\.0\.0\.1:(\d+)"/.exec(await sidecar.line(/"tls":/))?.[1])
+    const host = { port, ca: readFileSync(path.join(folder, 'state/root.crt')) }
+    const idle = await standIdle(host, IDLE)
+    const pulls = await pullSlowly(host, { count: PULLS, path: `/v2/x/${5 * GIB}`, as: ALICE, pauseMs: 100 })
+    onTestFinished(() => {
+      pulls.leave()
+      idle.leave()
+    })
+    const before = pulls.received
+    for (let i = 0; i < 20; i++) {
+      expect(await statusOf(host)).toBe(200)
+      await pause(100)
+    }
+    expect(pulls.received).toBeGreaterThan(before)
+    expect([...idle.sockets, ...pulls.sockets].filter(({ destroyed }) => destroyed)).toEqual([])
+    expect(residentMib(sidecar.child.pid)).toBeLessThan(MOST_MIB)
+  },
+)

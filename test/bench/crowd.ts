@@ -1,0 +1,122 @@
+// Prints the sidecar's memory, and how long a small request takes, while many clients hold connections.
+//
+//   npm run bench:crowd -- [--node PATH]     the registry behind is one of this process that has blobs of any length
+
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import https from 'node:https'
+import path from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { endlessRegistry, pullSlowly, standIdle, type Crowd, type Host } from '../fixtures/crowd.ts'
+import { ALICE, ALICE_ENTRY } from '../fixtures/sidecar.ts'
+import { makeTempFolder, removeFolder } from '../fixtures/temp-folder.ts'
+import { endAllChildren, startChild } from './children.ts'
+import { peakRssMib, resetPeakRss } from './process-tree.ts'
+
+const MIB = 1024 * 1024
+const MAIN = path.join(import.meta.dirname, '..', '..', 'dist', 'main.js')
+const PULLS = 200
+const IDLE = 2_000
+const WATCHED_MS = 15_000
+const BLOBS = [
+  ['100 MiB', 100 * MIB],
+  ['1 GiB', 1024 * MIB],
+  ['5 GiB', 5 * 1024 * MIB],
+] as const
+
+process.once('exit', endAllChildren)
+const flag = process.argv.indexOf('--node')
+const node = flag === -1 ? process.execPath : (process.argv[flag + 1] ?? '')
+const registry = await endlessRegistry()
+const folder = makeTempFolder()
+mkdirSync(path.join(folder, 'users'))
+writeFileSync(path.join(folder, 'users/htpasswd'), ALICE_ENTRY)
+
+try {
+  // Issues the certificate, which costs memory once.
+  await withSidecar(() => Promise.resolve())
+  for (const [name, bytes] of BLOBS) {
+    await withSidecar(async (host, pid) => {
+      const pulls = await pullSlowly(host, { count: PULLS, path: `/v2/x/${bytes}`, as: ALICE, pauseMs: 100 })
+      await watch(`${PULLS} slow pulls of ${name}`, { host, pid, crowds: [pulls] })
+    })
+  }
+  await withSidecar(async (host, pid) => {
+    const idle = await standIdle(host, IDLE)
+    await watch(`${IDLE} idle connections`, { host, pid, crowds: [idle] })
+    const path = `/v2/x/${1024 * MIB}`
+    const pulls = await pullSlowly(host, { count: PULLS, path, as: ALICE, pauseMs: 100 })
+    await watch(`and ${PULLS} slow pulls of 1 GiB`, { host, pid, crowds: [pulls, idle] })
+  })
+} finally {
+  registry.close()
+  endAllChildren()
+  removeFolder(folder)
+}
+process.exit(0)
+
+async function withSidecar(work: (host: Host, pid: number) => Promise<void>): Promise<void> {
+  const logFile = path.join(folder, 'log')
+  writeFileSync(logFile, '')
+  const env = {
+    SIDECAR_UPSTREAM: `http://127.0.0.1:${registry.port}`,
+    SIDECAR_LISTEN: '127.0.0.1:0',
+    SIDECAR_ADMIN_LISTEN: 'off',
+    SIDECAR_LOG_FORMAT: 'json',
+  }
+  const child = startChild([node, MAIN, 'serve'], { cwd: folder, env, logFile })
+  let port: string | undefined
+  while (port === undefined) {
+    if (child.exitCode !== null) throw new Error(readFileSync(logFile, 'utf8'))
+    await pause(20)
+    port = /"tls":"127\.0\.0\.1:(\d+)"/.exec(readFileSync(logFile, 'utf8'))?.[1]
+  }
+  const ca = readFileSync(path.join(folder, 'state/root.crt'))
+  await work({ port: Number(port), ca }, child.pid ?? 0)
+  child.kill('SIGKILL')
+}
+
+interface Watched {
+  readonly host: Host
+  readonly pid: number
+  readonly crowds: readonly Crowd[]
+}
+
+async function watch(what: string, { host, pid, crowds }: Watched): Promise<void> {
+  resetPeakRss(pid)
+  const received = (): number => crowds.reduce((sum, crowd) => sum + crowd.received, 0)
+  const before = received()
+  const start = performance.now()
+  const times: number[] = []
+  while (performance.now() - start < WATCHED_MS) {
+    times.push(await timeOfRequest(host))
+    await pause(50)
+  }
+  times.sort((a, b) => a - b)
+  const rate = (received() - before) / MIB / ((performance.now() - start) / 1000)
+  const cut = crowds.flatMap(({ sockets }) => sockets).filter(({ destroyed }) => destroyed).length
+  console.log(
+    `${what.padEnd(32)} peak RSS ${peakRssMib(pid).toFixed(0)} MiB, ${rate.toFixed(0)} MiB/s in all, ${cut} cut; ` +
+      `GET /v2/ ${at(times, 0.5)} ms (median), ${at(times, 0.99)} ms (99th percentile)`,
+  )
+}
+
+function at(sorted: readonly number[], share: number): string {
+  return (sorted[Math.floor((sorted.length - 1) * share)] ?? NaN).toFixed(1)
+}
+
+/** On a connection of its own, as dockerd does it. */
+function timeOfRequest({ port, ca }: Host): Promise<number> {
+  const start = performance.now()
+  return new Promise((resolve, reject) => {
+    const request = https.get(
+      { host: '127.0.0.1', port, ca, path: '/v2/', auth: ALICE, agent: false },
+      (response) => {
+        response.resume()
+        response.on('end', () => {
+          resolve(performance.now() - start)
+        })
+      },
+    )
+    request.on('error', reject)
+  })
+}
