@@ -16,7 +16,7 @@ export const USAGE = `npm run bench -- [options]
 
   --rounds N           rounds, in each of which every peer is measured once (5)
   --size MIB           size of the blob pulled and pushed (1024)
-  --only A,B           these peers only: sidecar, nginx, nginx-tuned, caddy, haproxy, registry
+  --only A,B           these peers only: sidecar, nginx, nginx-tuned, caddy, haproxy, registry, bare-node
   --measure A,B        these measures only: pull, push, small, fresh, many, ttfb
   --node PATH          Node for the sidecar; given several times, each is a peer of its own
   --json               print every figure as JSON instead of the table

@@ -1,3 +1,4 @@
+import { bareNodeOn } from './peers/bare-node.ts'
 import { caddy } from './peers/caddy.ts'
 import { haproxy } from './peers/haproxy.ts'
 import { nginxRecipe, nginxTuned } from './peers/nginx.ts'
@@ -8,5 +9,13 @@ import type { Peer } from './subject.ts'
 /** One sidecar per Node, the first of which is the base of the ratios, then everything it is compared with. */
 export function peersFor(nodes: readonly string[]): readonly Peer[] {
   const sidecars = nodes.map((node, i) => sidecarOn(i === 0 ? 'sidecar' : `sidecar-${i + 1}`, node))
-  return [...sidecars, nginxRecipe, nginxTuned, caddy, haproxy, registryItself]
+  return [
+    ...sidecars,
+    nginxRecipe,
+    nginxTuned,
+    caddy,
+    haproxy,
+    registryItself,
+    bareNodeOn(nodes[0] ?? process.execPath),
+  ]
 }
