@@ -6,6 +6,7 @@ import { ConfigError } from './errors.ts'
 import {
   orOff,
   parseDuration,
+  parseFailureRate,
   parseListen,
   parseRealm,
   parseSize,
@@ -25,6 +26,7 @@ export const SETTINGS = {
   hosts: setting('', parseHosts, 'names and addresses clients use, comma-separated'),
   realm: setting('Registry', parseRealm, 'realm of the challenge'),
   authCache: setting('10m', orOff(parseDuration), 'how long a verified login is remembered; off'),
+  throttle: setting('20/1m', orOff(parseFailureRate), 'failed logins of one source before it must wait; off'),
   spliceMemory: setting('64MiB', parseSize, 'total buffer for large bodies'),
   idleTimeout: setting('5m', parseDuration, 'a transfer that moves no byte for this long is ended'),
   responseTimeout: setting('15m', parseDuration, 'how long the registry may take to begin its answer'),

@@ -38,6 +38,21 @@ export function parseDuration(text: string): Parsed<number> {
   return { ok: true, value: milliseconds }
 }
 
+/** So many failed logins within so long. */
+export interface FailureRate {
+  readonly failures: number
+  readonly windowMs: number
+}
+
+/** `20/1m` → failures per duration, at least 1. */
+export function parseFailureRate(text: string): Parsed<FailureRate> {
+  const [, failures = '0', duration = ''] = /^(\d{1,6})\/(.*)$/.exec(text) ?? []
+  const window = parseDuration(duration)
+  if (Number(failures) < 1 || !window.ok)
+    return refused(`"${text}": write 20/1m: failures per duration, or off`)
+  return { ok: true, value: { failures: Number(failures), windowMs: window.value } }
+}
+
 /** `512KiB`, `64MiB`, `1GiB` → bytes. */
 export function parseSize(text: string): Parsed<number> {
   const match = /^(\d{1,6})(KiB|MiB|GiB)$/.exec(text)

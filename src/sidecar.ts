@@ -2,15 +2,18 @@
 // beside each other. Nothing is bound before certificate and users have been looked at.
 
 import { hostname, networkInterfaces } from 'node:os'
-import { createBcryptPool } from './auth/bcrypt-pool.ts'
+import { createAttempts } from './auth/attempts.ts'
+import { createBcryptPool, type BcryptPool } from './auth/bcrypt-pool.ts'
+import { createThrottle } from './auth/throttle.ts'
 import { createVerifiedCache } from './auth/verified-cache.ts'
-import { createVerifier } from './auth/verifier.ts'
+import { createVerifier, type Verifier } from './auth/verifier.ts'
 import type { Config } from './config.ts'
 import { createAdminListener, type Readiness } from './http/admin.ts'
 import { createApp } from './http/app.ts'
 import type { BoundAddress } from './http/bind.ts'
 import { createDrainGate, type DrainGate } from './http/drain-gate.ts'
 import { createListener, type Listener } from './http/listener.ts'
+import { createLoginAudit } from './http/login-audit.ts'
 import { leafDaysLeft, readinessOf } from './readiness.ts'
 import type { Log } from './log.ts'
 import { openKeystore, type Keystore } from './tls/keystore.ts'
@@ -68,13 +71,11 @@ async function compose(config: Config, log: Log, closers: (() => Promise<void> |
   closers.push(() => {
     upstream.close()
   })
-  const pool = createBcryptPool()
-  closers.push(() => pool.close())
-  const verifier = createVerifier({
-    table: () => users.table,
-    cache: createVerifiedCache(config.authCache),
-    compare: (comparison) => pool.compare(comparison),
+  const audit = createLoginAudit(log)
+  closers.push(() => {
+    audit.close()
   })
+  const { verifier, pool } = createAuthentication({ config, users, closers })
   const readiness = () => readinessOf({ users, keystore, upstream, gate })
   const admin =
     config.adminListen === 'off' ? undefined : await createAdminListener({ ...config.adminListen, readiness })
@@ -84,6 +85,7 @@ async function compose(config: Config, log: Log, closers: (() => Promise<void> |
     gate,
     upstream,
     verifier,
+    audit,
     realm: config.realm,
     hasUsers: () => users.isLoaded,
     rootPem: () => keystore.root.pem,
@@ -107,6 +109,35 @@ async function compose(config: Config, log: Log, closers: (() => Promise<void> |
     reload: () => users.reload(),
     drain: (deadlineMs) => drain({ gate, listener, closers, deadlineMs }),
   }
+}
+
+interface Authentication {
+  readonly config: Config
+  readonly users: Users
+  readonly closers: (() => Promise<void> | void)[]
+}
+
+function createAuthentication({ config, users, closers }: Authentication): {
+  readonly verifier: Verifier
+  readonly pool: BcryptPool
+} {
+  const pool = createBcryptPool()
+  closers.push(() => pool.close())
+  const attempts = createAttempts({
+    // A clock that is set back must not make anybody wait for hours.
+    throttle: createThrottle(config.throttle, () => performance.now()),
+    compare: (comparison) => pool.compare(comparison),
+    threads: pool.threads,
+  })
+  closers.push(() => {
+    attempts.close()
+  })
+  const verifier = createVerifier({
+    table: () => users.table,
+    cache: createVerifiedCache(config.authCache),
+    attempts,
+  })
+  return { verifier, pool }
 }
 
 interface Drain {

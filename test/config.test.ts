@@ -23,6 +23,7 @@ describe('settings', () => {
       hosts: [],
       realm: 'Registry',
       authCache: 600_000,
+      throttle: { failures: 20, windowMs: 60_000 },
       spliceMemory: 64 * 1024 * 1024,
       idleTimeout: 300_000,
       responseTimeout: 900_000,
@@ -66,6 +67,12 @@ describe('settings', () => {
     ['a negative duration', 'SIDECAR_DRAIN_TIMEOUT', '-1s', /unit/],
     ['no time at all', 'SIDECAR_RESPONSE_TIMEOUT', '0s', /more than nothing/],
     ['longer than a timer can wait', 'SIDECAR_AUTH_CACHE', '30d', /at most 24d/],
+    ['a throttle that is no number', 'SIDECAR_THROTTLE', 'on', /write 20\/1m: failures per duration, or off/],
+    ['a throttle without its duration', 'SIDECAR_THROTTLE', '20', /write 20\/1m/],
+    ['a throttle without its unit', 'SIDECAR_THROTTLE', '20/60', /write 20\/1m/],
+    ['a throttle of no failures', 'SIDECAR_THROTTLE', '0/1m', /write 20\/1m/],
+    ['a throttle of no time', 'SIDECAR_THROTTLE', '20/0s', /write 20\/1m/],
+    ['a throttle with more behind it', 'SIDECAR_THROTTLE', '20/1m/1m', /write 20\/1m/],
     ['a bare size', 'SIDECAR_SPLICE_MEMORY', '64', /unit/],
     ['an upstream without scheme', 'SIDECAR_UPSTREAM', 'registry:5000', /http:\/\//],
     ['an upstream over TLS', 'SIDECAR_UPSTREAM', 'https://registry', /plain http/],
@@ -98,6 +105,14 @@ describe('settings', () => {
     ['1d', 86_400_000],
   ])('read %s as %i milliseconds', (text, milliseconds) => {
     expect(parseConfig({ env: { SIDECAR_IDLE_TIMEOUT: text } }).idleTimeout).toBe(milliseconds)
+  })
+
+  it('read a throttle, or that it is off', () => {
+    expect(parseConfig({ env: { SIDECAR_THROTTLE: '5/1.5s' } }).throttle).toEqual({
+      failures: 5,
+      windowMs: 1_500,
+    })
+    expect(parseConfig({ env: { SIDECAR_THROTTLE: 'off' } }).throttle).toBe('off')
   })
 
   it('are the same as variable and flag', () => {

@@ -13,12 +13,12 @@ export type ParsedBasic =
 
 /**
  * Reads an Authorization header as Basic credentials (RFC 7617). The scheme is case-insensitive, base64 is taken
- * strictly but for its padding, the first colon ends the username. Bytes that are not UTF-8 are read as Latin-1,
- * which is what older clients send.
+ * strictly but that its padding may be left out altogether, the first colon ends the username. Bytes that are not
+ * UTF-8 are read as Latin-1, which is what older clients send.
  */
 export function parseBasic(header: string | undefined): ParsedBasic {
   if (header === undefined) return { kind: 'absent' }
-  const [, scheme = '', token = ''] = /^([^ ]*) *(.*)$/.exec(header) ?? []
+  const [, scheme = '', token = ''] = /^([^ ]*) *(.*)$/s.exec(header) ?? []
   if (scheme.toLowerCase() !== 'basic') return malformed(`the scheme is ${knownScheme(scheme)}, not Basic`)
   const bytes = decodeBase64(token)
   return bytes ? splitCredentials(decodeText(bytes)) : malformed('the credentials are not base64')
@@ -68,6 +68,9 @@ function decodeBase64(token: string): Buffer | undefined {
   return token === canonical || token === canonical.replace(/=+$/, '') ? bytes : undefined
 }
 
+// The text stays as it came. A byte order mark is a character like others, or two names would be one. And "é" in one
+// code point (NFC) is not "é" in two (NFD): RFC 7617 §2.1 leaves that to the client, the tools that write htpasswd
+// files hash the bytes they get, and to try a second form would be a second bcrypt.
 function decodeText(bytes: Buffer): string {
   return bytes.toString(isUtf8(bytes) ? 'utf8' : 'latin1')
 }

@@ -7,8 +7,10 @@ import { Piscina } from 'piscina'
 import type { Comparison } from './bcrypt.ts'
 
 export interface BcryptPool {
-  /** Whether the password belongs to the hash; `busy` when too many checks wait already. */
-  compare(comparison: Comparison): Promise<boolean | 'busy'>
+  /** How many checks run at once. Whoever hands over more lets them wait in no fair order: see attempts.ts. */
+  readonly threads: number
+  /** The index of the hash that the password belongs to, or -1; `busy` once the pool is closing. */
+  compare(comparison: Comparison): Promise<number | 'busy'>
   /** Checks handed to a worker since the start. */
   readonly comparisons: number
   close(): Promise<void>
@@ -17,15 +19,12 @@ export interface BcryptPool {
 // One core stays free for the event loop, which carries every transfer.
 const MAX_THREADS = Math.max(1, Math.min(4, availableParallelism() - 1))
 
-// At cost 10 this many waiting checks take about the ten seconds that clients are patient for.
-const MAX_WAITING = 128 * MAX_THREADS
-
 // Well-formed, of the lowest cost, and no password's.
-const WARM_UP: Comparison = { password: 'x', hash: `$2b$04$${'.'.repeat(53)}`, decoys: [] }
+const WARM_UP: Comparison = { password: 'x', hashes: [`$2b$04$${'.'.repeat(53)}`], decoys: [] }
 
 /** Worker threads that run bcrypt, all started at once and stopped by `close`. */
 export function createBcryptPool(): BcryptPool {
-  const pool = new Piscina<Comparison, boolean>({
+  const pool = new Piscina<Comparison, number>({
     filename: workerFile(),
     minThreads: MAX_THREADS,
     maxThreads: MAX_THREADS,
@@ -36,8 +35,8 @@ export function createBcryptPool(): BcryptPool {
   let closing: Promise<void> | undefined
   const isClosing = (): boolean => closing !== undefined
 
-  async function compare(comparison: Comparison): Promise<boolean | 'busy'> {
-    if (pool.queueSize >= MAX_WAITING || isClosing()) return 'busy'
+  async function compare(comparison: Comparison): Promise<number | 'busy'> {
+    if (isClosing()) return 'busy'
     comparisons += 1
     try {
       return await pool.run(comparison)
@@ -49,6 +48,7 @@ export function createBcryptPool(): BcryptPool {
   }
 
   return {
+    threads: MAX_THREADS,
     compare,
     get comparisons() {
       return comparisons

@@ -5,16 +5,21 @@ import { compareSync, hashSync, truncates } from 'bcryptjs'
 
 export interface Comparison {
   readonly password: string
-  readonly hash: string
-  /** Compared too, and ignored, when `hash` does not match: makes refusals cost the same whatever the entry's cost. */
+  /** The entry's own hash, then old ones that are still valid; none for an unknown name. */
+  readonly hashes: readonly string[]
+  /** Compared too, and ignored, when no hash matched: makes every refusal cost the same. */
   readonly decoys: readonly string[]
 }
 
-/** Whether the password belongs to the hash. Blocks its thread for as long as the hash's cost demands. */
-export default function compare({ password, hash, decoys }: Comparison): boolean {
-  if (compareSync(password, hash)) return true
-  for (const decoy of decoys) compareSync(password, decoy)
-  return false
+/**
+ * The index of the hash that the password belongs to, or -1. Blocks its thread for as long as the costs of the hashes
+ * demand. A password of over 72 bytes belongs to none: bcrypt would look at its beginning alone.
+ */
+export default function compare({ password, hashes, decoys }: Comparison): number {
+  if (isTooLong(password)) return -1
+  const index = hashes.findIndex((hash) => compareSync(password, hash))
+  if (index < 0) for (const decoy of decoys) compareSync(password, decoy)
+  return index
 }
 
 /** A new entry's bcrypt string, `$2b$…`, at work factor `cost`. Blocks its thread. */

@@ -41,6 +41,21 @@ export function parseLine(text: string): HtpasswdLine {
   return badName === undefined ? parseSecret(username, secret.trim()) : problem(badName)
 }
 
+/** A hash we take, or what it is instead, in words that do not repeat it. */
+export type ParsedHash =
+  | { readonly kind: 'hash'; readonly hash: string; readonly cost: number }
+  | { readonly kind: 'unusable'; readonly found: string }
+
+/** Reads a bcrypt string of a cost from MIN_COST to MAX_COST. */
+export function parseHash(text: string): ParsedHash {
+  if (!/^\$2[aby]\$/.test(text)) return { kind: 'unusable', found: foreignKind(text) }
+  const digits = /^\$2[aby]\$(\d\d)\$/.exec(text)?.[1]
+  if (digits === undefined) return { kind: 'unusable', found: 'a bcrypt hash whose cost is not two digits' }
+  const cost = Number(digits)
+  const found = costProblem(cost) ?? digestProblem(text.slice('$2b$10$'.length))
+  return found === undefined ? { kind: 'hash', hash: text, cost } : { kind: 'unusable', found }
+}
+
 /** What keeps `name` from being a username, or undefined. Never repeats the name. */
 export function nameProblem(name: string): string | undefined {
   if (name === '') return 'the name is empty'
@@ -53,12 +68,8 @@ export function nameProblem(name: string): string | undefined {
 }
 
 function parseSecret(username: string, secret: string): HtpasswdLine {
-  if (!/^\$2[aby]\$/.test(secret)) return unusable(username, foreignKind(secret))
-  const digits = /^\$2[aby]\$(\d\d)\$/.exec(secret)?.[1]
-  if (digits === undefined) return unusable(username, 'a bcrypt hash whose cost is not two digits')
-  const cost = Number(digits)
-  const found = costProblem(cost) ?? digestProblem(secret.slice('$2b$10$'.length))
-  return found === undefined ? { kind: 'entry', username, hash: secret, cost } : unusable(username, found)
+  const parsed = parseHash(secret)
+  return parsed.kind === 'hash' ? { ...parsed, kind: 'entry', username } : unusable(username, parsed.found)
 }
 
 function costProblem(cost: number): string | undefined {

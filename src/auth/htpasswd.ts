@@ -1,13 +1,22 @@
-import { randomBytes } from 'node:crypto'
+// An htpasswd file → the table of users. One generator of small steps reads it: drained at once for the commands,
+// and with pauses for a sidecar, whose event loop carries every transfer meanwhile.
+
+import { setImmediate } from 'node:timers/promises'
 
 import { InvalidFileError } from '../errors.ts'
-import {
-  BCRYPT_ALPHABET,
-  DEFAULT_COST,
-  MIN_COST,
-  SALT_AND_DIGEST_LENGTH,
-  parseLine,
-} from './htpasswd-line.ts'
+import { atLeast, createDecoys, type CostCounts } from './decoys.ts'
+import { parseHash, parseLine } from './htpasswd-line.ts'
+import { bindingOf, MAX_KEPT, parseKeptLine, type KeptLine } from './kept-line.ts'
+import { linesOf, refuseBinary } from './text-lines.ts'
+
+/** A hash that was an entry's before and is valid for a while yet. */
+export interface PreviousHash {
+  readonly hash: string
+  readonly cost: number
+  /** Milliseconds since 1970; from then on it matches no more. */
+  readonly validUntil: number
+  readonly line: number
+}
 
 /** One usable line: a name and its bcrypt string, whose work factor is `cost`. Lines count from 1. */
 export interface Entry {
@@ -15,6 +24,7 @@ export interface Entry {
   readonly hash: string
   readonly cost: number
   readonly line: number
+  readonly previous: readonly PreviousHash[]
 }
 
 /** A line that was skipped. The reason is fit for a log: it holds no hash and no text that could be a password. */
@@ -26,57 +36,103 @@ export interface Problem {
 export interface UserTable {
   readonly entries: ReadonlyMap<string, Entry>
   readonly problems: readonly Problem[]
-  /** bcrypt strings that no password matches, by cost: one for each cost up to the highest among the entries. */
-  readonly decoys: ReadonlyMap<number, string>
+  /** bcrypt strings that no password matches: those that the refusal of an unknown name computes. */
+  readonly decoys: readonly string[]
 }
 
-const BYTE_ORDER_MARK = Buffer.from('\ufeff')
-const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+type Steps = Generator<undefined, UserTable, undefined>
+type Kept = KeptLine & { readonly line: number }
+
+const NONE: readonly PreviousHash[] = []
+
+// A step is about a fifth of a millisecond. What a transfer waits for is a slice, and at times the garbage collector,
+// which needs 4 to 10 ms for what 10,000 lines leave in memory.
+const LINES_PER_STEP = 64
+const SLICE_MS = 2
 
 /**
  * Reads an htpasswd file with bcrypt entries. Lines that cannot be used are skipped and named in `problems`; of
  * several entries for one name the first counts, as with Apache. A file of nothing, or of comments alone, is an
  * empty table. Throws InvalidFileError for a binary file, and for one whose lines hold no usable entry at all.
+ * @param now milliseconds since 1970: old passwords kept until then are left out
  */
-export function parseHtpasswd(bytes: Buffer, file: string): UserTable {
+export function parseHtpasswd(bytes: Buffer, file: string, now = Date.now()): UserTable {
+  const steps = read(bytes, file, now)
+  for (;;) {
+    const step = steps.next()
+    if (step.done === true) return step.value
+  }
+}
+
+/** As `parseHtpasswd`, but lets the event loop turn every few milliseconds. Rejects where that throws. */
+export async function parseHtpasswdInSlices(
+  bytes: Buffer,
+  file: string,
+  now = Date.now(),
+): Promise<UserTable> {
+  const steps = read(bytes, file, now)
+  let sliceEnd = performance.now() + SLICE_MS
+  for (;;) {
+    const step = steps.next()
+    if (step.done === true) return step.value
+    if (performance.now() < sliceEnd) continue
+    await setImmediate()
+    sliceEnd = performance.now() + SLICE_MS
+  }
+}
+
+/** The hashes that count at this time: the entry's own first, then the old ones that are still valid. */
+export function hashesAt({ hash, previous }: Entry, now: number): readonly string[] {
+  return [hash, ...previous.filter(({ validUntil }) => now < validUntil).map((old) => old.hash)]
+}
+
+function* read(bytes: Buffer, file: string, now: number): Steps {
   refuseBinary(bytes, file)
   const entries = new Map<string, Entry>()
-  const problems: Problem[] = []
-  decodeLines(bytes).forEach((text, index) => {
-    const result = readLine(text, index + 1, entries)
-    if (result === undefined) return
-    if ('reason' in result) problems.push(result)
-    else entries.set(result.username, result)
-  })
+  const kept: Kept[] = []
+  const [problems, keptProblems]: [Problem[], Problem[]] = [[], []]
+  let line = 0
+  for (const text of linesOf(bytes)) {
+    if (++line % LINES_PER_STEP === 0) yield
+    const old = text === undefined ? undefined : readKept(text, line, now)
+    if (old !== undefined) {
+      if ('reason' in old) keptProblems.push(old)
+      else kept.push(old)
+      continue
+    }
+    const entry = readEntry(text, line, entries)
+    if (entry === undefined) continue
+    if ('reason' in entry) problems.push(entry)
+    else entries.set(entry.username, entry)
+  }
+  // Kept lines are left out of account here: when `htpasswd -D` removes the last user, they must not keep him.
   const [first] = problems
   if (entries.size === 0 && first !== undefined) {
     throw new InvalidFileError(file, `no line is a usable entry; line ${first.line}: ${first.reason}`)
   }
-  return { entries, problems, decoys: createDecoys(entries) }
+  // Only now: a kept line may stand before its entry, in a file that was sorted.
+  for (const old of kept) {
+    yield
+    const entry = attach(old, entries.get(old.username))
+    if ('reason' in entry) keptProblems.push(entry)
+    else entries.set(entry.username, entry)
+  }
+  const counts = yield* countCosts(entries)
+  const all = [...problems, ...keptProblems].sort((a, b) => a.line - b.line)
+  return { entries, problems: all, decoys: createDecoys(counts) }
 }
 
-/** Throws InvalidFileError for bytes that are no text in an encoding we read. */
-export function refuseBinary(bytes: Buffer, file: string): void {
-  if (isUtf16(bytes)) throw new InvalidFileError(file, 'this is UTF-16 text; save it as UTF-8')
-  if (bytes.includes(0)) throw new InvalidFileError(file, 'this is a binary file (it holds NUL bytes)')
+function* countCosts(entries: ReadonlyMap<string, Entry>): Generator<undefined, CostCounts, undefined> {
+  let counts: CostCounts = new Map()
+  let seen = 0
+  for (const { cost, previous } of entries.values()) {
+    if (++seen % LINES_PER_STEP === 0) yield
+    counts = atLeast(counts, [cost, ...previous.map((old) => old.cost)])
+  }
+  return counts
 }
 
-// An unknown name must take as long to refuse as a wrong password, or the time tells an attacker which names
-// exist. The dearest entry sets the price for all, M: an unknown name is compared at cost M, which is 2^M of work.
-// A known one of cost c is compared with its own hash and then at c, c+1, … M-1: 2^c + 2^c + 2^(c+1) + … = 2^M.
-
-/** The bcrypt string an unknown name is compared with. */
-export function decoyFor({ decoys }: UserTable): string {
-  return decoys.get(highestCost(decoys.keys())) ?? createDecoy(DEFAULT_COST)
-}
-
-/** The bcrypt strings a known name is compared with after its own hash did not match. */
-export function decoysAfter({ decoys }: UserTable, entry: Entry): readonly string[] {
-  const highest = highestCost(decoys.keys())
-  return [...decoys].filter(([cost]) => cost >= entry.cost && cost < highest).map(([, decoy]) => decoy)
-}
-
-function readLine(
+function readEntry(
   text: string | undefined,
   line: number,
   entries: ReadonlyMap<string, Entry>,
@@ -87,54 +143,32 @@ function readLine(
   if (parsed.kind === 'problem') return { line, reason: parsed.reason }
   const { username, hash, cost } = parsed
   const first = entries.get(username)
-  if (first === undefined) return { username, hash, cost, line }
+  if (first === undefined) return { username, hash, cost, line, previous: NONE }
   return { line, reason: `${username} is there already, in line ${first.line}, which counts` }
 }
 
-function decodeLines(bytes: Buffer): readonly (string | undefined)[] {
-  const text = startsWith(bytes, BYTE_ORDER_MARK) ? bytes.subarray(BYTE_ORDER_MARK.length) : bytes
-  const whole = decodeUtf8(text)
-  if (whole !== undefined) return whole.split('\n')
-  // Latin-1 maps bytes to characters one to one: a line that is not UTF-8 spoils only itself.
-  const lines = text.toString('latin1').split('\n')
-  return lines.map((line) => decodeUtf8(Buffer.from(line, 'latin1')))
+/** An old password that is still valid, what is wrong with it, or undefined for any other line. */
+function readKept(text: string, line: number, now: number): Kept | Problem | undefined {
+  const parsed = parseKeptLine(text)
+  if (parsed.kind === 'malformed') return { line, reason: parsed.reason }
+  return parsed.kind === 'kept' && now < parsed.validUntil ? { ...parsed, line } : undefined
 }
 
-function decodeUtf8(bytes: Buffer): string | undefined {
-  try {
-    return UTF8.decode(bytes)
-  } catch {
-    return undefined
+/** The entry with one more old hash, or what speaks against that. */
+function attach(
+  { username, hash, binding, validUntil, line }: Kept,
+  entry: Entry | undefined,
+): Entry | Problem {
+  const problem = (what: string): Problem => ({
+    line,
+    reason: `the old password kept for ${username} ${what}`,
+  })
+  if (entry === undefined) return problem('lets nobody in: there is no usable entry of that name')
+  const parsed = parseHash(hash)
+  if (parsed.kind === 'unusable') return problem(`has ${parsed.found}, which is not taken; remove this line`)
+  if (entry.previous.length >= MAX_KEPT) return problem(`is one too many; up to ${MAX_KEPT} are taken`)
+  if (binding !== bindingOf(entry.hash)) {
+    return problem('is no longer valid: the password was changed by other means than `user passwd`')
   }
-}
-
-function isUtf16(bytes: Buffer): boolean {
-  if (startsWith(bytes, Buffer.from([0xff, 0xfe])) || startsWith(bytes, Buffer.from([0xfe, 0xff])))
-    return true
-  const nulls = Array.from(bytes.subarray(0, 4), (byte) => (byte === 0 ? '0' : 'x')).join('')
-  return nulls === '0x0x' || nulls === 'x0x0'
-}
-
-function startsWith(bytes: Buffer, prefix: Buffer): boolean {
-  return bytes.subarray(0, prefix.length).equals(prefix)
-}
-
-function createDecoys(entries: ReadonlyMap<string, Entry>): ReadonlyMap<number, string> {
-  const highest = highestCost(Array.from(entries.values(), ({ cost }) => cost))
-  const decoys = new Map<number, string>()
-  for (let cost = MIN_COST; cost <= highest; cost++) decoys.set(cost, createDecoy(cost))
-  return decoys
-}
-
-function highestCost(costs: Iterable<number>): number {
-  let highest = 0
-  for (const cost of costs) highest = Math.max(highest, cost)
-  return highest === 0 ? DEFAULT_COST : highest
-}
-
-function createDecoy(cost: number): string {
-  const characters = Array.from(randomBytes(SALT_AND_DIGEST_LENGTH), (byte) =>
-    BCRYPT_ALPHABET.charAt(byte % 64),
-  )
-  return `$2b$${String(cost).padStart(2, '0')}$${characters.join('')}`
+  return { ...entry, previous: [...entry.previous, { hash, cost: parsed.cost, validUntil, line }] }
 }

@@ -1,20 +1,24 @@
 // Edits to the users file: one line changes, every other byte stays. The sidecar may read at any moment, and other
 // runs may edit at the same one: hence the lock and the atomic replacement.
 
-import { lstat, mkdir, readFile, readlink, realpath } from 'node:fs/promises'
+import { access, constants, lstat, mkdir, readFile, readlink, realpath, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 
 import { replaceFile } from '../atomic-file.ts'
 import { withFileLock } from '../file-lock.ts'
 import { CommandError, InvalidFileError, errorCode, errorMessage } from '../errors.ts'
-import { parseHtpasswd, refuseBinary } from './htpasswd.ts'
-
-export interface NewEntry {
-  readonly username: string
-  readonly hash: string
-}
-
-type Lines = readonly string[]
+import {
+  joinLines,
+  splitLines,
+  withAdded,
+  withChanged,
+  withoutExpired,
+  withoutUser,
+  type EditContext,
+  type Lines,
+  type NewEntry,
+  type NewHash,
+} from './users-file-lines.ts'
 
 const MENDS: Readonly<Record<string, string>> = {
   EACCES:
@@ -42,107 +46,89 @@ export async function readUsersFile(file: string): Promise<Buffer | undefined> {
   }
 }
 
-/** Whether any line is of this name, usable or not. Rejects as `readUsersFile` does, and for a binary file. */
-export async function hasUser(file: string, username: string): Promise<boolean> {
-  const bytes = await readUsersFile(file)
-  return bytes !== undefined && splitLines(bytes, file).lines.some((line) => isOf(line, username))
-}
+// Each edit also drops the old passwords whose time is over, of all users.
 
 /** Appends an entry; makes the file and its folder if absent. Rejects with a CommandError if the name exists. */
-export async function addEntry(file: string, { username, hash }: NewEntry): Promise<void> {
+export async function addEntry(file: string, entry: NewEntry, now: number): Promise<void> {
   try {
     await mkdir(dirname(await followLinks(file)), { recursive: true })
   } catch (error) {
     throw explain(error, file)
   }
-  await edit(file, (lines) => {
-    if (lines.some((line) => isOf(line, username))) throw userExists(file, username)
-    const ending = lines[0]?.endsWith('\r\n') ? '\r\n' : '\n'
-    const whole = lines.map((line) => (line.endsWith('\n') ? line : line + ending))
-    return [...whole, toLine(username, hash) + ending]
-  })
+  await edit({ file, now }, (lines) => withAdded(lines, entry, { file, now }))
 }
 
-/** Replaces the first line of this name, whatever kind its hash is. Rejects with a CommandError if there is none. */
-export async function changeEntry(file: string, { username, hash }: NewEntry): Promise<void> {
-  await edit(file, (lines) => {
-    const index = lines.findIndex((line) => isOf(line, username))
-    const old = lines[index]
-    if (old === undefined) throw userUnknown(file, username)
-    return lines.with(index, toLine(username, hash) + lineEnding(old))
-  })
+/**
+ * Replaces the first line of this name, whatever kind its hash is. The old passwords of that name end, unless
+ * `keepOldUntil` says that they and the present one stay valid. Rejects with a CommandError if there is no such name,
+ * or no password that could stay valid.
+ */
+export async function changeEntry(file: string, change: NewHash, now: number): Promise<void> {
+  await edit({ file, now }, (lines) => withChanged(lines, change, { file, now }))
 }
 
 /** Removes every line of this name. Rejects with a CommandError if there is none. */
-export async function removeEntry(file: string, username: string): Promise<void> {
-  await edit(file, (lines) => {
-    const kept = lines.filter((line) => !isOf(line, username))
-    if (kept.length === lines.length) throw userUnknown(file, username)
-    refuseUselessRemoval(lines, kept, file)
-    return kept
-  })
+export async function removeEntry(file: string, username: string, now: number): Promise<void> {
+  await edit({ file, now }, (lines) => withoutUser(lines, username, { file, now }))
 }
 
-export function userExists(file: string, username: string): CommandError {
-  return new CommandError(`${username} exists in ${file}; use \`user passwd\` to change the password`)
+// Asked before a person types a password for nothing. The edit itself looks again, under its lock.
+
+/** Rejects as `addEntry` would as far as the file tells, and changes nothing. */
+export async function assertAddable(file: string, username: string, now: number): Promise<void> {
+  await rehearse({ file, now }, (lines) => withAdded(lines, { username, hash: '' }, { file, now }))
 }
 
-export function userUnknown(file: string, username: string): CommandError {
-  return new CommandError(`there is no ${username} in ${file}; use \`user add\` to add one`)
+/** Rejects as `changeEntry` would as far as the file tells, and changes nothing. */
+export async function assertChangeable(
+  file: string,
+  change: Omit<NewHash, 'hash'>,
+  now: number,
+): Promise<void> {
+  await rehearse({ file, now }, (lines) => withChanged(lines, { ...change, hash: '' }, { file, now }))
 }
 
-async function edit(file: string, change: (lines: Lines) => Lines): Promise<void> {
+async function rehearse({ file, now }: EditContext, change: (lines: Lines) => Lines): Promise<void> {
   try {
     const target = await followLinks(file)
+    await refuseReadOnly(target)
+    const bytes = (await readIfPresent(target)) ?? Buffer.alloc(0)
+    change(withoutExpired(splitLines(bytes, file).lines, now))
+  } catch (error) {
+    throw explain(error, file)
+  }
+}
+
+async function edit({ file, now }: EditContext, change: (lines: Lines) => Lines): Promise<void> {
+  try {
+    const target = await followLinks(file)
+    await refuseReadOnly(target)
     await withFileLock(target, async (lock) => {
       const bytes = (await readIfPresent(target)) ?? Buffer.alloc(0)
       const { mark, lines } = splitLines(bytes, file)
-      await replaceFile(target, joinLines(mark, change(lines)), { beforeRename: () => lock.assertHeld() })
+      const content = joinLines({ mark, lines: change(withoutExpired(lines, now)) })
+      await replaceFile(target, content, { beforeRename: () => lock.assertHeld() })
     })
   } catch (error) {
     throw explain(error, file)
   }
 }
 
-// Lines are handled as Latin-1, which maps bytes to characters one to one: what is not UTF-8 survives too.
-function splitLines(bytes: Buffer, file: string): { readonly mark: string; readonly lines: Lines } {
-  refuseBinary(bytes, file)
-  const text = bytes.toString('latin1')
-  const mark = text.startsWith('\xef\xbb\xbf') ? text.slice(0, 3) : ''
-  return { mark, lines: text.slice(mark.length).match(/[^\n]*\n|[^\n]+$/g) ?? [] }
+// A rename asks the folder alone. Who took the right to write from the file meant it, and every other tool obeys.
+async function refuseReadOnly(target: string): Promise<void> {
+  if (!(await isReadOnly(target))) return
+  throw new CommandError(`${target} is read-only; if it is to be edited: chmod u+w ${target}`)
 }
 
-function joinLines(mark: string, lines: Lines): Buffer {
-  return Buffer.from(mark + lines.join(''), 'latin1')
-}
-
-function isOf(line: string, username: string): boolean {
-  return line.startsWith(toLine(username, ''))
-}
-
-function toLine(username: string, hash: string): string {
-  return Buffer.from(`${username}:${hash}`).toString('latin1')
-}
-
-function lineEnding(line: string): string {
-  return /\r?\n$/.exec(line)?.[0] ?? ''
-}
-
-// A sidecar keeps the users it has when a file holds lines but no usable one: the removed user would still get in.
-function refuseUselessRemoval(before: Lines, after: Lines, file: string): void {
-  if (hasUsableEntry(after, file) || !hasUsableEntry(before, file)) return
-  throw new CommandError(
-    `${file} would be left without a usable entry, and a running sidecar would go on with the present users; ` +
-      'mend or remove the lines that `user list` complains of first',
-  )
-}
-
-function hasUsableEntry(lines: Lines, file: string): boolean {
+async function isReadOnly(target: string): Promise<boolean> {
   try {
-    parseHtpasswd(joinLines('', lines), file)
-    return true
-  } catch {
+    if (((await stat(target)).mode & 0o222) !== 0) return false
+    await access(target, constants.W_OK)
     return false
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return false
+    if (errorCode(error) === 'EACCES') return true
+    throw error
   }
 }
 

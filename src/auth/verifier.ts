@@ -1,49 +1,98 @@
 // Who is asking: credentials in, verdict out, at the same cost whether the name is known or not.
 
+import type { AttemptOutcome, Attempts } from './attempts.ts'
 import type { Credentials } from './basic.ts'
 import { isTooLong, type Comparison } from './bcrypt.ts'
-import { decoyFor, decoysAfter, type UserTable } from './htpasswd.ts'
+import { decoysBeside } from './decoys.ts'
+import { hashesAt, type UserTable } from './htpasswd.ts'
+import { createSharedOutcomes } from './shared-outcomes.ts'
 import type { VerifiedCache } from './verified-cache.ts'
 
 export type RefusalReason = 'unknown user' | 'wrong password' | 'password too long' | 'entry changed'
 
-/** The outcome of checking credentials. The reasons are for the log; a client is never told. */
+/** The outcome of checking credentials. Reason and `isKnown` are for the log; a client is never told. */
 export type Verdict =
-  | { readonly kind: 'ok'; readonly username: string }
-  | { readonly kind: 'refused'; readonly reason: RefusalReason }
+  | {
+      readonly kind: 'ok'
+      readonly username: string
+      /** It was changed, and is valid for a while yet: `user passwd --keep-old`. */
+      readonly isOldPassword: boolean
+    }
+  | {
+      readonly kind: 'refused'
+      readonly reason: RefusalReason
+      /** Whether the table has the name. One it does not have may be a password in the wrong field. */
+      readonly isKnown: boolean
+    }
   | { readonly kind: 'busy' }
+  | { readonly kind: 'throttled'; readonly retryAfterMs: number }
 
 export interface Verifier {
-  verify(credentials: Credentials): Promise<Verdict>
+  /** @param source who sent them, as `sourceOf` tells it */
+  verify(credentials: Credentials, source: string): Promise<Verdict>
 }
 
 export interface VerifierParts {
   /** The users in force; asked anew at each check. */
   readonly table: () => UserTable
   readonly cache: VerifiedCache
-  readonly compare: (comparison: Comparison) => Promise<boolean | 'busy'>
+  readonly attempts: Pick<Attempts, 'run'>
+  /** Milliseconds since 1970, which the ends of old passwords are told in. */
+  readonly now?: () => number
 }
 
-export function createVerifier({ table, cache, compare }: VerifierParts): Verifier {
-  async function verify({ username, password }: Credentials): Promise<Verdict> {
+export function createVerifier({ table, cache, attempts, now = Date.now }: VerifierParts): Verifier {
+  const shared = createSharedOutcomes<AttemptOutcome>()
+
+  function validHashes(username: string): readonly string[] {
+    const entry = table().entries.get(username)
+    return entry === undefined ? [] : hashesAt(entry, now())
+  }
+
+  function comparisonOf({ username, password }: Credentials): Comparison {
+    const hashes = validHashes(username)
+    return { password, hashes, decoys: decoysBeside(table().decoys, hashes) }
+  }
+
+  function accept(username: string, hash: string | undefined): Verdict {
+    const index = hash === undefined ? -1 : validHashes(username).indexOf(hash)
+    return index < 0 ? refuse('entry changed', username) : { kind: 'ok', username, isOldPassword: index > 0 }
+  }
+
+  function refuse(reason: RefusalReason, username: string): Verdict {
+    return { kind: 'refused', reason, isKnown: table().entries.has(username) }
+  }
+
+  async function verify(credentials: Credentials, source: string): Promise<Verdict> {
+    const { username, password } = credentials
     // bcrypt ignores what follows 72 bytes: someone who knows a long password's beginning would get in. Refused
-    // before the name is looked at, so the time tells nothing about it.
-    if (isTooLong(password)) return { kind: 'refused', reason: 'password too long' }
-    const users = table()
-    const entry = users.entries.get(username)
-    // An unknown name must take as long to refuse as a wrong password, or the time tells an attacker which names
-    // exist. So it is compared with a hash that no password matches, of the highest cost in this table; and an
-    // entry of lower cost is followed by decoys that make up the difference.
-    const hash = entry?.hash ?? decoyFor(users)
-    const decoys = entry === undefined ? [] : decoysAfter(users, entry)
-    const outcome = await cache.verify({ username, hash, password }, () =>
-      compare({ password, hash, decoys }),
+    // before anything is computed for the name, so the time tells nothing about it.
+    if (isTooLong(password)) return refuse('password too long', username)
+    const comparison = comparisonOf(credentials)
+    const { hashes, decoys } = comparison
+    // Decoys are looked up too, which nobody ever had: a name that has no hash, or fewer, must not be refused faster.
+    // The bcrypt does not cover that up when the throttle lets none happen.
+    const compared = [...hashes, ...decoys]
+    const remembered = compared.filter((hash) => cache.has({ username, password, hash }))
+    if (remembered.length > 0) return accept(username, remembered[0])
+    // Equal attempts are one, but only from one source: a user who sends the right password while an attacker guesses
+    // it must not be told that the attacker has to wait. Hashes are a part, so that whoever comes after a change of
+    // the entry does not share with whoever came before.
+    const outcome = await shared.of([source, username, password, ...compared], () =>
+      attempts.run({ source, username, comparison }),
     )
-    if (outcome === 'busy') return { kind: 'busy' }
-    if (entry === undefined) return { kind: 'refused', reason: 'unknown user' }
+    if (outcome.kind === 'busy' || outcome.kind === 'throttled') return outcome
     // The check may have waited behind many others. A user who was removed meanwhile is out all the same.
-    if (table().entries.get(username)?.hash !== hash) return { kind: 'refused', reason: 'entry changed' }
-    return outcome ? { kind: 'ok', username } : { kind: 'refused', reason: 'wrong password' }
+    if (outcome.kind === 'unmatched') return refuse(reasonNow(username, hashes), username)
+    const hash = hashes[outcome.index]
+    if (hash !== undefined) cache.remember({ username, password, hash })
+    return accept(username, hash)
+  }
+
+  function reasonNow(username: string, compared: readonly string[]): RefusalReason {
+    const [own] = compared
+    if (table().entries.get(username)?.hash !== own) return 'entry changed'
+    return own === undefined ? 'unknown user' : 'wrong password'
   }
 
   return { verify }

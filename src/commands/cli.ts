@@ -103,7 +103,7 @@ function addUserCommands(program: Command, { world, finish, configOf }: Wiring):
     verb(name, description)
       .option('--generate', 'make a password and print it once')
       .option('--cost <n>', 'bcrypt work factor', '10')
-  const file = (flags: Flags) => ({ file: configOf(flags).users, json: flags['json'] === true })
+  const file = (flags: Flags) => ({ ...usersFile(configOf, flags), json: flags['json'] === true })
   const making = (flags: Flags) => ({
     ...file(flags),
     generate: flags['generate'] === true,
@@ -116,22 +116,38 @@ function addUserCommands(program: Command, { world, finish, configOf }: Wiring):
       finish(await addUser({ name, ...making(flags) }, world))
     },
   )
-  setting('passwd <name>', "change a user's password").action(async (name: string, flags: Flags) => {
-    const { changePassword } = await import('./user.ts')
-    finish(await changePassword({ name, ...making(flags) }, world))
-  })
+  setting('passwd <name>', "change a user's password")
+    .option('--keep-old <duration>', 'let the present password stay valid for so long: 10m, 24h; at most 24d')
+    .action(async (name: string, flags: Flags) => {
+      const keepOld = typeof flags['keepOld'] === 'string' ? flags['keepOld'] : undefined
+      const { changePassword } = await import('./user.ts')
+      finish(await changePassword({ name, keepOld, ...making(flags) }, world))
+    })
   verb('remove <name>', 'remove a user').action(async (name: string, flags: Flags) => {
     const { removeUser } = await import('./user.ts')
     finish(await removeUser({ name, ...file(flags) }, world))
   })
   verb('list', 'list users, and lines that are none').action(async (flags: Flags) => {
-    const { listUsers } = await import('./user.ts')
+    const { listUsers } = await import('./user-queries.ts')
     finish(await listUsers(file(flags), world))
   })
   verb('verify <name>', "try a user's password").action(async (name: string, flags: Flags) => {
-    const { verifyUser } = await import('./user.ts')
+    const { verifyUser } = await import('./user-queries.ts')
     finish(await verifyUser({ name, ...file(flags) }, world))
   })
+}
+
+// What is wrong with the settings is told by the command, together with what is wrong with its arguments.
+function usersFile(
+  configOf: Wiring['configOf'],
+  flags: Flags,
+): { readonly file: string; readonly problems: readonly string[] } {
+  try {
+    return { file: configOf(flags).users, problems: [] }
+  } catch (error) {
+    if (error instanceof ConfigError) return { file: '', problems: error.problems }
+    throw error
+  }
 }
 
 function withSettings(command: Command): Command {

@@ -1,20 +1,32 @@
 // Authorization header → verdict → pass on, or answer the challenge.
 
 import { formatChallenge, parseBasic } from '../auth/basic.ts'
-import type { Verifier } from '../auth/verifier.ts'
+import { sourceOf } from '../auth/source.ts'
+import type { Verdict, Verifier } from '../auth/verifier.ts'
+import { createHoldBack } from './hold-back.ts'
+import { BUSY_REASON, THROTTLED_REASON, type LoginAudit } from './login-audit.ts'
 import { refuse, type Step } from './pipeline.ts'
-import { refusal, unauthorized } from './registry-error.ts'
+import { refusal, unauthorized, type Refusal } from './registry-error.ts'
 
 export interface AuthenticateOptions {
   readonly realm: string
   readonly verifier: Verifier
+  readonly audit: LoginAudit
   /** False until a users file has been read once: then there is nobody to compare with. */
   readonly hasUsers: () => boolean
 }
 
+/** A login that is not let in: what the client is told, and what the log is. */
+interface NotLetIn {
+  readonly answer: Refusal
+  readonly reason: string
+  readonly isKnown: boolean
+}
+
 /** Lets only verified users pass; nothing of a request reaches the registry before that. */
-export function authenticate({ realm, verifier, hasUsers }: AuthenticateOptions): Step {
+export function authenticate({ realm, verifier, audit, hasUsers }: AuthenticateOptions): Step {
   const challenge = unauthorized(formatChallenge(realm))
+  const holdBack = createHoldBack()
 
   return async function authenticateRequest(c, next) {
     if (!hasUsers()) {
@@ -24,20 +36,43 @@ export function authenticate({ realm, verifier, hasUsers }: AuthenticateOptions)
         'no users file',
       )
     }
+    const { address } = c.var.facts
+    const source = sourceOf(address)
     const basic = parseBasic(c.env.incoming.headers.authorization)
+    // No refused login: docker always begins so, to learn the challenge.
     if (basic.kind === 'absent') return refuse(c, challenge, 'no credentials')
-    if (basic.kind === 'malformed') return refuse(c, challenge, basic.reason)
-    const verdict = await verifier.verify(basic)
-    if (verdict.kind === 'busy') {
-      return refuse(
-        c,
-        refusal('unavailable', 'too many logins at once', { 'Retry-After': '5' }),
-        'logins queue full',
-      )
+    if (basic.kind === 'malformed') {
+      audit.refused({ address, source, reason: basic.reason, username: undefined })
+      return refuse(c, challenge, basic.reason)
     }
-    if (verdict.kind === 'refused') return refuse(c, challenge, verdict.reason)
+    const verdict = await verifier.verify(basic, source)
+    if (verdict.kind !== 'ok') {
+      const { answer, reason, isKnown } = notLetIn(verdict, challenge)
+      audit.refused({ address, source, reason, username: isKnown ? basic.username : undefined })
+      if (verdict.kind === 'throttled') await holdBack.wait()
+      return refuse(c, answer, reason)
+    }
     c.var.facts.username = verdict.username
+    c.var.facts.isOldPassword = verdict.isOldPassword
     await next()
     return undefined
+  }
+}
+
+function notLetIn(verdict: Exclude<Verdict, { readonly kind: 'ok' }>, challenge: Refusal): NotLetIn {
+  switch (verdict.kind) {
+    case 'refused':
+      return { answer: challenge, reason: verdict.reason, isKnown: verdict.isKnown }
+    case 'throttled': {
+      const seconds = Math.max(1, Math.ceil(verdict.retryAfterMs / 1000))
+      const answer = refusal('tooMany', 'too many failed logins from this address; wait and try again', {
+        'Retry-After': String(seconds),
+      })
+      return { answer, reason: THROTTLED_REASON, isKnown: false }
+    }
+    case 'busy': {
+      const answer = refusal('unavailable', 'too many logins at once', { 'Retry-After': '5' })
+      return { answer, reason: BUSY_REASON, isKnown: false }
+    }
   }
 }

@@ -25,6 +25,7 @@ export function observe(log: Log): Step {
       id: nextId(),
       address: addressOf(incoming),
       username: undefined,
+      isOldPassword: false,
       reason: undefined,
     }
     c.set('facts', facts)
@@ -71,6 +72,7 @@ function writeLine(log: Log, { incoming, outgoing, facts, ms }: Closed): void {
       out: bytes.sent,
       ms: Math.round(ms * 10) / 10,
       address: facts.address,
+      ...(facts.isOldPassword ? { oldPassword: true } : {}),
       ...(isCut ? { cut: true } : {}),
       ...(facts.reason === undefined ? {} : { reason: facts.reason }),
     },

@@ -11,6 +11,8 @@ export interface RequestFacts {
   readonly address: string
   /** Set once the user is verified, never before. */
   username: string | undefined
+  /** The user was let in by a password that was changed: `user passwd --keep-old`. */
+  isOldPassword: boolean
   /** Why the request was refused or failed; for the log only. */
   reason: string | undefined
 }

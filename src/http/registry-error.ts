@@ -11,6 +11,7 @@ export const REFUSALS = {
   badMethod: { status: 405, code: 'UNSUPPORTED' },
   tooSlow: { status: 408, code: 'UNSUPPORTED' },
   badExpectation: { status: 417, code: 'UNSUPPORTED' },
+  tooMany: { status: 429, code: 'TOOMANYREQUESTS' },
   headTooLarge: { status: 431, code: 'UNSUPPORTED' },
   bug: { status: 500, code: 'UNKNOWN' },
   badGateway: { status: 502, code: 'UNAVAILABLE' },

@@ -3,6 +3,8 @@ import { formatChallenge, parseBasic } from '../../src/auth/basic.ts'
 
 const encode = (text: string, encoding: BufferEncoding = 'utf8'): string =>
   Buffer.from(text, encoding).toString('base64')
+/** A header with these bytes, one for each character. */
+const bytes = (text: string): string => `Basic ${encode(text, 'latin1')}`
 const credentials = (username: string, password: string) => ({ kind: 'credentials', username, password })
 
 describe('parseBasic accepts', () => {
@@ -16,6 +18,15 @@ describe('parseBasic accepts', () => {
     ['UTF-8', `Basic ${encode('jürgen:pässwörd€')}`, 'jürgen', 'pässwörd€'],
     ['Latin-1 from an older client', `Basic ${encode('jürgen:pässwörd', 'latin1')}`, 'jürgen', 'pässwörd'],
     ['a password of blanks', `Basic ${encode('alice:   ')}`, 'alice', '   '],
+    ['blanks around both, as part of them', `Basic ${encode(' alice : pw ')}`, ' alice ', ' pw '],
+    ['a byte order mark, as part of the name', `Basic ${encode('\ufeffalice:pw')}`, '\ufeffalice', 'pw'],
+    ['a composed letter as it is', `Basic ${encode('jos\u00e9:pw')}`, 'jos\u00e9', 'pw'],
+    ['a decomposed letter as it is', `Basic ${encode('jose\u0301:pw')}`, 'jose\u0301', 'pw'],
+    ['an overlong slash as the Latin-1 that it also is', bytes('a:\xc0\xaf'), 'a', '\u00c0\u00af'],
+    ['half a UTF-8 letter as Latin-1', bytes('a:\xc3'), 'a', '\u00c3'],
+    ['UTF-8 beside Latin-1 as Latin-1', bytes('\xc3\xa9:\xe9'), '\u00c3\u00a9', '\u00e9'],
+    ['characters beyond the first plane', `Basic ${encode('a:\u{1f511}')}`, 'a', '\u{1f511}'],
+    ['a long name', `Basic ${encode(`${'a'.repeat(12_000)}:b`)}`, 'a'.repeat(12_000), 'b'],
   ])('%s', (_what, header, username, password) => {
     expect(parseBasic(header)).toEqual(credentials(username, password))
   })
@@ -33,8 +44,25 @@ describe('parseBasic refuses', () => {
     ['another scheme that begins alike', `Basically ${encode('a:b')}`, 'the scheme is unknown, not Basic'],
     ['a tab for a space', `Basic\t${encode('a:b')}`, 'the scheme is unknown, not Basic'],
     ['the scheme alone', 'Basic', 'the credentials have no colon'],
+    ['the scheme with a blank', 'Basic ', 'the credentials have no colon'],
+    ['the scheme with a colon', `Basic: ${encode('a:b')}`, 'the scheme is unknown, not Basic'],
+    ['the scheme in quotes', `"Basic" ${encode('a:b')}`, 'the scheme is unknown, not Basic'],
+    [
+      'a letter that lower case would make one of the scheme',
+      'BAS\u0130C YTpi',
+      'the scheme is unknown, not Basic',
+    ],
     ['text that is not base64', 'Basic alice:s3cr3t', 'the credentials are not base64'],
     ['base64 with a space in it', 'Basic YWxp Y2U6cHc=', 'the credentials are not base64'],
+    ['base64 with a tab in it', 'Basic YWxp\tY2U6cHc=', 'the credentials are not base64'],
+    ['base64 with a blank behind it', 'Basic YWxpY2U6cHc= ', 'the credentials are not base64'],
+    ['base64 of two lines', 'Basic YWxp\r\nY2U6cHc=', 'the credentials are not base64'],
+    ['base64 with half of its padding', 'Basic YTpiYw=', 'the credentials are not base64'],
+    ['base64 with padding inside', 'Basic YTo=Yg==', 'the credentials are not base64'],
+    ['base64 that ends within a byte', 'Basic YTpiY', 'the credentials are not base64'],
+    ['padding alone', 'Basic ====', 'the credentials are not base64'],
+    ['bytes beyond ASCII in the header', 'Basic YTpi\xff', 'the credentials are not base64'],
+    ['parameters', 'Basic YTpi charset="UTF-8"', 'the credentials are not base64'],
     ['base64 with bits left over', 'Basic YWxpY2U6cHd=', 'the credentials are not base64'],
     ['base64 with too much padding', 'Basic YTpi==', 'the credentials are not base64'],
     [
@@ -61,6 +89,10 @@ describe('parseBasic refuses', () => {
       `Basic ${encode('\x1b[2Jalice:ab')}`,
       'the credentials hold a control character',
     ],
+    ['a NUL in two bytes', bytes('alice:ab\xc0\x80'), 'the credentials hold a control character'],
+    ['half a surrogate pair', bytes('alice:\xed\xa0\x80'), 'the credentials hold a control character'],
+    ['what only Windows reads as a euro', bytes('alice:\x80'), 'the credentials hold a control character'],
+    ['a tab', `Basic ${encode('alice:a\tb')}`, 'the credentials hold a control character'],
     ['a DEL', `Basic ${encode('alice:\x7f')}`, 'the credentials hold a control character'],
   ])('%s', (_what, header, reason) => {
     expect(parseBasic(header)).toEqual({ kind: 'malformed', reason })

@@ -6,7 +6,7 @@ import path from 'node:path'
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
-import { addEntry, changeEntry, hasUser, removeEntry } from '../../src/auth/users-file.ts'
+import { addEntry, assertAddable, changeEntry, removeEntry } from '../../src/auth/users-file.ts'
 import { CommandError, InvalidFileError } from '../../src/errors.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 
@@ -15,6 +15,7 @@ const OLD = `$2y$05$${DIGEST}`
 const NEW = `$2y$10$${DIGEST}`
 const ROOT = path.resolve(import.meta.dirname, '../..')
 const NOBODY = 65_534
+const NOW = Date.parse('2026-01-31T12:00:00.000Z')
 
 const isRoot = process.getuid?.() === 0
 const canMount = spawnSync('unshare', ['-m', 'true']).status === 0
@@ -38,9 +39,9 @@ async function failureOf(action: Promise<unknown>): Promise<Error> {
 
 describe('an edit changes one line and no other byte', () => {
   type Edit = (file: string) => Promise<void>
-  const add: Edit = (file) => addEntry(file, alice)
-  const change: Edit = (file) => changeEntry(file, alice)
-  const remove: Edit = (file) => removeEntry(file, 'alice')
+  const add: Edit = (file) => addEntry(file, alice, NOW)
+  const change: Edit = (file) => changeEntry(file, alice, NOW)
+  const remove: Edit = (file) => removeEntry(file, 'alice', NOW)
 
   it.each<[what: string, edit: Edit, before: string, after: string]>([
     ['add to an empty file', add, '', `alice:${NEW}\n`],
@@ -81,10 +82,10 @@ describe('an edit changes one line and no other byte', () => {
   it('not even one that is not UTF-8', async () => {
     const latin1 = Buffer.from(`# f\xfcr alle\n\xa0:x\nb:${OLD}\n`, 'latin1')
     const file = usersFile(latin1)
-    await addEntry(file, { username: 'zoë', hash: NEW })
+    await addEntry(file, { username: 'zoë', hash: NEW }, NOW)
     expect(readFileSync(file)).toEqual(Buffer.concat([latin1, Buffer.from(`zoë:${NEW}\n`)]))
-    expect(await hasUser(file, 'zoë')).toBe(true)
-    await removeEntry(file, 'zoë')
+    expect((await failureOf(assertAddable(file, 'zoë', NOW))).message).toContain('zoë exists')
+    await removeEntry(file, 'zoë', NOW)
     expect(readFileSync(file)).toEqual(latin1)
   })
 
@@ -93,7 +94,7 @@ describe('an edit changes one line and no other byte', () => {
     await chmod(file, 0o640)
     if (isRoot) await chown(file, NOBODY, 12_345)
     const { uid, gid } = await stat(file)
-    await addEntry(file, alice)
+    await addEntry(file, alice, NOW)
     const after = await stat(file)
     expect([after.mode & 0o7777, after.uid, after.gid]).toEqual([0o640, uid, gid])
   })
@@ -102,7 +103,7 @@ describe('an edit changes one line and no other byte', () => {
 describe('a file that is not there', () => {
   it('is made with its folder, readable by the sidecar of another uid', async () => {
     const file = path.join(tempFolder(), 'users', 'htpasswd')
-    await addEntry(file, alice)
+    await addEntry(file, alice, NOW)
     expect(readFileSync(file, 'utf8')).toBe(`alice:${NEW}\n`)
     const ordinary = path.join(path.dirname(file), 'ordinary')
     writeFileSync(ordinary, '', { mode: 0o644 })
@@ -111,8 +112,8 @@ describe('a file that is not there', () => {
 
   it('is not made by a change or a removal', async () => {
     const file = path.join(tempFolder(), 'users', 'htpasswd')
-    expect((await failureOf(changeEntry(file, alice))).message).toContain('user add')
-    expect((await failureOf(removeEntry(file, 'alice'))).message).toContain('user add')
+    expect((await failureOf(changeEntry(file, alice, NOW))).message).toContain('user add')
+    expect((await failureOf(removeEntry(file, 'alice', NOW))).message).toContain('user add')
     expect(existsSync(path.dirname(file))).toBe(false)
   })
 })
@@ -127,8 +128,8 @@ describe('a symlink stays one, and its target is edited', () => {
     await mkdir(path.join(folder, 'other'))
     const file = path.join(folder, 'users', link)
     await symlink(target, file)
-    await addEntry(file, alice)
-    await changeEntry(file, { username: 'alice', hash: OLD })
+    await addEntry(file, alice, NOW)
+    await changeEntry(file, { username: 'alice', hash: OLD }, NOW)
     expect((await lstat(file)).isSymbolicLink()).toBe(true)
     expect(await readlink(file)).toBe(target)
     expect(readFileSync(path.join(folder, 'users', target), 'utf8')).toBe(`alice:${OLD}\n`)
@@ -140,33 +141,33 @@ describe('an edit is refused, and the file stays as it was, when', () => {
     [
       'the user to add exists',
       `alice:${OLD}\n`,
-      (file) => addEntry(file, alice),
+      (file) => addEntry(file, alice, NOW),
       /alice exists .*user passwd/,
     ],
     [
       'it exists with another kind of hash',
       'alice:hunter2\n',
-      (file) => addEntry(file, alice),
+      (file) => addEntry(file, alice, NOW),
       /alice exists/,
     ],
     [
       'the user to change is unknown',
       `b:${OLD}\n`,
-      (file) => changeEntry(file, alice),
+      (file) => changeEntry(file, alice, NOW),
       /no alice .*user add/,
     ],
-    ['the user to remove is unknown', `b:${OLD}\n`, (file) => removeEntry(file, 'alice'), /no alice/],
-    ['the file is binary', 'alice\0', (file) => addEntry(file, alice), /binary/],
+    ['the user to remove is unknown', `b:${OLD}\n`, (file) => removeEntry(file, 'alice', NOW), /no alice/],
+    ['the file is binary', 'alice\0', (file) => addEntry(file, alice, NOW), /binary/],
     [
       'the file is UTF-16',
       Buffer.from('alice:x', 'utf16le'),
-      (file) => addEntry(file, alice),
+      (file) => addEntry(file, alice, NOW),
       /save it as UTF-8/,
     ],
     [
       'the removed user would stay in force',
       `alice:${OLD}\nb:hunter2\n`,
-      (file) => removeEntry(file, 'alice'),
+      (file) => removeEntry(file, 'alice', NOW),
       /without a usable entry.*go on with the present users/,
     ],
   ])('%s', async (_what, before, edit, message) => {
@@ -181,15 +182,17 @@ describe('an edit is refused, and the file stays as it was, when', () => {
   it('the path is a folder, as docker makes one for a missing file', async () => {
     const folder = path.join(tempFolder(), 'htpasswd')
     await mkdir(folder)
-    expect((await failureOf(addEntry(folder, alice))).message).toMatch(
+    expect((await failureOf(addEntry(folder, alice, NOW))).message).toMatch(
       /a folder, not a file; docker .*mount the folder/,
     )
   })
 
   it('a part of the path is a file', async () => {
     const file = path.join(usersFile('# a file\n'), 'htpasswd')
-    expect((await failureOf(hasUser(file, 'alice'))).message).toMatch(/a part of this path is a file/)
-    expect((await failureOf(addEntry(file, alice))).message).toContain(file)
+    expect((await failureOf(assertAddable(file, 'alice', NOW))).message).toMatch(
+      /a part of this path is a file/,
+    )
+    expect((await failureOf(addEntry(file, alice, NOW))).message).toContain(file)
   })
 })
 
@@ -226,7 +229,7 @@ function startChild(code: string, { uid, mounts }: ChildOptions = {}) {
 function editing(file: string): string {
   return `
     const before = readFileSync('${file}', 'latin1')
-    await addEntry('${file}', { username: 'alice', hash: '${NEW}' }).catch((error) => console.log(error.message))
+    await addEntry('${file}', { username: 'alice', hash: '${NEW}' }, ${NOW}).catch((error) => console.log(error.message))
     console.log(readFileSync('${file}', 'latin1') === before ? 'unchanged' : 'changed')`
 }
 
@@ -245,6 +248,29 @@ describe('what the machine refuses is told with its mend, and the file stays who
     await chmod(path.dirname(file), 0o777)
     const told = await startChild(editing(file), { uid: NOBODY }).finish()
     expect(told).toMatch(/belongs to 0:0 .*docker compose exec -u 0:0.*\nunchanged\n$/)
+    expect(readdirSync(path.dirname(file))).toEqual(['htpasswd'])
+  })
+
+  it.skipIf(!isRoot)('a folder that cannot be made', async () => {
+    const file = path.join(tempFolder(), 'users', 'htpasswd')
+    await chmod(path.dirname(path.dirname(file)), 0o755)
+    const told = await startChild(
+      `
+      await addEntry('${file}', { username: 'alice', hash: '${NEW}' }, ${NOW}).catch((error) => console.log(error.message))
+    `,
+      { uid: NOBODY },
+    ).finish()
+    expect(told).toMatch(/htpasswd: permission denied; run this as the user the folder belongs to/)
+    expect(existsSync(path.dirname(file))).toBe(false)
+  })
+
+  it.skipIf(!isRoot)('a file that nobody may write to', async () => {
+    const file = usersFile(`b:${OLD}\n`)
+    await chmod(file, 0o444)
+    await chown(file, NOBODY, NOBODY)
+    await chown(path.dirname(file), NOBODY, NOBODY)
+    const told = await startChild(editing(file), { uid: NOBODY }).finish()
+    expect(told).toBe(`${file} is read-only; if it is to be edited: chmod u+w ${file}\nunchanged\n`)
     expect(readdirSync(path.dirname(file))).toEqual(['htpasswd'])
   })
 
@@ -278,12 +304,29 @@ describe('what the machine refuses is told with its mend, and the file stays who
   })
 })
 
+describe('what an edit would be refused for is told before a password is typed', () => {
+  it.each<[what: string, content: string | Buffer, message: RegExp]>([
+    ['a user who exists', `alice:${OLD}\n`, /alice exists/],
+    ['a binary file', 'b\0', /binary/],
+  ])('%s', async (_what, content, message) => {
+    const file = usersFile(content)
+    expect((await failureOf(assertAddable(file, 'alice', NOW))).message).toMatch(message)
+    expect(readFileSync(file)).toEqual(Buffer.from(content))
+  })
+
+  it('nothing, and it makes nothing, when there is no file yet', async () => {
+    const file = path.join(tempFolder(), 'users', 'htpasswd')
+    await assertAddable(file, 'alice', NOW)
+    expect(existsSync(path.dirname(file))).toBe(false)
+  })
+})
+
 describe('processes that edit at once', () => {
   const CHILDREN = 4
   const EDITS = 12
   const adding = (file: string, child: number): string => `
-    for (let i = 0; i < ${EDITS}; i++) await addEntry('${file}', { username: \`user${child}-\${i}\`, hash: '${NEW}' })
-    await removeEntry('${file}', 'old${child}')`
+    for (let i = 0; i < ${EDITS}; i++) await addEntry('${file}', { username: \`user${child}-\${i}\`, hash: '${NEW}' }, ${NOW})
+    await removeEntry('${file}', 'old${child}', ${NOW})`
 
   async function race(file: string): Promise<void> {
     const children = Array.from({ length: CHILDREN }, (_, child) => startChild(adding(file, child)))
@@ -332,7 +375,7 @@ describe('processes that edit at once', () => {
         await sleep(1)
       }
     })()
-    for (let i = 0; i < 50; i++) await addEntry(file, { username: `user${i}`, hash: NEW })
+    for (let i = 0; i < 50; i++) await addEntry(file, { username: `user${i}`, hash: NEW }, NOW)
     reading.abort()
     await reader
     expect([...seen].filter((end) => end !== '\n' && end !== '4')).toEqual([])

@@ -1,120 +1,269 @@
 import { describe, expect, it } from 'vitest'
 import { hashSync } from 'bcryptjs'
-import compareForReal, { type Comparison } from '../../src/auth/bcrypt.ts'
+import type { Attempt, AttemptOutcome } from '../../src/auth/attempts.ts'
+import compare, { type Comparison } from '../../src/auth/bcrypt.ts'
 import { parseHtpasswd } from '../../src/auth/htpasswd.ts'
+import { bindingOf, formatKeptLine } from '../../src/auth/kept-line.ts'
 import { createVerifiedCache } from '../../src/auth/verified-cache.ts'
 import { createVerifier } from '../../src/auth/verifier.ts'
 
-const LINES = { alice: `alice:${hashSync('a', 4)}`, bob: `bob:${hashSync('b', 6)}` }
+const HASHES = {
+  a: hashSync('a', 4),
+  b: hashSync('b', 6),
+  old: hashSync('old', 4),
+  older: hashSync('older', 5),
+}
+const LINES = { alice: `alice:${HASHES.a}`, bob: `bob:${HASHES.b}` }
+const NOW = Date.parse('2026-01-31T12:00:00.000Z')
+const MINUTE = 60_000
+const HERE = '192.0.2.1'
 
-function verifierOver(text: string, { ttlMs = 60_000 }: { ttlMs?: number | 'off' } = {}) {
-  const state = { table: parseHtpasswd(Buffer.from(text), 'htpasswd'), comparisons: [] as Comparison[] }
-  const compare = (comparison: Comparison): Promise<boolean> => {
-    state.comparisons.push(comparison)
-    return Promise.resolve(compareForReal(comparison))
-  }
-  const verifier = createVerifier({ table: () => state.table, cache: createVerifiedCache(ttlMs), compare })
-  return { verifier, state }
+/** A line that keeps an old password of alice's. */
+function keptLine(hash: string, validUntil: number, beside = HASHES.a): string {
+  return formatKeptLine({ username: 'alice', hash, validUntil, binding: bindingOf(beside) })
 }
 
-/** What a check costs, in units of bcrypt's inner loop. */
-function workOf({ hash, decoys }: Comparison): number {
-  return [hash, ...decoys].reduce((sum, text) => sum + 2 ** Number(text.slice(4, 6)), 0)
+const ROTATED = [
+  LINES.alice,
+  keptLine(HASHES.old, NOW + MINUTE),
+  keptLine(HASHES.older, NOW + 2 * MINUTE),
+  LINES.bob,
+].join('\n')
+
+interface TestOptions {
+  readonly ttlMs?: number | 'off'
+  /** In place of a bcrypt. */
+  readonly outcome?: AttemptOutcome
+}
+
+function verifierOver(text: string, { ttlMs = MINUTE, outcome }: TestOptions = {}) {
+  const parse = (content: string) => parseHtpasswd(Buffer.from(content), 'htpasswd', NOW)
+  const state = { table: parse(text), now: NOW, attempts: [] as Attempt[] }
+  const run = (attempt: Attempt): Promise<AttemptOutcome> => {
+    state.attempts.push(attempt)
+    if (outcome !== undefined) return Promise.resolve(outcome)
+    const index = compare(attempt.comparison)
+    return Promise.resolve(index < 0 ? { kind: 'unmatched' } : { kind: 'matched', index })
+  }
+  const verifier = createVerifier({
+    table: () => state.table,
+    cache: createVerifiedCache(ttlMs),
+    attempts: { run },
+    now: () => state.now,
+  })
+  return {
+    state,
+    verify: (username: string, password: string, source = HERE) =>
+      verifier.verify({ username, password }, source),
+    /** Puts other users in force. */
+    reload: (content: string) => {
+      state.table = parse(content)
+    },
+  }
+}
+
+const ok = { kind: 'ok', username: 'alice', isOldPassword: false }
+const oldOk = { ...ok, isOldPassword: true }
+const refused = (reason: string, isKnown = true) => ({ kind: 'refused', reason, isKnown })
+
+function costsOf({ hashes, decoys }: Comparison): readonly string[] {
+  return [...hashes, ...decoys].map((hash) => hash.slice(4, 6)).toSorted()
 }
 
 describe('a verdict', () => {
   it.each([
-    ['the right password', 'alice', 'a', { kind: 'ok', username: 'alice' }],
-    ['a wrong password', 'alice', 'b', { kind: 'refused', reason: 'wrong password' }],
-    ['an unknown user', 'carol', 'a', { kind: 'refused', reason: 'unknown user' }],
-    ['a name of Object.prototype', 'constructor', 'a', { kind: 'refused', reason: 'unknown user' }],
-    ['73 bytes', 'alice', 'x'.repeat(73), { kind: 'refused', reason: 'password too long' }],
-    [
-      '72 bytes in 36 characters and one more',
-      'alice',
-      'é'.repeat(37),
-      { kind: 'refused', reason: 'password too long' },
-    ],
+    ['the right password', 'alice', 'a', ok],
+    ['a wrong password', 'alice', 'b', refused('wrong password')],
+    ['an unknown user', 'carol', 'a', refused('unknown user', false)],
+    ['a name of Object.prototype', 'constructor', 'a', refused('unknown user', false)],
+    ['73 bytes', 'alice', 'x'.repeat(73), refused('password too long')],
+    ['73 bytes for an unknown user', 'carol', 'x'.repeat(73), refused('password too long', false)],
+    ['72 bytes in 36 characters and one more', 'alice', 'é'.repeat(37), refused('password too long')],
   ])('for %s', async (_what, username, password, verdict) => {
-    const { verifier } = verifierOver(`${LINES.alice}\n${LINES.bob}\n`)
-    expect(await verifier.verify({ username, password })).toEqual(verdict)
+    const { verify } = verifierOver(`${LINES.alice}\n${LINES.bob}\n`)
+    expect(await verify(username, password)).toEqual(verdict)
   })
 
-  it('costs the same for every refusal, whatever the costs of the entries', async () => {
-    const { verifier, state } = verifierOver(`${LINES.alice}\n${LINES.bob}\n`)
-    for (const username of ['alice', 'bob', 'nobody']) await verifier.verify({ username, password: 'wrong' })
-    expect(state.comparisons.map(workOf)).toEqual([64, 64, 64])
+  it('is never reached by the first 72 bytes of a longer password, nor is a bcrypt', async () => {
+    const long = 'x'.repeat(72)
+    const { verify, state } = verifierOver(`alice:${hashSync(long, 4)}`)
+    expect(await verify('alice', long)).toEqual(ok)
+    expect(await verify('alice', `${long}y`)).toEqual(refused('password too long'))
+    expect(state.attempts).toHaveLength(1)
+    expect(compare({ password: `${long}y`, hashes: [hashSync(long, 4)], decoys: [] })).toBe(-1)
+  })
+
+  it('costs the same for every refusal, whatever the entries, and while old passwords end', async () => {
+    const { verify, state } = verifierOver(ROTATED)
+    for (const minutes of [0, 1, 2]) {
+      state.now = NOW + minutes * MINUTE
+      for (const username of ['alice', 'bob', 'nobody']) await verify(username, 'wrong')
+    }
+    const costs = state.attempts.map(({ comparison }) => costsOf(comparison))
+    expect(costs).toEqual(Array.from({ length: 9 }, () => ['04', '04', '05', '06']))
+  })
+
+  it('asks the cache as often for every name, because a throttled refusal has no bcrypt to hide behind', async () => {
+    const asked: string[] = []
+    const table = parseHtpasswd(Buffer.from(ROTATED), 'htpasswd', NOW)
+    const cache = {
+      has: ({ username }: { username: string }) => (asked.push(username), false),
+      remember: () => undefined,
+    }
+    const run = () => Promise.resolve({ kind: 'throttled', retryAfterMs: 1 } as const)
+    const verifier = createVerifier({ table: () => table, cache, attempts: { run }, now: () => NOW })
+    for (const username of ['alice', 'bob', 'nobody'])
+      await verifier.verify({ username, password: 'x' }, HERE)
+    const timesOf = (username: string) => asked.filter((name) => name === username).length
+    expect([timesOf('alice'), timesOf('bob'), timesOf('nobody')]).toEqual([4, 4, 4])
   })
 
   it('is a refusal when the entry went or changed while the check waited', async () => {
-    const { verifier, state } = verifierOver(LINES.alice)
-    const verdict = verifier.verify({ username: 'alice', password: 'a' })
-    state.table = parseHtpasswd(Buffer.from(LINES.bob), 'htpasswd')
-    expect(await verdict).toEqual({ kind: 'refused', reason: 'entry changed' })
+    for (const [next, isKnown] of [
+      [LINES.bob, false],
+      [`alice:${hashSync('a', 4)}`, true],
+    ] as const) {
+      const { verify, reload } = verifierOver(LINES.alice)
+      const verdicts = [verify('alice', 'a'), verify('alice', 'wrong')]
+      reload(next)
+      expect(await Promise.all(verdicts)).toEqual([
+        refused('entry changed', isKnown),
+        refused('entry changed', isKnown),
+      ])
+    }
   })
 
-  it('is busy, not a refusal, when the pool is', async () => {
-    const table = parseHtpasswd(Buffer.from(LINES.alice), 'htpasswd')
-    const cache = createVerifiedCache(60_000)
-    const verifier = createVerifier({ table: () => table, cache, compare: () => Promise.resolve('busy') })
-    expect(await verifier.verify({ username: 'alice', password: 'a' })).toEqual({ kind: 'busy' })
+  it.each<AttemptOutcome>([{ kind: 'busy' }, { kind: 'throttled', retryAfterMs: 1_234 }])(
+    'is not a refusal when the attempt was $kind',
+    async (outcome) => {
+      const { verify } = verifierOver(LINES.alice, { outcome })
+      expect(await verify('alice', 'a')).toEqual(outcome)
+    },
+  )
+})
+
+describe('an old password', () => {
+  it('is as good as the new one until its time is over, and told from it', async () => {
+    const { verify, state } = verifierOver(ROTATED, { ttlMs: 'off' })
+    expect(await verify('alice', 'a')).toEqual(ok)
+    expect(await verify('alice', 'old')).toEqual(oldOk)
+    expect(await verify('alice', 'older')).toEqual(oldOk)
+    state.now = NOW + MINUTE - 1
+    expect(await verify('alice', 'old')).toEqual(oldOk)
+    state.now = NOW + MINUTE
+    expect(await verify('alice', 'old')).toEqual(refused('wrong password'))
+    expect(await verify('alice', 'older')).toEqual(oldOk)
+    expect(await verify('alice', 'a')).toEqual(ok)
+  })
+
+  it('that was remembered is forgotten at its time, though the file never changed', async () => {
+    const { verify, state } = verifierOver(ROTATED, { ttlMs: 60 * MINUTE })
+    expect(await verify('alice', 'old')).toEqual(oldOk)
+    state.now = NOW + MINUTE - 1
+    expect(await verify('alice', 'old')).toEqual(oldOk)
+    expect(state.attempts).toHaveLength(1)
+    state.now = NOW + MINUTE
+    expect(await verify('alice', 'old')).toEqual(refused('wrong password'))
+  })
+
+  it('is of nobody else', async () => {
+    const { verify } = verifierOver(ROTATED)
+    expect(await verify('bob', 'old')).toEqual(refused('wrong password'))
+    expect(await verify('carol', 'old')).toEqual(refused('unknown user', false))
+  })
+
+  it.each([
+    ['revoked', (): string => `${LINES.alice}\n${LINES.bob}`],
+    ['removed with its user', (): string => LINES.bob],
+    ['bound to an entry that changed', (): string => ROTATED.replace(HASHES.a, hashSync('third', 4))],
+  ])('is out when it was %s, while a check waited, and when it was remembered', async (_what, next) => {
+    const { verify, reload } = verifierOver(ROTATED)
+    const waiting = verify('alice', 'older')
+    expect(await verify('alice', 'old')).toEqual(oldOk)
+    const second = verifierOver(ROTATED)
+    const late = second.verify('alice', 'old')
+    second.reload(next())
+    expect((await late).kind).toBe('refused')
+    await waiting
+    reload(next())
+    expect((await verify('alice', 'old')).kind).toBe('refused')
+  })
+
+  it('is out when its time was over while the check waited', async () => {
+    const { verify, state } = verifierOver(ROTATED)
+    const verdict = verify('alice', 'old')
+    state.now = NOW + MINUTE
+    expect(await verdict).toEqual(refused('entry changed'))
+  })
+
+  it('is what a password becomes that was changed with --keep-old while its check waited', async () => {
+    const { verify, reload } = verifierOver(LINES.alice)
+    const verdict = verify('alice', 'a')
+    reload(`alice:${HASHES.b}\n${keptLine(HASHES.a, NOW + MINUTE, HASHES.b)}`)
+    expect(await verdict).toEqual(oldOk)
+    expect(await verify('alice', 'a')).toEqual(oldOk)
   })
 })
 
 describe('a remembered login', () => {
-  it('is not computed again', async () => {
-    const { verifier, state } = verifierOver(LINES.alice)
-    for (let i = 0; i < 5; i++) await verifier.verify({ username: 'alice', password: 'a' })
-    expect(state.comparisons).toHaveLength(1)
+  it('is not computed again, wherever it comes from', async () => {
+    const { verify, state } = verifierOver(LINES.alice)
+    for (let i = 0; i < 5; i++) await verify('alice', 'a', `192.0.2.${i}`)
+    expect(state.attempts).toHaveLength(1)
   })
 
-  it('is shared by equal attempts that arrive together', async () => {
-    const { verifier, state } = verifierOver(LINES.alice)
-    const attempts = Array.from({ length: 20 }, () => verifier.verify({ username: 'alice', password: 'a' }))
-    expect(new Set((await Promise.all(attempts)).map(({ kind }) => kind))).toEqual(new Set(['ok']))
-    expect(state.comparisons).toHaveLength(1)
+  it('is a success only', async () => {
+    const { verify, state } = verifierOver(LINES.alice)
+    for (let i = 0; i < 3; i++) await verify('alice', 'wrong')
+    expect(state.attempts).toHaveLength(3)
+  })
+
+  it('is shared by equal attempts that arrive together from one source', async () => {
+    const { verify, state } = verifierOver(LINES.alice)
+    const attempts = Array.from({ length: 20 }, () => verify('alice', 'a'))
+    expect(await Promise.all(attempts)).toEqual(Array.from({ length: 20 }, () => ok))
+    expect(state.attempts).toHaveLength(1)
+  })
+
+  it('is not shared by those of several sources, which have a throttle each', async () => {
+    const { verify, state } = verifierOver(LINES.alice)
+    await Promise.all(['192.0.2.1', '192.0.2.2', '192.0.2.1'].map((source) => verify('alice', 'a', source)))
+    expect(state.attempts.map(({ source }) => source)).toEqual(['192.0.2.1', '192.0.2.2'])
+  })
+
+  it('is not shared by one that began after a change with one that began before', async () => {
+    const { verify, state, reload } = verifierOver(LINES.alice)
+    const before = verify('alice', 'a')
+    reload(`alice:${hashSync('new', 4)}`)
+    const after = verify('alice', 'a')
+    expect(await before).toEqual(refused('entry changed'))
+    expect(await after).toEqual(refused('wrong password'))
+    expect(state.attempts).toHaveLength(2)
   })
 
   it('is forgotten when its entry changed or went', async () => {
-    const { verifier, state } = verifierOver(LINES.alice)
-    await verifier.verify({ username: 'alice', password: 'a' })
-    state.table = parseHtpasswd(Buffer.from(`alice:${hashSync('new', 4)}`), 'htpasswd')
-    expect((await verifier.verify({ username: 'alice', password: 'a' })).kind).toBe('refused')
-    state.table = parseHtpasswd(Buffer.from(LINES.bob), 'htpasswd')
-    expect((await verifier.verify({ username: 'alice', password: 'a' })).kind).toBe('refused')
-  })
-
-  it('is never another one whose parts read the same in a row', async () => {
-    const cache = createVerifiedCache(60_000)
-    const yes = () => Promise.resolve(true)
-    const no = () => Promise.resolve(false)
-    await cache.verify({ username: 'a', hash: 'h', password: 'b:c' }, yes)
-    expect(await cache.verify({ username: 'a:b', hash: 'h', password: 'c' }, no)).toBe(false)
-    expect(await cache.verify({ username: 'ah', hash: '', password: 'b:c' }, no)).toBe(false)
-    expect(await cache.verify({ username: 'a', hash: 'h1:b:c', password: '' }, no)).toBe(false)
+    const { verify, reload } = verifierOver(LINES.alice)
+    await verify('alice', 'a')
+    reload(`alice:${hashSync('new', 4)}`)
+    expect(await verify('alice', 'a')).toEqual(refused('wrong password'))
+    reload(LINES.bob)
+    expect(await verify('alice', 'a')).toEqual(refused('unknown user', false))
   })
 
   it('is computed each time when remembering is off', async () => {
-    const { verifier, state } = verifierOver(LINES.alice, { ttlMs: 'off' })
-    for (let i = 0; i < 3; i++) await verifier.verify({ username: 'alice', password: 'a' })
-    expect(state.comparisons).toHaveLength(3)
+    const { verify, state } = verifierOver(LINES.alice, { ttlMs: 'off' })
+    for (let i = 0; i < 3; i++) await verify('alice', 'a')
+    expect(state.attempts).toHaveLength(3)
   })
 
   it('does not outlast its time', async () => {
-    const { verifier, state } = verifierOver(LINES.alice, { ttlMs: 1 })
-    await verifier.verify({ username: 'alice', password: 'a' })
+    const { verify, state } = verifierOver(LINES.alice, { ttlMs: 1 })
+    await verify('alice', 'a')
     await expect
       .poll(async () => {
-        await verifier.verify({ username: 'alice', password: 'a' })
-        return state.comparisons.length
+        await verify('alice', 'a')
+        return state.attempts.length
       })
       .toBeGreaterThan(1)
-  })
-
-  it('that failed by a fault is tried anew', async () => {
-    const cache = createVerifiedCache(60_000)
-    const attempt = { username: 'a', hash: 'h', password: 'p' }
-    await expect(cache.verify(attempt, () => Promise.reject(new Error('worker died')))).rejects.toThrow()
-    expect(await cache.verify(attempt, () => Promise.resolve(true))).toBe(true)
   })
 })

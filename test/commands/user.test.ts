@@ -5,14 +5,9 @@ import { PassThrough } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 import compare from '../../src/auth/bcrypt.ts'
 import { parseHtpasswd } from '../../src/auth/htpasswd.ts'
-import {
-  addUser,
-  changePassword,
-  listUsers,
-  removeUser,
-  verifyUser,
-  type PasswordRequest,
-} from '../../src/commands/user.ts'
+import { addUser, changePassword, removeUser } from '../../src/commands/user.ts'
+import { listUsers, verifyUser } from '../../src/commands/user-queries.ts'
+import type { ChangeRequest, PasswordRequest } from '../../src/commands/user-request.ts'
 import type { World } from '../../src/commands/world.ts'
 import { CommandError, ConfigError } from '../../src/errors.ts'
 import { findProgram } from '../fixtures/real.ts'
@@ -72,7 +67,7 @@ async function requestWithAlice(changes: Partial<PasswordRequest> = {}): Promise
 
 function matches(file: string, name: string, password: string): boolean {
   const entry = parseHtpasswd(readFileSync(file), file).entries.get(name)
-  return compare({ password, hash: entry?.hash ?? '', decoys: [] })
+  return compare({ password, hashes: [entry?.hash ?? ''], decoys: [] }) === 0
 }
 
 describe('user add reads one line of standard input', () => {
@@ -210,6 +205,135 @@ describe('user passwd', () => {
   })
 })
 
+describe('user passwd --keep-old', () => {
+  const NOW = Date.parse('2026-01-31T12:00:00.000Z')
+  const END = '2026-01-31T12:10:00.000Z'
+
+  async function rotated(changes: Partial<ChangeRequest> = {}) {
+    const made = { ...(await requestWithAlice()), clock: () => NOW, ...changes }
+    const world = piped('battery staple')
+    expect(await changePassword({ ...made, keepOld: '10m' }, world)).toBe(0)
+    return { made, printed: world.printed() }
+  }
+
+  it('changes the password, and says until when the old one is valid', async () => {
+    const { made, printed } = await rotated()
+    expect(printed).toBe(
+      `changed the password of alice in ${made.file}; the old one stays valid until ${END}\n`,
+    )
+    expect(matches(made.file, 'alice', 'battery staple')).toBe(true)
+  })
+
+  it.each<[what: string, password: string, minutes: number, code: number, text: string]>([
+    ['the new password', 'battery staple', 0, 0, 'matches\n'],
+    ['the old one', PASSWORD, 9, 0, `matches an old password, valid until ${END}\n`],
+    ['the old one when its time is over', PASSWORD, 10, 1, 'does not match\n'],
+    ['the new one when that time is over', 'battery staple', 10, 0, 'matches\n'],
+    ['the old one with a NUL and more', `${PASSWORD}\0x`, 0, 1, 'does not match\n'],
+  ])('user verify answers to %s', async (_what, password, minutes, code, text) => {
+    const { made } = await rotated()
+    const world = piped(password)
+    expect(await verifyUser({ ...made, clock: () => NOW + minutes * 60_000 }, world)).toBe(code)
+    expect(world.printed()).toBe(text)
+  })
+
+  it('user verify asks the clock when the password was typed, not before', async () => {
+    const { made } = await rotated()
+    let now = NOW
+    const world = terminal(`${PASSWORD}\r`)
+    world.stdin.on('data', () => (now = NOW + 600_000))
+    expect(await verifyUser({ ...made, clock: () => now }, world)).toBe(1)
+  })
+
+  it('user list tells until when, and never a hash', async () => {
+    const { made } = await rotated()
+    const world = piped()
+    await listUsers(made, world)
+    expect(world.printed()).toBe(`alice  line 1, cost 4\n  old password valid until ${END}, line 2, cost 4\n`)
+    const late = piped()
+    await listUsers({ ...made, clock: () => NOW + 600_000 }, late)
+    expect(late.printed()).toBe('alice  line 1, cost 4\n')
+  })
+
+  it('counts the time from the change, not from the question', async () => {
+    const made = await requestWithAlice()
+    let now = NOW
+    const world = terminal('battery staple\r', 'battery staple\r')
+    world.stdin.on('data', () => (now = NOW + 300_000))
+    await changePassword({ ...made, keepOld: '10m', clock: () => now }, world)
+    expect(world.printed()).toContain('valid until 2026-01-31T12:15:00.000Z')
+  })
+
+  it.each(['0', '0m', undefined])('of %s keeps none, and revokes what was kept', async (keepOld) => {
+    const { made } = await rotated()
+    const world = piped('third')
+    await changePassword({ ...made, keepOld }, world)
+    expect(world.printed()).toBe(`changed the password of alice in ${made.file}\n`)
+    expect(readFileSync(made.file, 'utf8').split('\n')).toHaveLength(2)
+    expect(await verifyUser(made, piped(PASSWORD))).toBe(1)
+  })
+
+  it('refuses what cannot be kept, before it asks', async () => {
+    const made = { ...(await requestWithAlice()), keepOld: '10m', clock: () => NOW }
+    writeFileSync(made.file, 'alice:$apr1$x$y\n')
+    const world = terminal()
+    await expect(changePassword(made, world)).rejects.toThrow(/no usable password .*leave out --keep-old/)
+    expect(world.prompted()).toBe('')
+  })
+
+  it.each(['10', 'x', '', '-1m', '25d', '30d', '1y', '10m '])(
+    'refuses "%s" as wrong usage',
+    async (keepOld) => {
+      const made = await requestWithAlice()
+      const failure: unknown = await changePassword({ ...made, keepOld }, piped()).catch(
+        (error: unknown) => error,
+      )
+      expect(failure).toBeInstanceOf(ConfigError)
+      expect((failure as ConfigError).problems).toEqual([expect.stringMatching(/^--keep-old: /) as string])
+    },
+  )
+
+  it('is one of the problems that are told at once', async () => {
+    const wrong = request({ name: 'a:b', cost: 99 })
+    const failure: unknown = await changePassword(
+      { ...wrong, keepOld: 'x', problems: ['SIDECAR_LISTEN: no'] },
+      piped(),
+    ).catch((error: unknown) => error)
+    expect((failure as ConfigError).problems).toEqual([
+      'SIDECAR_LISTEN: no',
+      'the name holds a colon',
+      '--cost is a whole number from 4 to 15',
+      expect.stringMatching(/^--keep-old: "x" is no duration/) as string,
+    ])
+  })
+
+  it('answers in json too', async () => {
+    const { made, printed } = await rotated({ json: true })
+    const { file } = made
+    expect(JSON.parse(printed)).toEqual({
+      action: 'changed',
+      username: 'alice',
+      file,
+      oldPasswordValidUntil: END,
+    })
+    const asked = piped(PASSWORD)
+    await verifyUser(made, asked)
+    expect(JSON.parse(asked.printed())).toEqual({
+      username: 'alice',
+      file,
+      matches: true,
+      oldPasswordValidUntil: END,
+    })
+    const listed = piped()
+    await listUsers(made, listed)
+    expect(JSON.parse(listed.printed())).toEqual({
+      file,
+      users: [{ username: 'alice', line: 1, cost: 4, oldPasswords: [{ line: 2, cost: 4, validUntil: END }] }],
+      problems: [],
+    })
+  })
+})
+
 describe('--generate', () => {
   it('prints a password nobody could guess, once, and it matches', async () => {
     const made = request({ generate: true })
@@ -313,7 +437,7 @@ it('with json there is one JSON document on stdout', async () => {
   })
   expect(await run((world) => listUsers(made, world))).toEqual({
     file,
-    users: [{ username: 'alice', line: 1, cost: 4 }],
+    users: [{ username: 'alice', line: 1, cost: 4, oldPasswords: [] }],
     problems: [],
   })
   expect(await run((world) => changePassword({ ...made, generate: true }, world))).toEqual({

@@ -1,0 +1,72 @@
+// An old password that stays valid for a while, as one line of the htpasswd file:
+//
+//   #registry-sidecar keep-old v1 until 2026-01-31T12:00:00.000Z beside 0123456789abcdef $2y$10$… alice
+//
+// To every other reader of the file it is a comment. `beside` is a digest of the hash that replaced this one: when
+// another tool changes or removes the entry, which is how a leaked password is revoked, the old ones go with it. The
+// name comes last, because that is the one place where it may hold blanks and still end somewhere.
+
+import { createHash } from 'node:crypto'
+
+import { nameProblem } from './htpasswd-line.ts'
+
+export interface KeptLine {
+  readonly kind: 'kept'
+  readonly username: string
+  /** As it stands in the file; whether it is of a kind we take is not looked at here. */
+  readonly hash: string
+  /** Milliseconds since 1970. */
+  readonly validUntil: number
+  /** `bindingOf` the entry's hash that this line was written beside. */
+  readonly binding: string
+}
+
+export type ParsedKeptLine =
+  KeptLine | { readonly kind: 'malformed'; readonly reason: string } | { readonly kind: 'other' }
+
+/** How many old passwords of one name may be valid at a time: each makes every refusal one bcrypt dearer. */
+export const MAX_KEPT = 4
+
+const PREFIX = '#registry-sidecar keep-old'
+const VERSION = 'v1'
+const OTHER = { kind: 'other' } as const
+
+/** Reads one line without its line feed: `other` is any line that is not ours. A reason never holds a hash. */
+export function parseKeptLine(text: string): ParsedKeptLine {
+  if (!text.startsWith(PREFIX)) return OTHER
+  const rest = text.slice(PREFIX.length).trimEnd()
+  if (rest !== '' && !/^\s/.test(rest)) return OTHER
+  const [, version = '', body = ''] = /^ (\S+) (.*)$/.exec(rest) ?? []
+  if (/^v\d+$/.test(version) && version !== VERSION) {
+    return malformed(
+      `an old password is kept here in form ${version.slice(0, 9)}, which only a newer version reads`,
+    )
+  }
+  const [, until = '', binding = '', hash = '', username = ''] =
+    /^until (\S+) beside ([0-9a-f]{16}) (\S+) (.+)$/.exec(body) ?? []
+  const validUntil = parseTime(until)
+  if (version !== VERSION || validUntil === undefined || nameProblem(username) !== undefined) {
+    return malformed('this line should keep an old password, but it is damaged; remove it')
+  }
+  return { kind: 'kept', username, hash, validUntil, binding }
+}
+
+/** The line that keeps an old hash, without line feed. */
+export function formatKeptLine({ username, hash, validUntil, binding }: Omit<KeptLine, 'kind'>): string {
+  return `${PREFIX} ${VERSION} until ${new Date(validUntil).toISOString()} beside ${binding} ${hash} ${username}`
+}
+
+/** What ties a kept line to the entry it stands beside: 64 bits of a digest of the entry's hash. */
+export function bindingOf(hash: string): string {
+  return createHash('sha256').update(hash).digest('hex').slice(0, 16)
+}
+
+function malformed(reason: string): ParsedKeptLine {
+  return { kind: 'malformed', reason }
+}
+
+function parseTime(text: string): number | undefined {
+  if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z$/.test(text)) return undefined
+  const time = Date.parse(text)
+  return Number.isNaN(time) ? undefined : time
+}

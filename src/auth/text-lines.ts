@@ -1,0 +1,37 @@
+// Bytes → lines of text. Line by line, because decoding a large file in one go would stop every transfer meanwhile.
+
+import { isUtf8 } from 'node:buffer'
+
+import { InvalidFileError } from '../errors.ts'
+
+const BYTE_ORDER_MARK = Buffer.from('\ufeff')
+const LINE_FEED = 10
+
+/** Throws InvalidFileError for bytes that are no text in an encoding we read. */
+export function refuseBinary(bytes: Buffer, file: string): void {
+  if (isUtf16(bytes)) throw new InvalidFileError(file, 'this is UTF-16 text; save it as UTF-8')
+  if (bytes.includes(0)) throw new InvalidFileError(file, 'this is a binary file (it holds NUL bytes)')
+}
+
+/** The lines without their line feeds, one by one; undefined for one that is not UTF-8, which spoils only itself. */
+export function* linesOf(bytes: Buffer): Generator<string | undefined> {
+  let start = startsWith(bytes, BYTE_ORDER_MARK) ? BYTE_ORDER_MARK.length : 0
+  while (start < bytes.length) {
+    const found = bytes.indexOf(LINE_FEED, start)
+    const end = found < 0 ? bytes.length : found
+    const line = bytes.subarray(start, end)
+    yield isUtf8(line) ? line.toString() : undefined
+    start = end + 1
+  }
+}
+
+function isUtf16(bytes: Buffer): boolean {
+  if (startsWith(bytes, Buffer.from([0xff, 0xfe])) || startsWith(bytes, Buffer.from([0xfe, 0xff])))
+    return true
+  const nulls = Array.from(bytes.subarray(0, 4), (byte) => (byte === 0 ? '0' : 'x')).join('')
+  return nulls === '0x0x' || nulls === 'x0x0'
+}
+
+function startsWith(bytes: Buffer, prefix: Buffer): boolean {
+  return bytes.subarray(0, prefix.length).equals(prefix)
+}

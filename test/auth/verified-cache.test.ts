@@ -1,0 +1,73 @@
+import { describe, expect, it } from 'vitest'
+import { createSharedOutcomes } from '../../src/auth/shared-outcomes.ts'
+import { createVerifiedCache, type Verified } from '../../src/auth/verified-cache.ts'
+
+const login = (username: string, password: string, hash: string): Verified => ({ username, password, hash })
+
+describe('a remembered success', () => {
+  it('is found again', () => {
+    const cache = createVerifiedCache(60_000)
+    cache.remember(login('alice', 'secret', 'h'))
+    expect(cache.has(login('alice', 'secret', 'h'))).toBe(true)
+  })
+
+  it.each([
+    ['of another name', login('alicf', 'b:c', 'h')],
+    ['of another password', login('a', 'b:d', 'h')],
+    ['of another hash', login('a', 'b:c', 'i')],
+    ['with a colon elsewhere', login('a:b', 'c', 'h')],
+    ['with the hash in the name', login('ah', 'b:c', '')],
+    ['with the password in the hash', login('a', '', 'hb:c')],
+    ['with lengths in the name', login('a1:h3:b:c', '', '')],
+  ])('is not one %s', (_what, other) => {
+    const cache = createVerifiedCache(60_000)
+    cache.remember(login('a', 'b:c', 'h'))
+    expect(cache.has(other)).toBe(false)
+  })
+
+  it('gives way to newer ones, so that memory is bounded', () => {
+    const cache = createVerifiedCache(60_000)
+    for (let i = 0; i <= 10_000; i++) cache.remember(login(`user${i}`, 'p', 'h'))
+    expect(cache.has(login('user0', 'p', 'h'))).toBe(false)
+    expect(cache.has(login('user1', 'p', 'h'))).toBe(true)
+  })
+
+  it('is none when remembering is off', () => {
+    const cache = createVerifiedCache('off')
+    cache.remember(login('a', 'p', 'h'))
+    expect(cache.has(login('a', 'p', 'h'))).toBe(false)
+  })
+
+  it('does not outlast its time, however often it is used', async () => {
+    const cache = createVerifiedCache(50)
+    cache.remember(login('a', 'p', 'h'))
+    await expect.poll(() => cache.has(login('a', 'p', 'h')), { interval: 5 }).toBe(false)
+  })
+})
+
+describe('work that is asked for several times at once', () => {
+  it('is done once, and anew when it is over', async () => {
+    const outcomes = createSharedOutcomes<number>()
+    let done = 0
+    const work = () => Promise.resolve(++done)
+    expect(await Promise.all([1, 2, 3].map(() => outcomes.of(['a'], work)))).toEqual([1, 1, 1])
+    expect(await outcomes.of(['a'], work)).toBe(2)
+  })
+
+  it('is other work when the parts only read the same in a row', async () => {
+    const outcomes = createSharedOutcomes<number>()
+    let done = 0
+    const parts = [['ab', 'c'], ['a', 'bc'], ['abc'], ['ab', 'c', '']]
+    await Promise.all(parts.map((each) => outcomes.of(each, () => Promise.resolve(++done))))
+    expect(done).toBe(parts.length)
+  })
+
+  it('that met a fault is tried anew', async () => {
+    const outcomes = createSharedOutcomes<number>()
+    const failing = () => outcomes.of(['a'], () => Promise.reject(new Error('worker died')))
+    const both = [failing(), failing()]
+    await expect(both[0]).rejects.toThrow('worker died')
+    await expect(both[1]).rejects.toThrow('worker died')
+    expect(await outcomes.of(['a'], () => Promise.resolve(1))).toBe(1)
+  })
+})

@@ -1,0 +1,160 @@
+import { hashSync } from 'bcryptjs'
+import { Agent } from 'node:https'
+import { setTimeout as pause } from 'node:timers/promises'
+import { describe, expect, it } from 'vitest'
+import { answering, OK, upstreamForTest } from '../fixtures/programmable-upstream.ts'
+import {
+  ALICE,
+  ALICE_ENTRY,
+  sidecarForTest,
+  type TestResponse,
+  type TestSettings,
+  type TestSidecar,
+} from '../fixtures/sidecar.ts'
+import { until } from '../fixtures/until.ts'
+
+const LIMIT = 20
+const FLOOD = '127.0.0.2'
+const ELSEWHERE = '127.0.0.3'
+
+const BOB_ENTRY = `bob:${hashSync('battery staple', 4)}\n`
+const BOB = 'bob:battery staple'
+// Every refusal costs as much as the dearest entry would.
+const DEAR_ENTRY = `dear:${hashSync('x', 10)}\n`
+
+async function sidecarWithUpstream(settings: TestSettings): Promise<TestSidecar> {
+  const upstream = await upstreamForTest(answering(OK))
+  return sidecarForTest({ upstreamPort: upstream.port, ...settings })
+}
+
+/** `GET /v2/` over and over, until `isOver`, on this many connections; the answers in order. */
+async function flood(
+  sidecar: TestSidecar,
+  { connections, isOver }: { readonly connections: number; readonly isOver: () => boolean },
+): Promise<readonly TestResponse[]> {
+  const agent = new Agent({ keepAlive: true, maxSockets: connections, ca: sidecar.root.pem })
+  const answers: TestResponse[] = []
+  const lanes = Array.from({ length: connections }, async (_, lane) => {
+    for (let i = 0; !isOver(); i++) {
+      const as = `user${lane}:guess ${i}`
+      answers.push(await sidecar.request({ agent, localAddress: FLOOD, path: '/v2/', as }))
+    }
+  })
+  await Promise.all(lanes)
+  agent.destroy()
+  return answers
+}
+
+const get = (sidecar: TestSidecar, as: string | undefined, localAddress = '127.0.0.1') =>
+  sidecar.request({ path: '/v2/', localAddress, ...(as === undefined ? {} : { as }) })
+
+describe('64 connections with wrong passwords from one address', () => {
+  it(
+    'are refused before any bcrypt once they have failed often enough, and hurt nobody else',
+    { timeout: 60_000 },
+    async () => {
+      const sidecar = await sidecarWithUpstream({ users: ALICE_ENTRY + BOB_ENTRY + DEAR_ENTRY })
+      expect((await get(sidecar, ALICE, FLOOD)).status).toBe(200)
+      const before = sidecar.comparisons
+      let isOver = false
+      const flooding = flood(sidecar, { connections: 64, isOver: () => isOver })
+      // The first of them compute now, the others wait.
+      await until(() => sidecar.comparisons > before + 2, { deadlineMs: 10_000, what: 'the flood' })
+
+      const startedAt = performance.now()
+      expect((await get(sidecar, BOB, ELSEWHERE)).status).toBe(200)
+      expect(performance.now() - startedAt).toBeLessThan(2_000)
+      expect(sidecar.comparisons, 'the flood was still computing').toBeLessThan(before + LIMIT)
+      for (let i = 0; i < 100; i++) {
+        expect((await get(sidecar, ALICE)).status).toBe(200)
+        expect((await get(sidecar, ALICE, FLOOD)).status, 'a remembered login from the same address').toBe(
+          200,
+        )
+        expect((await get(sidecar, undefined, FLOOD)).status, 'no credentials').toBe(401)
+      }
+      isOver = true
+      const answers = await flooding
+
+      const refused = answers.filter(({ status }) => status === 401)
+      const throttled = answers.filter(({ status }) => status === 429)
+      expect(refused.length + throttled.length).toBe(answers.length)
+      // Four threads at most: three more may be running when the last one fails.
+      expect(refused.length).toBeGreaterThanOrEqual(LIMIT)
+      expect(refused.length).toBeLessThanOrEqual(LIMIT + 3)
+      expect(sidecar.comparisons).toBe(before + 1 + refused.length)
+      expect(throttled.length).toBeGreaterThanOrEqual(64 - LIMIT)
+      for (const { headers, body } of throttled) {
+        expect(Number(headers['retry-after'])).toBeGreaterThanOrEqual(1)
+        expect(Number(headers['retry-after'])).toBeLessThanOrEqual(60)
+        expect(body.toString()).toContain(
+          '{"errors":[{"code":"TOOMANYREQUESTS","message":"too many failed logins',
+        )
+      }
+    },
+  )
+
+  it('are a bounded number of lines in the audit', { timeout: 60_000 }, async () => {
+    const sidecar = await sidecarWithUpstream({ users: ALICE_ENTRY })
+    let answers = 0
+    const isOver = () => (answers += 1) > 1_000
+    await flood(sidecar, { connections: 64, isOver })
+    const lines = sidecar.lines.filter(({ msg }) => msg === 'login refused')
+    expect(lines.length).toBeLessThanOrEqual(LIMIT + 3 + 1)
+  })
+})
+
+describe('a source over the limit', () => {
+  it('is let in again when its window is over', async () => {
+    const sidecar = await sidecarWithUpstream({ env: { SIDECAR_THROTTLE: '4/2s' } })
+    const isThrottled = async () => (await get(sidecar, 'alice:wrong')).status === 429
+    await until(isThrottled, { deadlineMs: 10_000, what: 'the limit' })
+    const answer = await get(sidecar, ALICE)
+    expect(answer.status, 'right, but not remembered: over the limit too').toBe(429)
+    expect(['1', '2']).toContain(answer.headers['retry-after'])
+    expect((await get(sidecar, ALICE, ELSEWHERE)).status).toBe(200)
+    const isIn = async () => (await get(sidecar, 'alice:wrong')).status === 401
+    await until(isIn, { deadlineMs: 4_000, what: 'the end of the window' })
+  })
+
+  it('waits for one name only when it is that name it keeps getting wrong', async () => {
+    const sidecar = await sidecarWithUpstream({
+      users: ALICE_ENTRY + BOB_ENTRY,
+      env: { SIDECAR_THROTTLE: '3/300ms' },
+    })
+    let refused = 0
+    const isThrottled = async () => {
+      // Never three within a window: it is not the source that fails too often.
+      await pause(160)
+      const { status } = await get(sidecar, 'alice:outdated')
+      if (status === 401) refused += 1
+      return status === 429
+    }
+    await until(isThrottled, { deadlineMs: 10_000, what: 'the limit of the name' })
+    expect(refused).toBe(9)
+    expect((await get(sidecar, BOB)).status).toBe(200)
+  })
+
+  it('has not failed by malformed or too long credentials, which guess nothing', async () => {
+    const sidecar = await sidecarWithUpstream({ env: { SIDECAR_THROTTLE: '1/1m' } })
+    for (const as of ['alice', `alice:${'x'.repeat(73)}`, 'alice:']) {
+      expect((await get(sidecar, as)).status).toBe(401)
+    }
+    expect(sidecar.comparisons).toBe(0)
+    expect((await get(sidecar, ALICE)).status).toBe(200)
+  })
+
+  it('never is, when the throttle is off', async () => {
+    const sidecar = await sidecarWithUpstream({ env: { SIDECAR_THROTTLE: 'off' } })
+    for (let i = 0; i < 2 * LIMIT; i++) expect((await get(sidecar, 'alice:wrong')).status).toBe(401)
+    expect((await get(sidecar, ALICE)).status).toBe(200)
+  })
+})
+
+it('lets a hundred users behind one address log in at the same moment', { timeout: 60_000 }, async () => {
+  const names = Array.from({ length: 100 }, (_, i) => `runner${i}`)
+  const hash = hashSync('right', 6)
+  const sidecar = await sidecarWithUpstream({ users: names.map((name) => `${name}:${hash}\n`).join('') })
+  const answers = await Promise.all(names.map((name) => get(sidecar, `${name}:right`)))
+  expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]))
+  expect(sidecar.comparisons).toBe(100)
+})
