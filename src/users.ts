@@ -1,10 +1,12 @@
 // The users in force: the htpasswd file as a table that follows the file while the process runs.
 
-import { parseHtpasswd, type UserTable } from './auth/htpasswd.ts'
+import { parseHtpasswd, parseHtpasswdInSlices, type UserTable } from './auth/htpasswd.ts'
 import { errorCode, InvalidFileError } from './errors.ts'
 import type { Log } from './log.ts'
+import { isMountPoint } from './reload/mount-point.ts'
 import { createReloadable, type FileState } from './reload/reloadable.ts'
 import { watchFile } from './reload/watch.ts'
+import { tellChange } from './user-changes.ts'
 
 export interface Users {
   readonly file: string
@@ -14,6 +16,7 @@ export interface Users {
   readonly state: FileState
   /** Reads the file again. Rejects with InvalidFileError, and keeps the last good table, when it is no good. */
   reload(): Promise<void>
+  /** Waits for a reload under way. Afterwards the file is neither watched nor read. */
   close(): Promise<void>
 }
 
@@ -23,19 +26,26 @@ export interface UsersOptions {
   readonly log: Log
 }
 
+/** What to tell a person whose users file is a mount point. */
+export const FILE_MOUNT = {
+  text: 'the users file is a mount of its own: when it is replaced outside, the former one stays in force here',
+  mend: 'mount its folder (docker: -v ./users:/users, Kubernetes: no subPath): editors, mv and `user` replace files',
+} as const
+
 /**
  * Loads and watches the users file. A missing one is waited for; one that cannot be used rejects with
  * InvalidFileError, since at start there is no last good table to live on.
  */
 export async function loadUsers({ file, pollMs, log }: UsersOptions): Promise<Users> {
   const nobody = parseHtpasswd(Buffer.alloc(0), file)
-  const users = createReloadable({ file, parse: (bytes) => parseHtpasswd(bytes, file), initial: nobody, log })
-  users.onChange((next, previous) => {
-    tellChange(log, { file, next, previous })
-  })
+  const parse = (bytes: Buffer) => parseHtpasswdInSlices(bytes, file)
+  const users = createReloadable({ file, parse, initial: nobody, log })
+  users.onChange((next, previous) => tellChange(log, { file, next, previous }))
   await users.reload().catch((error: unknown) => {
     if (!(error instanceof InvalidFileError && errorCode(error.cause) === 'ENOENT')) throw error
   })
+  if (await isMountPoint(file)) log.warn({ file, mend: FILE_MOUNT.mend }, FILE_MOUNT.text)
+  let asked: Promise<unknown> = Promise.resolve()
   const watch = watchFile(file, {
     pollMs,
     onSettled: async () => {
@@ -57,29 +67,15 @@ export async function loadUsers({ file, pollMs, log }: UsersOptions): Promise<Us
     get state() {
       return users.state
     },
-    reload: async () => {
-      await users.reload()
+    async reload() {
+      const reloading = users.reload()
+      asked = reloading.catch(() => undefined)
+      await reloading
     },
-    close: () => watch.close(),
+    async close() {
+      await watch.close()
+      // One that was asked for by a signal is not the watch's, and would log after the end.
+      await asked
+    },
   }
-}
-
-interface Change {
-  readonly file: string
-  readonly next: UserTable
-  readonly previous: UserTable
-}
-
-function tellChange(log: Log, { file, next, previous }: Change): void {
-  const names = [...next.entries.keys()]
-  const added = names.filter((name) => !previous.entries.has(name))
-  const removed = [...previous.entries.keys()].filter((name) => !next.entries.has(name))
-  const changed = names.filter((name) => {
-    const before = previous.entries.get(name)
-    return before !== undefined && before.hash !== next.entries.get(name)?.hash
-  })
-  log.info({ file, users: names.length, added, removed, changed }, 'users in force')
-  for (const { line, reason } of next.problems)
-    log.warn({ file, line, reason }, 'line of the users file skipped')
-  if (names.length === 0) log.warn({ file }, 'the users file has no users: nobody gets in')
 }

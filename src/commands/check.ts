@@ -4,9 +4,11 @@ import { readFile } from 'node:fs/promises'
 import { parseHtpasswd } from '../auth/htpasswd.ts'
 import { parseConfig, type Config, type Sources } from '../config.ts'
 import { ConfigError, errorCode, errorMessage, InvalidFileError } from '../errors.ts'
+import { isMountPoint } from '../reload/mount-point.ts'
 import { readRoot } from '../tls/keystore.ts'
 import { askForLocation } from '../upstream/location.ts'
 import { probeRegistry } from '../upstream/probe.ts'
+import { FILE_MOUNT } from '../users.ts'
 import type { ExitCode, World } from './world.ts'
 
 export interface Finding {
@@ -50,9 +52,15 @@ async function checkParts(config: Config): Promise<readonly Finding[]> {
   return [
     { level: 'ok', part: 'settings', text: 'all understood' },
     ...(await checkUsers(config.users)),
+    ...(await checkMount(config.users)),
     ...(await checkCertificate(config.stateDir)),
     ...(await checkRegistry(config)),
   ]
+}
+
+async function checkMount(file: string): Promise<readonly Finding[]> {
+  if (!(await isMountPoint(file))) return []
+  return [{ level: 'note', part: 'users', text: `${file}: ${FILE_MOUNT.text}`, mend: FILE_MOUNT.mend }]
 }
 
 async function checkUsers(file: string): Promise<readonly Finding[]> {

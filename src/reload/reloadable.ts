@@ -3,6 +3,7 @@
 // `current` has always passed `parse`. A reload that fails leaves it alone and says so in `state`.
 
 import { createHash } from 'node:crypto'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { errorMessage, InvalidFileError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { inTurn } from './in-turn.ts'
@@ -21,16 +22,22 @@ export interface Reloadable<T> {
    * read earlier never replaces what was read later.
    */
   readonly reload: () => Promise<'changed' | 'unchanged'>
-  /** `listener` is called after every swap. When it throws, `reload()` rejects although the swap took place. */
+  /**
+   * `listener` is called after every swap, and the reload lasts as long as it does. When it throws or rejects,
+   * `reload()` rejects although the swap took place.
+   */
   readonly onChange: (listener: ChangeListener<T>) => void
 }
 
-export type ChangeListener<T> = (next: T, previous: T) => void
+export type ChangeListener<T> = (next: T, previous: T) => void | Promise<void>
 
 export interface ReloadableOptions<T> {
   readonly file: string
-  /** Must depend on the bytes alone. Whatever it throws means that the content is refused. */
-  readonly parse: (bytes: Buffer) => T
+  /**
+   * Must depend on the bytes alone. Whatever it throws or rejects with means that the content is refused. A promise
+   * lets it take its time: until it is fulfilled, the value before stays in force and no other reload begins.
+   */
+  readonly parse: (bytes: Buffer) => T | Promise<T>
   readonly initial: T
   readonly log?: Log
 }
@@ -59,20 +66,20 @@ export function createReloadable<T>({ file, parse, initial, log }: ReloadableOpt
     const bytes = await readSettled(file).catch((error: unknown) => {
       throw standing.fail(error, 'unread')
     })
-    const hash = createHash('sha256').update(bytes).digest('hex')
+    const hash = await digestOf(bytes)
     if (hash !== acceptedHash) {
-      accept(hash, parsed(bytes, hash))
+      await accept(hash, await parsed(bytes, hash))
       return 'changed'
     }
     standing.mend()
     return 'unchanged'
   }
 
-  function parsed(bytes: Buffer, hash: string): T {
+  async function parsed(bytes: Buffer, hash: string): Promise<T> {
     const refusal = standing.refusalOf(hash)
     if (refusal !== undefined) throw refusal
     try {
-      return parse(bytes)
+      return await parse(bytes)
     } catch (error) {
       throw standing.fail(error, hash)
     }
@@ -80,13 +87,26 @@ export function createReloadable<T>({ file, parse, initial, log }: ReloadableOpt
 
   // The hash is remembered here, after parsing: stored any earlier, content that failed once would count as loaded
   // the next time.
-  function accept(hash: string, next: T): void {
+  async function accept(hash: string, next: T): Promise<void> {
     const previous = current
     current = next
     acceptedHash = hash
     standing.mend()
-    for (const listener of listeners) listener(next, previous)
+    for (const listener of listeners) await listener(next, previous)
   }
+}
+
+// About 3 ms of hashing. The largest file we read would hold up the event loop for over 40 ms at a stretch, and
+// WebCrypto, which hashes in another thread, as long for the copy that it makes first.
+const SLICE_BYTES = 4 * 1024 * 1024
+
+async function digestOf(bytes: Buffer): Promise<string> {
+  const hash = createHash('sha256')
+  for (let start = 0; start < bytes.length; start += SLICE_BYTES) {
+    if (start > 0) await nextTurn()
+    hash.update(bytes.subarray(start, start + SLICE_BYTES))
+  }
+  return hash.digest('hex')
 }
 
 interface Standing {

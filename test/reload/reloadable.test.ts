@@ -32,7 +32,9 @@ describe('createReloadable', () => {
   it('swaps the value, and tells listeners the new one and the one before', async () => {
     const value = createReloadable({ file, parse, initial: 0 })
     const told: [number, number][] = []
-    value.onChange((next, previous) => told.push([next, previous]))
+    value.onChange((next, previous) => {
+      told.push([next, previous])
+    })
 
     await writeFile(file, '1')
     expect(await value.reload()).toBe('changed')
@@ -80,6 +82,20 @@ describe('createReloadable', () => {
     expect(third).toBe(second)
     expect(await Promise.all([first, second, third])).toEqual(['changed', 'unchanged', 'unchanged'])
   })
+})
+
+it('tells contents of many megabytes apart by their last byte', async () => {
+  const bytes = Buffer.alloc(9 * 1024 * 1024, 'x')
+  const value = createReloadable({ file, parse: (read) => read.at(-1), initial: undefined })
+  await writeFile(file, bytes)
+  await value.reload()
+  bytes.write('y', bytes.length - 1)
+  await writeFile(file, bytes)
+
+  expect(await value.reload()).toBe('changed')
+
+  expect(value.current).toBe('y'.charCodeAt(0))
+  expect(await value.reload()).toBe('unchanged')
 })
 
 describe('a reload that fails', () => {

@@ -39,7 +39,9 @@ export async function createWatchedFile({ pollMs, prepare }: WatchedFileOptions)
   const errors: unknown[] = []
   let looks = 0
   const value = createReloadable({ file, parse: parseText, initial: 'initial' })
-  value.onChange((next) => seen.push(next))
+  value.onChange((next) => {
+    seen.push(next)
+  })
   const watch = watchFile(file, {
     pollMs,
     onSettled: async () => {

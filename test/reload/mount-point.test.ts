@@ -1,0 +1,142 @@
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
+import { PassThrough } from 'node:stream'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { createLog } from '../../src/log.ts'
+import { isMountPoint, mountPointsIn } from '../../src/reload/mount-point.ts'
+import { loadUsers } from '../../src/users.ts'
+import { isRealRequired } from '../fixtures/real.ts'
+import { ALICE_ENTRY } from '../fixtures/sidecar.ts'
+import { tempFolder } from '../fixtures/temp-folder.ts'
+
+// As docker makes it for `-v /host/htpasswd:/users/htpasswd`.
+const MOUNTINFO = `\
+22 28 0:20 / /proc rw,nosuid - proc proc rw
+591 581 254:1 /srv/htpasswd /users/htpasswd rw,relatime - ext4 /dev/vda1 rw
+592 581 254:1 /srv/other /a\\040folder/with\\134and\\012in\\011it rw - ext4 /dev/vda1 rw
+593 581 254:1 /srv/gone//deleted /users/gone rw,relatime master:3 - ext4 /dev/vda1 rw
+`
+
+describe('mountPointsIn', () => {
+  it('names the fifth field of each line, with blanks and the like put back', () => {
+    expect([...mountPointsIn(MOUNTINFO)]).toEqual([
+      '/proc',
+      '/users/htpasswd',
+      '/a folder/with\\and\nin\tit',
+      '/users/gone',
+    ])
+  })
+})
+
+describe('isMountPoint', () => {
+  const fileIn = (folder: string, mountedAs: (file: string) => string) => {
+    const [file, table] = [`${folder}/htpasswd`, `${folder}/mountinfo`]
+    writeFileSync(file, '')
+    writeFileSync(table, `591 581 254:1 /srv/htpasswd ${mountedAs(file)} rw - ext4 /dev/vda1 rw\n`)
+    return { file, table }
+  }
+
+  it('is true for a file that is mounted, also through a symlink', async () => {
+    const folder = tempFolder()
+    const { file, table } = fileIn(folder, (mounted) => mounted)
+    symlinkSync('htpasswd', `${folder}/link`)
+
+    expect(await isMountPoint(file, table)).toBe(true)
+    expect(await isMountPoint(`${folder}/link`, table)).toBe(true)
+  })
+
+  it.each([
+    ['a file whose folder is mounted', (file: string) => file.replace('/htpasswd', '')],
+    ['a file beside one whose name begins alike', (file: string) => `${file}.old`],
+  ])('is false for %s', async (_, mountedAs) => {
+    const { file, table } = fileIn(tempFolder(), mountedAs)
+
+    expect(await isMountPoint(file, table)).toBe(false)
+  })
+
+  it('is false for a missing file', async () => {
+    expect(await isMountPoint(`${tempFolder()}/missing`)).toBe(false)
+  })
+
+  it('goes by the device where there is no table of mounts', async () => {
+    const folder = tempFolder()
+    writeFileSync(`${folder}/htpasswd`, '')
+
+    expect(await isMountPoint(`${folder}/htpasswd`, `${folder}/no-table`)).toBe(false)
+    expect(await isMountPoint('/proc', `${folder}/no-table`)).toBe(true)
+  })
+})
+
+describe('a users file that is a mount of its own', () => {
+  const mayMount = canMount()
+
+  it.runIf(mayMount)('is told at start, with the mend; its replacement outside is not seen', async () => {
+    const folder = tempFolder()
+    mkdirSync(`${folder}/host`)
+    mkdirSync(`${folder}/users`)
+    writeFileSync(`${folder}/host/htpasswd`, ALICE_ENTRY)
+    writeFileSync(`${folder}/users/htpasswd`, '')
+    mount(`${folder}/host/htpasswd`, `${folder}/users/htpasswd`)
+
+    expect(await warningsAtStart(`${folder}/users/htpasswd`)).toEqual([
+      expect.objectContaining({
+        msg: expect.stringMatching(/mount of its own.*former one stays/) as unknown,
+        mend: expect.stringMatching(/-v \.\/users:\/users.*no subPath/) as unknown,
+      }),
+    ])
+    writeFileSync(`${folder}/host/new`, ALICE_ENTRY.replace('alice', 'bob'))
+    renameSync(`${folder}/host/new`, `${folder}/host/htpasswd`)
+    expect(await namesAt(`${folder}/users/htpasswd`)).toEqual(['alice'])
+  })
+
+  it.runIf(mayMount)('is not told of one whose folder is mounted, which follows a replacement', async () => {
+    const folder = tempFolder()
+    mkdirSync(`${folder}/host`)
+    mkdirSync(`${folder}/users`)
+    writeFileSync(`${folder}/host/htpasswd`, ALICE_ENTRY)
+    mount(`${folder}/host`, `${folder}/users`)
+
+    expect(await warningsAtStart(`${folder}/users/htpasswd`)).toEqual([])
+    writeFileSync(`${folder}/host/new`, ALICE_ENTRY.replace('alice', 'bob'))
+    renameSync(`${folder}/host/new`, `${folder}/host/htpasswd`)
+    expect(await namesAt(`${folder}/users/htpasswd`)).toEqual(['bob'])
+  })
+})
+
+async function warningsAtStart(file: string): Promise<readonly unknown[]> {
+  const destination = new PassThrough()
+  const log = createLog({ level: 'warn', format: 'json', destination })
+  const users = await loadUsers({ file, pollMs: 'off', log })
+  await users.close()
+  const text = String((destination.read() as Buffer | null) ?? '')
+  return text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as unknown)
+}
+
+async function namesAt(file: string): Promise<readonly string[]> {
+  const log = createLog({ level: 'error', format: 'json', destination: new PassThrough() })
+  const users = await loadUsers({ file, pollMs: 'off', log })
+  await users.close()
+  return [...users.table.entries.keys()]
+}
+
+function mount(from: string, to: string): void {
+  execFileSync('mount', ['--bind', from, to])
+  onTestFinished(() => {
+    execFileSync('umount', [to])
+  })
+}
+
+/** Whether this process may mount. With REQUIRE_REAL=1 it is an error when root may not. */
+function canMount(): boolean {
+  if (process.getuid?.() !== 0) return false
+  try {
+    execFileSync('unshare', ['--mount', 'true'], { stdio: 'ignore' })
+    return true
+  } catch (cause) {
+    if (isRealRequired()) throw new Error(`REQUIRE_REAL=1, but root may not mount`, { cause })
+    return false
+  }
+}
