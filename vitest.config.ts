@@ -6,6 +6,9 @@ export default defineConfig({
     // Worker threads of the code under test load TypeScript too.
     execArgv: ['--import', 'tsx'],
     include: ['test/**/*.test.ts'],
+    // Together they see to it that a run fails when it logged a secret.
+    globalSetup: 'test/fixtures/no-secret-is-logged.ts',
+    setupFiles: 'test/fixtures/record-logs.ts',
     testTimeout: 20_000,
     hookTimeout: 30_000,
     coverage: { provider: 'v8', include: ['src/**'] },

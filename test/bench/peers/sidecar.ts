@@ -8,14 +8,14 @@ import type { Stage } from '../stage.ts'
 const MAIN = path.join(import.meta.dirname, '..', '..', '..', 'dist', 'main.js')
 const START_TIMEOUT_MS = 15_000
 
-/** The sidecar as `npm run build` left it in `dist`, run by this Node. */
-export function sidecarOn(name: string, node: string): Peer {
+/** The sidecar as `npm run build` left it in `dist`, run by this Node, which is given these arguments of its own. */
+export function sidecarOn(name: string, node: string, nodeArgs: readonly string[] = []): Peer {
   return {
     name,
     about: 'all defaults',
     program: node,
     version: async (program) => `Node ${(await runChild([program, '--version'])).trim().slice(1)}`,
-    start: (program, stage, registryPort) => start(program, { name, stage, registryPort }),
+    start: (program, stage, registryPort) => start([program, ...nodeArgs], { name, stage, registryPort }),
   }
 }
 
@@ -25,7 +25,10 @@ interface Place {
   readonly registryPort: number
 }
 
-async function start(node: string, { name, stage, registryPort }: Place): Promise<Started> {
+async function start(
+  node: readonly [string, ...string[]],
+  { name, stage, registryPort }: Place,
+): Promise<Started> {
   if (!existsSync(MAIN)) throw new Error('dist/main.js is missing: run `npm run build` first')
   const logFile = path.join(stage.folder, `${name}.log`)
   const env = {
@@ -37,7 +40,7 @@ async function start(node: string, { name, stage, registryPort }: Place): Promis
     SIDECAR_STATE_DIR: path.dirname(stage.identity.leaf),
     SIDECAR_LOG_FORMAT: 'json',
   }
-  const child = startChild([node, MAIN, 'serve'], { cwd: stage.folder, env, logFile })
+  const child = startChild([...node, MAIN, 'serve'], { cwd: stage.folder, env, logFile })
   const deadline = performance.now() + START_TIMEOUT_MS
   while (performance.now() < deadline && child.exitCode === null) {
     const port = /"tls":"127\.0\.0\.1:(\d+)"/.exec(readFileSync(logFile, 'utf8'))?.[1]
