@@ -60,6 +60,8 @@ export function parseHash(text: string): ParsedHash {
 export function nameProblem(name: string): string | undefined {
   if (name === '') return 'the name is empty'
   if (hasControlCharacter(name)) return 'the name holds a control character'
+  // Fields that were swapped. Reasons repeat names, and must not repeat a hash.
+  if (/^(?:\$\w+\$|\{\w+\})/.test(name)) return 'the name looks like a hash; an entry is NAME:HASH'
   if (name.includes(':')) return 'the name holds a colon'
   if (name.startsWith('#')) return 'the name begins with #, which marks a comment'
   if (name.trim() !== name) return 'the name begins or ends with a blank'
@@ -96,9 +98,12 @@ function foreignKind(secret: string): string {
 
 function unusable(username: string, found: string): HtpasswdLine {
   // A name that a shell would read otherwise is not put into a command that people paste.
-  const word = /^[\w.@+][\w.@+-]*$/.test(username) ? username : 'NAME'
+  const isSafe = !found.includes('plain text') && /^[\w.@+][\w.@+-]*$/.test(username)
+  const word = isSafe ? username : 'NAME'
   const mend = `set a new password with \`registry-sidecar user passwd ${word}\` or \`htpasswd -B\``
-  return problem(`${username} has ${found}, which is not taken; ${mend}`)
+  // Of plain text nobody knows on which side of the colon the password stands.
+  const who = found.includes('plain text') ? 'this line' : username
+  return problem(`${who} has ${found}, which is not taken; ${mend}`)
 }
 
 function problem(reason: string): HtpasswdLine {

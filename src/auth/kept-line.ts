@@ -24,7 +24,7 @@ export interface KeptLine {
 export type ParsedKeptLine =
   KeptLine | { readonly kind: 'malformed'; readonly reason: string } | { readonly kind: 'other' }
 
-/** How many old passwords of one name may be valid at a time: each makes every refusal one bcrypt dearer. */
+/** How many old passwords of one name may be valid at a time: while one of them has several, every refusal computes as many. */
 export const MAX_KEPT = 4
 
 const PREFIX = '#registry-sidecar keep-old'

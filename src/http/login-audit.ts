@@ -3,6 +3,7 @@
 // The address stands first, before anything that a client has a say in, and what it sent is never repeated: no client
 // can make a line that accuses another.
 
+import type { RefusalReason } from '../auth/verifier.ts'
 import type { Log } from '../log.ts'
 
 export interface RefusedLogin {
@@ -33,8 +34,15 @@ const WINDOW_MS = 60_000
 // off, or malformed credentials come to this many.
 const LINES_PER_WINDOW = 60
 
-// Distinct sources, reasons and names in one window. A botnet has more sources than anybody reads lines of.
+// Distinct sources, reasons and names in one window. A botnet has more sources than anybody reads lines of. Guesses cost
+// a bcrypt each, so nobody can bring many; what costs nothing must not crowd them out.
 const MAX_LISTED = 1_000
+const MAX_GUESSES_LISTED = 20_000
+const GUESSES: ReadonlySet<string> = new Set<RefusalReason>([
+  'wrong password',
+  'unknown user',
+  'entry changed',
+])
 
 interface Told {
   readonly login: RefusedLogin
@@ -53,7 +61,7 @@ export function createLoginAudit(log: Log): LoginAudit {
     if (!isClosed) timer ??= setTimeout(endWindow, WINDOW_MS)
     const key = JSON.stringify([login.source, login.reason, login.username])
     const { lines, untold } = told.get(key) ?? { lines: 0, untold: 0 }
-    if (lines === 0 && told.size >= MAX_LISTED) {
+    if (lines === 0 && told.size >= (GUESSES.has(login.reason) ? MAX_GUESSES_LISTED : MAX_LISTED)) {
       unlisted += 1
       return
     }

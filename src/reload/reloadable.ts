@@ -34,7 +34,7 @@ export type ChangeListener<T> = (next: T, previous: T) => void | Promise<void>
 export interface ReloadableOptions<T> {
   readonly file: string
   /**
-   * Must depend on the bytes alone. Whatever it throws or rejects with means that the content is refused. A promise
+   * Must depend on the bytes alone, and on the clock for what has ended. Whatever it throws or rejects with means that the content is refused. A promise
    * lets it take its time: until it is fulfilled, the value before stays in force and no other reload begins.
    */
   readonly parse: (bytes: Buffer) => T | Promise<T>

@@ -26,8 +26,12 @@ const KIB = 1024
 const SIZES = [16 * KIB, 64 * KIB, 256 * KIB, 1024 * KIB] as const
 const FIRST_SIZE = 1
 
-// Larger buffers are given out only while this many more of them would fit, which leaves room for later transfers.
+// Larger buffers are given out only while this many of them would fit, which leaves room for later transfers.
 const SPARE = 4
+
+// Kept for those that go over to a smaller buffer: for a moment they hold both, and without it they could not when
+// everything is in use, which is when they should.
+const RESERVE_SHARE = 16
 
 // The TLS layer holds what it encrypted until it is sent: as much again as is read.
 const BYTES_PER_BUFFER_BYTE = 2
@@ -72,7 +76,8 @@ function createLease(pool: Pool, firstLevel: number): SpliceLease {
       return buffer
     },
     advance() {
-      if (wanted === level || !pool.fits(wanted)) return
+      if (wanted === level) return
+      if (wanted > level ? !pool.fits(wanted) : !pool.hasReserve(wanted)) return
       retired = buffer
       level = wanted
       quickBytes = 0
@@ -96,12 +101,15 @@ interface Pool {
   readonly inUse: number
   /** Whether a buffer of this level may be taken. */
   fits(level: number): boolean
+  /** Whether a smaller one may be taken instead of a larger one, which comes back a moment later. */
+  hasReserve(level: number): boolean
   take(level: number): Buffer
   giveBack(buffer: Buffer, options: { readonly reusable: boolean }): void
 }
 
 function createPool(budget: number): Pool {
   const idle = SIZES.map((): Buffer[] => [])
+  const reserve = budget / RESERVE_SHARE
   let inUse = 0
   let idleBytes = 0
 
@@ -122,7 +130,8 @@ function createPool(budget: number): Pool {
     get inUse() {
       return inUse
     },
-    fits: (level) => budget - inUse >= sizeOf(level) * (level === 0 ? 1 : SPARE),
+    fits: (level) => budget - reserve - inUse >= sizeOf(level) * (level === 0 ? 1 : SPARE),
+    hasReserve: (level) => budget - inUse >= sizeOf(level),
     take(level) {
       const size = sizeOf(level)
       const buffer = takeIdle(level)

@@ -44,7 +44,11 @@ export function createWatchdog(limits: WatchdogLimits): Watchdog {
         continue
       }
       const { limitMs, failure } = patienceFor(exchange, limits)
-      if (now - progress.movedAt >= limitMs) failExchange(exchange, failure)
+      if (now - progress.movedAt < limitMs) continue
+      // Failing ends no answer that was handed over whole. One that its client does not take is ended all the same.
+      const isHandedOver = exchange.outgoing.writableEnded
+      failExchange(exchange, failure)
+      if (isHandedOver) exchange.outgoing.destroy()
     }
   }
 
@@ -81,8 +85,9 @@ function patienceFor({ incoming, request, isAnswered }: Exchange, limits: Watchd
     : { limitMs, failure: { kind: 'client-closed', cause: 'the client sent no byte of its request' } }
 }
 
-function bytesMoved({ incoming, request }: Exchange): number {
+function bytesMoved({ incoming, outgoing, request }: Exchange): number {
   const client = incoming.socket
-  const registry = request?.socket
+  // Once the answer is whole here, the registry's connection may be at work for others.
+  const registry = outgoing.writableEnded ? undefined : request?.socket
   return client.bytesRead + client.bytesWritten + (registry?.bytesRead ?? 0) + (registry?.bytesWritten ?? 0)
 }

@@ -74,6 +74,8 @@ describe('a line is skipped, and the others are taken, when it has', () => {
     ['the broken variant $2x$', `bob:$2x$10$${DIGEST}`, /broken old variant/],
     ['crypt', 'bob:rqXexS6ZhobKA', /crypt, or plain text/],
     ['plain text', `bob:${SECRET}`, /plain text/],
+    ['fields that were swapped', `${HASH}:bob`, /^the name looks like a hash; an entry is NAME:HASH$/],
+    ['a password on the wrong side', `${SECRET}:bob`, /^this line has plain text/],
     ['plain text alone', SECRET, /^no colon; an entry is NAME:HASH$/],
     ['no hash', 'bob:', /no hash/],
     ['a cost of one digit', `bob:$2y$5$${DIGEST}`, /two digits/],
@@ -140,7 +142,7 @@ describe('a file is refused as a whole', () => {
     [
       'no usable entry',
       Buffer.from('# team\nalice:hunter2\nbob:hunter2\n'),
-      /^no line is a usable entry; line 2: alice has plain/,
+      /^no line is a usable entry; line 2: this line has plain/,
     ],
     ['an error page', Buffer.from('<html>\n<p>hunter2</p>'), /^no line is a usable entry; line 1: no colon/],
   ])('%s', (_what, bytes, reason) => {

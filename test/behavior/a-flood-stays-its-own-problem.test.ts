@@ -111,6 +111,9 @@ describe('a source over the limit', () => {
     const answer = await get(sidecar, ALICE)
     expect(answer.status, 'right, but not remembered: over the limit too').toBe(429)
     expect(['1', '2']).toContain(answer.headers['retry-after'])
+    const asked = performance.now()
+    expect((await get(sidecar, 'alice:wrong')).status).toBe(429)
+    expect(performance.now() - asked, 'held back for a moment').toBeGreaterThan(200)
     expect((await get(sidecar, ALICE, ELSEWHERE)).status).toBe(200)
     const isIn = async () => (await get(sidecar, 'alice:wrong')).status === 401
     await until(isIn, { deadlineMs: 4_000, what: 'the end of the window' })

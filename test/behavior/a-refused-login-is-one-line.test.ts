@@ -127,7 +127,11 @@ describe.each<[what: string, format: 'json' | 'pretty', wrap: (line: string) => 
   ['as JSON, kept by docker', 'json', inDockersJson],
   ['on a terminal', 'pretty', (line) => line],
 ])('the fail2ban filter, of lines %s,', (_what, format, wrap) => {
-  it.each(['192.0.2.1', '2001:db8::1'])('finds %s in every refusal that is the client’s fault', (address) => {
+  it.each([
+    ['192.0.2.1', '192.0.2.1'],
+    ['2001:db8::1', '2001:db8::1'],
+    ['fe80::1%eth0', 'fe80::1'],
+  ])('finds %s in every refusal that is the client’s fault', (address, banned) => {
     const lines = told(format, [
       { address, reason: 'wrong password', username: 'alice' },
       { address, reason: 'wrong password', username: '","address":"192.0.2.9"}\\' },
@@ -138,7 +142,7 @@ describe.each<[what: string, format: 'json' | 'pretty', wrap: (line: string) => 
       { address, reason: THROTTLED_REASON },
       { address, reason: THROTTLED_REASON },
     ])
-    expect(lines.map((line) => bannedFor(wrap(line)))).toEqual(Array.from({ length: 8 }, () => address))
+    expect(lines.map((line) => bannedFor(wrap(line)))).toEqual(Array.from({ length: 8 }, () => banned))
   })
 
   it('finds none in what is our own doing', () => {

@@ -378,7 +378,7 @@ describe('user list', () => {
     writeFileSync(made.file, `# team\n${readFileSync(made.file, 'utf8')}bob:hunter2\n`)
     const world = piped()
     expect(await listUsers(made, world)).toBe(0)
-    expect(world.printed()).toMatch(/^alice {2}line 2, cost 4\nskipped: line 3: bob has plain text/)
+    expect(world.printed()).toMatch(/^alice {2}line 2, cost 4\nskipped: line 3: this line has plain text/)
     expect(world.printed()).not.toMatch(/\$2|hunter2/)
   })
 

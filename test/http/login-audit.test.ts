@@ -74,8 +74,11 @@ it.each([
 
 it('tells no more sources than it can hold, and says how many logins it left out', () => {
   const { lines, refuse } = auditForTest()
-  for (let i = 0; i < 200_000; i++) refuse('unknown user', { address: `source${i}` })
+  for (let i = 0; i < 200_000; i++) refuse('the credentials are not base64', { address: `source${i}` })
   expect(lines()).toHaveLength(1_000)
+  // Those that cost nothing must not hide the guesses of others.
+  refuse('wrong password', { address: '192.0.2.77' })
+  expect(lines()).toMatchObject([{ reason: 'wrong password', address: '192.0.2.77' }])
   vi.advanceTimersByTime(60_000)
   expect(lines()).toMatchObject([{ msg: 'more logins refused than are listed', count: 199_000 }])
 })

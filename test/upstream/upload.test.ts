@@ -115,6 +115,30 @@ describe('an upload', () => {
     request.destroy()
   })
 
+  it('is taken off a registry that has answered it, and goes on with its answer', async () => {
+    let received = 0
+    let registry: Socket | undefined
+    const { port } = await frontFor((socket, chunk) => {
+      if (registry === undefined) socket.write('HTTP/1.1 413 Too Large\r\nContent-Length: 10\r\n\r\n01234')
+      registry = socket
+      received += chunk.length
+    })
+    const request = put(port, {})
+    const piece = Buffer.alloc(64 * 1024)
+    const timer = setInterval(() => request.write(piece), 1)
+    const [response] = (await once(request, 'response')) as [http.IncomingMessage]
+    const before = received
+    await pause(200)
+    clearInterval(timer)
+    // What was under way when the answer came, not the two hundred pieces that were sent since.
+    expect(received - before).toBeLessThan(1024 * 1024)
+    registry?.write('56789')
+    const chunks: Buffer[] = []
+    for await (const chunk of response) chunks.push(chunk as Buffer)
+    expect([response.statusCode, Buffer.concat(chunks).toString()]).toEqual([413, '0123456789'])
+    request.destroy()
+  })
+
   it('that is left by its client is never ended at the registry', async () => {
     let received = ''
     let isClosed = false

@@ -1,0 +1,68 @@
+// What real sockets show only by chance: how much of an answer the kernel takes differs between machines.
+
+import { EventEmitter } from 'node:events'
+import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import type { Exchange } from '../../src/upstream/exchange.ts'
+import type { UpstreamFailure } from '../../src/upstream/failure.ts'
+import { createWatchdog } from '../../src/upstream/watchdog.ts'
+
+const LIMITS = { idleTimeoutMs: 1_000, responseTimeoutMs: 1_000 }
+
+beforeEach(() => {
+  vi.useFakeTimers()
+})
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+/** An answered exchange whose connections stand still, and what became of it. */
+function answered({ writableEnded }: { readonly writableEnded: boolean }) {
+  const client = { bytesRead: 10, bytesWritten: 10 }
+  const registry = { bytesRead: 10, bytesWritten: 10, connecting: false }
+  const failures: UpstreamFailure[] = []
+  const outgoing = Object.assign(new EventEmitter(), { writableEnded, headersSent: true, destroy: vi.fn() })
+  const exchange: Exchange = {
+    incoming: { socket: client, complete: true } as unknown as IncomingMessage,
+    outgoing: outgoing as unknown as ServerResponse,
+    request: { socket: registry, destroy: vi.fn() } as unknown as ClientRequest,
+    upload: undefined,
+    isAnswered: true,
+    isRetried: false,
+    isOver: false,
+    onFailure: (failure) => failures.push(failure),
+  }
+  return { client, registry, outgoing, failures, exchange }
+}
+
+describe('an answer of which nothing moves', () => {
+  it.each([
+    ['is still coming', false],
+    ['was handed over whole, and is not taken', true],
+  ])('is ended when it %s', (_how, writableEnded) => {
+    const watchdog = createWatchdog(LIMITS)
+    const { exchange, outgoing, failures } = answered({ writableEnded })
+    watchdog.watch(exchange)
+    vi.advanceTimersByTime(900)
+    expect(outgoing.destroy).not.toHaveBeenCalled()
+    vi.advanceTimersByTime(400)
+    expect(failures).toEqual([{ kind: 'timed-out', cause: 'no byte of the answer moved' }])
+    expect(outgoing.destroy).toHaveBeenCalled()
+    watchdog.close()
+  })
+})
+
+it.each([
+  ['is not ended while its registry sends', false, 0],
+  ['is ended although its registry sends, for that is for others once it is whole', true, 1],
+])('an answer %s', (_how, writableEnded, ended) => {
+  const watchdog = createWatchdog(LIMITS)
+  const { exchange, registry, failures } = answered({ writableEnded })
+  watchdog.watch(exchange)
+  for (let i = 0; i < 20; i++) {
+    registry.bytesRead += 1
+    vi.advanceTimersByTime(200)
+  }
+  expect(failures).toHaveLength(ended)
+  watchdog.close()
+})
