@@ -4,12 +4,14 @@
 import { z } from 'zod'
 import { ConfigError } from './errors.ts'
 import {
+  optional,
   orOff,
   parseDuration,
   parseFailureRate,
   parseListen,
   parseRealm,
   parseSize,
+  parseSwitch,
   parseUpstream,
   parseWord,
   refused,
@@ -23,7 +25,15 @@ export const SETTINGS = {
   adminListen: setting('127.0.0.1:8444', orOff(parseListen), 'plain-HTTP address for health; off for none'),
   users: setting('users/htpasswd', parseText, 'htpasswd file with bcrypt entries; watched'),
   stateDir: setting('state', parseText, 'folder where root, leaf and keys live'),
+  tlsCert: setting('', optional(parseText), 'certificate chain to serve instead of an issued one; watched'),
+  tlsKey: setting('', optional(parseText), 'private key of that certificate; watched'),
+  tlsKeyPasswordFile: setting('', optional(parseText), 'file with the password of that key; watched'),
   hosts: setting('', parseHosts, 'names and addresses clients use, comma-separated'),
+  caConstrain: setting(
+    'false',
+    parseSwitch,
+    'name constraints on a new root, so that it vouches for no other names',
+  ),
   realm: setting('Registry', parseRealm, 'realm of the challenge'),
   authCache: setting('10m', orOff(parseDuration), 'how long a verified login is remembered; off'),
   throttle: setting('20/1m', orOff(parseFailureRate), 'failed logins of one source before it must wait; off'),
@@ -82,8 +92,20 @@ export function parseConfig({ env, flags = {} }: Sources): Config {
     if (result.success) config[name] = result.data
     else problems.push(...result.error.issues.map((issue) => `${source}: ${issue.message}`))
   }
+  problems.push(...incompleteTls({ env, flags }))
   if (problems.length > 0) throw new ConfigError(problems)
   return Object.freeze(config) as Config
+}
+
+// Told with the others, so whether these are set is asked here and not of what has been parsed.
+function incompleteTls({ env, flags = {} }: Sources): readonly string[] {
+  const isSet = (name: SettingName) => (flags[name] ?? env[variableOf(name)] ?? '') !== ''
+  const [cert, key] = [variableOf('tlsCert'), variableOf('tlsKey')]
+  if (isSet('tlsCert') && !isSet('tlsKey'))
+    return [`${cert}: set ${key} too, to the certificate's private key`]
+  if (isSet('tlsKey') && !isSet('tlsCert')) return [`${key}: set ${cert} too, to the certificate of this key`]
+  if (!isSet('tlsKeyPasswordFile') || isSet('tlsKey')) return []
+  return [`${variableOf('tlsKeyPasswordFile')}: set ${cert} and ${key} too; it is the password of that key`]
 }
 
 export function settingNames(): readonly SettingName[] {

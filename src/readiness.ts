@@ -2,13 +2,14 @@
 
 import type { PartState, Readiness } from './http/admin.ts'
 import type { DrainGate } from './http/drain-gate.ts'
-import type { Keystore } from './tls/keystore.ts'
+import type { CertificateInForce } from './served-certificate.ts'
+import type { LeafFacts } from './tls/certificate.ts'
 import type { Upstream } from './upstream/upstream.ts'
 import type { Users } from './users.ts'
 
 export interface Parts {
   readonly users: Users
-  readonly keystore: Keystore
+  readonly certificate: CertificateInForce
   readonly upstream: Upstream
   readonly gate: DrainGate
 }
@@ -16,10 +17,10 @@ export interface Parts {
 const DAY_MS = 86_400_000
 
 /** Asks the registry and looks at the rest; ready when every part is. */
-export async function readinessOf({ users, keystore, upstream, gate }: Parts): Promise<Readiness> {
+export async function readinessOf({ users, certificate, upstream, gate }: Parts): Promise<Readiness> {
   const parts = {
     users: usersState(users),
-    certificate: certificateState(keystore),
+    certificate: certificateState(certificate),
     upstream: await upstreamState(upstream),
     draining: gate.isDraining
       ? { ready: false, state: 'draining', reason: `${gate.inFlight} requests in flight` }
@@ -29,8 +30,8 @@ export async function readinessOf({ users, keystore, upstream, gate }: Parts): P
 }
 
 /** Whole days until the leaf expires. */
-export function leafDaysLeft(keystore: Keystore): number {
-  return Math.floor((keystore.bundle.leaf.notAfter.getTime() - Date.now()) / DAY_MS)
+export function leafDaysLeft({ notAfter }: LeafFacts): number {
+  return Math.floor((notAfter.getTime() - Date.now()) / DAY_MS)
 }
 
 function usersState({ file, isLoaded, state, table }: Users): PartState {
@@ -49,11 +50,13 @@ function usersState({ file, isLoaded, state, table }: Users): PartState {
 
 const MAX_LISTED = 10
 
-function certificateState(keystore: Keystore): PartState {
-  const days = leafDaysLeft(keystore)
-  return days < 0
-    ? { ready: false, state: 'expired', reason: 'the leaf has expired' }
-    : { ready: true, state: 'ok', reason: `${days} days left` }
+function certificateState({ origin, current, state }: CertificateInForce): PartState {
+  const days = leafDaysLeft(current.leaf)
+  const left = origin === 'own' ? `${days} days left; issued elsewhere` : `${days} days left`
+  if (days < 0) return { ready: false, state: 'expired', reason: 'the leaf has expired' }
+  // The last good one is still served, as the last good users still get in.
+  if (state.kind === 'stale') return { ready: true, state: 'stale', reason: `${left}; ${state.reason}` }
+  return { ready: true, state: 'ok', reason: left }
 }
 
 async function upstreamState(upstream: Upstream): Promise<PartState> {

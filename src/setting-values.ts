@@ -100,9 +100,20 @@ export function parseWord<const W extends string>(words: readonly W[]): (text: s
   }
 }
 
+/** `true` or `false`, and nothing else: a setting that protects must not be off because of how it was written. */
+export function parseSwitch(text: string): Parsed<boolean> {
+  const word = parseWord(['true', 'false'])(text)
+  return word.ok ? { ok: true, value: word.value === 'true' } : word
+}
+
 /** The word `off`, or what the other parser makes of the text. */
 export function orOff<T>(parse: (text: string) => Parsed<T>): (text: string) => Parsed<T | 'off'> {
   return (text) => (text === 'off' ? { ok: true, value: 'off' } : parse(text))
+}
+
+/** Undefined for an empty text, or what the other parser makes of it. */
+export function optional<T>(parse: (text: string) => Parsed<T>): (text: string) => Parsed<T | undefined> {
+  return (text) => (text === '' ? { ok: true, value: undefined } : parse(text))
 }
 
 /** What stands in a challenge's quoted string: printable ASCII, at least one character that is no blank. */

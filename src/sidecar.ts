@@ -1,7 +1,6 @@
 // Composition root: Config → loaded files → bound listeners → a running sidecar. The only file that sees the parts
 // beside each other. Nothing is bound before certificate and users have been looked at.
 
-import { hostname, networkInterfaces } from 'node:os'
 import { createAttempts } from './auth/attempts.ts'
 import { createBcryptPool, type BcryptPool } from './auth/bcrypt-pool.ts'
 import { createThrottle } from './auth/throttle.ts'
@@ -14,17 +13,19 @@ import type { BoundAddress } from './http/bind.ts'
 import { createDrainGate, type DrainGate } from './http/drain-gate.ts'
 import { createListener, type Listener } from './http/listener.ts'
 import { createLoginAudit } from './http/login-audit.ts'
-import { leafDaysLeft, readinessOf } from './readiness.ts'
+import { openIssuedCertificate } from './issued-certificate.ts'
 import type { Log } from './log.ts'
-import { openKeystore, type Keystore } from './tls/keystore.ts'
-import { automaticNames, leafNames } from './tls/names.ts'
+import { ownFilesOf } from './own-files.ts'
+import { readinessOf } from './readiness.ts'
+import { loadOwnCertificate, type CertificateInForce } from './served-certificate.ts'
 import { createUpstream } from './upstream/upstream.ts'
 import { loadUsers, type Users } from './users.ts'
 
 export interface Sidecar {
   readonly address: BoundAddress
   readonly adminAddress: BoundAddress | undefined
-  readonly root: Keystore['root']
+  /** Where what is served comes from; its `root` is what clients can be told to trust. */
+  readonly certificate: CertificateInForce
   readonly users: Users
   /** bcrypt computations since the start; for tests and figures. */
   readonly comparisons: number
@@ -38,9 +39,6 @@ export interface Sidecar {
   drain(deadlineMs: number): Promise<boolean>
 }
 
-// A leaf lives 90 days; an hour late is early enough.
-const RENEWAL_CHECK_MS = 3_600_000
-
 /** Starts a sidecar. Rejects, with nothing left running, when a file is wrong or an address cannot be bound. */
 export async function createSidecar(config: Config, log: Log): Promise<Sidecar> {
   const closers: (() => Promise<void> | void)[] = []
@@ -53,12 +51,8 @@ export async function createSidecar(config: Config, log: Log): Promise<Sidecar> 
 }
 
 async function compose(config: Config, log: Log, closers: (() => Promise<void> | void)[]): Promise<Sidecar> {
-  const keystore = await openKeystore({
-    folder: config.stateDir,
-    names: wantedNames(config),
-    now: new Date(),
-    log,
-  })
+  const certificate = await openCertificate(config, log)
+  closers.push(() => certificate.close())
   const users = await loadUsers({ file: config.users, pollMs: config.watchPoll, log })
   closers.push(() => users.close())
   const gate = createDrainGate()
@@ -76,7 +70,7 @@ async function compose(config: Config, log: Log, closers: (() => Promise<void> |
     audit.close()
   })
   const { verifier, pool } = createAuthentication({ config, users, closers })
-  const readiness = () => readinessOf({ users, keystore, upstream, gate })
+  const readiness = () => readinessOf({ users, certificate, upstream, gate })
   const admin =
     config.adminListen === 'off' ? undefined : await createAdminListener({ ...config.adminListen, readiness })
   if (admin !== undefined) closers.push(() => admin.close())
@@ -88,27 +82,43 @@ async function compose(config: Config, log: Log, closers: (() => Promise<void> |
     audit,
     realm: config.realm,
     hasUsers: () => users.isLoaded,
-    rootPem: () => keystore.root.pem,
+    rootPem: () => certificate.root?.pem,
   })
   const listener = await createListener({
-    certificate: keystore.bundle,
+    certificate: certificate.current,
     handler,
     idleTimeoutMs: config.idleTimeout,
     ...config.listen,
   })
-  closers.push(keepRenewing({ config, keystore, listener, log }))
+  certificate.onChange((next) => {
+    listener.serve(next)
+  })
+  // It may have been replaced while the address was being bound.
+  listener.serve(certificate.current)
   return {
     address: listener.address,
     adminAddress: admin?.address,
-    root: keystore.root,
+    certificate,
     users,
     get comparisons() {
       return pool.comparisons
     },
     readiness,
-    reload: () => users.reload(),
+    reload: () => reloadAll([users, certificate]),
     drain: (deadlineMs) => drain({ gate, listener, closers, deadlineMs }),
   }
+}
+
+function openCertificate(config: Config, log: Log): Promise<CertificateInForce> {
+  const files = ownFilesOf(config)
+  return files === undefined
+    ? openIssuedCertificate(config, log)
+    : loadOwnCertificate({ files, pollMs: config.watchPoll, log })
+}
+
+// All at once: one that fails must not keep the others from being read.
+async function reloadAll(parts: readonly { reload(): Promise<void> }[]): Promise<void> {
+  await Promise.all(parts.map((part) => part.reload()))
 }
 
 interface Authentication {
@@ -170,35 +180,4 @@ async function withDeadline(done: Promise<void>, deadlineMs: number): Promise<bo
 // The last one made is the first one closed: it may use the earlier ones.
 async function closeAll(closers: readonly (() => Promise<void> | void)[]): Promise<void> {
   for (const close of closers.toReversed()) await close()
-}
-
-interface Renewal {
-  readonly config: Config
-  readonly keystore: Keystore
-  readonly listener: Listener
-  readonly log: Log
-}
-
-function keepRenewing(renewal: Renewal): () => void {
-  const timer = setInterval(() => void renewLeaf(renewal), RENEWAL_CHECK_MS)
-  return () => {
-    clearInterval(timer)
-  }
-}
-
-async function renewLeaf({ config, keystore, listener, log }: Renewal): Promise<void> {
-  try {
-    if (!(await keystore.renewIfDue(wantedNames(config), new Date()))) return
-    listener.serve(keystore.bundle)
-    log.info({ daysLeft: leafDaysLeft(keystore) }, 'leaf renewed under the same root')
-  } catch (error) {
-    log.error({ err: error }, 'leaf not renewed, the old one stays')
-  }
-}
-
-function wantedNames(config: Config) {
-  const addresses = Object.values(networkInterfaces()).flatMap(
-    (list) => list?.map((entry) => entry.address) ?? [],
-  )
-  return leafNames(config.hosts, automaticNames({ hostname: hostname(), addresses }))
 }

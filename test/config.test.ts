@@ -20,7 +20,11 @@ describe('settings', () => {
       adminListen: { host: '127.0.0.1', port: 8444 },
       users: 'users/htpasswd',
       stateDir: 'state',
+      tlsCert: undefined,
+      tlsKey: undefined,
+      tlsKeyPasswordFile: undefined,
       hosts: [],
+      caConstrain: false,
       realm: 'Registry',
       authCache: 600_000,
       throttle: { failures: 20, windowMs: 60_000 },
@@ -84,6 +88,8 @@ describe('settings', () => {
     ['off where it makes no sense', 'SIDECAR_LISTEN', 'off', /host:port/],
     ['a host with its port', 'SIDECAR_HOSTS', 'proxy:443', /alone/],
     ['a host that is none', 'SIDECAR_HOSTS', 'a, b c', /host name/],
+    ['neither true nor false', 'SIDECAR_CA_CONSTRAIN', 'yes', /none of true, false/],
+    ['true in capitals', 'SIDECAR_CA_CONSTRAIN', 'TRUE', /none of true, false/],
     ['an empty realm', 'SIDECAR_REALM', ' ', /empty/],
     ['a realm with a control character', 'SIDECAR_REALM', 'a\r\nX: y', /ASCII/],
     ['an unknown log level', 'SIDECAR_LOG_LEVEL', 'trace', /debug, info, warn, error/],
@@ -107,12 +113,66 @@ describe('settings', () => {
     expect(parseConfig({ env: { SIDECAR_IDLE_TIMEOUT: text } }).idleTimeout).toBe(milliseconds)
   })
 
+  it('read true and false', () => {
+    expect(parseConfig({ env: { SIDECAR_CA_CONSTRAIN: 'true' } }).caConstrain).toBe(true)
+    expect(parseConfig({ env: { SIDECAR_CA_CONSTRAIN: 'false' } }).caConstrain).toBe(false)
+  })
+
   it('read a throttle, or that it is off', () => {
     expect(parseConfig({ env: { SIDECAR_THROTTLE: '5/1.5s' } }).throttle).toEqual({
       failures: 5,
       windowMs: 1_500,
     })
     expect(parseConfig({ env: { SIDECAR_THROTTLE: 'off' } }).throttle).toBe('off')
+  })
+
+  it.each<
+    [what: string, env: Record<string, string>, flags: Record<string, string>, variable: string, mend: RegExp]
+  >([
+    [
+      'a certificate without its key',
+      { SIDECAR_TLS_CERT: 'a.crt' },
+      {},
+      'SIDECAR_TLS_CERT',
+      /set SIDECAR_TLS_KEY/,
+    ],
+    [
+      'a key without its certificate',
+      { SIDECAR_TLS_KEY: 'a.key' },
+      {},
+      'SIDECAR_TLS_KEY',
+      /set SIDECAR_TLS_CERT/,
+    ],
+    ['one of the two as a flag', {}, { tlsKey: 'a.key' }, 'SIDECAR_TLS_KEY', /set SIDECAR_TLS_CERT/],
+    [
+      'one of the two empty',
+      { SIDECAR_TLS_CERT: 'a.crt', SIDECAR_TLS_KEY: '' },
+      {},
+      'SIDECAR_TLS_CERT',
+      /SIDECAR_TLS_KEY/,
+    ],
+    [
+      'a password of no key',
+      { SIDECAR_TLS_KEY_PASSWORD_FILE: 'p' },
+      {},
+      'SIDECAR_TLS_KEY_PASSWORD_FILE',
+      /set SIDECAR_TLS_CERT and SIDECAR_TLS_KEY too/,
+    ],
+  ])('refuse %s, together with what else is wrong', (_what, env, flags, variable, mend) => {
+    const [other, problem, ...more] = problemsOf({ ...env, SIDECAR_REALM: ' ' }, flags)
+    expect(more).toEqual([])
+    expect(other).toMatch(/^SIDECAR_REALM: /)
+    expect(problem).toMatch(new RegExp(`^${variable}: `))
+    expect(problem).toMatch(mend)
+  })
+
+  it("take certificate and key of one's own, one as variable, one as flag", () => {
+    const env = { SIDECAR_TLS_CERT: 'a.crt', SIDECAR_TLS_KEY_PASSWORD_FILE: 'a.password' }
+    expect(parseConfig({ env, flags: { tlsKey: 'a.key' } })).toMatchObject({
+      tlsCert: 'a.crt',
+      tlsKey: 'a.key',
+      tlsKeyPasswordFile: 'a.password',
+    })
   })
 
   it('are the same as variable and flag', () => {

@@ -4,6 +4,8 @@ import { readFile } from 'node:fs/promises'
 import { parseHtpasswd } from '../auth/htpasswd.ts'
 import { parseConfig, type Config, type Sources } from '../config.ts'
 import { ConfigError, errorCode, errorMessage, InvalidFileError } from '../errors.ts'
+import { ownFilesOf, readOwnPair, type OwnFiles } from '../own-files.ts'
+import { leafDaysLeft } from '../readiness.ts'
 import { isMountPoint } from '../reload/mount-point.ts'
 import { readRoot } from '../tls/keystore.ts'
 import { askForLocation } from '../upstream/location.ts'
@@ -53,7 +55,7 @@ async function checkParts(config: Config): Promise<readonly Finding[]> {
     { level: 'ok', part: 'settings', text: 'all understood' },
     ...(await checkUsers(config.users)),
     ...(await checkMount(config.users)),
-    ...(await checkCertificate(config.stateDir)),
+    ...(await checkCertificate(config)),
     ...(await checkRegistry(config)),
   ]
 }
@@ -88,15 +90,31 @@ function addUser(file: string): string {
   return `registry-sidecar user add NAME --users ${file}`
 }
 
-async function checkCertificate(folder: string): Promise<readonly Finding[]> {
+async function checkCertificate(config: Config): Promise<readonly Finding[]> {
+  const own = ownFilesOf(config)
   try {
-    const { file, fingerprint, notAfter } = await readRoot(folder)
+    if (own !== undefined) return await checkOwnCertificate(own)
+    const { file, fingerprint, notAfter } = await readRoot(config.stateDir)
     const until = notAfter.toISOString().slice(0, 10)
     return [{ level: 'ok', part: 'certificate', text: `root ${file}, ${fingerprint}, until ${until}` }]
   } catch (error) {
     return [{ level: 'problem', part: 'certificate', text: errorMessage(error) }]
   }
 }
+
+async function checkOwnCertificate(files: OwnFiles): Promise<readonly Finding[]> {
+  const part = 'certificate'
+  const outcome = await readOwnPair(files, new Date())
+  if (outcome.kind === 'mismatch') return [{ level: 'problem', part, text: outcome.error.message }]
+  const { leaf } = outcome.certificate.bundle
+  const days = leafDaysLeft(leaf)
+  const names = leaf.subjectAltNames.map(({ value }) => value).join(', ')
+  const text = `${files.certFile}, issued elsewhere, for ${names}; ${days} days left`
+  if (days >= WARNED_DAYS) return [{ level: 'ok', part, text }]
+  return [{ level: 'note', part, text, mend: 'have it renewed: that is not done here' }]
+}
+
+const WARNED_DAYS = 30
 
 async function checkRegistry({ upstream, hosts, listen }: Config): Promise<readonly Finding[]> {
   const url = `http://${upstream.hostname}:${upstream.port}`

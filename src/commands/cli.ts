@@ -53,6 +53,7 @@ function createProgram(world: World, finish: (code: ExitCode) => void): Command 
     },
   )
   addUserCommands(program, { world, finish, configOf })
+  addCertCommands(program, { world, finish, configOf })
   withSettings(program.command('trust').description('how clients come to trust the root certificate'))
     .option('--host <host:port>', 'what clients call the registry')
     .option('--install', 'write the certs.d files on this machine')
@@ -135,6 +136,24 @@ function addUserCommands(program: Command, { world, finish, configOf }: Wiring):
     const { verifyUser } = await import('./user-queries.ts')
     finish(await verifyUser({ name, ...file(flags) }, world))
   })
+}
+
+function addCertCommands(program: Command, { world, finish, configOf }: Wiring): void {
+  const cert = program.command('cert').description('the certificate that is served')
+  const verb = (name: string, description: string) =>
+    withSettings(cert.command(name).description(description)).option('--json', 'print one JSON document')
+  const request = (flags: Flags) => ({ config: configOf(flags), json: flags['json'] === true })
+
+  verb('show', 'what is served, and until when').action(async (flags: Flags) => {
+    const { showCert } = await import('./cert.ts')
+    finish(await showCert(request(flags), world))
+  })
+  verb('renew', 'issue a new leaf now; a running sidecar serves it within 2 seconds')
+    .option('--root', 'a new root as well (not there yet)')
+    .action(async (flags: Flags) => {
+      const { renewCert } = await import('./cert.ts')
+      finish(await renewCert({ ...request(flags), root: flags['root'] === true }, world))
+    })
 }
 
 // What is wrong with the settings is told by the command, together with what is wrong with its arguments.

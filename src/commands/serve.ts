@@ -23,14 +23,15 @@ export async function serve(config: Config, world: World, { onReady }: ServeOpti
   return stopped
 }
 
-function announce(log: Log, config: Config, { address, adminAddress, root, users }: Sidecar): void {
+function announce(log: Log, config: Config, { address, adminAddress, certificate, users }: Sidecar): void {
   log.info(
     {
       tls: format(address),
       admin: adminAddress === undefined ? 'off' : format(adminAddress),
       upstream: `http://${config.upstream.hostname}:${config.upstream.port}`,
-      root: root.file,
-      fingerprint: root.fingerprint,
+      certificate: certificate.origin,
+      root: certificate.root?.file,
+      fingerprint: certificate.root?.fingerprint,
       users: users.table.entries.size,
     },
     'ready to serve',

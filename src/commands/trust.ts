@@ -2,13 +2,13 @@ import { resolve } from 'node:path'
 import type { Config } from '../config.ts'
 import { ConfigError } from '../errors.ts'
 import type { Root } from '../tls/certificate.ts'
-import { readRoot } from '../tls/keystore.ts'
 import { thisMachine, type Machine } from './machine.ts'
 import type { TrustSubject } from './trust/client-trust.ts'
 import { trustClients } from './trust/clients.ts'
 import { certsFolders, installRoot, type InstalledFile } from './trust/install-root.ts'
 import { parseRegistryKey, registryKeys, type RegistryKeys } from './trust/registry-key.ts'
 import { fetchCommands, FETCHED_FILE } from './trust/shell-commands.ts'
+import { describeIssuer, readTrusted } from './trust/trusted.ts'
 import type { ExitCode, World } from './world.ts'
 
 export interface TrustRequest {
@@ -33,7 +33,12 @@ export async function trust(request: TrustRequest, world: World): Promise<ExitCo
   if (pem && (install || json))
     throw new ConfigError(['--pem prints the certificate alone: give no other flag'])
   const given: RegistryKeys | undefined = host === undefined ? undefined : [parseRegistryKey(host)]
-  const root = await readRoot(config.stateDir)
+  const trusted = await readTrusted(config)
+  if (trusted.kind === 'elsewhere') {
+    world.stdout.write(describeIssuer(trusted, { pem, install, json }))
+    return 0
+  }
+  const { root, preparation } = trusted
   if (pem) {
     world.stdout.write(root.pem)
     return 0
@@ -41,13 +46,15 @@ export async function trust(request: TrustRequest, world: World): Promise<ExitCo
   const keys = given ?? registryKeys(config, machine.hostname)
   const folders = install ? certsFolders(machine) : []
   const installed = install ? await installRoot(root.pem, { keys, folders }) : undefined
-  const report = { root, subject: { keys, file: resolve(root.file), machine }, installed }
+  const report = { root, preparation, subject: { keys, file: resolve(trusted.file), machine }, installed }
   world.stdout.write(json ? `${JSON.stringify(documentOf(report))}\n` : textOf(report))
   return 0
 }
 
 interface Report {
   readonly root: Root
+  /** What to know and do before the instructions hold. */
+  readonly preparation: readonly string[]
   readonly subject: TrustSubject
   /** Undefined when nothing was asked to be installed. */
   readonly installed: readonly InstalledFile[] | undefined
@@ -59,8 +66,11 @@ function documentOf({ root, subject, installed }: Report) {
   return { path: file, fingerprint, notAfter, host: keys[0], clients: trustClients(subject), installed }
 }
 
-function textOf({ root, subject, installed }: Report): string {
-  const rest = installed === undefined ? instructions(subject) : installation(installed, subject.machine)
+function textOf({ root, preparation, subject, installed }: Report): string {
+  const rest =
+    installed === undefined
+      ? [...preparation, ...instructions(subject)]
+      : installation(installed, subject.machine)
   return [...head(root, subject), ...rest].map((line) => `${line}\n`).join('')
 }
 

@@ -19,15 +19,23 @@ export interface AppOptions extends AuthenticateOptions {
   readonly log: Log
   readonly gate: DrainGate
   readonly upstream: Upstream
-  /** The root certificate, PEM: clients may fetch what they are to trust. */
-  readonly rootPem: () => string
+  /** The root certificate, PEM: clients may fetch what they are to trust. Undefined when we do not have it. */
+  readonly rootPem: () => string | undefined
 }
+
+const NO_ROOT =
+  'the certificate of this registry was issued elsewhere: clients that do not trust it get the root from its issuer'
 
 export function createApp({ log, gate, upstream, rootPem, ...authentication }: AppOptions): RequestListener {
   const app = new Hono<Env>({ strict: true })
   app.use(observe(log))
   app.use(admit(gate))
-  app.get('/-/ca.crt', (c) => c.body(rootPem(), 200, { 'Content-Type': 'application/x-pem-file' }))
+  app.get('/-/ca.crt', (c) => {
+    const pem = rootPem()
+    return pem === undefined
+      ? refuse(c, refusal('notFound', NO_ROOT), 'no root to hand out')
+      : c.body(pem, 200, { 'Content-Type': 'application/x-pem-file' })
+  })
   app.on(
     ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
     ['/v2', '/v2/*'],

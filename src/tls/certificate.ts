@@ -5,6 +5,7 @@
 import { X509Certificate, createPrivateKey, type KeyObject } from 'node:crypto'
 
 import { InvalidFileError } from '../errors.ts'
+import { parseNameConstraints, type PermittedNames } from './name-constraints.ts'
 import { canonicalAddress, hasSameNames, type SubjectAltName } from './names.ts'
 
 /** What we serve: the chain as sent, leaf first, and the leaf's key. The pair has been checked. */
@@ -36,6 +37,8 @@ export interface Root {
   /** SHA-256, as `fingerprint256` gives it. */
   readonly fingerprint: string
   readonly notAfter: Date
+  /** The only names that it may vouch for. Absent: any. */
+  readonly permitted?: PermittedNames | undefined
 }
 
 /** Throws `InvalidFileError` when the two texts are not a pair, or no client would accept the certificate now. */
@@ -105,6 +108,7 @@ export function parseRoot({ certPem, keyPem, marker }: RootTexts, files: RootOri
     pem: certificate.toString(),
     fingerprint,
     notAfter: new Date(certificate.validTo),
+    permitted: parseNameConstraints(certificate.raw),
   }
 }
 
@@ -117,10 +121,15 @@ export function isIssuedBy({ certPem }: CertificateBundle, { pem }: Root): boole
 /** Whether it is time for another leaf: past two thirds of its life, or other names are wanted. */
 export function isDue({ leaf }: CertificateBundle, root: Root, wanted: WantedLeaf): boolean {
   if (!hasSameNames(leaf.subjectAltNames, wanted.names)) return true
-  // A leaf that ends with its root gains nothing from being issued again.
-  if (leaf.notAfter >= root.notAfter) return false
-  const lifeMs = leaf.notAfter.getTime() - leaf.notBefore.getTime()
-  return wanted.now.getTime() >= leaf.notBefore.getTime() + (lifeMs * 2) / 3
+  const start = renewalStart(leaf, root)
+  return start !== undefined && wanted.now >= start
+}
+
+/** When another leaf takes the place of this one. Undefined for one that ends with its root: no other would last longer. */
+export function renewalStart({ notBefore, notAfter }: LeafFacts, root: Root): Date | undefined {
+  if (notAfter >= root.notAfter) return undefined
+  const lifeMs = notAfter.getTime() - notBefore.getTime()
+  return new Date(notBefore.getTime() + (lifeMs * 2) / 3)
 }
 
 export interface WantedLeaf {
@@ -156,7 +165,7 @@ export function parsePrivateKey(pem: string, file: string): KeyObject {
   } catch (cause) {
     throw new InvalidFileError(
       file,
-      'holds no readable private key: it must be PEM (-----BEGIN PRIVATE KEY-----)',
+      'holds no readable private key: it must be PEM, and say PRIVATE KEY in its first line',
       {
         cause,
       },
@@ -167,6 +176,11 @@ export function parsePrivateKey(pem: string, file: string): KeyObject {
 /** The SHA-256 fingerprint as `openssl x509 -fingerprint -sha256` prints it: `3F:9A:…`, 32 bytes. */
 export function fingerprint256(certificate: X509Certificate): string {
   return certificate.fingerprint256
+}
+
+/** The facts of the first certificate in the text, also of one that has expired. Throws `InvalidFileError`. */
+export function parseLeaf(certPem: string, file: string): LeafFacts {
+  return leafFacts(parseCertificate(certPem, file))
 }
 
 function leafFacts(certificate: X509Certificate): LeafFacts {

@@ -7,6 +7,7 @@
 import { X509Certificate, createHash, generateKeyPairSync, randomBytes, sign } from 'node:crypto'
 import forge from 'node-forge'
 
+import { encodeNameConstraints, NAME_CONSTRAINTS_OID, permittedNames } from './name-constraints.ts'
 import type { SubjectAltName } from './names.ts'
 
 const { asn1, pki } = forge
@@ -44,8 +45,14 @@ export interface LeafRequest {
   readonly now: Date
 }
 
+export interface RootRequest {
+  readonly now: Date
+  /** The root vouches for these names alone. Absent: for all. */
+  readonly constrainTo?: readonly SubjectAltName[] | undefined
+}
+
 /** A self-signed root that may sign leaves and no further authorities, valid for `ROOT_VALIDITY_DAYS`. */
-export function issueRoot({ now }: { readonly now: Date }): IssuedCertificate {
+export function issueRoot({ now, constrainTo }: RootRequest): IssuedCertificate {
   const { publicKey, privateKey } = newKeyPair()
   // Part of the name is random: trust stores look issuers up by name, and two roots of one name confuse them.
   const name = distinguishedName(`registry-sidecar root ${randomBytes(4).toString('hex')}`)
@@ -58,6 +65,7 @@ export function issueRoot({ now }: { readonly now: Date }): IssuedCertificate {
       { name: 'basicConstraints', critical: true, cA: true, pathLenConstraint: 0 },
       { name: 'keyUsage', critical: true, keyCertSign: true, cRLSign: true },
       subjectKeyIdentifier(publicKey),
+      ...(constrainTo === undefined ? [] : [nameConstraints(constrainTo)]),
     ],
   })
   return { certPem, keyPem: privateKey }
@@ -132,6 +140,12 @@ function encodeExtensions(extensions: readonly object[]): Asn1 {
   const certificate = pki.createCertificate()
   certificate.setExtensions([...extensions])
   return pki.certificateExtensionsToAsn1(certificate.extensions)
+}
+
+// Critical: a client that cannot obey them must not trust this root for everything instead.
+function nameConstraints(names: readonly SubjectAltName[]): object {
+  const value = toBytes(encodeNameConstraints(permittedNames(names)))
+  return { id: NAME_CONSTRAINTS_OID, critical: true, value }
 }
 
 function subjectKeyIdentifier(spki: Buffer): object {

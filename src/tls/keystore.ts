@@ -5,53 +5,62 @@
 // replaced; from root.crt on, a client may know the root, and it is never replaced without a person's doing.
 
 import { mkdir } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
 
-import { withFileLock } from '../file-lock.ts'
 import { InvalidFileError } from '../errors.ts'
 import type { Log } from '../log.ts'
-import { BEGIN_AGAIN, isDue, isIssuedBy, parseBundle, parseRoot } from './certificate.ts'
-import type { BundleOrigin, CertificateBundle, Root } from './certificate.ts'
-import { issueLeaf, issueRoot, type IssuedCertificate } from './issue.ts'
+import { parseLeaf, parseRoot, type CertificateBundle, type LeafFacts, type Root } from './certificate.ts'
 import type { SubjectAltName } from './names.ts'
-import { readIfPresent, refuse, tighten, write } from './state-files.ts'
+import { issueInto, knowsNoRoot, lost, rootIn, settle, settleFirst, type NamesUnder } from './settle.ts'
+import { pathsIn, readFiles, refuse, tighten, underLock } from './state-files.ts'
 
 const NO_ROOT_YET = 'does not exist yet; start the sidecar once: it issues its root at the first start'
+const NO_LEAF = 'is missing; start the sidecar, or run `registry-sidecar cert renew`: both issue one'
+
+/** The names that the leaf should carry, or how they come from the root that it is issued under. */
+export type WantedNames = readonly SubjectAltName[] | NamesUnder
 
 export interface Keystore {
   readonly root: Root
   /** The leaf in force; its chain is leaf and root. */
   readonly bundle: CertificateBundle
+  /** The file that another process puts in place last when it renews the leaf. */
+  readonly leafFile: string
   /** What opening had to issue. */
   readonly issued: { readonly root: boolean; readonly leaf: boolean }
   /**
-   * To be called every now and then: reads the folder again, and issues a leaf under the same root when the present one
-   * is past two thirds of its life, carries other names or is unusable. Resolves to the new bundle, or to undefined
-   * when the one in force stays. Never issues a root. Rejects with `InvalidFileError`; then nothing has changed.
+   * To be called every now and then, and when the leaf's file has changed: reads the folder again, and issues a leaf
+   * under the same root when the present one is past two thirds of its life, carries other names or is unusable.
+   * Resolves to the new bundle, or to undefined when the one in force stays. Never issues a root. Rejects with
+   * `InvalidFileError`; then nothing has changed.
    */
-  renewIfDue(names: readonly SubjectAltName[], now: Date): Promise<CertificateBundle | undefined>
+  renewIfDue(names: WantedNames, now: Date): Promise<CertificateBundle | undefined>
 }
 
 export interface KeystoreOptions {
   readonly folder: string
-  readonly names: readonly SubjectAltName[]
+  readonly names: WantedNames
   readonly now: Date
+  /** The names that a root which is issued now vouches for; it cannot be told others later. Absent: all. */
+  readonly constrainTo?: readonly SubjectAltName[] | undefined
   readonly log?: Log | undefined
 }
 
 /** Reads root and leaf, or issues what is missing. Throws `InvalidFileError` with the mend where a person must act. */
-export async function openKeystore({ folder, ...wanted }: KeystoreOptions): Promise<Keystore> {
+export async function openKeystore(options: KeystoreOptions): Promise<Keystore> {
+  const { folder, names, now, constrainTo, log } = options
   const paths = pathsIn(folder)
   await mkdir(folder, { recursive: true, mode: 0o700 }).catch(refuse(folder, 'written'))
-  await tighten(paths.rootKey, wanted.log)
-  await tighten(paths.leafKey, wanted.log)
+  await tighten(paths.rootKey, log)
+  await tighten(paths.leafKey, log)
 
+  const wanted = { names: namesUnder(names), now, constrainTo }
   const first = knowsNoRoot(await readFiles(paths)) ? await settleFirst(paths, wanted) : undefined
   let current = first?.settled ?? (await settle(paths, wanted))
+  const issued = { root: first?.issuedRoot ?? false, leaf: current.isNew }
   let lastRenewal: Promise<unknown> = Promise.resolve()
 
-  async function renew(names: readonly SubjectAltName[], now: Date): Promise<CertificateBundle | undefined> {
-    const settled = await settle(paths, { ...wanted, names, now })
+  async function renew(names: WantedNames, now: Date): Promise<CertificateBundle | undefined> {
+    const settled = await settle(paths, { names: namesUnder(names), now, inForce: current.bundle })
     if (settled.bundle.leaf.fingerprint === current.bundle.leaf.fingerprint) return undefined
     current = settled
     return current.bundle
@@ -64,9 +73,10 @@ export async function openKeystore({ folder, ...wanted }: KeystoreOptions): Prom
     get bundle() {
       return current.bundle
     },
-    issued: { root: first?.issuedRoot ?? false, leaf: current.isNew },
+    leafFile: paths.leafCert,
+    issued,
     renewIfDue(names, now) {
-      // One after the other: two at once would leave the key of one beside the certificate of the other.
+      // One after the other: what was read earlier must not come into force after what was read later.
       const renewal = lastRenewal.then(() => renew(names, now))
       lastRenewal = renewal.catch(() => undefined)
       return renewal
@@ -79,96 +89,49 @@ export async function readRoot(folder: string): Promise<Root> {
   const paths = pathsIn(folder)
   // Without the keys: whoever asks which root to trust need not be allowed to read them.
   const texts = await readFiles({ rootCert: paths.rootCert, marker: paths.marker, leafCert: paths.leafCert })
-  if (knowsNoRoot(texts)) {
-    throw new InvalidFileError(paths.rootCert, NO_ROOT_YET)
-  }
+  if (knowsNoRoot(texts)) throw new InvalidFileError(paths.rootCert, NO_ROOT_YET)
   if (texts.rootCert === undefined) throw lost(paths.rootCert, texts)
   return parseRoot({ certPem: texts.rootCert, marker: texts.marker }, paths)
 }
 
-type Paths = ReturnType<typeof pathsIn>
-type Texts = Readonly<Partial<Record<keyof Paths, string>>>
-type Wanted = Omit<KeystoreOptions, 'folder'>
+export interface StoredLeaf {
+  readonly file: string
+  readonly leaf: LeafFacts
+}
 
-interface Settled {
+/** The leaf of a folder and its file, for commands, also one that has expired. Throws `InvalidFileError`. */
+export async function readLeaf(folder: string): Promise<StoredLeaf> {
+  const { leafCert: file } = pathsIn(folder)
+  const { leafCert } = await readFiles({ leafCert: file })
+  if (leafCert === undefined) throw new InvalidFileError(file, NO_LEAF)
+  return { file, leaf: parseLeaf(leafCert, file) }
+}
+
+export interface RenewalRequest {
+  readonly folder: string
+  /** For a folder whose leaf does not tell. Otherwise its names are kept: the sidecar knows them best. */
+  readonly names: NamesUnder
+  readonly now: Date
+}
+
+export interface RenewedLeaf extends StoredLeaf {
   readonly root: Root
-  readonly bundle: CertificateBundle
-  readonly isNew: boolean
 }
 
-// Two sidecars may start at once on one empty folder: one issues, the other waits and finds it done.
-async function settleFirst(paths: Paths, wanted: Wanted): Promise<{ settled: Settled; issuedRoot: boolean }> {
-  const locked = withFileLock(paths.rootCert, async () => {
-    const issuedRoot = knowsNoRoot(await readFiles(paths))
-    if (issuedRoot) await writePair(paths.rootCert, paths.rootKey, issueRoot(wanted))
-    return { settled: await settle(paths, wanted), issuedRoot }
+/** Issues a leaf under the root of the folder, whether or not one is due. Never issues a root. Throws `InvalidFileError`. */
+export async function renewLeaf({ folder, names, now }: RenewalRequest): Promise<RenewedLeaf> {
+  await readRoot(folder)
+  const paths = pathsIn(folder)
+  return underLock(paths, async (lock) => {
+    const { root, keyPem } = rootIn(await readFiles(paths), { paths, now })
+    const previous = await readLeaf(folder).catch(() => undefined)
+    const kept = previous?.leaf.subjectAltNames ?? []
+    const request = { root, rootKeyPem: keyPem, names: kept.length > 0 ? kept : names(root), now }
+    const { leaf } = await issueInto(paths, request, lock)
+    return { root, file: paths.leafCert, leaf }
   })
-  return locked.catch(refuse(dirname(paths.rootCert), 'written'))
 }
 
-async function settle(paths: Paths, wanted: Wanted): Promise<Settled> {
-  const texts = await readFiles(paths)
-  if (texts.rootCert === undefined) throw lost(paths.rootCert, texts)
-  if (texts.rootKey === undefined) throw lost(paths.rootKey, texts)
-  const root = parseRoot({ certPem: texts.rootCert, keyPem: texts.rootKey, marker: texts.marker }, paths)
-  if (root.notAfter <= wanted.now) {
-    throw new InvalidFileError(root.file, `expired on ${root.notAfter.toISOString()}: ${BEGIN_AGAIN}`)
-  }
-  if (texts.marker === undefined) await write(paths.marker, `${root.fingerprint}\n`, 0o644)
-
-  const origin = { certFile: paths.leafCert, keyFile: paths.leafKey, now: wanted.now }
-  const present = usableLeaf(texts, root, origin)
-  if (present !== undefined && !isDue(present, root, wanted)) return { root, bundle: present, isNew: false }
-
-  const leaf = issueLeaf({ ...wanted, root: { certPem: root.pem, keyPem: texts.rootKey } })
-  const bundle = parseBundle(leaf.certPem + root.pem, leaf.keyPem, origin)
-  await writePair(paths.leafCert, paths.leafKey, bundle)
-  return { root, bundle, isNew: true }
-}
-
-/** The leaf as it lies there, or undefined when another is needed: that costs no client its trust. */
-function usableLeaf(texts: Texts, root: Root, origin: BundleOrigin): CertificateBundle | undefined {
-  try {
-    const bundle = parseBundle(texts.leafCert ?? '', texts.leafKey ?? '', origin)
-    return isIssuedBy(bundle, root) ? bundle : undefined
-  } catch (error) {
-    if (error instanceof InvalidFileError) return undefined
-    throw error
-  }
-}
-
-/** True for an empty folder, and for one where a first start came no further than the root's key. */
-function knowsNoRoot({ rootCert, marker, leafKey, leafCert }: Texts): boolean {
-  return [rootCert, marker, leafKey, leafCert].every((text) => text === undefined)
-}
-
-// A silently new root would break every client, so a person decides.
-function lost(file: string, { leafCert }: Texts): InvalidFileError {
-  const hasCopy = file.endsWith('.crt') && leafCert !== undefined
-  const copy = hasCopy ? ' (leaf.crt holds it too, as its last certificate)' : ''
-  return new InvalidFileError(
-    file,
-    `is missing, and clients may trust this root already: put it back from a backup${copy}, or ${BEGIN_AGAIN}`,
-  )
-}
-
-function pathsIn(folder: string) {
-  return {
-    rootKey: join(folder, 'root.key'),
-    rootCert: join(folder, 'root.crt'),
-    marker: join(folder, 'root.sha256'),
-    leafKey: join(folder, 'leaf.key'),
-    leafCert: join(folder, 'leaf.crt'),
-  }
-}
-
-async function readFiles(paths: Partial<Paths>): Promise<Texts> {
-  const reads = Object.entries(paths).map(async ([part, file]) => [part, await readIfPresent(file)] as const)
-  return Object.fromEntries((await Promise.all(reads)).filter(([, text]) => text !== undefined))
-}
-
-// The key first: see the order above.
-async function writePair(certFile: string, keyFile: string, pair: IssuedCertificate): Promise<void> {
-  await write(keyFile, pair.keyPem, 0o600)
-  await write(certFile, pair.certPem, 0o644)
+function namesUnder(names: WantedNames): NamesUnder {
+  return typeof names === 'function' ? names : () => names
 }

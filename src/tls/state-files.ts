@@ -1,22 +1,72 @@
-// The files of the state folder: read, written and guarded, with the mend in every refusal.
+// The files of the state folder: read, written, locked and guarded, with the mend in every refusal.
 
 import { chmod, readFile, stat } from 'node:fs/promises'
 import { platform } from 'node:os'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import { replaceFile } from '../atomic-file.ts'
 import { errorCode, errorMessage, InvalidFileError } from '../errors.ts'
+import { withFileLock, type FileLock } from '../file-lock.ts'
 import type { Log } from '../log.ts'
+import type { IssuedCertificate } from './issue.ts'
 
-/** The text of a file, or undefined when there is none. Throws `InvalidFileError`. */
-export async function readIfPresent(file: string): Promise<string | undefined> {
+export type StatePaths = ReturnType<typeof pathsIn>
+/** What the files hold; those that do not exist are absent. */
+export type StateTexts = Readonly<Partial<Record<keyof StatePaths, string>>>
+
+export function pathsIn(folder: string) {
+  return {
+    rootKey: join(folder, 'root.key'),
+    rootCert: join(folder, 'root.crt'),
+    marker: join(folder, 'root.sha256'),
+    leafKey: join(folder, 'leaf.key'),
+    leafCert: join(folder, 'leaf.crt'),
+  }
+}
+
+/** Reads the files that are there. Throws `InvalidFileError`. */
+export async function readFiles(paths: Partial<StatePaths>): Promise<StateTexts> {
+  const reads = Object.entries(paths).map(async ([part, file]) => [part, await readIfPresent(file)] as const)
+  return Object.fromEntries((await Promise.all(reads)).filter(([, text]) => text !== undefined))
+}
+
+async function readIfPresent(file: string): Promise<string | undefined> {
   return readFile(file, 'utf8').catch((error: unknown) => {
     return errorCode(error) === 'ENOENT' ? undefined : refuse(file, 'read')(error)
   })
 }
 
+/**
+ * Runs `action` while no other process writes to the folder. One lock for all of it, taken by whoever writes: two
+ * writers at once would leave the key of one beside the certificate of the other. Throws `InvalidFileError`.
+ */
+export async function underLock<T>(paths: StatePaths, action: (lock: FileLock) => Promise<T>): Promise<T> {
+  return withFileLock(paths.rootCert, action).catch(refuse(dirname(paths.rootCert), 'written'))
+}
+
+export interface WriteOptions {
+  readonly mode: number
+  readonly lock: FileLock
+}
+
 /** Puts a file in place whole, with this mode before it has its name. Throws `InvalidFileError`. */
-export async function write(file: string, text: string, mode: number): Promise<void> {
-  await replaceFile(file, text, { mode }).catch(refuse(dirname(file), 'written'))
+export async function write(file: string, text: string, { mode, lock }: WriteOptions): Promise<void> {
+  const replaced = replaceFile(file, text, { mode, beforeRename: () => lock.assertHeld() })
+  await replaced.catch(refuse(dirname(file), 'written'))
+}
+
+export interface PairFiles {
+  readonly certFile: string
+  readonly keyFile: string
+}
+
+// The key first: see the order in keystore.ts. And whoever watches the certificate finds its key in place.
+export async function writePair(
+  { certFile, keyFile }: PairFiles,
+  pair: IssuedCertificate,
+  lock: FileLock,
+): Promise<void> {
+  await write(keyFile, pair.keyPem, { mode: 0o600, lock })
+  await write(certFile, pair.certPem, { mode: 0o644, lock })
 }
 
 /** Takes a key away from the eyes of others, and says so. */

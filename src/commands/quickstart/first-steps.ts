@@ -14,22 +14,16 @@ export interface FirstSteps {
 
 /** What a newcomer types once the sidecar runs, in that order: trust, log in, push. */
 export function firstSteps({ config, sidecar, machine }: FirstSteps): string {
-  const { address, root, users } = sidecar
+  const { address, users } = sidecar
   const listen = { host: address.host, port: address.port }
   const [local] = registryKeys({ hosts: [], listen }, 'localhost')
   const byName = isLoopback(address.host)
     ? []
     : [registryKeys({ hosts: config.hosts, listen }, machine.hostname)]
-  const trusting = (keys: RegistryKeys) => clientsHere({ keys, file: resolve(root.file), machine })
   const username = users.table.entries.keys().next().value ?? 'NAME'
   return [
     '',
-    `1. Trust the root certificate ${resolve(root.file)}`,
-    `   SHA-256 ${root.fingerprint}`,
-    ...[[local] as const, ...byName].flatMap((keys) =>
-      trusting(keys).flatMap((client) => step(keys[0], client)),
-    ),
-    '   Other clients and machines: node dist/main.js trust',
+    ...trustSteps({ config, sidecar, machine }, [[local], ...byName]),
     '2. Log in',
     ...commands([`docker login ${local} -u ${username}`]),
     '3. Tag and push',
@@ -42,6 +36,26 @@ export function firstSteps({ config, sidecar, machine }: FirstSteps): string {
     '',
     '',
   ].join('\n')
+}
+
+function trustSteps(
+  { config, sidecar, machine }: FirstSteps,
+  keysByName: readonly RegistryKeys[],
+): readonly string[] {
+  const { root } = sidecar.certificate
+  // Whoever brings a certificate has clients that trust it, or knows whose root they lack.
+  if (config.tlsCert !== undefined || root === undefined) {
+    return [`1. See that clients trust ${config.tlsCert ?? 'the certificate'}: node dist/main.js trust`]
+  }
+  const file = resolve(root.file)
+  return [
+    `1. Trust the root certificate ${file}`,
+    `   SHA-256 ${root.fingerprint}`,
+    ...keysByName.flatMap((keys) =>
+      clientsHere({ keys, file, machine }).flatMap((client) => step(keys[0], client)),
+    ),
+    '   Other clients and machines: node dist/main.js trust',
+  ]
 }
 
 function step(key: string, { client, commands: list }: ClientTrust): readonly string[] {

@@ -1,0 +1,94 @@
+// What clients are to trust: the root that we issued, or what a certificate that was issued elsewhere ends in.
+
+import { readFile } from 'node:fs/promises'
+import type { Config } from '../../config.ts'
+import { CommandError, errorMessage, InvalidFileError } from '../../errors.ts'
+import type { Root } from '../../tls/certificate.ts'
+import { readRoot } from '../../tls/keystore.ts'
+import { parseOwnChain } from '../../tls/own-bundle.ts'
+import { FETCHED_FILE } from './shell-commands.ts'
+
+export interface TrustedRoot {
+  readonly kind: 'root'
+  readonly root: Root
+  /** A file that holds the root and nothing else; it may have to be made first. */
+  readonly file: string
+  /** Lines about that, for a person. */
+  readonly preparation: readonly string[]
+}
+
+/** A certificate whose root we do not have. */
+export interface IssuedElsewhere {
+  readonly kind: 'elsewhere'
+  readonly path: string
+  readonly issuer: string
+  readonly fingerprint: string
+  readonly notAfter: Date
+}
+
+/** Reads no key: whoever asks what to trust need not be allowed to. Rejects with InvalidFileError. */
+export async function readTrusted({ tlsCert, stateDir }: Config): Promise<TrustedRoot | IssuedElsewhere> {
+  if (tlsCert === undefined) {
+    const root = await readRoot(stateDir)
+    return { kind: 'root', root, file: root.file, preparation: [] }
+  }
+  const text = await readFile(tlsCert, 'utf8').catch((cause: unknown) => {
+    throw new InvalidFileError(tlsCert, `cannot be read: ${errorMessage(cause)}`, { cause })
+  })
+  const { certificates, anchor } = parseOwnChain(text, tlsCert)
+  const [leaf] = certificates
+  if (anchor !== undefined) return certificates.length === 1 ? selfSigned(anchor) : endOfChain(anchor)
+  return {
+    kind: 'elsewhere',
+    path: tlsCert,
+    issuer: leaf.issuer.replaceAll('\n', ', '),
+    fingerprint: leaf.fingerprint256,
+    notAfter: new Date(leaf.validTo),
+  }
+}
+
+function selfSigned(root: Root): TrustedRoot {
+  const preparation = [
+    'This certificate signs itself, so it is its own root: when another takes its place, clients have to trust that one.',
+    '',
+  ]
+  return { kind: 'root', root, file: root.file, preparation }
+}
+
+// Most clients would take the whole chain, but the keychains of macOS and Windows take its first certificate: the leaf.
+function endOfChain(root: Root): TrustedRoot {
+  const preparation = [
+    `The root is the last certificate in ${root.file}. Put it into a file of its own, with the same settings:`,
+    `  registry-sidecar trust --pem > ${FETCHED_FILE}`,
+    '',
+  ]
+  return { kind: 'root', root, file: FETCHED_FILE, preparation }
+}
+
+export interface Wish {
+  readonly pem: boolean
+  readonly install: boolean
+  readonly json: boolean
+}
+
+/** What there is to say of a root that we do not have. Throws a CommandError when it is asked for itself. */
+export function describeIssuer(certificate: IssuedElsewhere, { pem, install, json }: Wish): string {
+  const { path, issuer, fingerprint, notAfter } = certificate
+  if (pem || install) {
+    throw new CommandError(
+      `${path} was issued by ${issuer} and does not end in a root: get that from its issuer, or append it to the file`,
+    )
+  }
+  if (json) return `${JSON.stringify({ path, fingerprint, notAfter, issuer, clients: [] })}\n`
+  const lines = [
+    `certificate  ${path}`,
+    `SHA-256      ${fingerprint}`,
+    `valid until  ${notAfter.toISOString().slice(0, 10)}`,
+    `issued by    ${issuer}`,
+    '',
+    'It was not issued here, so there is no root of ours to trust. Clients that trust its issuer, as all do with a public',
+    'authority, need nothing. For others get the root certificate from the issuer, and append it to the end of the file:',
+    'then this command tells how each client comes to trust it.',
+  ]
+  return lines.map((line) => `${line}\n`).join('')
+}

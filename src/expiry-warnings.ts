@@ -1,0 +1,44 @@
+// Tells in the log that a certificate ends, when nobody but a person can do something about it.
+
+import type { Log } from './log.ts'
+import type { LeafFacts } from './tls/certificate.ts'
+
+const DAY_MS = 86_400_000
+const WARNED_AT_DAYS = [0, 1, 7, 30]
+const OWN_MEND = 'it is not renewed here: put a renewed certificate and its key in the place of the files'
+
+export interface ExpiryWarnings {
+  /** To be called every now and then, and when another certificate came into force. */
+  look(leaf: LeafFacts): void
+}
+
+export interface ExpiryWarningsOptions {
+  readonly file: string
+  readonly clock: () => Date
+  readonly log: Log
+  /** What a person can do; without it, what helps with files that are not ours. */
+  readonly mend?: string
+}
+
+/** Warns 30 days, 7 days and 1 day before the end and at the end, of each once for every certificate. */
+export function createExpiryWarnings({
+  file,
+  clock,
+  log,
+  mend = OWN_MEND,
+}: ExpiryWarningsOptions): ExpiryWarnings {
+  let told: { readonly fingerprint: string; readonly days: number } | undefined
+
+  return {
+    look({ notAfter, fingerprint }) {
+      const daysLeft = (notAfter.getTime() - clock().getTime()) / DAY_MS
+      const days = WARNED_AT_DAYS.find((limit) => daysLeft <= limit)
+      if (days === undefined) return
+      if (told?.fingerprint === fingerprint && told.days <= days) return
+      told = { fingerprint, days }
+      const facts = { file, notAfter, mend }
+      if (days === 0) log.error(facts, 'the certificate has expired: clients refuse it')
+      else log.warn({ ...facts, daysLeft: Math.floor(daysLeft) }, 'the certificate ends soon')
+    },
+  }
+}

@@ -1,0 +1,79 @@
+// The certificate that we issue ourselves, as the one in force: out of the state folder, and renewed in time.
+
+import type { Config } from './config.ts'
+import { createExpiryWarnings } from './expiry-warnings.ts'
+import { keepLeafRenewed } from './leaf-renewal.ts'
+import type { Log } from './log.ts'
+import type { CertificateInForce } from './served-certificate.ts'
+import { BEGIN_AGAIN, type CertificateBundle, type Root } from './tls/certificate.ts'
+import { openKeystore } from './tls/keystore.ts'
+import type { NamesUnder } from './tls/settle.ts'
+import { wantedNames, wantedNamesUnder } from './wanted-names.ts'
+
+// A leaf comes near its end for two reasons only.
+const MEND = `if it could not be renewed, see the errors about that; if its root ends with it, ${BEGIN_AGAIN}`
+
+/** Opens the state folder. Rejects with InvalidFileError, with the mend, where a person must act. */
+export async function openIssuedCertificate(config: Config, log: Log): Promise<CertificateInForce> {
+  const listeners: ((next: CertificateBundle) => void)[] = []
+  const names = namesFor(config, log)
+  const keystore = await openKeystore({
+    folder: config.stateDir,
+    names,
+    now: new Date(),
+    constrainTo: config.caConstrain ? wantedNames(config) : undefined,
+    log,
+  })
+  if (config.caConstrain) tellUnlessConstrained(keystore.root, log)
+  const clock = () => new Date()
+  const renewal = await keepLeafRenewed({
+    keystore,
+    names,
+    serve: (bundle) => {
+      for (const listener of listeners) listener(bundle)
+    },
+    warnings: createExpiryWarnings({ file: keystore.leafFile, clock, log, mend: MEND }),
+    pollMs: config.watchPoll,
+    log,
+  })
+
+  return {
+    origin: 'issued',
+    get current() {
+      return keystore.bundle
+    },
+    get state() {
+      return renewal.state
+    },
+    get root() {
+      return keystore.root
+    },
+    onChange: (listener) => {
+      listeners.push(listener)
+    },
+    reload: () => renewal.look(),
+    close: () => renewal.close(),
+  }
+}
+
+// The names are asked for at every look; what is left out is told once.
+function namesFor(config: Config, log: Log): NamesUnder {
+  const told = new Set<string>()
+  return wantedNamesUnder(config, (leftOut) => {
+    const news = leftOut.map(({ value }) => value).filter((value) => !told.has(value))
+    if (news.length === 0) return
+    for (const value of news) told.add(value)
+    const mend = 'clients that use one of them: set SIDECAR_HOSTS and begin again with an empty state folder'
+    log.warn(
+      { names: news, mend },
+      'names of this machine left out of the leaf: its root may not vouch for them',
+    )
+  })
+}
+
+function tellUnlessConstrained({ file, permitted }: Root, log: Log): void {
+  if (permitted !== undefined) return
+  const text =
+    'SIDECAR_CA_CONSTRAIN does not change this root, which was issued without it and may vouch for any name'
+  log.warn({ file, mend: BEGIN_AGAIN }, text)
+}

@@ -1,0 +1,148 @@
+// Leaf renewal: what is served follows the state folder, and the folder's leaf is renewed in time.
+//
+// Looked at when the leaf's file changes (`cert renew`, another sidecar on the same folder), when a watch finds that it
+// has changed without an event, and every hour because time passes without one.
+
+import { errorMessage } from './errors.ts'
+import type { ExpiryWarnings } from './expiry-warnings.ts'
+import type { Log } from './log.ts'
+import { inTurn } from './reload/in-turn.ts'
+import type { FileState } from './reload/reloadable.ts'
+import { watchFile } from './reload/watch.ts'
+import type { CertificateBundle } from './tls/certificate.ts'
+import type { Keystore, WantedNames } from './tls/keystore.ts'
+
+export interface LeafRenewal {
+  /** `stale` while the leaf is due and cannot be renewed. */
+  readonly state: FileState
+  /** Looks at the folder, and renews what is due. Never rejects: what is served stays, and it is tried again. */
+  look(): Promise<void>
+  /** Waits for a look under way. Afterwards nothing is watched or renewed. */
+  close(): Promise<void>
+}
+
+export interface Timetable {
+  readonly now: () => Date
+  /** Calls back once, so many milliseconds later. Returns the way to call it off. */
+  readonly after: (delayMs: number, callback: () => void) => () => void
+}
+
+export interface LeafRenewalOptions {
+  readonly keystore: Keystore
+  readonly names: WantedNames
+  readonly serve: (bundle: CertificateBundle) => void
+  readonly warnings: ExpiryWarnings
+  readonly pollMs: number | 'off'
+  readonly log: Log
+  readonly timetable?: Timetable
+}
+
+// A leaf lives 90 days; an hour late is early enough.
+const LOOK_EVERY_MS = 3_600_000
+
+// What stands in the way is over in seconds (a lock) or when somebody has mended it (a full disk): soon at first, then
+// ever more rarely, since each attempt is a line in the log.
+const FIRST_RETRY_MS = 5_000
+
+/** Begins to look, and resolves when it has looked once and changes of the folder are noticed. Never rejects. */
+export async function keepLeafRenewed(options: LeafRenewalOptions): Promise<LeafRenewal> {
+  const { keystore, names, serve, warnings, pollMs, log, timetable = SYSTEM_TIMETABLE } = options
+  const file = keystore.leafFile
+  const standing = createStanding(log)
+  let served = keystore.bundle
+  let isClosed = false
+  let callOff: () => void = () => undefined
+  const look = inTurn(lookOnce)
+  const watch = watchFile(file, {
+    pollMs,
+    onSettled: look,
+    onError: (error) => {
+      log.error({ file, err: error }, 'watching this file met an error; its polls go on')
+    },
+  })
+  await watch.ready
+
+  return {
+    get state() {
+      return standing.state
+    },
+    look,
+    async close() {
+      isClosed = true
+      callOff()
+      await watch.close()
+      await look()
+    },
+  }
+
+  async function lookOnce(): Promise<void> {
+    if (isClosed) return
+    callOff()
+    const nextInMs = await renew()
+    warnings.look(served.leaf)
+    lookAgainIn(nextInMs)
+  }
+
+  function lookAgainIn(delayMs: number): void {
+    if (!isClosed) callOff = timetable.after(delayMs, () => void look())
+  }
+
+  async function renew(): Promise<number> {
+    try {
+      await keystore.renewIfDue(names, timetable.now())
+      publish()
+      return standing.mend()
+    } catch (error) {
+      return standing.fail(error, served)
+    }
+  }
+
+  // Asked of what is served and not of what was just renewed: one that could not be served is tried again.
+  function publish(): void {
+    const { bundle } = keystore
+    if (bundle === served) return
+    serve(bundle)
+    served = bundle
+    const { fingerprint, notAfter } = bundle.leaf
+    log.info({ fingerprint, notAfter }, 'leaf renewed under the same root: new connections get it')
+  }
+}
+
+interface Standing {
+  readonly state: FileState
+  /** Both return after how many milliseconds to look again. */
+  readonly mend: () => number
+  readonly fail: (error: unknown, served: CertificateBundle) => number
+}
+
+function createStanding(log: Log): Standing {
+  let failures = 0
+  let state: FileState = { kind: 'fresh' }
+
+  return {
+    get state() {
+      return state
+    },
+    mend() {
+      failures = 0
+      state = { kind: 'fresh' }
+      return LOOK_EVERY_MS
+    },
+    fail(error, { leaf: { notAfter } }) {
+      const retryInMs = Math.min(FIRST_RETRY_MS * 2 ** failures++, LOOK_EVERY_MS)
+      state = { kind: 'stale', reason: `not renewed: ${errorMessage(error)}` }
+      log.error({ err: error, notAfter, retryInMs }, 'leaf not renewed, the old one stays')
+      return retryInMs
+    },
+  }
+}
+
+const SYSTEM_TIMETABLE: Timetable = {
+  now: () => new Date(),
+  after: (delayMs, callback) => {
+    const timer = setTimeout(callback, delayMs)
+    return () => {
+      clearTimeout(timer)
+    }
+  },
+}

@@ -1,0 +1,39 @@
+// The files of a certificate that was issued elsewhere: which ones they are, and what they say at this moment.
+
+import type { Config } from './config.ts'
+import { readSettled } from './reload/settled-file.ts'
+import { parseOwnPair, type OwnPair } from './tls/own-bundle.ts'
+
+export interface OwnFiles {
+  readonly certFile: string
+  readonly keyFile: string
+  readonly keyPasswordFile: string | undefined
+}
+
+/** The files that the settings name, or undefined when we issue the certificate ourselves. */
+export function ownFilesOf({ tlsCert, tlsKey, tlsKeyPasswordFile }: Config): OwnFiles | undefined {
+  if (tlsCert === undefined || tlsKey === undefined) return undefined
+  return { certFile: tlsCert, keyFile: tlsKey, keyPasswordFile: tlsKeyPasswordFile }
+}
+
+/** Rejects with `InvalidFileError` when a file cannot be read, or is no good whatever the others are. */
+export async function readOwnPair(files: OwnFiles, now: Date): Promise<OwnPair> {
+  // One after the other: were one refused while another is still being looked at, that look would outlive this.
+  const cert = await readSettled(files.certFile)
+  const key = await readSettled(files.keyFile)
+  const password = files.keyPasswordFile === undefined ? undefined : await readSettled(files.keyPasswordFile)
+  return parseOwnPair(
+    {
+      certPem: cert.toString(),
+      keyPem: key.toString(),
+      keyPassword: password === undefined ? undefined : withoutLineBreak(password),
+    },
+    { ...files, now },
+  )
+}
+
+// Editors and `echo` end a file with one, and no password does.
+function withoutLineBreak(bytes: Buffer): Buffer {
+  if (bytes.at(-1) !== 0x0a) return bytes
+  return bytes.subarray(0, bytes.at(-2) === 0x0d ? -2 : -1)
+}

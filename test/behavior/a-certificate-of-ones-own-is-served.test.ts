@@ -1,0 +1,236 @@
+import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { get } from 'node:http'
+import https from 'node:https'
+import type { IncomingMessage } from 'node:http'
+import path from 'node:path'
+import { describe, expect, it } from 'vitest'
+import {
+  connectSteadily,
+  createAuthority,
+  fingerprintOf,
+  fingerprintServed,
+  moveInto,
+} from '../fixtures/own-certificate.ts'
+import { run } from '../fixtures/process.ts'
+import { upstreamForTest } from '../fixtures/programmable-upstream.ts'
+import { ALICE, sidecarForTest, type TestSidecar } from '../fixtures/sidecar.ts'
+import { tempFolder } from '../fixtures/temp-folder.ts'
+import { until } from '../fixtures/until.ts'
+
+const DAY_MS = 86_400_000
+const authority = createAuthority()
+
+interface OwnFolder {
+  readonly certFile: string
+  readonly keyFile: string
+  readonly env: Readonly<Record<string, string>>
+}
+
+function ownFolder(pair = authority.issue(), chain = ''): OwnFolder {
+  const folder = tempFolder()
+  const [certFile, keyFile] = [path.join(folder, 'tls.crt'), path.join(folder, 'tls.key')]
+  writeFileSync(certFile, pair.certPem + chain)
+  writeFileSync(keyFile, pair.keyPem)
+  return { certFile, keyFile, env: { SIDECAR_TLS_CERT: certFile, SIDECAR_TLS_KEY: keyFile } }
+}
+
+interface PartState {
+  readonly ready: boolean
+  readonly state: string
+  readonly reason: string
+}
+
+async function readyz(sidecar: TestSidecar): Promise<PartState | undefined> {
+  const request = get({ host: '127.0.0.1', port: sidecar.adminAddress?.port, path: '/readyz', agent: false })
+  const [response] = (await once(request, 'response')) as [IncomingMessage]
+  let body = ''
+  for await (const chunk of response) body += String(chunk)
+  return (JSON.parse(body) as { parts: Record<string, PartState> }).parts['certificate']
+}
+
+describe('a certificate of one’s own', () => {
+  it('is served, and nothing is issued', async () => {
+    const pair = authority.issue()
+    const sidecar = await sidecarForTest({ env: ownFolder(pair).env, rootPem: authority.rootPem })
+    expect(await fingerprintServed(sidecar.port, authority.rootPem)).toBe(fingerprintOf(pair))
+    expect(existsSync(path.join(sidecar.folder, 'state'))).toBe(false)
+    expect(await readyz(sidecar)).toEqual({
+      ready: true,
+      state: 'ok',
+      reason: '89 days left; issued elsewhere',
+    })
+  })
+
+  it('has no root of ours to fetch: 404 in the registry’s form', async () => {
+    const sidecar = await sidecarForTest({ env: ownFolder().env, rootPem: authority.rootPem })
+    const { status, body } = await sidecar.request({ path: '/-/ca.crt' })
+    expect(status).toBe(404)
+    expect(JSON.parse(body.toString())).toMatchObject({
+      errors: [{ code: 'UNSUPPORTED', message: expect.stringContaining('issued elsewhere') as string }],
+    })
+  })
+
+  it('lends its root when it ends in one', async () => {
+    const { env } = ownFolder(authority.issue(), authority.rootPem)
+    const sidecar = await sidecarForTest({ env, rootPem: authority.rootPem })
+    const { status, body } = await sidecar.request({ path: '/-/ca.crt' })
+    expect([status, body.toString()]).toEqual([200, authority.rootPem])
+  })
+
+  it('is replaced for new connections, and a running transfer goes on', async () => {
+    const { certFile, keyFile, env } = ownFolder()
+    const release = new AbortController()
+    const upstream = await upstreamForTest((_, socket) => {
+      socket.write('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello')
+      release.signal.addEventListener('abort', () => socket.end('world'))
+    })
+    const sidecar = await sidecarForTest({ env, rootPem: authority.rootPem, upstreamPort: upstream.port })
+    const client = connectSteadily(sidecar.port, authority.rootPem)
+    const pull = https.get({
+      host: '127.0.0.1',
+      port: sidecar.port,
+      ca: authority.rootPem,
+      auth: ALICE,
+      agent: false,
+      path: '/v2/app/blobs/x',
+    })
+    const [response] = (await once(pull, 'response')) as [IncomingMessage]
+
+    const next = authority.issue()
+    moveInto(keyFile, next.keyPem)
+    moveInto(certFile, next.certPem)
+    await until(() => client.served.at(-1) === fingerprintOf(next), {
+      deadlineMs: 3_000,
+      what: 'the next is served',
+    })
+    release.abort()
+    let body = ''
+    for await (const chunk of response) body += String(chunk)
+    await client.stop()
+
+    expect(body).toBe('helloworld')
+    expect(client.failures).toEqual([])
+    expect(client.served).toHaveLength(2)
+  })
+
+  it('stays in force when its replacement is broken: /readyz says stale, and is still 200', async () => {
+    const { certFile, env } = ownFolder()
+    const sidecar = await sidecarForTest({ env, rootPem: authority.rootPem })
+    const before = await fingerprintServed(sidecar.port, authority.rootPem)
+    moveInto(certFile, 'nonsense')
+    await until(async () => (await readyz(sidecar))?.state === 'stale', { deadlineMs: 3_000, what: 'stale' })
+    expect(await readyz(sidecar)).toMatchObject({
+      ready: true,
+      reason: expect.stringMatching(
+        /^89 days left; issued elsewhere; .*tls\.crt: holds no readable/,
+      ) as string,
+    })
+    expect(await fingerprintServed(sidecar.port, authority.rootPem)).toBe(before)
+    expect(sidecar.lines.filter(({ level }) => level === 50)).toMatchObject([{ file: certFile }])
+    await expect(sidecar.reload()).rejects.toThrow(/holds no readable certificate/)
+  })
+
+  it('is in force when a reload that was asked for, as by SIGHUP, is over', async () => {
+    const { certFile, keyFile, env } = ownFolder()
+    const sidecar = await sidecarForTest({ env, rootPem: authority.rootPem })
+    const next = authority.issue()
+    writeFileSync(keyFile, next.keyPem)
+    writeFileSync(certFile, next.certPem)
+    await sidecar.reload()
+    expect(await fingerprintServed(sidecar.port, authority.rootPem)).toBe(fingerprintOf(next))
+  })
+
+  it('that cannot be served keeps the sidecar from starting, with exit 1 and the mend', async () => {
+    const { env } = ownFolder(authority.issue(new Date(Date.now() - 100 * DAY_MS)))
+    const { code, stderr } = await run(['serve', '--listen', '127.0.0.1:0', '--admin-listen', 'off'], {
+      env,
+      cwd: tempFolder(),
+    })
+    expect([code, stderr]).toEqual([1, expect.stringMatching(/tls\.crt: expired on .*: replace it/)])
+  })
+})
+
+describe('commands know a certificate of one’s own', () => {
+  const check = async (env: Readonly<Record<string, string>>) => {
+    const all = { ...env, SIDECAR_UPSTREAM: 'http://127.0.0.1:1' }
+    const { stdout } = await run(['check'], { env: all, cwd: tempFolder() })
+    return stdout.split('\n').find((line) => line.includes(' certificate: ')) ?? ''
+  }
+
+  it('check tells its names and days', async () => {
+    expect(await check(ownFolder().env)).toMatch(
+      /^ok +certificate: .*tls\.crt, issued elsewhere, for localhost, 127\.0\.0\.1; 89 days left$/,
+    )
+  })
+
+  it('check warns of its end', async () => {
+    const { env } = ownFolder(authority.issue(new Date(Date.now() - 85 * DAY_MS)))
+    expect(await check(env)).toMatch(/^note +certificate: .*; 4 days left → have it renewed/)
+  })
+
+  it('check names what is wrong with it', async () => {
+    const { env, keyFile } = ownFolder()
+    writeFileSync(keyFile, authority.issue().keyPem)
+    expect(await check(env)).toMatch(
+      /^problem certificate: .*tls\.key: does not belong to .*tls\.crt: put the two/,
+    )
+  })
+
+  it('trust says who issued it, and that there is nothing of ours to trust', async () => {
+    const { env, certFile } = ownFolder()
+    const { code, stdout } = await run(['trust'], { env, cwd: tempFolder() })
+    expect(code).toBe(0)
+    expect(stdout).toContain(`certificate  ${certFile}\n`)
+    expect(stdout).toMatch(/^issued by {4}CN=registry-sidecar root [0-9a-f]{8}$/m)
+    const json = await run(['trust', '--json'], { env, cwd: tempFolder() })
+    expect(JSON.parse(json.stdout)).toMatchObject({ path: certFile, clients: [] })
+    for (const flag of ['--pem', '--install']) {
+      const refused = await run(['trust', flag], { env, cwd: tempFolder() })
+      expect([refused.code, refused.stderr]).toEqual([
+        1,
+        expect.stringMatching(/does not end in a root: get that/),
+      ])
+    }
+  })
+
+  it('trust reads no key: whoever asks need not be allowed to', async () => {
+    const { env, keyFile } = ownFolder()
+    writeFileSync(keyFile, 'nonsense')
+    expect((await run(['trust'], { env, cwd: tempFolder() })).code).toBe(0)
+  })
+
+  it('trust prints the root at the end of the chain, and has it put into a file of its own', async () => {
+    const { env } = ownFolder(authority.issue(), authority.rootPem)
+    const cwd = tempFolder()
+    const pem = await run(['trust', '--pem'], { env, cwd })
+    expect(pem.stdout).toBe(authority.rootPem)
+    const { stdout } = await run(['trust', '--host', 'proxy:8443'], { env, cwd })
+    expect(stdout).toContain('  registry-sidecar trust --pem > registry-ca.crt\n')
+    expect(stdout).toMatch(
+      /install -D -m 644 \S*\/registry-ca\.crt \/etc\/docker\/certs\.d\/proxy:8443\/ca\.crt/,
+    )
+  })
+
+  it('trust takes a certificate that signs itself for its own root', async () => {
+    const cwd = tempFolder()
+    const made =
+      'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout k -out c -days 9 -subj /CN=x'
+    execFileSync('openssl', [...made.split(' '), '-addext', 'subjectAltName=DNS:x'], { cwd, stdio: 'pipe' })
+    const env = { SIDECAR_TLS_CERT: 'c', SIDECAR_TLS_KEY: 'k' }
+    const { stdout } = await run(['trust'], { env, cwd })
+    expect(stdout).toContain('This certificate signs itself')
+    expect(stdout).toContain(`install -D -m 644 ${path.join(cwd, 'c')} `)
+    expect((await run(['trust', '--pem'], { env, cwd })).stdout).toBe(
+      readFileSync(path.join(cwd, 'c'), 'utf8'),
+    )
+  })
+
+  it('one of the two settings alone is a problem among the others, with exit 64', async () => {
+    const { code, stderr } = await run(['serve'], { env: { SIDECAR_TLS_CERT: 'c', SIDECAR_REALM: ' ' } })
+    expect(code).toBe(64)
+    expect(stderr).toMatch(/SIDECAR_REALM: /)
+    expect(stderr).toMatch(/SIDECAR_TLS_CERT: set SIDECAR_TLS_KEY too/)
+  })
+})

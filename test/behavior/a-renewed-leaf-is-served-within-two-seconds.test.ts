@@ -1,0 +1,144 @@
+import { X509Certificate } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
+import type net from 'node:net'
+import path from 'node:path'
+import { PassThrough } from 'node:stream'
+import tls from 'node:tls'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { renewCert } from '../../src/commands/cert.ts'
+import { parseConfig } from '../../src/config.ts'
+import { issueLeaf, issueRoot } from '../../src/tls/issue.ts'
+import { upstreamForTest } from '../fixtures/programmable-upstream.ts'
+import { ALICE, sidecarForTest, type TestSidecar } from '../fixtures/sidecar.ts'
+import { until } from '../fixtures/until.ts'
+import { withoutFileEvents } from '../reload/no-file-events.ts'
+
+const TRANSFERS = 50
+const RENEWALS = 100
+const HALF = Buffer.alloc(64 * 1024, 'x')
+
+interface Handshake {
+  readonly fingerprint: string
+  readonly isReused: boolean
+  readonly session: Buffer | undefined
+}
+
+/** A verified handshake with a connection of its own. TLS 1.2, where the session is there at once. */
+function handshake({ port, root }: TestSidecar, session?: Buffer): Promise<Handshake> {
+  return new Promise((resolve, reject) => {
+    const options = { port, ca: root.pem, host: '127.0.0.1', servername: 'localhost', session }
+    const socket = tls.connect({ ...options, maxVersion: 'TLSv1.2' }, () => {
+      const fingerprint = socket.getPeerX509Certificate()?.fingerprint256 ?? ''
+      resolve({ fingerprint, isReused: socket.isSessionReused(), session: socket.getSession() })
+      socket.destroy()
+    })
+    socket.once('error', reject)
+  })
+}
+
+/** What `cert renew` does; resolves to the fingerprint that it printed. */
+async function renew({ folder }: TestSidecar): Promise<string> {
+  const stdout = new PassThrough()
+  const world = { env: {}, stdin: stdout, stdout, stderr: stdout, onSignal: () => () => undefined }
+  const config = parseConfig({ env: { SIDECAR_STATE_DIR: path.join(folder, 'state') } })
+  expect(await renewCert({ config, root: false, json: true }, world)).toBe(0)
+  return (JSON.parse(String(stdout.read())) as { leaf: { fingerprint: string } }).leaf.fingerprint
+}
+
+async function msUntilServed(sidecar: TestSidecar, fingerprint: string): Promise<number> {
+  return until(async () => (await handshake(sidecar)).fingerprint === fingerprint, {
+    deadlineMs: 5_000,
+    what: 'the renewed leaf',
+  })
+}
+
+describe('a leaf that `cert renew` has issued', () => {
+  it('is served within two seconds', async () => {
+    const sidecar = await sidecarForTest({ env: { SIDECAR_WATCH_POLL: 'off' } })
+    expect(await msUntilServed(sidecar, await renew(sidecar))).toBeLessThan(2_000)
+  })
+
+  it('is served within two seconds where file events are lost', async () => {
+    onTestFinished(withoutFileEvents())
+    const sidecar = await sidecarForTest()
+    expect(await msUntilServed(sidecar, await renew(sidecar))).toBeLessThan(2_000)
+  })
+
+  it('is served to clients that come back with a session from before', async () => {
+    const sidecar = await sidecarForTest()
+    const { session } = await handshake(sidecar)
+    expect((await handshake(sidecar, session)).isReused).toBe(true)
+    const fingerprint = await renew(sidecar)
+    await msUntilServed(sidecar, fingerprint)
+    expect(await handshake(sidecar, session)).toMatchObject({ isReused: false, fingerprint })
+  })
+
+  it('is read again at SIGHUP', async () => {
+    onTestFinished(withoutFileEvents())
+    const sidecar = await sidecarForTest({ env: { SIDECAR_WATCH_POLL: 'off' } })
+    const fingerprint = await renew(sidecar)
+    await sidecar.reload()
+    expect((await handshake(sidecar)).fingerprint).toBe(fingerprint)
+  })
+})
+
+it('half a pair is never served, and neither is the leaf of another root', async () => {
+  const sidecar = await sidecarForTest()
+  const { fingerprint } = sidecar.certificate.current.leaf
+  const stranger = issueLeaf({
+    root: issueRoot({ now: new Date() }),
+    names: [{ type: 'dns', value: 'localhost' }],
+    now: new Date(),
+  })
+  writeFileSync(path.join(sidecar.folder, 'state', 'leaf.crt'), stranger.certPem)
+  const foreign = new X509Certificate(stranger.certPem).fingerprint256
+  // Replaced by a leaf of our own, in the end: every handshake until then is verified under our root.
+  const seen = new Set<string>()
+  await until(async () => seen.add((await handshake(sidecar)).fingerprint).size > 1, {
+    deadlineMs: 5_000,
+    what: 'a leaf in the place of the broken pair',
+  })
+  expect([...seen][0]).toBe(fingerprint)
+  expect(seen).not.toContain(foreign)
+})
+
+it(
+  `${RENEWALS} renewals lose none of ${TRANSFERS} running transfers, and no handshake`,
+  { timeout: 60_000 },
+  async () => {
+    const waiting: net.Socket[] = []
+    const upstream = await upstreamForTest((soFar, socket) => {
+      if (!soFar.endsWith('\r\n\r\n')) return
+      socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${2 * HALF.length}\r\n\r\n`)
+      socket.write(HALF)
+      waiting.push(socket)
+    })
+    const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
+    const transfers = Array.from({ length: TRANSFERS }, () =>
+      sidecar.request({ as: ALICE, path: '/v2/app/blobs/sha256:0' }),
+    )
+    await until(() => waiting.length === TRANSFERS, { deadlineMs: 10_000, what: 'all transfers' })
+
+    const renewals = { left: RENEWALS, handshakes: 0 }
+    const renewing = [1, 2, 3].map(async () => {
+      while (renewals.left-- > 0) await renew(sidecar)
+    })
+    const done = Promise.all(renewing)
+    const connecting = (async () => {
+      while (renewals.left > 0) {
+        await handshake(sidecar)
+        renewals.handshakes++
+      }
+    })()
+    await Promise.all([done, connecting])
+    for (const socket of waiting) socket.write(HALF)
+    const answers = await Promise.all(transfers)
+    expect(answers.map(({ status, body }) => [status, body.length])).toEqual(
+      Array.from({ length: TRANSFERS }, () => [200, 2 * HALF.length]),
+    )
+    expect(renewals.handshakes).toBeGreaterThan(10)
+    const last = sidecar.lines.filter(({ msg }) => String(msg).startsWith('leaf renewed'))
+    expect(last.length).toBeGreaterThan(1)
+    expect(sidecar.lines.filter(({ level }) => level === 50)).toEqual([])
+  },
+)

@@ -1,0 +1,188 @@
+import { X509Certificate } from 'node:crypto'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { PassThrough } from 'node:stream'
+import { describe, expect, it } from 'vitest'
+import { renewCert, showCert } from '../../src/commands/cert.ts'
+import type { World } from '../../src/commands/world.ts'
+import { parseConfig, type Config } from '../../src/config.ts'
+import { CommandError, InvalidFileError } from '../../src/errors.ts'
+import { issueLeaf, issueRoot } from '../../src/tls/issue.ts'
+import { openKeystore, type Keystore } from '../../src/tls/keystore.ts'
+import { run, start } from '../fixtures/process.ts'
+import { tempFolder } from '../fixtures/temp-folder.ts'
+
+const NOW = new Date('2030-01-01T00:00:00Z')
+const DAY_MS = 86_400_000
+
+interface Scene {
+  readonly stateDir: string
+  readonly keystore: Keystore
+  readonly config: Config
+}
+
+async function setScene(env: Record<string, string> = {}): Promise<Scene> {
+  const stateDir = path.join(tempFolder(), 'state')
+  const names = [{ type: 'dns', value: 'proxy' } as const, { type: 'ip', value: '10.0.0.1' } as const]
+  const keystore = await openKeystore({ folder: stateDir, names, now: NOW })
+  return { stateDir, keystore, config: parseConfig({ env: { SIDECAR_STATE_DIR: stateDir, ...env } }) }
+}
+
+async function show(config: Config, { json = false, days = 0 } = {}): Promise<string> {
+  const { world, printed } = createWorld()
+  const clock = () => new Date(NOW.getTime() + days * DAY_MS)
+  expect(await showCert({ config, json, clock }, world)).toBe(0)
+  return printed()
+}
+
+async function renew(config: Config, { json = false, root = false } = {}): Promise<string> {
+  const { world, printed } = createWorld()
+  expect(await renewCert({ config, root, json, clock: () => NOW }, world)).toBe(0)
+  return printed()
+}
+
+function createWorld(): { readonly world: World; readonly printed: () => string } {
+  const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()]
+  const world = { env: {}, stdin, stdout, stderr, onSignal: () => () => undefined }
+  return { world, printed: () => ((stdout.read() as Buffer | null) ?? '').toString() }
+}
+
+describe('cert show prints', () => {
+  it('what is served, until when, and when it is renewed', async () => {
+    const { stateDir, keystore, config } = await setScene()
+    expect((await show(config)).split('\n')).toEqual([
+      `leaf         ${stateDir}/leaf.crt`,
+      'names        proxy, 10.0.0.1',
+      `SHA-256      ${keystore.bundle.leaf.fingerprint}`,
+      'valid from   2029-12-31',
+      'valid until  2030-03-31 (89 days left)',
+      'renewal      from 2030-03-01 on, by the running sidecar; clients notice nothing',
+      '',
+      `root         ${stateDir}/root.crt`,
+      `SHA-256      ${keystore.root.fingerprint}`,
+      'valid until  2039-12-29',
+      'vouches for  any name',
+      '',
+    ])
+  })
+
+  it('one document with --json', async () => {
+    const { stateDir, keystore, config } = await setScene()
+    expect(JSON.parse(await show(config, { json: true }))).toEqual({
+      origin: 'issued',
+      leaf: {
+        path: path.join(stateDir, 'leaf.crt'),
+        names: ['proxy', '10.0.0.1'],
+        fingerprint: keystore.bundle.leaf.fingerprint,
+        notBefore: '2029-12-31T23:00:00.000Z',
+        notAfter: '2030-03-31T23:00:00.000Z',
+        daysLeft: 89,
+        renewedFrom: '2030-03-01T23:00:00.000Z',
+      },
+      root: {
+        path: path.join(stateDir, 'root.crt'),
+        fingerprint: keystore.root.fingerprint,
+        notAfter: '2039-12-29T23:00:00.000Z',
+        permitted: null,
+      },
+    })
+  })
+
+  it('that a leaf has expired, and that one ends with its root', async () => {
+    const { stateDir, config } = await setScene()
+    expect(await show(config, { days: 91 })).toContain('valid until  2030-03-31 (expired)\n')
+    const late = new Date(NOW.getTime() + 3600 * DAY_MS)
+    const names = [{ type: 'dns', value: 'proxy' } as const]
+    await openKeystore({ folder: stateDir, names, now: late })
+    expect(await show(config, { days: 3600 })).toContain('renewal      none: it ends with its root\n')
+    expect(JSON.parse(await show(config, { json: true }))).toMatchObject({ leaf: { renewedFrom: null } })
+  })
+
+  it('the certificate that is served instead of an issued one, and that it is renewed elsewhere', async () => {
+    const folder = tempFolder()
+    const root = issueRoot({ now: NOW })
+    const leaf = issueLeaf({ root, names: [{ type: 'dns', value: 'own.example' }], now: NOW })
+    const certFile = path.join(folder, 'tls.crt')
+    writeFileSync(certFile, leaf.certPem)
+    const { config } = await setScene({ SIDECAR_TLS_CERT: certFile, SIDECAR_TLS_KEY: 'tls.key' })
+    const text = await show(config)
+    expect(text).toContain(`leaf         ${certFile}\nnames        own.example\n`)
+    expect(text).toContain('renewal      by whoever issued it: not done here\n')
+    expect(text).toContain('root         not in the chain: its issuer has it\n')
+    expect(JSON.parse(await show(config, { json: true }))).toMatchObject({ origin: 'own', root: null })
+    await expect(renew(config)).rejects.toThrow(/tls\.crt was issued elsewhere and is renewed there/)
+  })
+
+  it('what is missing, with the mend', async () => {
+    const { stateDir, config } = await setScene()
+    rmSync(path.join(stateDir, 'leaf.crt'))
+    await expect(show(config)).rejects.toThrow(
+      /leaf\.crt: is missing; start the sidecar, or run .*cert renew/,
+    )
+    const nowhere = parseConfig({ env: { SIDECAR_STATE_DIR: path.join(stateDir, 'nowhere') } })
+    await expect(show(nowhere)).rejects.toThrow(/root\.crt: does not exist yet; start the sidecar once/)
+    await expect(show(nowhere)).rejects.toThrow(InvalidFileError)
+  })
+})
+
+describe('cert renew', () => {
+  it('issues another leaf, and says that nobody has to do anything', async () => {
+    const { stateDir, keystore, config } = await setScene()
+    const text = await renew(config)
+    const { fingerprint256 } = new X509Certificate(readFileSync(path.join(stateDir, 'leaf.crt')))
+    expect(fingerprint256).not.toBe(keystore.bundle.leaf.fingerprint)
+    expect(text).toMatch(/^leaf renewed under the same root\n/)
+    expect(text).toContain(`SHA-256      ${fingerprint256}\n`)
+    expect(text).toContain('serves it within 2 seconds. Clients need to do nothing.\n')
+    expect(text).not.toContain('SIDECAR_HOSTS')
+  })
+
+  it('prints one document with --json', async () => {
+    const { keystore, config } = await setScene()
+    expect(JSON.parse(await renew(config, { json: true }))).toMatchObject({
+      origin: 'issued',
+      leaf: { names: ['proxy', '10.0.0.1'] },
+      root: { fingerprint: keystore.root.fingerprint },
+    })
+  })
+
+  it('says which names of the settings the leaf does not carry', async () => {
+    const { config } = await setScene({ SIDECAR_HOSTS: 'proxy,new.example' })
+    expect(await renew(config)).toContain('A sidecar started with this SIDECAR_HOSTS adds new.example.\n')
+  })
+
+  it('does not renew the root, says so, and changes nothing', async () => {
+    const { stateDir, config } = await setScene()
+    const leaf = path.join(stateDir, 'leaf.crt')
+    const before = readFileSync(leaf, 'utf8')
+    const renewal = renew(config, { root: true })
+    await expect(renewal).rejects.toThrow(CommandError)
+    await expect(renewal).rejects.toThrow(/--root is not there yet, and nothing was changed/)
+    expect(readFileSync(leaf, 'utf8')).toBe(before)
+  })
+})
+
+describe('the commands', () => {
+  it('work on the folder of a running sidecar, which takes the new leaf over', async () => {
+    const cwd = tempFolder()
+    mkdirSync(path.join(cwd, 'users'))
+    const sidecar = start([], {
+      cwd,
+      env: { SIDECAR_LISTEN: '127.0.0.1:0', SIDECAR_ADMIN_LISTEN: '127.0.0.1:0' },
+    })
+    await sidecar.line(/ready to serve/)
+    const before = JSON.parse((await run(['cert', 'show', '--json'], { cwd })).stdout) as Shown
+    const renewed = await run(['cert', 'renew', '--json'], { cwd })
+    expect(renewed).toMatchObject({ code: 0, stderr: '' })
+    const after = JSON.parse(renewed.stdout) as Shown
+    expect(after.leaf.names).toEqual(before.leaf.names)
+    expect(after.leaf.fingerprint).not.toBe(before.leaf.fingerprint)
+    expect(await sidecar.line(/leaf renewed under the same root/)).toContain(after.leaf.fingerprint)
+    expect(await run(['cert', 'renew', '--root'], { cwd })).toMatchObject({ code: 1, stdout: '' })
+    expect(await run(['cert', 'show'], { cwd: tempFolder() })).toMatchObject({ code: 1, stdout: '' })
+  })
+})
+
+interface Shown {
+  readonly leaf: { readonly names: readonly string[]; readonly fingerprint: string }
+}

@@ -1,0 +1,188 @@
+import path from 'node:path'
+import { PassThrough } from 'node:stream'
+import { expect, it, onTestFinished } from 'vitest'
+import { createExpiryWarnings } from '../src/expiry-warnings.ts'
+import { keepLeafRenewed, type LeafRenewal, type Timetable } from '../src/leaf-renewal.ts'
+import { createLog } from '../src/log.ts'
+import type { CertificateBundle } from '../src/tls/certificate.ts'
+import { openKeystore, renewLeaf, type Keystore } from '../src/tls/keystore.ts'
+import type { SubjectAltName } from '../src/tls/names.ts'
+import { tempFolder } from './fixtures/temp-folder.ts'
+
+const START = new Date('2030-01-01T00:00:00Z')
+const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
+const NAMES: readonly SubjectAltName[] = [{ type: 'dns', value: 'proxy' }]
+
+interface Scene {
+  readonly folder: string
+  readonly renewal: LeafRenewal
+  readonly served: readonly CertificateBundle[]
+  /** What was asked for and neither came due nor was called off. */
+  readonly pending: () => readonly number[]
+  /** Lets the time come that was asked for, or this many milliseconds if given; resolves after the look. */
+  readonly pass: (ms?: number) => Promise<void>
+  readonly lines: () => readonly Record<string, unknown>[]
+}
+
+interface Obstacles {
+  /** Thrown in the place of a renewal. */
+  readonly renewing?: () => Error | undefined
+  /** Thrown when a bundle is to be served. */
+  readonly serving?: () => Error | undefined
+}
+
+async function setScene({ renewing, serving }: Obstacles = {}): Promise<Scene> {
+  const folder = path.join(tempFolder(), 'state')
+  const real = await openKeystore({ folder, names: NAMES, now: START })
+  const keystore = Object.assign(Object.create(real) as Keystore, {
+    renewIfDue: async (...request: Parameters<Keystore['renewIfDue']>) => {
+      const obstacle = renewing?.()
+      if (obstacle !== undefined) throw obstacle
+      return real.renewIfDue(...request)
+    },
+  })
+  const { timetable, pending, advance } = createTimetable()
+  const { log, lines } = recordLog()
+  const served: CertificateBundle[] = []
+  const renewal = await keepLeafRenewed({
+    keystore,
+    names: NAMES,
+    serve: (bundle) => {
+      const obstacle = serving?.()
+      if (obstacle !== undefined) throw obstacle
+      served.push(bundle)
+    },
+    warnings: createExpiryWarnings({ file: real.leafFile, clock: timetable.now, log, mend: 'the mend' }),
+    pollMs: 'off',
+    log,
+    timetable,
+  })
+  onTestFinished(() => renewal.close())
+  const pass = (ms?: number) => {
+    advance(ms)
+    // Joins the look that the timetable has just called for.
+    return renewal.look()
+  }
+  return { folder, renewal, served, pending, pass, lines }
+}
+
+function createTimetable() {
+  let now = START.getTime()
+  let asked: readonly { readonly delayMs: number; readonly callback: () => void }[] = []
+  const timetable: Timetable = {
+    now: () => new Date(now),
+    after: (delayMs, callback) => {
+      const one = { delayMs, callback }
+      asked = [...asked, one]
+      return () => {
+        asked = asked.filter((other) => other !== one)
+      }
+    },
+  }
+  const advance = (ms?: number) => {
+    const due = asked
+    asked = []
+    now += ms ?? Math.max(...due.map(({ delayMs }) => delayMs))
+    for (const { callback } of due) callback()
+  }
+  return { timetable, advance, pending: () => asked.map(({ delayMs }) => delayMs) }
+}
+
+function recordLog() {
+  const destination = new PassThrough()
+  let logged = ''
+  destination.on('data', (chunk: Buffer) => (logged += chunk.toString()))
+  const lines = () =>
+    logged
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
+  return { log: createLog({ level: 'info', format: 'json', destination }), lines }
+}
+
+it('the leaf is looked at every hour and renewed at two thirds of its life', async () => {
+  const { renewal, served, pending, pass } = await setScene()
+  expect(pending()).toEqual([HOUR_MS])
+  await pass()
+  expect(served).toEqual([])
+  await pass(60 * DAY_MS - 3 * HOUR_MS)
+  expect(served).toEqual([])
+  await pass()
+  expect(served).toHaveLength(1)
+  expect(served[0]?.leaf.notBefore).toEqual(new Date(START.getTime() + 60 * DAY_MS - 2 * HOUR_MS))
+  expect(pending()).toEqual([HOUR_MS])
+  expect(renewal.state).toEqual({ kind: 'fresh' })
+})
+
+it('a renewal that fails is tried again, ever more rarely up to an hour, and soon again after the next failure', async () => {
+  let obstacle: Error | undefined = new Error('disk full')
+  const { renewal, served, pending, pass } = await setScene({ renewing: () => obstacle })
+  const delays: number[] = []
+  for (let attempt = 1; attempt <= 12; attempt++) {
+    delays.push(...pending())
+    await pass()
+  }
+  expect(delays.map((ms) => ms / 1000)).toEqual([5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600])
+  expect(renewal.state).toEqual({ kind: 'stale', reason: 'not renewed: disk full' })
+
+  obstacle = undefined
+  await pass(61 * DAY_MS)
+  expect(served).toHaveLength(1)
+  expect(renewal.state).toEqual({ kind: 'fresh' })
+  expect(pending()).toEqual([HOUR_MS])
+
+  obstacle = new Error('disk full')
+  await pass()
+  expect(pending()).toEqual([5_000])
+})
+
+it('each failure is logged with its reason, the end of the leaf and the time of the next attempt', async () => {
+  const { lines } = await setScene({ renewing: () => new Error('disk full') })
+  expect(lines()).toEqual([
+    expect.objectContaining({
+      msg: 'leaf not renewed, the old one stays',
+      err: expect.objectContaining({ message: 'disk full' }) as unknown,
+      notAfter: new Date(START.getTime() + 90 * DAY_MS - HOUR_MS).toISOString(),
+      retryInMs: 5_000,
+    }),
+  ])
+})
+
+it('a leaf that cannot be renewed is warned about 30 days, 7 days and a day before its end, once each', async () => {
+  const { pass, lines } = await setScene({ renewing: () => new Error('disk full') })
+  const warned = () => lines().filter(({ msg }) => String(msg).startsWith('the certificate ends soon'))
+  const counts: number[] = []
+  for (const days of [58, 3, 1, 20, 3, 4, 0.5]) {
+    await pass(days * DAY_MS)
+    counts.push(warned().length)
+  }
+  expect(counts).toEqual([0, 1, 1, 1, 2, 3, 3])
+  expect(warned().map(({ daysLeft }) => daysLeft)).toEqual([28, 4, 0])
+  expect(warned()[0]).toMatchObject({ mend: 'the mend' })
+})
+
+it('a leaf that could not be served is served at the next attempt', async () => {
+  let obstacle: Error | undefined = new Error('no good')
+  const { served, pending, pass } = await setScene({ serving: () => obstacle })
+  await pass(61 * DAY_MS)
+  expect([served.length, pending()]).toEqual([0, [5_000]])
+  obstacle = undefined
+  await pass()
+  expect([served.length, pending()]).toEqual([1, [HOUR_MS]])
+})
+
+it('a leaf that another process has put into the folder is served without waiting for the hour', async () => {
+  const { folder, served, pending } = await setScene()
+  const { leaf } = await renewLeaf({ folder, names: () => NAMES, now: START })
+  await expect.poll(() => served.map((bundle) => bundle.leaf)).toEqual([leaf])
+  expect(pending()).toEqual([HOUR_MS])
+})
+
+it('after closing nothing is looked at, and nothing is waited for', async () => {
+  const { folder, renewal, served, pending, lines } = await setScene()
+  await renewal.close()
+  await renewLeaf({ folder, names: () => NAMES, now: START })
+  await renewal.look()
+  expect([served, pending(), lines()]).toEqual([[], [], []])
+})

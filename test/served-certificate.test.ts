@@ -1,0 +1,404 @@
+import { mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { PassThrough } from 'node:stream'
+import { setTimeout as pause } from 'node:timers/promises'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { createListener } from '../src/http/listener.ts'
+import { createLog } from '../src/log.ts'
+import type { OwnFiles } from '../src/own-files.ts'
+import { loadOwnCertificate, type CertificateInForce } from '../src/served-certificate.ts'
+import type { IssuedCertificate } from '../src/tls/issue.ts'
+import {
+  connectSteadily,
+  createAuthority,
+  fingerprintOf,
+  moveInto,
+  type SteadyClient,
+} from './fixtures/own-certificate.ts'
+import { tempFolder } from './fixtures/temp-folder.ts'
+import { until } from './fixtures/until.ts'
+
+const PATIENCE_MS = 1_500
+const DAY_MS = 86_400_000
+const HOUR_MS = 3_600_000
+const REPLACED = 'certificate replaced: new connections get it'
+
+const authority = createAuthority()
+
+interface Scene {
+  readonly files: OwnFiles
+  readonly certificate: CertificateInForce
+  readonly client: SteadyClient
+  readonly first: IssuedCertificate
+  readonly messages: (level?: number) => readonly unknown[]
+  readonly lines: () => readonly Record<string, unknown>[]
+  /** Resolves when new connections are served this one. */
+  readonly becomes: (pair: IssuedCertificate) => Promise<number>
+  readonly becomesStale: (reason: RegExp) => Promise<number>
+  readonly put: (file: 'certFile' | 'keyFile', text: string) => void
+}
+
+interface SceneOptions {
+  readonly pollMs?: number | 'off'
+  readonly first?: IssuedCertificate
+  readonly patienceMs?: number
+  readonly clock?: () => Date
+  /** Makes the files before they are loaded, and says where they are. */
+  readonly prepare?: (folder: string, pair: IssuedCertificate) => OwnFiles
+}
+
+function plainFiles(folder: string, pair: IssuedCertificate): OwnFiles {
+  const files = filesIn(folder)
+  writeFileSync(files.certFile, pair.certPem)
+  writeFileSync(files.keyFile, pair.keyPem)
+  return files
+}
+
+function filesIn(folder: string) {
+  const [certFile, keyFile] = [path.join(folder, 'tls.crt'), path.join(folder, 'tls.key')]
+  return { certFile, keyFile, keyPasswordFile: undefined }
+}
+
+async function setScene({
+  pollMs = 100,
+  first,
+  clock,
+  patienceMs = PATIENCE_MS,
+  prepare = plainFiles,
+}: SceneOptions = {}): Promise<Scene> {
+  const pair = first ?? authority.issue()
+  const files = prepare(tempFolder(), pair)
+  const destination = new PassThrough()
+  let logged = ''
+  destination.on('data', (chunk: Buffer) => (logged += chunk.toString()))
+  const log = createLog({ level: 'info', format: 'json', destination })
+  const timed = clock === undefined ? {} : { clock }
+  const certificate = await loadOwnCertificate({ files, pollMs, log, patienceMs, ...timed })
+  onTestFinished(() => certificate.close())
+  const listener = await createListener({
+    certificate: certificate.current,
+    handler: (_, response) => response.end(),
+    host: '127.0.0.1',
+    port: 0,
+    idleTimeoutMs: 60_000,
+  })
+  onTestFinished(() => listener.close())
+  certificate.onChange((next) => {
+    listener.serve(next)
+  })
+  const client = connectSteadily(listener.address.port, authority.rootPem)
+  onTestFinished(() => client.stop())
+  const lines = () =>
+    logged
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
+  return {
+    files,
+    certificate,
+    client,
+    first: pair,
+    lines,
+    messages: (level = 40) =>
+      lines()
+        .filter((line) => Number(line['level']) >= level)
+        .map(({ msg }) => msg),
+    becomes: (next) =>
+      until(() => client.served.at(-1) === fingerprintOf(next), {
+        deadlineMs: 5_000,
+        what: 'the other is served',
+      }),
+    becomesStale: (reason) =>
+      until(() => certificate.state.kind === 'stale' && reason.test(certificate.state.reason), {
+        deadlineMs: 5_000,
+        what: `stale: ${reason.source}; it is ${JSON.stringify(certificate.state)}`,
+      }),
+    put: (file, text) => {
+      moveInto(files[file], text)
+    },
+  }
+}
+
+describe('certificate and key that are replaced', () => {
+  const inPlace = writeFileSync
+  const slowly = async (file: string, text: string) => {
+    truncateSync(file, 0)
+    await pause(100)
+    writeFileSync(file, text)
+  }
+  const removing = async (file: string, text: string) => {
+    rmSync(file)
+    await pause(100)
+    writeFileSync(file, text)
+  }
+
+  it.each([
+    ['the certificate first, both moved', moveInto, ['certFile', 'keyFile']],
+    ['the key first, both moved', moveInto, ['keyFile', 'certFile']],
+    ['the certificate first, both written in place', inPlace, ['certFile', 'keyFile']],
+    ['the key first, both written in place', inPlace, ['keyFile', 'certFile']],
+    ['the certificate first, both emptied before', slowly, ['certFile', 'keyFile']],
+    ['the key first, both removed before', removing, ['keyFile', 'certFile']],
+  ] as const)('never cost a handshake: %s', async (_, replace, order) => {
+    const { files, first, client, certificate, becomes, messages, lines } = await setScene()
+    await becomes(first)
+    const next = authority.issue()
+    const texts = { certFile: next.certPem, keyFile: next.keyPem }
+
+    await replace(files[order[0]], texts[order[0]])
+    // Long enough for several looks at a pair that is none.
+    await pause(600)
+    expect(certificate.current.leaf.fingerprint).toBe(fingerprintOf(first))
+    expect(certificate.state).toEqual({ kind: 'fresh' })
+    await replace(files[order[1]], texts[order[1]])
+    await becomes(next)
+    await client.stop()
+
+    expect(client.served).toEqual([fingerprintOf(first), fingerprintOf(next)])
+    expect(client.failures).toEqual([])
+    expect(messages()).toEqual([])
+    expect(lines().filter(({ msg }) => msg === REPLACED)).toMatchObject([
+      { file: files.certFile, fingerprint: fingerprintOf(next), names: ['localhost', '127.0.0.1'] },
+    ])
+    await until(() => certificate.state.kind === 'fresh', { deadlineMs: 1_000, what: 'fresh' })
+  })
+
+  it.each(['certFile', 'keyFile'] as const)(
+    'are noticed by file events alone, with the %s last',
+    async (last) => {
+      // Patience looks too when it is over: here it must not help.
+      const { files, put, becomes } = await setScene({ pollMs: 'off', patienceMs: 60_000 })
+      const next = authority.issue()
+      const texts = { certFile: next.certPem, keyFile: next.keyPem }
+      const before = last === 'certFile' ? 'keyFile' : 'certFile'
+      put(before, texts[before])
+      await pause(500)
+      moveInto(files[last], texts[last])
+      await becomes(next)
+    },
+  )
+
+  it('come into force as Kubernetes swaps a secret: both at once, behind two symlinks', async () => {
+    const { files, client, first, becomes, messages } = await setScene({ prepare: secretVolume })
+    await becomes(first)
+    const next = authority.issue()
+
+    swapSecret(path.dirname(files.certFile), next)
+    await becomes(next)
+    await client.stop()
+
+    expect(client.served).toEqual([fingerprintOf(first), fingerprintOf(next)])
+    expect(client.failures).toEqual([])
+    expect(messages()).toEqual([])
+  })
+
+  it('come into force as certbot does it: symlinks repointed one after the other', async () => {
+    const { files, client, first, becomes, messages } = await setScene({ prepare: certbotFolder })
+    await becomes(first)
+    const next = authority.issue()
+
+    const archive = path.join(path.dirname(files.certFile), '..', 'archive')
+    writeFileSync(path.join(archive, 'privkey2.pem'), next.keyPem)
+    writeFileSync(path.join(archive, 'fullchain2.pem'), next.certPem)
+    for (const [link, name] of [
+      [files.keyFile, 'privkey2.pem'],
+      [files.certFile, 'fullchain2.pem'],
+    ] as const) {
+      rmSync(link)
+      symlinkSync(`../archive/${name}`, link)
+      await pause(300)
+    }
+    await becomes(next)
+    await client.stop()
+
+    expect(client.failures).toEqual([])
+    expect(messages()).toEqual([])
+  })
+
+  it('may keep the key: a certificate renewed for the same one is served', async () => {
+    const { put, first, certificate } = await setScene()
+    put('certFile', `${first.certPem}${authority.rootPem}`)
+    await until(() => certificate.root !== undefined, { deadlineMs: 5_000, what: 'the chain with its root' })
+  })
+})
+
+function secretVolume(folder: string, pair: IssuedCertificate): OwnFiles {
+  mkdirSync(path.join(folder, '..2024_01'))
+  plainFiles(path.join(folder, '..2024_01'), pair)
+  symlinkSync('..2024_01', path.join(folder, '..data'))
+  for (const name of ['tls.crt', 'tls.key']) symlinkSync(`..data/${name}`, path.join(folder, name))
+  return filesIn(folder)
+}
+
+// What kubelet does, in its order: the old folder goes last.
+function swapSecret(folder: string, pair: IssuedCertificate): void {
+  mkdirSync(path.join(folder, '..2024_02'))
+  plainFiles(path.join(folder, '..2024_02'), pair)
+  symlinkSync('..2024_02', path.join(folder, '..data_tmp'))
+  renameSync(path.join(folder, '..data_tmp'), path.join(folder, '..data'))
+  rmSync(path.join(folder, '..2024_01'), { recursive: true })
+}
+
+function certbotFolder(folder: string, pair: IssuedCertificate): OwnFiles {
+  const [archive, live] = [path.join(folder, 'archive'), path.join(folder, 'live')]
+  mkdirSync(archive)
+  mkdirSync(live)
+  writeFileSync(path.join(archive, 'privkey1.pem'), pair.keyPem)
+  writeFileSync(path.join(archive, 'fullchain1.pem'), pair.certPem)
+  const files = { certFile: path.join(live, 'fullchain.pem'), keyFile: path.join(live, 'privkey.pem') }
+  symlinkSync('../archive/fullchain1.pem', files.certFile)
+  symlinkSync('../archive/privkey1.pem', files.keyFile)
+  return { ...files, keyPasswordFile: undefined }
+}
+
+describe('a mismatch', () => {
+  it('that lasts is told once, with the mend, and ends with the other file', async () => {
+    const { files, put, first, client, becomes, becomesStale, lines, messages, certificate } =
+      await setScene()
+    await becomes(first)
+    const next = authority.issue()
+
+    put('certFile', next.certPem)
+    expect(await becomesStale(/does not belong to/)).toBeGreaterThan(PATIENCE_MS - 100)
+    await pause(500)
+
+    expect(lines().filter(({ level }) => level === 50)).toMatchObject([
+      {
+        file: files.keyFile,
+        reason: `does not belong to ${files.certFile}: put the two in place that were issued together`,
+      },
+    ])
+    put('keyFile', next.keyPem)
+    await becomes(next)
+    await until(() => certificate.state.kind === 'fresh', { deadlineMs: 1_000, what: 'fresh' })
+    expect(client.failures).toEqual([])
+    expect(messages(30)).toContain('certificate and key can be used again')
+  })
+
+  it('that lasts is told without polls too', async () => {
+    const { put, becomesStale } = await setScene({ pollMs: 'off' })
+    put('keyFile', authority.issue().keyPem)
+    await becomesStale(/does not belong to/)
+  })
+
+  it('that is taken back is never told, nor is the next one held against it', async () => {
+    const { put, first, messages, certificate } = await setScene()
+    for (let round = 0; round < 2; round++) {
+      put('keyFile', authority.issue().keyPem)
+      await pause(500)
+      put('keyFile', first.keyPem)
+      await pause(PATIENCE_MS)
+    }
+    expect(messages()).toEqual([])
+    expect(certificate.state).toEqual({ kind: 'fresh' })
+  })
+
+  it('at start is waited out if it is short', async () => {
+    const next = authority.issue()
+    const opened = setScene({
+      prepare: (folder, pair) => {
+        const files = plainFiles(folder, { certPem: next.certPem, keyPem: pair.keyPem })
+        setTimeout(writeFileSync, 150, files.keyFile, next.keyPem)
+        return files
+      },
+    })
+    expect((await opened).certificate.current.leaf.fingerprint).toBe(fingerprintOf(next))
+  })
+
+  it('at start that stays is refused', async () => {
+    const opened = setScene({
+      prepare: (folder, pair) => plainFiles(folder, { ...pair, keyPem: authority.issue().keyPem }),
+    })
+    await expect(opened).rejects.toThrow(/tls\.key: does not belong to .*tls\.crt/)
+  })
+})
+
+describe('a broken replacement', () => {
+  it.each<[what: string, file: 'certFile' | 'keyFile', text: string, reason: RegExp]>([
+    ['a certificate that is none', 'certFile', 'nonsense', /tls\.crt: holds no readable certificate/],
+    ['a key that is none', 'keyFile', 'nonsense', /tls\.key: holds no readable private key/],
+    ['an empty file', 'certFile', '', /tls\.crt: holds no readable certificate/],
+  ])('keeps the old one in force, and is told once: %s', async (_, file, text, reason) => {
+    const { put, first, client, becomes, becomesStale, messages, certificate } = await setScene()
+    await becomes(first)
+
+    put(file, text)
+    await becomesStale(reason)
+    await pause(400)
+    expect(messages()).toEqual(['certificate not replaced; the one in force stays'])
+    expect(certificate.current.leaf.fingerprint).toBe(fingerprintOf(first))
+    await expect(certificate.reload()).rejects.toThrow(reason)
+
+    put(file, file === 'certFile' ? first.certPem : first.keyPem)
+    await until(() => certificate.state.kind === 'fresh', { deadlineMs: 5_000, what: 'fresh again' })
+    await client.stop()
+    expect(client.served).toEqual([fingerprintOf(first)])
+    expect(client.failures).toEqual([])
+  })
+
+  it('is told when the file is gone', async () => {
+    const { files, certificate, becomesStale } = await setScene()
+    rmSync(files.certFile)
+    await becomesStale(/tls\.crt: is missing/)
+    expect(certificate.current.leaf.subjectAltNames).toHaveLength(2)
+  })
+})
+
+describe('the end of a certificate', () => {
+  it('is warned of 30, 7 and 1 day before, of each once, by looking every hour', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    onTestFinished(() => {
+      vi.useRealTimers()
+    })
+    let now = Date.now()
+    const first = authority.issue()
+    const { certificate, lines, put, becomes } = await setScene({
+      pollMs: 'off',
+      first,
+      clock: () => new Date(now),
+    })
+    const end = certificate.current.leaf.notAfter.getTime()
+    const warnings = () => lines().filter(({ msg }) => /ends soon|has expired/.test(String(msg)))
+    const counts: number[] = []
+    for (const daysLeft of [30.1, 30, 20, 7, 5, 1, 0.5, 0, -1]) {
+      now = end - daysLeft * DAY_MS
+      vi.advanceTimersByTime(2 * HOUR_MS)
+      await pause(5)
+      counts.push(warnings().length)
+    }
+    expect(counts).toEqual([0, 1, 1, 2, 2, 3, 3, 4, 4])
+    expect(warnings()).toMatchObject([
+      { level: 40, daysLeft: 30, mend: expect.stringContaining('put a renewed certificate') as string },
+      { level: 40, daysLeft: 7 },
+      { level: 40, daysLeft: 1 },
+      { level: 50, msg: 'the certificate has expired: clients refuse it' },
+    ])
+
+    // Another one begins anew.
+    now = Date.now()
+    const next = authority.issue(new Date(now - 85 * DAY_MS))
+    put('keyFile', next.keyPem)
+    put('certFile', next.certPem)
+    await becomes(next)
+    expect(warnings().at(-1)).toMatchObject({ daysLeft: 4 })
+  })
+
+  it('is warned of at start', async () => {
+    const { messages } = await setScene({ first: authority.issue(new Date(Date.now() - 85 * DAY_MS)) })
+    expect(messages()).toEqual(['the certificate ends soon'])
+  })
+})
+
+describe('close()', () => {
+  it('ends the looks: nothing is read, told or put in force any more', async () => {
+    const { put, certificate, messages, first } = await setScene()
+    put('keyFile', authority.issue().keyPem)
+    await pause(300)
+    await certificate.close()
+    const before = messages(30).length
+    put('certFile', 'nonsense')
+    await pause(PATIENCE_MS + 300)
+    expect(messages(30)).toHaveLength(before)
+    expect(certificate.current.leaf.fingerprint).toBe(fingerprintOf(first))
+  })
+})
