@@ -6,6 +6,7 @@ import { isTooLong, type Comparison } from './bcrypt.ts'
 import { decoysBeside } from './decoys.ts'
 import { hashesAt, type UserTable } from './htpasswd.ts'
 import { createSharedOutcomes } from './shared-outcomes.ts'
+import { sourceOf } from './source.ts'
 import type { VerifiedCache } from './verified-cache.ts'
 
 export type RefusalReason = 'unknown user' | 'wrong password' | 'password too long' | 'entry changed'
@@ -28,8 +29,8 @@ export type Verdict =
   | { readonly kind: 'throttled'; readonly retryAfterMs: number }
 
 export interface Verifier {
-  /** @param source who sent them, as `sourceOf` tells it */
-  verify(credentials: Credentials, source: string): Promise<Verdict>
+  /** @param address where they come from */
+  verify(credentials: Credentials, address: string): Promise<Verdict>
 }
 
 export interface VerifierParts {
@@ -49,11 +50,6 @@ export function createVerifier({ table, cache, attempts, now = Date.now }: Verif
     return entry === undefined ? [] : hashesAt(entry, now())
   }
 
-  function comparisonOf({ username, password }: Credentials): Comparison {
-    const hashes = validHashes(username)
-    return { password, hashes, decoys: decoysBeside(table().decoys, hashes) }
-  }
-
   function accept(username: string, hash: string | undefined): Verdict {
     const index = hash === undefined ? -1 : validHashes(username).indexOf(hash)
     return index < 0 ? refuse('entry changed', username) : { kind: 'ok', username, isOldPassword: index > 0 }
@@ -63,22 +59,24 @@ export function createVerifier({ table, cache, attempts, now = Date.now }: Verif
     return { kind: 'refused', reason, isKnown: table().entries.has(username) }
   }
 
-  async function verify(credentials: Credentials, source: string): Promise<Verdict> {
-    const { username, password } = credentials
+  async function verify({ username, password }: Credentials, address: string): Promise<Verdict> {
     // bcrypt ignores what follows 72 bytes: someone who knows a long password's beginning would get in. Refused
     // before anything is computed for the name, so the time tells nothing about it.
     if (isTooLong(password)) return refuse('password too long', username)
-    const comparison = comparisonOf(credentials)
-    const { hashes, decoys } = comparison
+    const hashes = validHashes(username)
+    const isRemembered = (hash: string): boolean => cache.has({ username, password, hash })
+    const remembered = hashes.find(isRemembered)
+    if (remembered !== undefined) return accept(username, remembered)
+    const decoys = decoysBeside(table().decoys, hashes)
     // Decoys are looked up too, which nobody ever had: a name that has no hash, or fewer, must not be refused faster.
     // The bcrypt does not cover that up when the throttle lets none happen.
-    const compared = [...hashes, ...decoys]
-    const remembered = compared.filter((hash) => cache.has({ username, password, hash }))
-    if (remembered.length > 0) return accept(username, remembered[0])
+    decoys.forEach(isRemembered)
+    const source = sourceOf(address)
+    const comparison: Comparison = { password, hashes, decoys }
     // Equal attempts are one, but only from one source: a user who sends the right password while an attacker guesses
     // it must not be told that the attacker has to wait. Hashes are a part, so that whoever comes after a change of
     // the entry does not share with whoever came before.
-    const outcome = await shared.of([source, username, password, ...compared], () =>
+    const outcome = await shared.of([source, username, password, ...hashes, ...decoys], () =>
       attempts.run({ source, username, comparison }),
     )
     if (outcome.kind === 'busy' || outcome.kind === 'throttled') return outcome

@@ -1,7 +1,6 @@
 // Authorization header → verdict → pass on, or answer the challenge.
 
 import { formatChallenge, parseBasic } from '../auth/basic.ts'
-import { sourceOf } from '../auth/source.ts'
 import type { Verdict, Verifier } from '../auth/verifier.ts'
 import { createHoldBack } from './hold-back.ts'
 import { BUSY_REASON, THROTTLED_REASON, type LoginAudit } from './login-audit.ts'
@@ -37,18 +36,17 @@ export function authenticate({ realm, verifier, audit, hasUsers }: AuthenticateO
       )
     }
     const { address } = c.var.facts
-    const source = sourceOf(address)
     const basic = parseBasic(c.env.incoming.headers.authorization)
     // No refused login: docker always begins so, to learn the challenge.
     if (basic.kind === 'absent') return refuse(c, challenge, 'no credentials')
     if (basic.kind === 'malformed') {
-      audit.refused({ address, source, reason: basic.reason, username: undefined })
+      audit.refused({ address, reason: basic.reason, username: undefined })
       return refuse(c, challenge, basic.reason)
     }
-    const verdict = await verifier.verify(basic, source)
+    const verdict = await verifier.verify(basic, address)
     if (verdict.kind !== 'ok') {
       const { answer, reason, isKnown } = notLetIn(verdict, challenge)
-      audit.refused({ address, source, reason, username: isKnown ? basic.username : undefined })
+      audit.refused({ address, reason, username: isKnown ? basic.username : undefined })
       if (verdict.kind === 'throttled') await holdBack.wait()
       return refuse(c, answer, reason)
     }

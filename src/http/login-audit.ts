@@ -3,13 +3,12 @@
 // The address stands first, before anything that a client has a say in, and what it sent is never repeated: no client
 // can make a line that accuses another.
 
+import { sourceOf } from '../auth/source.ts'
 import type { RefusalReason } from '../auth/verifier.ts'
 import type { Log } from '../log.ts'
 
 export interface RefusedLogin {
   readonly address: string
-  /** What `sourceOf` makes of the address: lines are bounded by source. */
-  readonly source: string
   readonly reason: string
   /** Only when the users file has the name: one it does not have may be a password in the wrong field. */
   readonly username: string | undefined
@@ -59,7 +58,8 @@ export function createLoginAudit(log: Log): LoginAudit {
   function refused(login: RefusedLogin): void {
     // Logins that waited may be refused by the very end of the queue: they get their line, and no timer.
     if (!isClosed) timer ??= setTimeout(endWindow, WINDOW_MS)
-    const key = JSON.stringify([login.source, login.reason, login.username])
+    // By source, as everything about failures is: whoever has a /64 does not get lines for each address of it.
+    const key = JSON.stringify([sourceOf(login.address), login.reason, login.username])
     const { lines, untold } = told.get(key) ?? { lines: 0, untold: 0 }
     if (lines === 0 && told.size >= (GUESSES.has(login.reason) ? MAX_GUESSES_LISTED : MAX_LISTED)) {
       unlisted += 1

@@ -113,7 +113,7 @@ interface Refused {
 function told(format: 'json' | 'pretty', refused: readonly Refused[]): readonly string[] {
   return written(format, (log) => {
     const audit = createLoginAudit(log)
-    for (const login of refused) audit.refused({ username: undefined, ...login, source: login.address })
+    for (const login of refused) audit.refused({ username: undefined, ...login })
     audit.close()
   })
 }

@@ -24,7 +24,7 @@ function auditForTest() {
     reason: string,
     { address = '192.0.2.1', username }: { address?: string; username?: string } = {},
   ) => {
-    audit.refused({ address, source: address, reason, username })
+    audit.refused({ address, reason, username })
   }
   return { audit, lines, refuse }
 }
