@@ -22,7 +22,11 @@ import { parseHostName, type SubjectAltName } from './tls/names.ts'
 export const SETTINGS = {
   upstream: setting('http://127.0.0.1:5000', parseUpstream, 'the registry'),
   listen: setting(':8443', parseListen, 'TLS address, host:port; port 0 picks a free one'),
-  adminListen: setting('127.0.0.1:8444', orOff(parseListen), 'plain-HTTP address for health; off for none'),
+  adminListen: setting(
+    '127.0.0.1:8444',
+    orOff(parseListen),
+    'plain-HTTP address for health and metrics; off for none',
+  ),
   users: setting('users/htpasswd', parseText, 'htpasswd file with bcrypt entries; watched'),
   stateDir: setting('state', parseText, 'folder where root, leaf and keys live'),
   tlsCert: setting('', optional(parseText), 'certificate chain to serve instead of an issued one; watched'),

@@ -1,6 +1,7 @@
 // Composition root: Config → loaded files → bound listeners → a running sidecar. The only file that sees the parts
 // beside each other. Nothing is bound before certificate and users have been looked at.
 
+import type { RequestListener } from 'node:http'
 import { createAttempts } from './auth/attempts.ts'
 import { createBcryptPool, type BcryptPool } from './auth/bcrypt-pool.ts'
 import { createThrottle } from './auth/throttle.ts'
@@ -15,9 +16,11 @@ import { createListener, type Listener } from './http/listener.ts'
 import { createLoginAudit } from './http/login-audit.ts'
 import { openIssuedCertificate } from './issued-certificate.ts'
 import type { Log } from './log.ts'
+import { createMetrics } from './metrics.ts'
 import { ownFilesOf } from './own-files.ts'
 import { readinessOf } from './readiness.ts'
 import { loadOwnCertificate, type CertificateInForce } from './served-certificate.ts'
+import { measureState } from './state-metrics.ts'
 import { createUpstream } from './upstream/upstream.ts'
 import { loadUsers, type Users } from './users.ts'
 
@@ -39,9 +42,11 @@ export interface Sidecar {
   drain(deadlineMs: number): Promise<boolean>
 }
 
+type Closer = () => Promise<void> | void
+
 /** Starts a sidecar. Rejects, with nothing left running, when a file is wrong or an address cannot be bound. */
 export async function createSidecar(config: Config, log: Log): Promise<Sidecar> {
-  const closers: (() => Promise<void> | void)[] = []
+  const closers: Closer[] = []
   try {
     return await compose(config, log, closers)
   } catch (error) {
@@ -50,51 +55,28 @@ export async function createSidecar(config: Config, log: Log): Promise<Sidecar> 
   }
 }
 
-async function compose(config: Config, log: Log, closers: (() => Promise<void> | void)[]): Promise<Sidecar> {
+async function compose(config: Config, log: Log, closers: Closer[]): Promise<Sidecar> {
   const certificate = await openCertificate(config, log)
   closers.push(() => certificate.close())
   const users = await loadUsers({ file: config.users, pollMs: config.watchPoll, log })
   closers.push(() => users.close())
-  const gate = createDrainGate()
-  const upstream = createUpstream({
-    ...config.upstream,
-    spliceMemory: config.spliceMemory,
-    idleTimeoutMs: config.idleTimeout,
-    responseTimeoutMs: config.responseTimeout,
-  })
-  closers.push(() => {
-    upstream.close()
-  })
-  const audit = createLoginAudit(log)
-  closers.push(() => {
-    audit.close()
-  })
-  const { verifier, pool } = createAuthentication({ config, users, closers })
+  const parts = createParts(config, { log, users, closers })
+  const { gate, upstream, pool, metrics } = parts
+  measureState(metrics, { users, certificate, upstream, gate, pool })
   const readiness = () => readinessOf({ users, certificate, upstream, gate })
   const admin =
-    config.adminListen === 'off' ? undefined : await createAdminListener({ ...config.adminListen, readiness })
+    config.adminListen === 'off'
+      ? undefined
+      : await createAdminListener({ ...config.adminListen, readiness, metrics })
   if (admin !== undefined) closers.push(() => admin.close())
   const handler = createApp({
+    ...parts,
     log,
-    gate,
-    upstream,
-    verifier,
-    audit,
     realm: config.realm,
     hasUsers: () => users.isLoaded,
     rootPem: () => certificate.root?.pem,
   })
-  const listener = await createListener({
-    certificate: certificate.current,
-    handler,
-    idleTimeoutMs: config.idleTimeout,
-    ...config.listen,
-  })
-  certificate.onChange((next) => {
-    listener.serve(next)
-  })
-  // It may have been replaced while the address was being bound.
-  listener.serve(certificate.current)
+  const listener = await listen(config, { certificate, handler })
   return {
     address: listener.address,
     adminAddress: admin?.address,
@@ -121,16 +103,35 @@ async function reloadAll(parts: readonly { reload(): Promise<void> }[]): Promise
   await Promise.all(parts.map((part) => part.reload()))
 }
 
-interface Authentication {
-  readonly config: Config
+interface Ground {
+  readonly log: Log
   readonly users: Users
-  readonly closers: (() => Promise<void> | void)[]
+  readonly closers: Closer[]
 }
 
-function createAuthentication({ config, users, closers }: Authentication): {
-  readonly verifier: Verifier
-  readonly pool: BcryptPool
-} {
+// What a request meets on its way, made from the settings alone: nothing of it opens a file or an address.
+function createParts(config: Config, { log, users, closers }: Ground) {
+  const upstream = createUpstream({
+    ...config.upstream,
+    spliceMemory: config.spliceMemory,
+    idleTimeoutMs: config.idleTimeout,
+    responseTimeoutMs: config.responseTimeout,
+  })
+  closers.push(() => {
+    upstream.close()
+  })
+  const audit = createLoginAudit(log)
+  closers.push(() => {
+    audit.close()
+  })
+  const authentication = createAuthentication(config, { users, closers })
+  return { gate: createDrainGate(), upstream, audit, metrics: createMetrics(), ...authentication }
+}
+
+function createAuthentication(
+  config: Config,
+  { users, closers }: Omit<Ground, 'log'>,
+): { readonly verifier: Verifier; readonly pool: BcryptPool } {
   const pool = createBcryptPool()
   closers.push(() => pool.close())
   const attempts = createAttempts({
@@ -150,10 +151,30 @@ function createAuthentication({ config, users, closers }: Authentication): {
   return { verifier, pool }
 }
 
+interface Served {
+  readonly certificate: CertificateInForce
+  readonly handler: RequestListener
+}
+
+async function listen(config: Config, { certificate, handler }: Served): Promise<Listener> {
+  const listener = await createListener({
+    certificate: certificate.current,
+    handler,
+    idleTimeoutMs: config.idleTimeout,
+    ...config.listen,
+  })
+  certificate.onChange((next) => {
+    listener.serve(next)
+  })
+  // It may have been replaced while the address was being bound.
+  listener.serve(certificate.current)
+  return listener
+}
+
 interface Drain {
   readonly gate: DrainGate
   readonly listener: Listener
-  readonly closers: readonly (() => Promise<void> | void)[]
+  readonly closers: readonly Closer[]
   readonly deadlineMs: number
 }
 
@@ -178,6 +199,6 @@ async function withDeadline(done: Promise<void>, deadlineMs: number): Promise<bo
 }
 
 // The last one made is the first one closed: it may use the earlier ones.
-async function closeAll(closers: readonly (() => Promise<void> | void)[]): Promise<void> {
+async function closeAll(closers: readonly Closer[]): Promise<void> {
   for (const close of closers.toReversed()) await close()
 }

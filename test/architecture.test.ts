@@ -49,6 +49,7 @@ const HOME_OF: Readonly<Record<string, RegExp>> = {
   'ipaddr.js': /^auth\/source\.ts$/,
   pino: /^log\.ts$/,
   'pino-pretty': /^log\.ts$/,
+  'prom-client': /^metrics\.ts$/,
   zod: /^config\.ts$/,
   commander: /^commands\/cli\.ts$/,
 }

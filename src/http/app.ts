@@ -5,6 +5,7 @@ import { Hono } from 'hono'
 import type { RequestListener } from 'node:http'
 import { errorMessage } from '../errors.ts'
 import type { Log } from '../log.ts'
+import type { Metrics } from '../metrics.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import { admit } from './admit.ts'
 import { authenticate, type AuthenticateOptions } from './authenticate.ts'
@@ -17,6 +18,7 @@ import { bodyOf, refusal } from './registry-error.ts'
 
 export interface AppOptions extends AuthenticateOptions {
   readonly log: Log
+  readonly metrics: Metrics
   readonly gate: DrainGate
   readonly upstream: Upstream
   /** The root certificate, PEM: clients may fetch what they are to trust. Undefined when we do not have it. */
@@ -26,9 +28,10 @@ export interface AppOptions extends AuthenticateOptions {
 const NO_ROOT =
   'the certificate of this registry was issued elsewhere: clients that do not trust it get the root from its issuer'
 
-export function createApp({ log, gate, upstream, rootPem, ...authentication }: AppOptions): RequestListener {
+export function createApp(options: AppOptions): RequestListener {
+  const { log, metrics, gate, upstream, rootPem } = options
   const app = new Hono<Env>({ strict: true })
-  app.use(observe(log))
+  app.use(observe(log, metrics))
   app.use(admit(gate))
   app.get('/-/ca.crt', (c) => {
     const pem = rootPem()
@@ -39,8 +42,8 @@ export function createApp({ log, gate, upstream, rootPem, ...authentication }: A
   app.on(
     ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
     ['/v2', '/v2/*'],
-    authenticate(authentication),
-    forward(upstream),
+    authenticate(options),
+    forward(upstream, metrics),
   )
   app.notFound((c) => refuse(c, refusal('notFound', 'this address serves /v2/ only'), 'no such path'))
   app.onError((error, c) => answerBug(log, c, error))

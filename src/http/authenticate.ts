@@ -2,6 +2,7 @@
 
 import { formatChallenge, parseBasic } from '../auth/basic.ts'
 import type { Verdict, Verifier } from '../auth/verifier.ts'
+import type { Metrics } from '../metrics.ts'
 import { createHoldBack } from './hold-back.ts'
 import { BUSY_REASON, THROTTLED_REASON, type LoginAudit } from './login-audit.ts'
 import { refuse, type Step } from './pipeline.ts'
@@ -11,6 +12,7 @@ export interface AuthenticateOptions {
   readonly realm: string
   readonly verifier: Verifier
   readonly audit: LoginAudit
+  readonly metrics: Metrics
   /** False until a users file has been read once: then there is nobody to compare with. */
   readonly hasUsers: () => boolean
 }
@@ -23,7 +25,7 @@ interface NotLetIn {
 }
 
 /** Lets only verified users pass; nothing of a request reaches the registry before that. */
-export function authenticate({ realm, verifier, audit, hasUsers }: AuthenticateOptions): Step {
+export function authenticate({ realm, verifier, audit, metrics, hasUsers }: AuthenticateOptions): Step {
   const challenge = unauthorized(formatChallenge(realm))
   const holdBack = createHoldBack()
 
@@ -41,12 +43,14 @@ export function authenticate({ realm, verifier, audit, hasUsers }: AuthenticateO
     if (basic.kind === 'absent') return refuse(c, challenge, 'no credentials')
     if (basic.kind === 'malformed') {
       audit.refused({ address, reason: basic.reason, username: undefined })
+      metrics.loginRefused('malformed')
       return refuse(c, challenge, basic.reason)
     }
     const verdict = await verifier.verify(basic, address)
     if (verdict.kind !== 'ok') {
       const { answer, reason, isKnown } = notLetIn(verdict, challenge)
       audit.refused({ address, reason, username: isKnown ? basic.username : undefined })
+      metrics.loginRefused(verdict.kind)
       if (verdict.kind === 'throttled') await holdBack.wait()
       return refuse(c, answer, reason)
     }

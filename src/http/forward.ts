@@ -2,12 +2,13 @@
 
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Handler } from 'hono'
+import type { Metrics } from '../metrics.ts'
 import { FAILURE_STATUS, type UpstreamFailure } from '../upstream/failure.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import { sendRefusal, refusal } from './registry-error.ts'
 import type { Env, PipelineContext } from './pipeline.ts'
 
-export function forward(upstream: Upstream): Handler<Env> {
+export function forward(upstream: Upstream, metrics: Metrics): Handler<Env> {
   return function forwardRequest(c) {
     const { incoming, outgoing } = c.env
     const { username, address } = c.var.facts
@@ -20,6 +21,7 @@ export function forward(upstream: Upstream): Handler<Env> {
     // From here on the upstream's watchdog decides what is idle: it also knows when we wait for the registry.
     outgoing.on('timeout', () => undefined)
     const onFailure = (failure: UpstreamFailure) => {
+      metrics.upstreamFailed(failure.kind)
       answerFailure(c, failure)
     }
     upstream.forward(incoming, outgoing, { username, address, onFailure })

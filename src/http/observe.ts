@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Log } from '../log.ts'
+import type { Metrics } from '../metrics.ts'
 import type { RequestFacts, Step } from './pipeline.ts'
 
 // Longer paths are no repository's; the log stays readable.
@@ -16,8 +17,8 @@ type ChargedSocket = Pick<Socket, 'bytesRead' | 'bytesWritten'> & {
   [CHARGED]?: { received: number; sent: number }
 }
 
-/** Gives the request an id and writes its line when it is over. */
-export function observe(log: Log): Step {
+/** Gives the request an id; writes its line, and counts it, when it is over. */
+export function observe(log: Log, metrics: Metrics): Step {
   const nextId = createIds()
   return async function observeRequest(c, next) {
     const { incoming, outgoing } = c.env
@@ -31,7 +32,7 @@ export function observe(log: Log): Step {
     c.set('facts', facts)
     const startedAt = performance.now()
     outgoing.once('close', () => {
-      writeLine(log, { incoming, outgoing, facts, ms: performance.now() - startedAt })
+      tell({ log, metrics }, { incoming, outgoing, facts, ms: performance.now() - startedAt })
     })
     await next()
   }
@@ -57,17 +58,31 @@ interface Closed {
   readonly ms: number
 }
 
-function writeLine(log: Log, { incoming, outgoing, facts, ms }: Closed): void {
+interface Told {
+  readonly log: Log
+  readonly metrics: Metrics
+}
+
+function tell({ log, metrics }: Told, { incoming, outgoing, facts, ms }: Closed): void {
   const bytes = chargeBytes(incoming.socket)
+  // 499: the client left, or the connection was destroyed, before any status was sent.
+  const status = outgoing.headersSent ? outgoing.statusCode : 499
+  const method = incoming.method ?? ''
+  metrics.requestOver({
+    method,
+    status,
+    seconds: ms / 1000,
+    receivedBytes: bytes.received,
+    sentBytes: bytes.sent,
+  })
   const isCut = !outgoing.writableFinished
   log.info(
     {
       id: facts.id,
       user: facts.username,
-      method: incoming.method,
+      method,
       path: pathOf(incoming.url ?? ''),
-      // 499: the client left, or the connection was destroyed, before any status was sent.
-      status: outgoing.headersSent ? outgoing.statusCode : 499,
+      status,
       in: bytes.received,
       out: bytes.sent,
       ms: Math.round(ms * 10) / 10,

@@ -1,0 +1,68 @@
+// What the parts of the sidecar know of themselves at any time, as metrics.
+
+import type { BcryptPool } from './auth/bcrypt-pool.ts'
+import type { DrainGate } from './http/drain-gate.ts'
+import type { Metrics } from './metrics.ts'
+import type { CertificateInForce } from './served-certificate.ts'
+import type { Upstream } from './upstream/upstream.ts'
+import type { Users } from './users.ts'
+
+export interface MeasuredParts {
+  readonly users: Users
+  readonly certificate: CertificateInForce
+  readonly upstream: Upstream
+  readonly gate: DrainGate
+  readonly pool: BcryptPool
+}
+
+/** Registers what is read from these parts whenever the metrics are asked for. */
+export function measureState(
+  metrics: Metrics,
+  { users, certificate, upstream, gate, pool }: MeasuredParts,
+): void {
+  metrics.gauge({
+    name: 'requests_in_flight',
+    help: 'Requests that passed admission and are not over.',
+    read: () => [{ value: gate.inFlight }],
+  })
+  metrics.gauge({
+    name: 'users',
+    help: 'Users in force.',
+    read: () => [{ value: users.table.entries.size }],
+  })
+  metrics.gauge({
+    name: 'users_skipped_lines',
+    help: 'Lines of the users file that are no usable entry.',
+    read: () => [{ value: users.table.problems.length }],
+  })
+  metrics.gauge({
+    name: 'file_stale',
+    help: '1 while what is in force is older than its file, which is no good.',
+    labels: ['part'],
+    read: () => [
+      { labels: { part: 'users' }, value: Number(users.state.kind === 'stale') },
+      { labels: { part: 'certificate' }, value: Number(certificate.state.kind === 'stale') },
+    ],
+  })
+  metrics.gauge({
+    name: 'certificate_not_after_seconds',
+    help: 'When the certificate ends that is served, and the root under it, in Unix seconds.',
+    labels: ['kind'],
+    read: () => [
+      { labels: { kind: 'leaf' }, value: certificate.current.leaf.notAfter.getTime() / 1000 },
+      ...(certificate.root === undefined
+        ? []
+        : [{ labels: { kind: 'root' }, value: certificate.root.notAfter.getTime() / 1000 }]),
+    ],
+  })
+  metrics.gauge({
+    name: 'splice_buffer_bytes',
+    help: 'Buffers that large bodies hold now.',
+    read: () => [{ value: upstream.spliceBytesInUse }],
+  })
+  metrics.total({
+    name: 'password_comparisons_total',
+    help: 'Passwords compared by bcrypt; a remembered login needs none.',
+    read: () => pool.comparisons,
+  })
+}

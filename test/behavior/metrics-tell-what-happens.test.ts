@@ -1,0 +1,86 @@
+import { describe, expect, it } from 'vitest'
+import { answering, OK, upstreamForTest } from '../fixtures/programmable-upstream.ts'
+import { scrape, scrapeText } from '../fixtures/scrape.ts'
+import { ALICE, sidecarForTest } from '../fixtures/sidecar.ts'
+import { until } from '../fixtures/until.ts'
+
+const DAY_S = 86_400
+
+async function sidecarBefore(bytes: string) {
+  const upstream = await upstreamForTest(answering(bytes))
+  return sidecarForTest({ upstreamPort: upstream.port })
+}
+
+describe('the metrics', () => {
+  it('count requests by method and status, their bytes and their time', async () => {
+    const sidecar = await sidecarBefore(OK)
+    await sidecar.request({ as: ALICE, path: '/v2/x' })
+    await sidecar.request({ as: ALICE, path: '/v2/x' })
+    await sidecar.request({ path: '/v2/' })
+    await sidecar.request({ method: 'PURGE', path: '/v2/' })
+    const read = () => scrape(sidecar)
+    const seconds = 'registry_sidecar_request_seconds_count'
+    await until(async () => (await read()).get(seconds) === 4, { deadlineMs: 2_000, what: 'four requests' })
+    const metrics = await read()
+    const requests = (labels: string) => metrics.get(`registry_sidecar_requests_total{${labels}}`)
+    expect(requests('method="GET",status="200"')).toBe(2)
+    expect(requests('method="GET",status="401"')).toBe(1)
+    expect(requests('method="other",status="405"')).toBe(1)
+    expect(metrics.get('registry_sidecar_received_bytes_total')).toBeGreaterThan(4 * 30)
+    expect(metrics.get('registry_sidecar_sent_bytes_total')).toBeGreaterThan(4 * 30)
+    expect(metrics.get('registry_sidecar_password_comparisons_total')).toBe(1)
+    expect(metrics.get('registry_sidecar_requests_in_flight')).toBe(0)
+  })
+
+  it('count refused logins by kind, and a first request without credentials as none', async () => {
+    const sidecar = await sidecarBefore(OK)
+    await sidecar.request({ path: '/v2/' })
+    await sidecar.request({ as: 'alice:wrong', path: '/v2/' })
+    await sidecar.request({ as: 'nobody:wrong', path: '/v2/' })
+    await sidecar.request({ headers: { Authorization: 'Basic ?' }, path: '/v2/' })
+    const metrics = await scrape(sidecar)
+    expect([...metrics].filter(([name]) => name.includes('logins_refused'))).toEqual([
+      ['registry_sidecar_logins_refused_total{kind="refused"}', 2],
+      ['registry_sidecar_logins_refused_total{kind="malformed"}', 1],
+    ])
+  })
+
+  it('count what the registry failed at', async () => {
+    const sidecar = await sidecarForTest({ upstreamPort: 1 })
+    await sidecar.request({ as: ALICE, path: '/v2/x' })
+    const metrics = await scrape(sidecar)
+    expect(metrics.get('registry_sidecar_upstream_failures_total{kind="unreachable"}')).toBe(1)
+  })
+
+  it('tell how long leaf and root last, and who is in force', async () => {
+    const sidecar = await sidecarForTest()
+    const metrics = await scrape(sidecar)
+    const lasts = (kind: string) =>
+      (metrics.get(`registry_sidecar_certificate_not_after_seconds{kind="${kind}"}`) ?? 0) - Date.now() / 1000
+    expect(lasts('leaf') / DAY_S).toBeCloseTo(90, 0)
+    expect(lasts('root') / DAY_S).toBeCloseTo(3650, 0)
+    expect(metrics.get('registry_sidecar_users')).toBe(1)
+  })
+
+  it('tell of a users file that is no good any more', async () => {
+    const sidecar = await sidecarForTest()
+    const isStale = async () => (await scrape(sidecar)).get('registry_sidecar_file_stale{part="users"}') === 1
+    expect(await isStale()).toBe(false)
+    sidecar.writeUsers('no entry at all\n')
+    await until(isStale, { deadlineMs: 3_000, what: 'the metric' })
+  })
+
+  it('hold what dashboards know of any Node process', async () => {
+    const sidecar = await sidecarForTest()
+    const names = [...(await scrape(sidecar)).keys()]
+    expect(names).toContain('process_resident_memory_bytes')
+    expect(names).toContain('nodejs_eventloop_lag_p99_seconds')
+  })
+
+  it('name nobody and nothing that a client sent', async () => {
+    const sidecar = await sidecarBefore(OK)
+    await sidecar.request({ as: ALICE, path: '/v2/secret-project/manifests/latest' })
+    await sidecar.request({ as: 'mallory:guess', path: '/v2/' })
+    expect(await scrapeText(sidecar)).not.toMatch(/alice|mallory|secret-project|127\.0\.0\.1/)
+  })
+})
