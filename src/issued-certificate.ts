@@ -2,39 +2,58 @@
 
 import type { Config } from './config.ts'
 import { createExpiryWarnings } from './expiry-warnings.ts'
-import { keepLeafRenewed } from './leaf-renewal.ts'
+import { keepLeafRenewed, SYSTEM_TIMETABLE, type Timetable } from './leaf-renewal.ts'
 import type { Log } from './log.ts'
+import { lookAtMachine, type Machine } from './machine.ts'
+import { watchNames } from './name-watch.ts'
 import type { CertificateInForce } from './served-certificate.ts'
 import { BEGIN_AGAIN, type CertificateBundle, type Root } from './tls/certificate.ts'
 import { openKeystore } from './tls/keystore.ts'
+import { lacksNames, type SubjectAltName } from './tls/names.ts'
 import type { NamesUnder } from './tls/settle.ts'
 import { wantedNames, wantedNamesUnder } from './wanted-names.ts'
 
 // A leaf comes near its end for two reasons only.
 const MEND = `if it could not be renewed, see the errors about that; if its root ends with it, ${BEGIN_AGAIN}`
 
+export interface Surroundings {
+  readonly machine?: Machine
+  readonly timetable?: Timetable
+}
+
 /** Opens the state folder. Rejects with InvalidFileError, with the mend, where a person must act. */
-export async function openIssuedCertificate(config: Config, log: Log): Promise<CertificateInForce> {
+export async function openIssuedCertificate(
+  config: Config,
+  log: Log,
+  { machine: given, timetable = SYSTEM_TIMETABLE }: Surroundings = {},
+): Promise<CertificateInForce> {
   const listeners: ((next: CertificateBundle) => void)[] = []
-  const names = namesFor(config, log)
+  const machine = given ?? (await lookAtMachine())
+  const names = namesFor(config, machine, log)
   const keystore = await openKeystore({
     folder: config.stateDir,
     names,
-    now: new Date(),
-    constrainTo: config.caConstrain ? wantedNames(config) : undefined,
+    now: timetable.now(),
+    constrainTo: config.caConstrain ? wantedNames(config, machine.names) : undefined,
     log,
   })
   if (config.caConstrain) tellUnlessConstrained(keystore.root, log)
-  const clock = () => new Date()
   const renewal = await keepLeafRenewed({
     keystore,
     names,
     serve: (bundle) => {
       for (const listener of listeners) listener(bundle)
     },
-    warnings: createExpiryWarnings({ file: keystore.leafFile, clock, log, mend: MEND }),
+    warnings: createExpiryWarnings({ file: keystore.leafFile, clock: timetable.now, log, mend: MEND }),
     pollMs: config.watchPoll,
     log,
+    timetable,
+  })
+  const watch = watchNames({
+    refresh: () => machine.refresh(),
+    lacks: () => lacksNames(keystore.bundle.leaf.subjectAltNames, names(keystore.root)),
+    renew: () => renewal.look(),
+    timetable,
   })
 
   return {
@@ -45,6 +64,9 @@ export async function openIssuedCertificate(config: Config, log: Log): Promise<C
     get state() {
       return renewal.state
     },
+    get counts() {
+      return renewal.counts
+    },
     get root() {
       return keystore.root
     },
@@ -52,14 +74,17 @@ export async function openIssuedCertificate(config: Config, log: Log): Promise<C
       listeners.push(listener)
     },
     reload: () => renewal.look(),
-    close: () => renewal.close(),
+    async close() {
+      await watch.close()
+      await renewal.close()
+    },
   }
 }
 
 // The names are asked for at every look; what is left out is told once.
-function namesFor(config: Config, log: Log): NamesUnder {
+function namesFor(config: Config, machine: Machine, log: Log): NamesUnder {
   const told = new Set<string>()
-  return wantedNamesUnder(config, (leftOut) => {
+  const tell = (leftOut: readonly SubjectAltName[]): void => {
     const news = leftOut.map(({ value }) => value).filter((value) => !told.has(value))
     if (news.length === 0) return
     for (const value of news) told.add(value)
@@ -68,7 +93,8 @@ function namesFor(config: Config, log: Log): NamesUnder {
       { names: news, mend },
       'names of this machine left out of the leaf: its root may not vouch for them',
     )
-  })
+  }
+  return wantedNamesUnder(config, tell, machine.names)
 }
 
 function tellUnlessConstrained({ file, permitted }: Root, log: Log): void {

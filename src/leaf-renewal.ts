@@ -15,10 +15,19 @@ import type { Keystore, WantedNames } from './tls/keystore.ts'
 export interface LeafRenewal {
   /** `stale` while the leaf is due and cannot be renewed. */
   readonly state: FileState
+  readonly counts: RenewalCounts
   /** Looks at the folder, and renews what is due. Never rejects: what is served stays, and it is tried again. */
   look(): Promise<void>
   /** Waits for a look under way. Afterwards nothing is watched or renewed. */
   close(): Promise<void>
+}
+
+/** Since the start. */
+export interface RenewalCounts {
+  /** How often another certificate came into force. */
+  readonly renewed: number
+  /** How often that failed, and the one in force stayed. */
+  readonly failed: number
 }
 
 export interface Timetable {
@@ -50,6 +59,7 @@ export async function keepLeafRenewed(options: LeafRenewalOptions): Promise<Leaf
   const file = keystore.leafFile
   const standing = createStanding(log)
   let served = keystore.bundle
+  const counts = { renewed: 0, failed: 0 }
   let isClosed = false
   let callOff: () => void = () => undefined
   const look = inTurn(lookOnce)
@@ -66,6 +76,7 @@ export async function keepLeafRenewed(options: LeafRenewalOptions): Promise<Leaf
     get state() {
       return standing.state
     },
+    counts,
     look,
     async close() {
       isClosed = true
@@ -93,6 +104,7 @@ export async function keepLeafRenewed(options: LeafRenewalOptions): Promise<Leaf
       publish()
       return standing.mend()
     } catch (error) {
+      counts.failed += 1
       return standing.fail(error, served)
     }
   }
@@ -103,6 +115,7 @@ export async function keepLeafRenewed(options: LeafRenewalOptions): Promise<Leaf
     if (bundle === served) return
     serve(bundle)
     served = bundle
+    counts.renewed += 1
     const { fingerprint, notAfter } = bundle.leaf
     log.info({ fingerprint, notAfter }, 'leaf renewed under the same root: new connections get it')
   }
@@ -137,7 +150,7 @@ function createStanding(log: Log): Standing {
   }
 }
 
-const SYSTEM_TIMETABLE: Timetable = {
+export const SYSTEM_TIMETABLE: Timetable = {
   now: () => new Date(),
   after: (delayMs, callback) => {
     const timer = setTimeout(callback, delayMs)

@@ -6,6 +6,8 @@ import type { FileState } from './reload/reloadable.ts'
 
 export interface PairStanding {
   readonly state: FileState
+  /** How many faults have been told. */
+  readonly failed: number
   /** The files are good. */
   readonly mend: () => void
   /** A file is no good. Tells so, unless it was told just that before. Returns the error, for throwing. */
@@ -27,11 +29,15 @@ export function createPairStanding({ log, patienceMs, onPatienceOver }: PairStan
   let state: FileState = { kind: 'fresh' }
   let told: string | undefined
   let suspicion: { readonly since: number; readonly timer: NodeJS.Timeout } | undefined
+  let failed = 0
   let isClosed = false
 
   return {
     get state() {
       return state
+    },
+    get failed() {
+      return failed
     },
     mend() {
       endSuspicion()
@@ -56,7 +62,10 @@ export function createPairStanding({ log, patienceMs, onPatienceOver }: PairStan
 
   function tell(error: InvalidFileError): InvalidFileError {
     const { file, reason, message } = error
-    if (told !== message) log.error({ file, reason }, 'certificate not replaced; the one in force stays')
+    if (told !== message) {
+      failed += 1
+      log.error({ file, reason }, 'certificate not replaced; the one in force stays')
+    }
     told = message
     state = { kind: 'stale', reason: message }
     return error

@@ -6,6 +6,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { InvalidFileError } from './errors.ts'
 import { createExpiryWarnings } from './expiry-warnings.ts'
+import type { RenewalCounts } from './leaf-renewal.ts'
 import type { Log } from './log.ts'
 import { createPairStanding } from './pair-standing.ts'
 import { readOwnPair, type OwnFiles } from './own-files.ts'
@@ -21,6 +22,7 @@ export interface CertificateInForce {
   readonly origin: 'issued' | 'own'
   readonly current: CertificateBundle
   readonly state: FileState
+  readonly counts: RenewalCounts
   /** What clients can be told to trust. Undefined when that is the root of another, and we do not have it. */
   readonly root: Root | undefined
   /** `listener` is called whenever another certificate has come into force. */
@@ -52,6 +54,8 @@ const HOUR_MS = 3_600_000
 export async function loadOwnCertificate(options: OwnCertificateOptions): Promise<CertificateInForce> {
   const { files, pollMs, log } = options
   const pair = await loadPair(options)
+  let renewed = 0
+  pair.listeners.push(() => (renewed += 1))
   const paths = Object.values<string | undefined>({ ...files }).filter((file) => file !== undefined)
   await warnOfMounts(paths, log)
   const watches = paths.map((file) =>
@@ -78,6 +82,9 @@ export async function loadOwnCertificate(options: OwnCertificateOptions): Promis
     get state() {
       return pair.state
     },
+    get counts() {
+      return { renewed, failed: pair.failed }
+    },
     get root() {
       return pair.current.anchor
     },
@@ -96,6 +103,7 @@ export async function loadOwnCertificate(options: OwnCertificateOptions): Promis
 interface Pair {
   readonly current: OwnCertificate
   readonly state: FileState
+  readonly failed: number
   readonly listeners: ((next: CertificateBundle) => void)[]
   /** Reads the files; what they hold comes into force if it is other than before. Rejects with InvalidFileError. */
   readonly look: () => Promise<void>
@@ -133,6 +141,9 @@ async function loadPair({
     },
     get state() {
       return standing.state
+    },
+    get failed() {
+      return standing.failed
     },
     listeners,
     look,

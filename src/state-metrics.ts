@@ -55,6 +55,16 @@ export function measureState(
         : [{ labels: { kind: 'root' }, value: certificate.root.notAfter.getTime() / 1000 }]),
     ],
   })
+  metrics.total({
+    name: 'certificate_renewals_total',
+    help: 'Certificates that came into force in the place of another, issued here or put into its files.',
+    read: () => certificate.counts.renewed,
+  })
+  metrics.total({
+    name: 'certificate_renewal_failures_total',
+    help: 'Times that the certificate in force had to stay, since none could be issued or its files were no good.',
+    read: () => certificate.counts.failed,
+  })
   metrics.gauge({
     name: 'splice_buffer_bytes',
     help: 'Buffers that large bodies hold now.',

@@ -1,13 +1,19 @@
 // The names that the leaf should carry: those of the settings, and those that this machine has of itself.
 
-import { hostname, networkInterfaces } from 'node:os'
 import type { Config } from './config.ts'
+import { namesOfMachine, readMachineFacts } from './machine-names.ts'
 import { notPermitted } from './tls/name-constraints.ts'
-import { automaticNames, leafNames, type SubjectAltName } from './tls/names.ts'
+import { leafNames, type SubjectAltName } from './tls/names.ts'
 import type { NamesUnder } from './tls/settle.ts'
 
-export function wantedNames({ hosts }: Pick<Config, 'hosts'>): readonly SubjectAltName[] {
-  return leafNames(hosts, namesOfThisMachine())
+/** The names that this machine has of itself at the moment, given those of the settings. */
+export type AutomaticNames = (configured: readonly SubjectAltName[]) => readonly SubjectAltName[]
+
+export function wantedNames(
+  { hosts }: Pick<Config, 'hosts'>,
+  automaticNames: AutomaticNames = namesOfThisMachine,
+): readonly SubjectAltName[] {
+  return leafNames(hosts, automaticNames(hosts))
 }
 
 /**
@@ -18,9 +24,10 @@ export function wantedNames({ hosts }: Pick<Config, 'hosts'>): readonly SubjectA
 export function wantedNamesUnder(
   { hosts }: Pick<Config, 'hosts'>,
   onLeftOut: (names: readonly SubjectAltName[]) => void,
+  automaticNames: AutomaticNames = namesOfThisMachine,
 ): NamesUnder {
   return ({ permitted }) => {
-    const automatic = namesOfThisMachine()
+    const automatic = automaticNames(hosts)
     const leftOut = notPermitted(automatic, permitted)
     if (leftOut.length > 0) onLeftOut(leftOut)
     return leafNames(
@@ -30,9 +37,6 @@ export function wantedNamesUnder(
   }
 }
 
-function namesOfThisMachine(): readonly SubjectAltName[] {
-  const addresses = Object.values(networkInterfaces()).flatMap(
-    (list) => list?.map((entry) => entry.address) ?? [],
-  )
-  return automaticNames({ hostname: hostname(), addresses })
+function namesOfThisMachine(configured: readonly SubjectAltName[]): readonly SubjectAltName[] {
+  return namesOfMachine(readMachineFacts(), configured)
 }

@@ -87,6 +87,8 @@ describe('settings', () => {
     ['a port too high', 'SIDECAR_LISTEN', ':70000', /65535/],
     ['off where it makes no sense', 'SIDECAR_LISTEN', 'off', /host:port/],
     ['a host with its port', 'SIDECAR_HOSTS', 'proxy:443', /alone/],
+    ['a host with its scheme', 'SIDECAR_HOSTS', 'https://proxy', /give the name alone: `proxy`/],
+    ['an IPv6 host with its port', 'SIDECAR_HOSTS', '[::1]:443', /give the name alone: `\[::1\]`/],
     ['a host that is none', 'SIDECAR_HOSTS', 'a, b c', /host name/],
     ['neither true nor false', 'SIDECAR_CA_CONSTRAIN', 'yes', /none of true, false/],
     ['true in capitals', 'SIDECAR_CA_CONSTRAIN', 'TRUE', /none of true, false/],
@@ -184,7 +186,7 @@ describe('settings', () => {
 
   it('take IPv6, wildcards and IDN among the hosts', () => {
     const { hosts } = parseConfig({
-      env: { SIDECAR_HOSTS: 'Proxy, *.lab.example ,[2001:DB8:0::1],10.0.0.1,bücher.example' },
+      env: { SIDECAR_HOSTS: 'Proxy, *.lab.example ,[2001:DB8:0::1],10.0.0.1,bücher.example,PROXY.,' },
     })
     expect(hosts.map(({ value }) => value)).toEqual([
       'proxy',
@@ -192,6 +194,17 @@ describe('settings', () => {
       '2001:db8::1',
       '10.0.0.1',
       'xn--bcher-kva.example',
+      'proxy',
     ])
+  })
+
+  it('refuse all hosts that are none at once, each with its hint', () => {
+    const [problem, ...others] = problemsOf({
+      SIDECAR_HOSTS: 'proxy,tcp://a:443,10.0.0.0/8,b c,fe80::1%eth0',
+    })
+    expect(others).toEqual([])
+    for (const hint of ['`a`, not', '`10.0.0.0`, not', '`b c` is not a host name', 'zone id']) {
+      expect(problem).toContain(hint)
+    }
   })
 })

@@ -70,6 +70,22 @@ export function hasSameNames(one: readonly SubjectAltName[], other: readonly Sub
   return ours.size === theirs.size && [...ours].every((key) => theirs.has(key))
 }
 
+/** Whether one of the wanted names is not among those that are there. */
+export function lacksNames(present: readonly SubjectAltName[], wanted: readonly SubjectAltName[]): boolean {
+  const there = new Set(present.map(nameKey))
+  return wanted.some((name) => !there.has(nameKey(name)))
+}
+
+/**
+ * Whether a client that dials `name` finds it among the names of a certificate: as it is, or by a wildcard in the place
+ * of its first label, and of nothing else (RFC 9525 §6.3). Addresses are compared with addresses alone.
+ */
+export function isCovered({ type, value }: SubjectAltName, names: readonly SubjectAltName[]): boolean {
+  const parent = type === 'dns' ? value.slice(value.indexOf('.')) : ''
+  const wildcard = parent.startsWith('.') ? `*${parent}` : undefined
+  return names.some((name) => name.type === type && (name.value === value || name.value === wildcard))
+}
+
 /** The address in its one form, or undefined for anything that is not an address. */
 export function canonicalAddress(text: string): string | undefined {
   if (isIP(text) === 0 || text.includes('%')) return undefined

@@ -1,7 +1,12 @@
+import { rmSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { renewLeaf } from '../../src/tls/keystore.ts'
+import { createAuthority } from '../fixtures/own-certificate.ts'
 import { answering, OK, upstreamForTest } from '../fixtures/programmable-upstream.ts'
 import { scrape, scrapeText } from '../fixtures/scrape.ts'
 import { ALICE, sidecarForTest } from '../fixtures/sidecar.ts'
+import { tempFolder } from '../fixtures/temp-folder.ts'
 import { until } from '../fixtures/until.ts'
 
 const DAY_S = 86_400
@@ -60,6 +65,56 @@ describe('the metrics', () => {
     expect(lasts('leaf') / DAY_S).toBeCloseTo(90, 0)
     expect(lasts('root') / DAY_S).toBeCloseTo(3650, 0)
     expect(metrics.get('registry_sidecar_users')).toBe(1)
+    const { certificate } = (await sidecar.readiness()).parts
+    expect(certificate).toEqual({ ready: true, state: 'ok', reason: '89 days left' })
+  })
+
+  it('count the leaves that came into force, and the renewals that failed', async () => {
+    const sidecar = await sidecarForTest()
+    const counts = async () => {
+      const metrics = await scrape(sidecar)
+      return ['renewals', 'renewal_failures'].map((what) =>
+        metrics.get(`registry_sidecar_certificate_${what}_total`),
+      )
+    }
+    expect(await counts()).toEqual([0, 0])
+    const stateDir = path.join(sidecar.folder, 'state')
+    const { file, leaf } = await renewLeaf({ folder: stateDir, names: () => [], now: new Date() })
+    await sidecar.reload()
+    expect(await counts()).toEqual([1, 0])
+    const served = await scrape(sidecar)
+    expect(served.get('registry_sidecar_certificate_not_after_seconds{kind="leaf"}')).toBe(
+      leaf.notAfter.getTime() / 1000,
+    )
+
+    rmSync(file)
+    rmSync(path.join(stateDir, 'root.key'))
+    await until(async () => ((await counts())[1] ?? 0) > 0, { deadlineMs: 3_000, what: 'the failure' })
+  })
+
+  it('count what came into force of a certificate of ones own, and what could not', async () => {
+    const authority = createAuthority()
+    const folder = tempFolder()
+    const [certFile, keyFile] = [path.join(folder, 'tls.crt'), path.join(folder, 'tls.key')]
+    const put = ({ certPem, keyPem }: { readonly certPem: string; readonly keyPem: string }) => {
+      writeFileSync(keyFile, keyPem)
+      writeFileSync(certFile, certPem)
+    }
+    put(authority.issue())
+    const env = { SIDECAR_TLS_CERT: certFile, SIDECAR_TLS_KEY: keyFile }
+    const sidecar = await sidecarForTest({ env, rootPem: authority.rootPem })
+    const counts = async () => {
+      const metrics = await scrape(sidecar)
+      return ['renewals', 'renewal_failures'].map((what) =>
+        metrics.get(`registry_sidecar_certificate_${what}_total`),
+      )
+    }
+    put(authority.issue())
+    await sidecar.reload()
+    expect(await counts()).toEqual([1, 0])
+    writeFileSync(certFile, 'no certificate')
+    await sidecar.reload().catch(() => undefined)
+    expect(await counts()).toEqual([1, 1])
   })
 
   it('tell of a users file that is no good any more', async () => {

@@ -1,6 +1,13 @@
 import { describe, expect, it } from 'vitest'
 
-import { automaticNames, hasSameNames, leafNames, parseHostName } from '../../src/tls/names.ts'
+import {
+  automaticNames,
+  hasSameNames,
+  isCovered,
+  lacksNames,
+  leafNames,
+  parseHostName,
+} from '../../src/tls/names.ts'
 import type { SubjectAltName } from '../../src/tls/names.ts'
 
 describe('a name that a certificate can carry', () => {
@@ -122,6 +129,40 @@ describe('the names of a leaf', () => {
     expect(hasSameNames([dns('a')], [dns('a'), dns('b')])).toBe(false)
     expect(hasSameNames([dns('a'), dns('b')], [dns('a')])).toBe(false)
   })
+})
+
+describe('a name that a client dials', () => {
+  const names = [
+    dns('proxy'),
+    dns('*.lab.example'),
+    ip('10.0.0.1'),
+    ip('2001:db8::1'),
+    dns('*'),
+    dns('*e'),
+    dns('w*.example.com'),
+  ]
+
+  it.each([
+    ['as it is', dns('proxy'), true],
+    ['an address as it is', ip('2001:db8::1'), true],
+    ['by a wildcard', dns('a.lab.example'), true],
+    ['an international name by a wildcard', dns('xn--bcher-kva.lab.example'), true],
+    ['not the parent of a wildcard', dns('lab.example'), false],
+    ['not two labels by a wildcard', dns('a.b.lab.example'), false],
+    ['not a name that only ends alike', dns('collab.example'), false],
+    ['not by a wildcard that stands alone', dns('single'), false],
+    ['not by a wildcard inside a label', dns('www.example.com'), false],
+    ['not another address', ip('10.0.0.2'), false],
+    ['not an address that is written as a name', dns('10.0.0.1'), false],
+  ])('is covered: %s', (_, name, expected) => {
+    expect(isCovered(name, names)).toBe(expected)
+  })
+})
+
+it('a name that is wanted and not there is lacking, one that is there and not wanted is not', () => {
+  expect(lacksNames([dns('a')], [dns('a'), ip('::1')])).toBe(true)
+  expect(lacksNames([dns('a'), ip('::1')], [dns('a')])).toBe(false)
+  expect(lacksNames([dns('::1')], [ip('::1')])).toBe(true)
 })
 
 function dns(value: string): SubjectAltName {

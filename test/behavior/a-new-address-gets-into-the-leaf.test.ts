@@ -1,0 +1,112 @@
+import path from 'node:path'
+import { PassThrough } from 'node:stream'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { parseConfig } from '../../src/config.ts'
+import { openIssuedCertificate } from '../../src/issued-certificate.ts'
+import type { Timetable } from '../../src/leaf-renewal.ts'
+import { createLog } from '../../src/log.ts'
+import { namesOfMachine } from '../../src/machine-names.ts'
+import type { Machine } from '../../src/machine.ts'
+import type { CertificateInForce } from '../../src/served-certificate.ts'
+import { tempFolder } from '../fixtures/temp-folder.ts'
+import { until } from '../fixtures/until.ts'
+
+const LOOK_MS = 15_000
+
+/** A machine whose addresses the test decides about. */
+function machineAt(...first: readonly string[]) {
+  let addresses = first
+  const names: Machine['names'] = (configured) =>
+    namesOfMachine({ hostname: 'box', addresses, hostsFile: '', resolvConf: '', namespace: '' }, configured)
+  return {
+    machine: { names, refresh: () => Promise.resolve() },
+    moveTo: (...next: readonly string[]) => (addresses = next),
+  }
+}
+
+/** Lets the looks of a kind come due that were asked for that many milliseconds ahead. */
+function createTimetable() {
+  let asked: readonly { readonly delayMs: number; readonly callback: () => void }[] = []
+  const timetable: Timetable = {
+    now: () => new Date(),
+    after: (delayMs, callback) => {
+      const one = { delayMs, callback }
+      asked = [...asked, one]
+      return () => {
+        asked = asked.filter((other) => other !== one)
+      }
+    },
+  }
+  const isAsked = (ms: number) => asked.some(({ delayMs }) => delayMs === ms)
+  const due = (ms: number) => until(() => isAsked(ms), { deadlineMs: 5_000, what: `a look in ${ms} ms` })
+  return {
+    timetable,
+    pass: async (ms: number) => {
+      await due(ms)
+      const [first] = asked.filter(({ delayMs }) => delayMs === ms)
+      asked = asked.filter((one) => one !== first)
+      first?.callback()
+      // Whoever looks asks for the next look when it is over.
+      await due(ms)
+    },
+  }
+}
+
+async function open(stateDir: string, { machine }: { readonly machine: Machine }) {
+  const { timetable, pass } = createTimetable()
+  const config = parseConfig({
+    env: { SIDECAR_STATE_DIR: stateDir, SIDECAR_HOSTS: 'proxy', SIDECAR_WATCH_POLL: 'off' },
+  })
+  const log = createLog({ level: 'info', format: 'json', destination: new PassThrough().resume() })
+  const certificate = await openIssuedCertificate(config, log, { machine, timetable })
+  onTestFinished(() => certificate.close())
+  return { certificate, pass }
+}
+
+const carries = ({ current }: CertificateInForce, address: string) =>
+  current.leaf.subjectAltNames.some(({ value }) => value === address)
+
+describe('an address that this machine gets while it runs', () => {
+  it('is in the leaf at the next look, and clients are served that', async () => {
+    const { machine, moveTo } = machineAt('10.0.0.1')
+    const { certificate, pass } = await open(path.join(tempFolder(), 'state'), { machine })
+    const served: string[] = []
+    certificate.onChange(({ leaf }) => served.push(leaf.fingerprint))
+    moveTo('10.0.0.1', '10.0.0.2')
+    await pass(LOOK_MS)
+    expect([carries(certificate, '10.0.0.2'), served]).toEqual([true, [certificate.current.leaf.fingerprint]])
+    expect(certificate.counts).toEqual({ renewed: 1, failed: 0 })
+  })
+
+  it('and that comes and goes costs no leaf until the next regular look', async () => {
+    const { machine, moveTo } = machineAt('10.0.0.1', '10.0.0.2')
+    const { certificate, pass } = await open(path.join(tempFolder(), 'state'), { machine })
+    for (let count = 0; count < 5; count++) {
+      moveTo('10.0.0.1')
+      await pass(LOOK_MS)
+      moveTo('10.0.0.1', '10.0.0.2')
+      await pass(LOOK_MS)
+    }
+    expect([carries(certificate, '10.0.0.2'), certificate.counts.renewed]).toEqual([true, 0])
+    moveTo('10.0.0.1')
+    await certificate.reload()
+    expect([carries(certificate, '10.0.0.2'), certificate.counts.renewed]).toEqual([false, 1])
+  })
+
+  it('never makes two sidecars that share a state folder take turns with it', async () => {
+    const stateDir = path.join(tempFolder(), 'state')
+    const [one, other] = [machineAt('10.0.0.1'), machineAt('10.1.0.1')]
+    const here = await open(stateDir, one)
+    const there = await open(stateDir, other)
+    one.moveTo('10.0.0.1', '10.0.0.2')
+    for (let count = 0; count < 3; count++) {
+      await here.pass(LOOK_MS)
+      await there.pass(LOOK_MS)
+      await here.certificate.reload()
+      await there.certificate.reload()
+    }
+    expect([here.certificate.counts.renewed, there.certificate.counts.renewed]).toEqual([1, 0])
+    expect(carries(here.certificate, '10.0.0.2')).toBe(true)
+    expect(carries(there.certificate, '10.1.0.1')).toBe(true)
+  })
+})
