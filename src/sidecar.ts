@@ -21,6 +21,7 @@ import { ownFilesOf } from './own-files.ts'
 import { readinessOf } from './readiness.ts'
 import { loadOwnCertificate, type CertificateInForce } from './served-certificate.ts'
 import { measureState } from './state-metrics.ts'
+import { createUncoveredNames } from './uncovered-names.ts'
 import { createUpstream } from './upstream/upstream.ts'
 import { loadUsers, type Users } from './users.ts'
 
@@ -76,7 +77,7 @@ async function compose(config: Config, log: Log, closers: Closer[]): Promise<Sid
     hasUsers: () => users.isLoaded,
     rootPem: () => certificate.root?.pem,
   })
-  const listener = await listen(config, { certificate, handler })
+  const listener = await listen(config, { certificate, handler, log })
   return {
     address: listener.address,
     adminAddress: admin?.address,
@@ -154,13 +155,15 @@ function createAuthentication(
 interface Served {
   readonly certificate: CertificateInForce
   readonly handler: RequestListener
+  readonly log: Log
 }
 
-async function listen(config: Config, { certificate, handler }: Served): Promise<Listener> {
+async function listen(config: Config, { certificate, handler, log }: Served): Promise<Listener> {
   const listener = await createListener({
     certificate: certificate.current,
     handler,
     idleTimeoutMs: config.idleTimeout,
+    askedNames: createUncoveredNames({ certificate, log }),
     ...config.listen,
   })
   certificate.onChange((next) => {

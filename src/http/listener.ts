@@ -5,6 +5,7 @@ import type { RequestListener } from 'node:http'
 import { createServer, type Server, type ServerOptions } from 'node:https'
 import type { Socket } from 'node:net'
 import tls from 'node:tls'
+import { hearAskedNames, type AskedNames } from './asked-names.ts'
 import { bind, type BoundAddress } from './bind.ts'
 import { answerWhatCannotBeParsed } from './unparsable.ts'
 
@@ -54,6 +55,8 @@ export interface ListenerOptions {
   readonly port: number
   /** A connection on which nothing moves for this long is ended, unless its request is with the registry. */
   readonly idleTimeoutMs: number
+  /** Told what clients call us. */
+  readonly askedNames?: AskedNames
 }
 
 /** Binds and starts to accept. Rejects with a CommandError that names the mend when it cannot. */
@@ -61,6 +64,7 @@ export async function createListener({
   certificate,
   handler,
   idleTimeoutMs,
+  askedNames,
   ...where
 }: ListenerOptions): Promise<Listener> {
   const server = createServer({ ...tlsOptions(certificate), ...httpOptions() }, handler)
@@ -69,6 +73,8 @@ export async function createListener({
   // Node would drop what comes after this many headers, also a Content-Length: the request would go on without it and
   // its body would be the upstream's next request. No limit here; the head's size is limited, and admit counts.
   server.maxHeadersCount = 0
+  // First: whatever answers a failed handshake ends the connection.
+  if (askedNames !== undefined) hearAskedNames(server, askedNames)
   answerWhatCannotBeParsed(server)
   // Both must reach the pipeline: only after authentication do we tell a client to send its body.
   server.on('checkContinue', handler)

@@ -48,7 +48,12 @@ function createIds(): () => string {
 
 /** The client's address; an IPv4 one in its own form when it came over an IPv6 socket. */
 export function addressOf(incoming: IncomingMessage): string {
-  return (incoming.socket.remoteAddress ?? 'unknown').replace(/^::ffff:(?=\d+\.)/, '')
+  return withoutMapping(incoming.socket.remoteAddress ?? 'unknown')
+}
+
+/** An IPv4 address in its own form, if it came over an IPv6 socket; any other as it is. */
+export function withoutMapping(address: string): string {
+  return address.replace(/^::ffff:(?=\d+\.)/, '')
 }
 
 interface Closed {
