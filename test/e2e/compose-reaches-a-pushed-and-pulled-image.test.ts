@@ -1,13 +1,10 @@
 // The README's quick start with Docker, from a fresh copy of the project, with a real engine that verifies certificates.
 
-import { execFileSync } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
 import {
   appendFileSync,
   chownSync,
   cpSync,
   existsSync,
-  mkdirSync,
   readFileSync,
   renameSync,
   statSync,
@@ -18,16 +15,15 @@ import { networkInterfaces } from 'node:os'
 import path from 'node:path'
 import { hashSync } from 'bcryptjs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { buildRandomImage, imageId, mapName, trustFolder, trustRoot } from '../fixtures/docker-client.ts'
 import { compose, docker, hasEngine, isRoot } from '../fixtures/engine.ts'
+import { buildSidecarImage, copyProject, SIDECAR_IMAGE } from '../fixtures/sidecar-image.ts'
 import { makeTempFolder, removeFolder } from '../fixtures/temp-folder.ts'
 import { until } from '../fixtures/until.ts'
 
-const ROOT = path.join(import.meta.dirname, '..', '..')
 const PROJECT = `sidecar-e2e-${process.pid}`
 const IMAGE = 'proxy:443/team/hello:1'
-const CERTS = '/etc/docker/certs.d/proxy:443'
-// Not the name users have: their image stays what it is.
-const SIDECAR_IMAGE = 'registry-sidecar:e2e'
+const CERTS = trustFolder('proxy:443')
 // Somebody else than root and than the container's own user.
 const ORDINARY_UID = 1234
 
@@ -37,7 +33,7 @@ describe.skipIf(!hasEngine() || !isRoot())('docker compose', { timeout: 300_000 
   const config = makeTempFolder()
   const folder = path.join(clone, 'docker')
   const users = path.join(folder, 'users', 'htpasswd')
-  const hosts = readFileSync('/etc/hosts', 'utf8')
+  let unmapName: () => void = () => undefined
   const env = { SIDECAR_PORT: '0', SIDECAR_IMAGE, DOCKER_CONFIG: config }
   const trustBefore = path.join(config, 'trust-before')
   let container = ''
@@ -54,19 +50,17 @@ describe.skipIf(!hasEngine() || !isRoot())('docker compose', { timeout: 300_000 
     copyProject(clone)
     if (existsSync(CERTS)) cpSync(CERTS, trustBefore, { recursive: true })
     removeFolder(CERTS)
-    await docker(['build', '--network', 'host', '-f', 'docker/Dockerfile', '-t', SIDECAR_IMAGE, '.'], {
-      cwd: clone,
-    })
+    await buildSidecarImage(clone)
     await composed('up', '-d')
     container = (await composed('ps', '-q', 'sidecar')).stdout.trim()
     const address = `{{(index .NetworkSettings.Networks "${PROJECT}_clients").IPAddress}}`
     const { stdout } = await docker(['inspect', '-f', address, container])
     // By name on an address that is no loopback: there the engine verifies certificates.
-    writeFileSync('/etc/hosts', `${hosts.trimEnd()}\n${stdout.trim()} proxy\n`)
+    unmapName = mapName('proxy', stdout.trim())
   }, 300_000)
 
   afterAll(async () => {
-    writeFileSync('/etc/hosts', hosts)
+    unmapName()
     removeFolder(CERTS)
     if (existsSync(trustBefore)) cpSync(trustBefore, CERTS, { recursive: true })
     await client(['image', 'rm', IMAGE]).catch(() => undefined)
@@ -103,20 +97,18 @@ describe.skipIf(!hasEngine() || !isRoot())('docker compose', { timeout: 300_000 
 
   it('is refused by docker until its root is trusted', async () => {
     await expect(login('alice', password)).rejects.toThrow(/x509|certificate/)
-    mkdirSync(CERTS, { recursive: true })
-    writeFileSync(path.join(CERTS, 'ca.crt'), await registrySidecar(1000, 'trust', '--pem'))
+    trustRoot('proxy:443', await registrySidecar(1000, 'trust', '--pem'))
     await expect(login('alice', 'wrong')).rejects.toThrow(/401 Unauthorized|incorrect/)
     expect((await login('alice', password)).stdout).toContain('Login Succeeded')
   })
 
   it('takes a push and gives it back', async () => {
-    await buildSmallImage(config)
-    const idOf = async () => (await client(['image', 'inspect', '-f', '{{.Id}}', IMAGE])).stdout
-    const pushed = await idOf()
+    await buildRandomImage(IMAGE)
+    const pushed = await imageId(IMAGE)
     await client(['push', IMAGE])
     await client(['image', 'rm', IMAGE])
     await client(['pull', IMAGE])
-    expect(await idOf()).toBe(pushed)
+    expect(await imageId(IMAGE)).toBe(pushed)
   })
 
   it('lets a user in who was added by hand on the host', async () => {
@@ -195,23 +187,3 @@ describe.skipIf(!hasEngine() || !isRoot())('docker compose', { timeout: 300_000 
     expect(stdout).not.toMatch(/\$2[aby]\$/)
   })
 })
-
-/** One layer of random bytes, so that no push finds it there already. */
-async function buildSmallImage(folder: string): Promise<void> {
-  const context = path.join(folder, 'small-image')
-  mkdirSync(context)
-  writeFileSync(path.join(context, 'Dockerfile'), 'FROM scratch\nCOPY layer.bin /\n')
-  writeFileSync(path.join(context, 'layer.bin'), randomBytes(5_000_000))
-  await docker(['build', '-t', IMAGE, context])
-}
-
-/** What git would clone, as it stands in the work tree. */
-function copyProject(target: string): void {
-  const listed = execFileSync('git', ['ls-files', '-co', '--exclude-standard', '-z'], {
-    cwd: ROOT,
-    encoding: 'utf8',
-  })
-  for (const file of listed.split('\0').filter((name) => name !== '')) {
-    cpSync(path.join(ROOT, file), path.join(target, file))
-  }
-}

@@ -1,19 +1,15 @@
-import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:https'
+import type { AddressInfo } from 'node:net'
 import { networkInterfaces } from 'node:os'
-import { connect } from 'node:tls'
-import { promisify } from 'node:util'
+import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
-import { issueRoot } from '../../src/tls/issue.ts'
 import { openKeystore, type Keystore } from '../../src/tls/keystore.ts'
 import { automaticNames, leafNames, type SubjectAltName } from '../../src/tls/names.ts'
-import { findProgram } from '../fixtures/real.ts'
-import { makeTempFolder, removeFolder } from '../fixtures/temp-folder.ts'
+import { makeTempFolder, removeFolder, tempFolder } from '../fixtures/temp-folder.ts'
+import { startSwitchboard, TLS_CLIENTS, type Switchboard, type Target } from '../fixtures/tls-clients.ts'
 
-const run = promisify(execFile)
-const curl = findProgram('curl')
 const hasIPv6 = Object.values(networkInterfaces()).some((all) =>
   all?.some(({ address }) => address === '::1'),
 )
@@ -21,72 +17,67 @@ const CONFIGURED: readonly SubjectAltName[] = [
   { type: 'dns', value: 'proxy' },
   { type: 'dns', value: 'my_service' },
   { type: 'dns', value: '*.example.com' },
+  { type: 'ip', value: '192.0.2.7' },
+  { type: 'ip', value: '2001:db8::7' },
 ]
 
 const folder = makeTempFolder()
 let keystore: Keystore
 let onIPv4: Server
 let onIPv6: Server | undefined
+let switchboard: Switchboard
 
 beforeAll(async () => {
   const names = leafNames(CONFIGURED, automaticNames({ hostname: 'box', addresses: [] }))
-  keystore = await openKeystore({ folder, names, now: new Date() })
+  keystore = await openKeystore({ folder: path.join(folder, 'state'), names, now: new Date() })
   onIPv4 = await listen('127.0.0.1')
   onIPv6 = hasIPv6 ? await listen('::1') : undefined
+  switchboard = await startSwitchboard((port) => (port === portOf(onIPv4) ? '127.0.0.1' : '::1'))
 })
 
 afterAll(() => {
+  switchboard.close()
   onIPv4.close()
   onIPv6?.close()
   removeFolder(folder)
 })
 
-describe('a client that trusts the root', () => {
-  it.each(['proxy', 'my_service', 'any.example.com', 'localhost', 'box'])(
-    'connects by the name %s',
-    async (name) => {
-      await expect(connectTo(onIPv4, { servername: name })).resolves.toBe('authorized')
-    },
-  )
-
-  it('connects by IPv4 address', async () => {
-    await expect(connectTo(onIPv4, {})).resolves.toBe('authorized')
-  })
-
-  it.skipIf(!hasIPv6)('connects by IPv6 address', async () => {
-    await expect(connectTo(onIPv6 ?? onIPv4, {})).resolves.toBe('authorized')
-  })
-
-  it.each(['other', 'example.com', 'a.b.example.com'])('turns away from the name %s', async (name) => {
-    await expect(connectTo(onIPv4, { servername: name })).rejects.toMatchObject({
-      code: 'ERR_TLS_CERT_ALTNAME_INVALID',
-    })
-  })
-})
-
-it('a client that trusts another root turns away', async () => {
-  const ca = issueRoot({ now: new Date() }).certPem
-  await expect(connectTo(onIPv4, { servername: 'proxy', ca })).rejects.toMatchObject({
-    code: 'SELF_SIGNED_CERT_IN_CHAIN',
-  })
-})
-
-describe.skipIf(curl === undefined)('curl with the root', () => {
-  it.each([
+describe.each(TLS_CLIENTS)('$name, which trusts the root', ({ isThere, connect, otherName }) => {
+  it.skipIf(!isThere).each([
     ['a name', 'proxy'],
-    ['a name under the wildcard', 'any.example.com'],
+    ['a name with an underscore', 'my_service'],
     ['localhost', 'localhost'],
-    ['an IPv4 address', '127.0.0.1'],
-  ])('is answered by %s', async (_, host) => {
-    await expect(curlTo(onIPv4, host)).resolves.toBe('hello')
+    ['the host name', 'box'],
+    ['a name under the wildcard', 'any.example.com'],
+    ['an IPv4 address', '192.0.2.7'],
+    ['an IPv6 address', '2001:db8::7'],
+    ['the address of the loopback', '127.0.0.1'],
+  ])('connects by %s', async (_, name) => {
+    await connect(targetOf(name))
   })
 
-  it.skipIf(!hasIPv6)('is answered by an IPv6 address', async () => {
-    await expect(curlTo(onIPv6 ?? onIPv4, '[::1]')).resolves.toBe('hello')
+  it.skipIf(!isThere || !hasIPv6)('connects by the IPv6 address of the loopback', async () => {
+    await connect({ ...targetOf('::1'), host: '::1', port: portOf(onIPv6) })
   })
 
-  it('turns away from another name, with the code for a certificate that does not fit', async () => {
-    await expect(curlTo(onIPv4, 'other')).rejects.toMatchObject({ code: 60 })
+  it.skipIf(!isThere).each([
+    ['another name', 'other'],
+    ['the name that the wildcard is below', 'example.com'],
+    ['a name two below the wildcard', 'a.b.example.com'],
+    ['another IPv4 address', '192.0.2.8'],
+    ['another IPv6 address', '2001:db8::8'],
+  ])('turns away from %s', async (_, name) => {
+    await expect(connect(targetOf(name))).rejects.toThrow(otherName)
+  })
+
+  it.skipIf(!isThere)('turns away when it trusts another root', async () => {
+    const strange = await openKeystore({
+      folder: path.join(tempFolder(), 'state'),
+      names: CONFIGURED,
+      now: new Date(),
+    })
+    const target = { ...targetOf('proxy'), rootFile: strange.root.file, rootPem: strange.root.pem }
+    await expect(connect(target)).rejects.toThrow(/self.signed certificate in|signed by unknown authority/)
   })
 })
 
@@ -98,35 +89,12 @@ async function listen(host: string): Promise<Server> {
   return server
 }
 
-async function connectTo(server: Server, options: { servername?: string; ca?: string }): Promise<string> {
-  const socket = connect({ ...addressOf(server), ca: keystore.root.pem, ...options })
-  try {
-    await once(socket, 'secureConnect')
-    return socket.authorized ? 'authorized' : String(socket.authorizationError)
-  } finally {
-    socket.destroy()
-  }
+function targetOf(name: string): Target {
+  const { file: rootFile, pem: rootPem } = keystore.root
+  const where = { host: '127.0.0.1', port: portOf(onIPv4), proxy: switchboard.url }
+  return { name, ...where, rootFile, rootPem, folder: tempFolder() }
 }
 
-async function curlTo(server: Server, host: string): Promise<string> {
-  const { host: address, port } = addressOf(server)
-  const resolve = host.startsWith('[') ? [] : ['--resolve', `${host}:${port}:${address}`]
-  const args = [
-    '--silent',
-    '--show-error',
-    '--noproxy',
-    '*',
-    '--max-time',
-    '10',
-    '--cacert',
-    keystore.root.file,
-  ]
-  const { stdout } = await run(curl ?? 'curl', [...args, ...resolve, `https://${host}:${port}/`])
-  return stdout
-}
-
-function addressOf(server: Server): { readonly host: string; readonly port: number } {
-  const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('The server does not listen.')
-  return { host: address.address, port: address.port }
+function portOf(server: Server | undefined): number {
+  return (server?.address() as AddressInfo).port
 }
