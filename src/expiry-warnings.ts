@@ -1,10 +1,12 @@
-// Tells in the log that a certificate ends, when nobody but a person can do something about it.
+// Tells in the log that a certificate ends, or has not begun, when nobody but a person can do something about it.
 
 import type { Log } from './log.ts'
 import type { LeafFacts } from './tls/certificate.ts'
 
 const DAY_MS = 86_400_000
 const WARNED_AT_DAYS = [0, 1, 7, 30]
+const EARLY_MEND =
+  'set the clock of this machine; if it is right, the certificate was issued by one that was ahead: renew it'
 const OWN_MEND = 'it is not renewed here: put a renewed certificate and its key in the place of the files'
 
 export interface ExpiryWarnings {
@@ -20,18 +22,31 @@ export interface ExpiryWarningsOptions {
   readonly mend?: string
 }
 
-/** Warns 30 days, 7 days and 1 day before the end and at the end, of each once for every certificate. */
+/**
+ * Warns 30 days, 7 days and 1 day before the end and at the end, and of a certificate whose time is still to come; of
+ * each once for every certificate.
+ */
 export function createExpiryWarnings({
   file,
   clock,
   log,
   mend = OWN_MEND,
 }: ExpiryWarningsOptions): ExpiryWarnings {
+  let early: string | undefined
   let told: { readonly fingerprint: string; readonly days: number } | undefined
 
   return {
-    look({ notAfter, fingerprint }) {
-      const daysLeft = (notAfter.getTime() - clock().getTime()) / DAY_MS
+    look({ notBefore, notAfter, fingerprint }) {
+      const now = clock()
+      // Our clock was set back, or the one it was issued by was ahead.
+      if (notBefore > now && early !== fingerprint) {
+        early = fingerprint
+        log.error(
+          { file, notBefore, mend: EARLY_MEND },
+          'the certificate is not valid yet: clients refuse it',
+        )
+      }
+      const daysLeft = (notAfter.getTime() - now.getTime()) / DAY_MS
       const days = WARNED_AT_DAYS.find((limit) => daysLeft <= limit)
       if (days === undefined) return
       if (told?.fingerprint === fingerprint && told.days <= days) return

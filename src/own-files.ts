@@ -1,6 +1,7 @@
 // The files of a certificate that was issued elsewhere: which ones they are, and what they say at this moment.
 
 import type { Config } from './config.ts'
+import { InvalidFileError } from './errors.ts'
 import { readSettled } from './reload/settled-file.ts'
 import { parseOwnPair, type OwnPair } from './tls/own-bundle.ts'
 
@@ -19,9 +20,13 @@ export function ownFilesOf({ tlsCert, tlsKey, tlsKeyPasswordFile }: Config): Own
 /** Rejects with `InvalidFileError` when a file cannot be read, or is no good whatever the others are. */
 export async function readOwnPair(files: OwnFiles, now: Date): Promise<OwnPair> {
   // One after the other: were one refused while another is still being looked at, that look would outlive this.
-  const cert = await readSettled(files.certFile)
-  const key = await readSettled(files.keyFile)
-  const password = files.keyPasswordFile === undefined ? undefined : await readSettled(files.keyPasswordFile)
+  const cert = await readNamed(files.certFile, 'SIDECAR_TLS_CERT')
+  const key = await readNamed(files.keyFile, 'SIDECAR_TLS_KEY')
+  const { keyPasswordFile } = files
+  const password =
+    keyPasswordFile === undefined
+      ? undefined
+      : await readNamed(keyPasswordFile, 'SIDECAR_TLS_KEY_PASSWORD_FILE')
   return parseOwnPair(
     {
       certPem: cert.toString(),
@@ -30,6 +35,14 @@ export async function readOwnPair(files: OwnFiles, now: Date): Promise<OwnPair> 
     },
     { ...files, now },
   )
+}
+
+async function readNamed(file: string, setting: string): Promise<Buffer> {
+  return readSettled(file).catch((error: unknown) => {
+    if (!(error instanceof InvalidFileError)) throw error
+    const reason = `${error.reason}: ${setting} must name a file that the user of this process may read`
+    throw new InvalidFileError(file, reason, { cause: error })
+  })
 }
 
 // Editors and `echo` end a file with one, and no password does.

@@ -53,6 +53,15 @@ const MAX_LISTED = 10
 function certificateState({ origin, current, state }: CertificateInForce): PartState {
   const days = leafDaysLeft(current.leaf)
   const left = origin === 'own' ? `${days} days left; issued elsewhere` : `${days} days left`
+  const { notBefore } = current.leaf
+  // No reason to take the sidecar out of service: it may be our clock that is wrong.
+  if (notBefore > new Date()) {
+    return {
+      ready: true,
+      state: 'not-yet-valid',
+      reason: `valid from ${notBefore.toISOString()} on: see the clock`,
+    }
+  }
   if (days < 0) return { ready: false, state: 'expired', reason: 'the leaf has expired' }
   // The last good one is still served, as the last good users still get in.
   if (state.kind === 'stale') return { ready: true, state: 'stale', reason: `${left}; ${state.reason}` }

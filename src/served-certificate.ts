@@ -9,9 +9,9 @@ import { createExpiryWarnings } from './expiry-warnings.ts'
 import type { RenewalCounts } from './leaf-renewal.ts'
 import type { Log } from './log.ts'
 import { createPairStanding } from './pair-standing.ts'
+import { warnOfOwnFiles } from './own-file-warnings.ts'
 import { readOwnPair, type OwnFiles } from './own-files.ts'
 import { inTurn } from './reload/in-turn.ts'
-import { isMountPoint } from './reload/mount-point.ts'
 import type { FileState } from './reload/reloadable.ts'
 import { watchFile } from './reload/watch.ts'
 import type { CertificateBundle, Root } from './tls/certificate.ts'
@@ -57,7 +57,7 @@ export async function loadOwnCertificate(options: OwnCertificateOptions): Promis
   let renewed = 0
   pair.listeners.push(() => (renewed += 1))
   const paths = Object.values<string | undefined>({ ...files }).filter((file) => file !== undefined)
-  await warnOfMounts(paths, log)
+  await warnOfOwnFiles(files, log)
   const watches = paths.map((file) =>
     watchFile(file, {
       pollMs,
@@ -188,17 +188,6 @@ async function readFirst(files: OwnFiles, clock: () => Date): Promise<OwnCertifi
     if (outcome.kind === 'pair') return outcome.certificate
     if (looks === LOOKS_AT_START) throw outcome.error
     await pause(LOOK_AGAIN_MS)
-  }
-}
-
-async function warnOfMounts(paths: readonly string[], log: Log): Promise<void> {
-  for (const file of paths) {
-    if (!(await isMountPoint(file))) continue
-    const mend = 'mount its folder: what renews certificates replaces files'
-    log.warn(
-      { file, mend },
-      'this file is a mount of its own: when it is replaced outside, the former one stays here',
-    )
   }
 }
 

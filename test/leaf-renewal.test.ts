@@ -162,6 +162,21 @@ it('a leaf that cannot be renewed is warned about 30 days, 7 days and a day befo
   expect(warned()[0]).toMatchObject({ mend: 'the mend' })
 })
 
+it('a leaf that is not valid yet is told once, with the mend: the clock was set back', async () => {
+  const { pass, lines } = await setScene()
+  await pass(-2 * HOUR_MS)
+  await pass()
+  await pass(-DAY_MS)
+  expect(lines()).toEqual([
+    expect.objectContaining({
+      level: 50,
+      msg: 'the certificate is not valid yet: clients refuse it',
+      notBefore: new Date(START.getTime() - HOUR_MS).toISOString(),
+      mend: expect.stringMatching(/^set the clock of this machine; if it is right, .*renew it$/) as unknown,
+    }),
+  ])
+})
+
 it('a leaf that could not be served is served at the next attempt', async () => {
   let obstacle: Error | undefined = new Error('no good')
   const { served, pending, pass } = await setScene({ serving: () => obstacle })

@@ -50,7 +50,7 @@ interface SceneOptions {
 function plainFiles(folder: string, pair: IssuedCertificate): OwnFiles {
   const files = filesIn(folder)
   writeFileSync(files.certFile, pair.certPem)
-  writeFileSync(files.keyFile, pair.keyPem)
+  writeFileSync(files.keyFile, pair.keyPem, { mode: 0o600 })
   return files
 }
 
@@ -243,7 +243,7 @@ function certbotFolder(folder: string, pair: IssuedCertificate): OwnFiles {
   const [archive, live] = [path.join(folder, 'archive'), path.join(folder, 'live')]
   mkdirSync(archive)
   mkdirSync(live)
-  writeFileSync(path.join(archive, 'privkey1.pem'), pair.keyPem)
+  writeFileSync(path.join(archive, 'privkey1.pem'), pair.keyPem, { mode: 0o600 })
   writeFileSync(path.join(archive, 'fullchain1.pem'), pair.certPem)
   const files = { certFile: path.join(live, 'fullchain.pem'), keyFile: path.join(live, 'privkey.pem') }
   symlinkSync('../archive/fullchain1.pem', files.certFile)

@@ -86,11 +86,16 @@ export interface RootOrigin {
 export const BEGIN_AGAIN =
   'empty this folder, start again, and have every client trust the new root (`registry-sidecar trust` says how)'
 
+const PUT_BACK = `put it back from a backup, or ${BEGIN_AGAIN}`
+
 /** Throws `InvalidFileError` when the texts do not belong together. Does not look at the clock. */
 export function parseRoot({ certPem, keyPem, marker }: RootTexts, files: RootOrigin): Root {
-  const certificate = parseCertificate(certPem, files.rootCert)
+  const certificate = parseCertificate(certPem, files.rootCert, PUT_BACK)
   const fingerprint = fingerprint256(certificate)
-  if (keyPem !== undefined && !certificate.checkPrivateKey(parsePrivateKey(keyPem, files.rootKey))) {
+  if (
+    keyPem !== undefined &&
+    !certificate.checkPrivateKey(parsePrivateKey(keyPem, files.rootKey, PUT_BACK))
+  ) {
     throw new InvalidFileError(
       files.rootKey,
       `does not belong to ${files.rootCert}: put the two back that belong together, or ${BEGIN_AGAIN}`,
@@ -112,10 +117,10 @@ export function parseRoot({ certPem, keyPem, marker }: RootTexts, files: RootOri
   }
 }
 
-/** Whether the root's key signed the bundle's leaf. */
+/** Whether the root's key signed the bundle's leaf, and clients take the root for an authority. */
 export function isIssuedBy({ certPem }: CertificateBundle, { pem }: Root): boolean {
   const [leaf, root] = [new X509Certificate(certPem), new X509Certificate(pem)]
-  return leaf.checkIssued(root) && leaf.verify(root.publicKey)
+  return root.ca && leaf.checkIssued(root) && leaf.verify(root.publicKey)
 }
 
 /** Whether it is time for another leaf: past two thirds of its life, or other names are wanted. */
@@ -137,23 +142,22 @@ export interface WantedLeaf {
   readonly now: Date
 }
 
+const PEM_CERTIFICATE =
+  'it must be PEM (-----BEGIN CERTIFICATE-----); `openssl x509 -inform der -in FILE` makes that of DER'
+const PEM_KEY =
+  'it must be PEM, and say PRIVATE KEY in its first line; `openssl pkey -inform der -in FILE` makes that of DER'
+
 /** The first certificate of the text. Throws `InvalidFileError`. */
-export function parseCertificate(pem: string, file: string): X509Certificate {
+export function parseCertificate(pem: string, file: string, mend = PEM_CERTIFICATE): X509Certificate {
   try {
     return new X509Certificate(pem)
   } catch (cause) {
-    throw new InvalidFileError(
-      file,
-      'holds no readable certificate: it must be PEM (-----BEGIN CERTIFICATE-----)',
-      {
-        cause,
-      },
-    )
+    throw new InvalidFileError(file, `holds no readable certificate: ${mend}`, { cause })
   }
 }
 
 /** Throws `InvalidFileError`, also for a key that wants a passphrase. */
-export function parsePrivateKey(pem: string, file: string): KeyObject {
+export function parsePrivateKey(pem: string, file: string, mend = PEM_KEY): KeyObject {
   if (/^(-----BEGIN ENCRYPTED|Proc-Type: 4,ENCRYPTED)/m.test(pem)) {
     throw new InvalidFileError(
       file,
@@ -163,13 +167,7 @@ export function parsePrivateKey(pem: string, file: string): KeyObject {
   try {
     return createPrivateKey(pem)
   } catch (cause) {
-    throw new InvalidFileError(
-      file,
-      'holds no readable private key: it must be PEM, and say PRIVATE KEY in its first line',
-      {
-        cause,
-      },
-    )
+    throw new InvalidFileError(file, `holds no readable private key: ${mend}`, { cause })
   }
 }
 

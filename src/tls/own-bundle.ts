@@ -65,6 +65,7 @@ export function parseOwnPair(texts: OwnTexts, origin: OwnOrigin): OwnPair {
       `is not valid before ${bundle.leaf.notBefore.toISOString()}: set this machine's clock if it is behind, or wait till then`,
     )
   }
+  refuseUseless(chain.certificates[0], certFile)
   tryToServe(bundle, certFile)
   return { kind: 'pair', certificate: { bundle, anchor: chain.anchor } }
 }
@@ -78,17 +79,28 @@ export interface OwnChain {
   readonly anchor: Root | undefined
 }
 
-const CERTIFICATES = /-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs
+const BEGIN = '-----BEGIN CERTIFICATE-----'
+const END = '-----END CERTIFICATE-----'
 
 /** The certificates of a file, as they stand in it. Looks neither at a key nor at the clock. Throws `InvalidFileError`. */
 export function parseOwnChain(certPem: string, certFile: string): OwnChain {
-  const [first = '', ...others] = certPem.match(CERTIFICATES) ?? []
+  const [first = '', ...others] = certificatesIn(certPem)
   const certificates: OwnChain['certificates'] = [
     parseCertificate(first, certFile),
     ...others.map((pem, index) => parseFurther(pem, { certFile, number: index + 2 })),
   ]
   const pem = certificates.map((certificate) => certificate.toString()).join('')
   return { certificates, pem, anchor: anchorOf(certificates, certFile) }
+}
+
+// Cut at each beginning, and not by one expression for both ends: that takes seconds for half a megabyte without an end.
+// One that has no end is kept, so that it is refused: a chain half-written must not be served without its issuers.
+function certificatesIn(text: string): readonly string[] {
+  const [, ...parts] = text.split(BEGIN)
+  return parts.map((part) => {
+    const end = part.indexOf(END)
+    return BEGIN + (end === -1 ? part : part.slice(0, end + END.length))
+  })
 }
 
 function parseFurther(
@@ -132,6 +144,29 @@ function openKey({ keyPem, keyPassword }: OwnTexts, { keyFile, keyPasswordFile }
     // Which of the two is wrong cannot be told, and these two files are replaced one after the other as well.
     const reason = `does not open ${keyFile}: put that key's password in it, on one line; or the key is damaged, or encrypted in a way that OpenSSL gave up`
     return { kind: 'mismatch', error: new InvalidFileError(keyPasswordFile, reason, { cause }) }
+  }
+}
+
+const SERVER_AUTH = '1.3.6.1.5.5.7.3.1'
+const ANY_PURPOSE = '2.5.29.37.0'
+const KINDS_OF_KEYS = ['rsa', 'prime256v1', 'secp384r1', 'secp521r1', 'ed25519']
+
+// OpenSSL would serve these, and no client would connect: the last good one is worth more.
+function refuseUseless({ keyUsage, publicKey }: X509Certificate, certFile: string): void {
+  // Node's name for the extended key usage. Its types have it always, and it is missing from most certificates.
+  const purposes = keyUsage as readonly string[] | undefined
+  if (purposes !== undefined && !purposes.some((one) => one === SERVER_AUTH || one === ANY_PURPOSE)) {
+    throw new InvalidFileError(
+      certFile,
+      'is not meant for servers (its extended key usage lacks serverAuth): have it issued for one',
+    )
+  }
+  const kind = publicKey.asymmetricKeyDetails?.namedCurve ?? publicKey.asymmetricKeyType ?? 'unknown'
+  if (!KINDS_OF_KEYS.includes(kind)) {
+    throw new InvalidFileError(
+      certFile,
+      `has a key of a kind that docker does not take (${kind}): have it issued anew, with a P-256 or an RSA key of 2048 bits`,
+    )
   }
 }
 

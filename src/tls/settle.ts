@@ -10,9 +10,10 @@ import { InvalidFileError } from '../errors.ts'
 import type { FileLock } from '../file-lock.ts'
 import { BEGIN_AGAIN, isDue, isIssuedBy, parseBundle, parseRoot } from './certificate.ts'
 import type { CertificateBundle, Root, WantedLeaf } from './certificate.ts'
-import { issueLeaf, issueRoot } from './issue.ts'
+import { issueLeaf, issueRoot, type IssuedCertificate } from './issue.ts'
 import { notPermitted } from './name-constraints.ts'
 import type { SubjectAltName } from './names.ts'
+import { expiredRoot, foreignRoot, refuseEarlyClock } from './root-refusals.ts'
 import { readFiles, underLock, write, writePair, type StatePaths, type StateTexts } from './state-files.ts'
 
 export interface Settled {
@@ -50,7 +51,10 @@ export async function settleFirst(
   return underLock(paths, async (lock) => {
     const issuedRoot = knowsNoRoot(await readFiles(paths))
     const files = { certFile: paths.rootCert, keyFile: paths.rootKey }
-    if (issuedRoot) await writePair(files, issueRoot(wanted), lock)
+    if (issuedRoot) {
+      refuseEarlyClock(files.certFile, wanted.now)
+      await writePair(files, issueRoot(wanted), lock)
+    }
     return { settled: await settleLocked(paths, wanted, lock), issuedRoot }
   })
 }
@@ -79,10 +83,20 @@ export async function issueInto(
 ): Promise<CertificateBundle> {
   const files = { certFile: paths.leafCert, keyFile: paths.leafKey }
   refuseNotPermitted(names, root)
-  const leaf = issueLeaf({ root: { certPem: root.pem, keyPem: rootKeyPem }, names, now })
+  const leaf = issueUnder({ root, rootKeyPem, names, now })
   const bundle = parseBundle(leaf.certPem + root.pem, leaf.keyPem, { ...files, now })
+  // Written, it would be refused by clients, and issued anew at every look.
+  if (!isIssuedBy(bundle, root)) throw foreignRoot(root)
   await writePair(files, bundle, lock)
   return bundle
+}
+
+function issueUnder({ root, rootKeyPem, names, now }: IssueRequest): IssuedCertificate {
+  try {
+    return issueLeaf({ root: { certPem: root.pem, keyPem: rootKeyPem }, names, now })
+  } catch (cause) {
+    throw foreignRoot(root, cause)
+  }
 }
 
 // A leaf that clients refuse is worth less than none, and one that lacks a name which somebody counts on no more.
@@ -105,9 +119,7 @@ export function rootIn(
   if (texts.rootCert === undefined) throw lost(paths.rootCert, texts)
   if (texts.rootKey === undefined) throw lost(paths.rootKey, texts)
   const root = parseRoot({ certPem: texts.rootCert, keyPem: texts.rootKey, marker: texts.marker }, paths)
-  if (root.notAfter <= now) {
-    throw new InvalidFileError(root.file, `expired on ${root.notAfter.toISOString()}: ${BEGIN_AGAIN}`)
-  }
+  if (root.notAfter <= now) throw expiredRoot(root, now)
   return { root, keyPem: texts.rootKey }
 }
 

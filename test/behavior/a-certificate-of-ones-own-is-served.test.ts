@@ -13,7 +13,7 @@ import {
   fingerprintServed,
   moveInto,
 } from '../fixtures/own-certificate.ts'
-import { run } from '../fixtures/process.ts'
+import { run, start } from '../fixtures/process.ts'
 import { upstreamForTest } from '../fixtures/programmable-upstream.ts'
 import { ALICE, sidecarForTest, type TestSidecar } from '../fixtures/sidecar.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
@@ -140,6 +140,31 @@ describe('a certificate of one’s own', () => {
     writeFileSync(certFile, next.certPem)
     await sidecar.reload()
     expect(await fingerprintServed(sidecar.port, authority.rootPem)).toBe(fingerprintOf(next))
+  })
+
+  it('is read again at SIGHUP, and what is wrong with it is told and ends nothing', async () => {
+    const { certFile, keyFile, env } = ownFolder()
+    // Neither polls nor file events, in whose place chokidar is told to poll once in an hour.
+    const blind = { SIDECAR_WATCH_POLL: 'off', CHOKIDAR_USEPOLLING: '1', CHOKIDAR_INTERVAL: '3600000' }
+    const settings = { SIDECAR_LISTEN: '127.0.0.1:0', SIDECAR_ADMIN_LISTEN: 'off', ...blind }
+    const running = start([], { cwd: tempFolder(), env: { ...settings, ...env } })
+    const ready = JSON.parse(await running.line(/ready to serve/)) as { tls: string }
+    const port = Number(ready.tls.split(':')[1])
+
+    const next = authority.issue()
+    writeFileSync(keyFile, next.keyPem)
+    writeFileSync(certFile, next.certPem)
+    running.child.kill('SIGHUP')
+    await until(async () => (await fingerprintServed(port, authority.rootPem)) === fingerprintOf(next), {
+      deadlineMs: 5_000,
+      what: 'the next is served',
+    })
+    writeFileSync(certFile, 'nonsense')
+    running.child.kill('SIGHUP')
+    expect(await running.line(/certificate not replaced; the one in force stays/)).toContain(certFile)
+    expect(await fingerprintServed(port, authority.rootPem)).toBe(fingerprintOf(next))
+    running.child.kill('SIGTERM')
+    expect(await running.finished).toMatchObject({ code: 0, stderr: '' })
   })
 
   it('that cannot be served keeps the sidecar from starting, with exit 1 and the mend', async () => {

@@ -7,6 +7,7 @@ import net from 'node:net'
 import path from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { probeRegistry } from '../../src/upstream/probe.ts'
+import { createAuthority, fingerprintOf, fingerprintServed } from '../fixtures/own-certificate.ts'
 import { start, type Running } from '../fixtures/process.ts'
 import { answering, upstreamForTest } from '../fixtures/programmable-upstream.ts'
 import { isRealRequired } from '../fixtures/real.ts'
@@ -145,6 +146,26 @@ describe('quickstart', () => {
     await push(await clientOf(running))
     await stop(running)
     expect(await probeRegistry({ hostname: '127.0.0.1', port: registry.port })).toEqual({ kind: 'answers' })
+  })
+
+  it('serves a certificate of one’s own, and sends whoever asks for trust to the one who issued it', async () => {
+    const upstream = await upstreamForTest(answering('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}'))
+    const { folder, quickstart } = newcomer()
+    const authority = createAuthority()
+    const pair = authority.issue()
+    writeFileSync(path.join(folder, 'tls.crt'), pair.certPem)
+    writeFileSync(path.join(folder, 'tls.key'), pair.keyPem, { mode: 0o600 })
+    const running = quickstart({
+      SIDECAR_UPSTREAM: `http://127.0.0.1:${upstream.port}`,
+      SIDECAR_TLS_CERT: 'tls.crt',
+      SIDECAR_TLS_KEY: 'tls.key',
+    })
+    const port = Number(/localhost:(\d+)/.exec(await running.line(/docker login localhost/))?.[1])
+    expect(await fingerprintServed(port, authority.rootPem)).toBe(fingerprintOf(pair))
+    expect(await running.line(/^1\. /)).toBe('1. See that clients trust tls.crt: node dist/main.js trust')
+    await stop(running)
+    expect(running.stdout()).not.toContain('Trust the root certificate')
+    expect(existsSync(path.join(folder, 'state'))).toBe(false)
   })
 
   it.skipIf(!canSearch)(

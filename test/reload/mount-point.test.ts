@@ -1,11 +1,10 @@
-import { execFileSync } from 'node:child_process'
 import { mkdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
 import { PassThrough } from 'node:stream'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { createLog } from '../../src/log.ts'
 import { isMountPoint, mountPointsIn } from '../../src/reload/mount-point.ts'
 import { loadUsers } from '../../src/users.ts'
-import { isRealRequired } from '../fixtures/real.ts'
+import { bindMount, mayMount } from '../fixtures/mount.ts'
 import { ALICE_ENTRY } from '../fixtures/sidecar.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 
@@ -68,15 +67,15 @@ describe('isMountPoint', () => {
 })
 
 describe('a users file that is a mount of its own', () => {
-  const mayMount = canMount()
+  const canMount = mayMount()
 
-  it.runIf(mayMount)('is told at start, with the mend; its replacement outside is not seen', async () => {
+  it.runIf(canMount)('is told at start, with the mend; its replacement outside is not seen', async () => {
     const folder = tempFolder()
     mkdirSync(`${folder}/host`)
     mkdirSync(`${folder}/users`)
     writeFileSync(`${folder}/host/htpasswd`, ALICE_ENTRY)
     writeFileSync(`${folder}/users/htpasswd`, '')
-    mount(`${folder}/host/htpasswd`, `${folder}/users/htpasswd`)
+    bindMount(`${folder}/host/htpasswd`, `${folder}/users/htpasswd`)
 
     expect(await warningsAtStart(`${folder}/users/htpasswd`)).toEqual([
       expect.objectContaining({
@@ -89,12 +88,12 @@ describe('a users file that is a mount of its own', () => {
     expect(await namesAt(`${folder}/users/htpasswd`)).toEqual(['alice'])
   })
 
-  it.runIf(mayMount)('is not told of one whose folder is mounted, which follows a replacement', async () => {
+  it.runIf(canMount)('is not told of one whose folder is mounted, which follows a replacement', async () => {
     const folder = tempFolder()
     mkdirSync(`${folder}/host`)
     mkdirSync(`${folder}/users`)
     writeFileSync(`${folder}/host/htpasswd`, ALICE_ENTRY)
-    mount(`${folder}/host`, `${folder}/users`)
+    bindMount(`${folder}/host`, `${folder}/users`)
 
     expect(await warningsAtStart(`${folder}/users/htpasswd`)).toEqual([])
     writeFileSync(`${folder}/host/new`, ALICE_ENTRY.replace('alice', 'bob'))
@@ -120,23 +119,4 @@ async function namesAt(file: string): Promise<readonly string[]> {
   const users = await loadUsers({ file, pollMs: 'off', log })
   await users.close()
   return [...users.table.entries.keys()]
-}
-
-function mount(from: string, to: string): void {
-  execFileSync('mount', ['--bind', from, to])
-  onTestFinished(() => {
-    execFileSync('umount', [to])
-  })
-}
-
-/** Whether this process may mount. With REQUIRE_REAL=1 it is an error when root may not. */
-function canMount(): boolean {
-  if (process.getuid?.() !== 0) return false
-  try {
-    execFileSync('unshare', ['--mount', 'true'], { stdio: 'ignore' })
-    return true
-  } catch (cause) {
-    if (isRealRequired()) throw new Error(`REQUIRE_REAL=1, but root may not mount`, { cause })
-    return false
-  }
 }

@@ -1,15 +1,15 @@
-import { chmodSync, chownSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 
 import { InvalidFileError } from '../../src/errors.ts'
 import { issueRoot } from '../../src/tls/issue.ts'
 import { openKeystore, readRoot, type Keystore } from '../../src/tls/keystore.ts'
+import { asNobody, giveToNobody } from '../fixtures/nobody.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 
 const NOW = new Date('2030-01-01T00:00:00Z')
 const DAY_MS = 86_400_000
-const NOBODY = 65_534
 
 describe('a start is refused, with the mend', () => {
   it.each<readonly [string, (folder: string) => void, string, RegExp]>([
@@ -212,28 +212,9 @@ function putStrangeRoot(folder: string): void {
   writing('root.key', keyPem)(folder)
 }
 
-// No mode keeps the superuser out, so under one these tests become somebody else for a moment.
-async function asNobody<T>(action: () => Promise<T>): Promise<T> {
-  if (process.getuid?.() !== 0) return action()
-  process.seteuid?.(NOBODY)
-  try {
-    return await action()
-  } finally {
-    process.seteuid?.(0)
-  }
-}
-
 function forbidWriting(folder: string): void {
   chmodSync(folder, 0o500)
   onTestFinished(() => {
     chmodSync(folder, 0o700)
   })
-}
-
-function giveToNobody(folder: string): void {
-  if (process.getuid?.() !== 0) return
-  chmodSync(path.dirname(folder), 0o755)
-  for (const file of [folder, ...readdirSync(folder).map((name) => path.join(folder, name))]) {
-    chownSync(file, NOBODY, NOBODY)
-  }
 }

@@ -221,6 +221,12 @@ describe('a pair is refused with the mend', () => {
       'tls.crt',
       /number 2, that cannot be read/,
     ],
+    [
+      'half a certificate at the end of the chain',
+      { ...pair, certPem: pair.certPem + authority.rootPem.slice(0, 300) },
+      'tls.crt',
+      /number 2, that cannot be read: have the whole chain written anew/,
+    ],
     ['no key', { ...pair, keyPem: 'nonsense' }, 'tls.key', /no readable private key: it must be PEM/],
     [
       'the certificate in place of the key',
@@ -232,6 +238,12 @@ describe('a pair is refused with the mend', () => {
     const error = refusalOf(texts)
     expect(error.file).toBe(file)
     expect(error.reason).toMatch(reason)
+  })
+
+  it('without holding up everything else: a megabyte of beginnings', () => {
+    const certPem = '-----BEGIN CERTIFICATE-----\n'.repeat(40_000)
+    // Quadratic, it would take longer than a test may.
+    expect(refusalOf({ ...pair, certPem }).reason).toMatch(/no readable certificate/)
   })
 
   it('when OpenSSL would not serve it: a short key', () => {
