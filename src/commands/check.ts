@@ -4,42 +4,47 @@ import { readFile } from 'node:fs/promises'
 import { parseHtpasswd } from '../auth/htpasswd.ts'
 import { parseConfig, type Config, type Sources } from '../config.ts'
 import { ConfigError, errorCode, errorMessage, InvalidFileError } from '../errors.ts'
-import { ownFilesOf, readOwnPair, type OwnFiles } from '../own-files.ts'
-import { leafDaysLeft } from '../readiness.ts'
 import { isMountPoint } from '../reload/mount-point.ts'
-import { readRoot } from '../tls/keystore.ts'
 import { askForLocation } from '../upstream/location.ts'
 import { probeRegistry } from '../upstream/probe.ts'
 import { FILE_MOUNT } from '../users.ts'
+import { checkCertificate } from './check/certificate.ts'
+import { isGood, lineOf, type Finding } from './check/finding.ts'
+import { checkHost } from './check/host.ts'
+import { thisMachine, type Machine } from './machine.ts'
+import { parseRegistryAddress } from './trust/registry-key.ts'
 import type { ExitCode, World } from './world.ts'
-
-export interface Finding {
-  readonly level: 'ok' | 'note' | 'problem'
-  readonly part: 'settings' | 'users' | 'certificate' | 'registry' | 'location'
-  readonly text: string
-  /** What to do about it. */
-  readonly mend?: string
-}
 
 export interface CheckRequest {
   readonly sources: Sources
   readonly json: boolean
+  /** Look at this address as a client would, and at nothing else: `host` or `host:port`. */
+  readonly host?: string | undefined
+  readonly machine?: Machine
+  /** How long each step with `host` may take. */
+  readonly timeoutMs?: number
 }
 
 /** Prints one line per finding. 0 when nothing keeps the sidecar from its work, 1 otherwise, 64 for wrong settings. */
-export async function check({ sources, json }: CheckRequest, world: World): Promise<ExitCode> {
-  const settings = checkSettings(sources)
-  const findings = settings.config === undefined ? settings.findings : await checkParts(settings.config)
-  const isGood = findings.every(({ level }) => level !== 'problem')
-  if (json) world.stdout.write(`${JSON.stringify({ ok: isGood, findings })}\n`)
+export async function check(request: CheckRequest, world: World): Promise<ExitCode> {
+  const { sources, json, host, machine = thisMachine(), timeoutMs = TIMEOUT_MS } = request
+  const target = host === undefined ? undefined : parseRegistryAddress(host)
+  const { config, findings: wrong } = checkSettings(sources)
+  const findings = config === undefined ? wrong : await found(config)
+  const ok = isGood(findings)
+  if (json) world.stdout.write(`${JSON.stringify({ ok, findings })}\n`)
   else for (const finding of findings) world.stdout.write(`${lineOf(finding)}\n`)
-  if (settings.config === undefined) return 64
-  return isGood ? 0 : 1
+  if (config === undefined) return 64
+  return ok ? 0 : 1
+
+  function found(settings: Config): Promise<readonly Finding[]> {
+    if (target === undefined) return checkParts(settings)
+    return checkHost({ config: settings, target, machine, env: world.env, timeoutMs, now: new Date() })
+  }
 }
 
-function lineOf({ level, part, text, mend }: Finding): string {
-  return `${level.padEnd(7)} ${part}: ${text}${mend === undefined ? '' : ` → ${mend}`}`
-}
+// dockerd gives up a login after 15 s in all.
+const TIMEOUT_MS = 5_000
 
 function checkSettings(sources: Sources): { config?: Config; findings: readonly Finding[] } {
   try {
@@ -89,32 +94,6 @@ async function checkUsers(file: string): Promise<readonly Finding[]> {
 function addUser(file: string): string {
   return `registry-sidecar user add NAME --users ${file}`
 }
-
-async function checkCertificate(config: Config): Promise<readonly Finding[]> {
-  const own = ownFilesOf(config)
-  try {
-    if (own !== undefined) return await checkOwnCertificate(own)
-    const { file, fingerprint, notAfter } = await readRoot(config.stateDir)
-    const until = notAfter.toISOString().slice(0, 10)
-    return [{ level: 'ok', part: 'certificate', text: `root ${file}, ${fingerprint}, until ${until}` }]
-  } catch (error) {
-    return [{ level: 'problem', part: 'certificate', text: errorMessage(error) }]
-  }
-}
-
-async function checkOwnCertificate(files: OwnFiles): Promise<readonly Finding[]> {
-  const part = 'certificate'
-  const outcome = await readOwnPair(files, new Date())
-  if (outcome.kind === 'mismatch') return [{ level: 'problem', part, text: outcome.error.message }]
-  const { leaf } = outcome.certificate.bundle
-  const days = leafDaysLeft(leaf)
-  const names = leaf.subjectAltNames.map(({ value }) => value).join(', ')
-  const text = `${files.certFile}, issued elsewhere, for ${names}; ${days} days left`
-  if (days >= WARNED_DAYS) return [{ level: 'ok', part, text }]
-  return [{ level: 'note', part, text, mend: 'have it renewed: that is not done here' }]
-}
-
-const WARNED_DAYS = 30
 
 async function checkRegistry({ upstream, hosts, listen }: Config): Promise<readonly Finding[]> {
   const url = `http://${upstream.hostname}:${upstream.port}`

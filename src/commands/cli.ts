@@ -55,25 +55,28 @@ function createProgram(world: World, finish: (code: ExitCode) => void): Command 
   addUserCommands(program, { world, finish, configOf })
   addCertCommands(program, { world, finish, configOf })
   withSettings(program.command('trust').description('how clients come to trust the root certificate'))
-    .option('--host <host:port>', 'what clients call the registry')
+    .option('--host <host:port>', 'what clients call the registry; may be given several times', collect)
     .option('--install', 'write the certs.d files on this machine')
+    .option('--uninstall', 'remove what --install wrote')
     .option('--pem', 'print the certificate alone')
     .option('--json', 'print one JSON document')
-    .action(async (flags: Flags) => {
-      const host = typeof flags['host'] === 'string' ? { host: flags['host'] } : {}
+    .action(async ({ host: hosts = [], ...flags }: Flags & { readonly host?: readonly string[] }) => {
       const choice = {
         install: flags['install'] === true,
+        uninstall: flags['uninstall'] === true,
         pem: flags['pem'] === true,
         json: flags['json'] === true,
       }
       const { trust } = await import('./trust.ts')
-      finish(await trust({ config: configOf(flags), ...host, ...choice }, world))
+      finish(await trust({ config: configOf(flags), hosts, ...choice }, world))
     })
   withSettings(program.command('check').description('look at settings, users, certificate and registry'))
+    .option('--host <host:port>', 'look at this address instead, as a client would')
     .option('--json', 'print one JSON document')
     .action(async (flags: Flags) => {
+      const host = typeof flags['host'] === 'string' ? flags['host'] : undefined
       const { check } = await import('./check.ts')
-      finish(await check({ sources: sourcesOf(world, flags), json: flags['json'] === true }, world))
+      finish(await check({ sources: sourcesOf(world, flags), json: flags['json'] === true, host }, world))
     })
   withSettings(program.command('healthcheck').description('0 if the sidecar running here is ready, else 1'))
     .option('--json', 'print one JSON document, as it always does')
@@ -88,6 +91,10 @@ function createProgram(world: World, finish: (code: ExitCode) => void): Command 
     finish(await quickstart(sourcesOf(world, flags), world))
   })
   return program
+}
+
+function collect(value: string, earlier: readonly string[] = []): readonly string[] {
+  return [...earlier, value]
 }
 
 interface Wiring {

@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { createAuthority } from '../fixtures/own-certificate.ts'
 import { run } from '../fixtures/process.ts'
 import { upstreamForTest, type Behavior } from '../fixtures/programmable-upstream.ts'
 import { registryProgram, startRegistry } from '../fixtures/registry.ts'
@@ -79,6 +80,25 @@ describe('check', () => {
     expect((await run(['check'], { env, cwd: tempFolder() })).stdout).toMatch(line)
   })
 
+  it('names what SIDECAR_HOSTS has and a certificate of ones own has not', async () => {
+    const cwd = tempFolder()
+    const { certPem, keyPem } = createAuthority().issue()
+    writeFileSync(path.join(cwd, 'cert.pem'), certPem)
+    writeFileSync(path.join(cwd, 'key.pem'), keyPem)
+    const env = {
+      SIDECAR_UPSTREAM: 'http://127.0.0.1:1',
+      SIDECAR_TLS_CERT: 'cert.pem',
+      SIDECAR_TLS_KEY: 'key.pem',
+      SIDECAR_HOSTS: 'localhost,proxy,10.0.0.1',
+    }
+    const { stdout } = await run(['check'], { cwd, env })
+    expect(stdout).toMatch(
+      /^note +certificate: SIDECAR_HOSTS names proxy, 10\.0\.0\.1, which .* → have it issued/m,
+    )
+    const fitting = await run(['check'], { cwd, env: { ...env, SIDECAR_HOSTS: '' } })
+    expect(fitting.stdout).not.toContain('SIDECAR_HOSTS')
+  })
+
   it('names the lines of the users file that are skipped, never what is in them', async () => {
     const cwd = tempFolder()
     mkdirSync(path.join(cwd, 'users'))
@@ -87,5 +107,15 @@ describe('check', () => {
     expect(stdout).toMatch(/^note +users: users\/htpasswd:2: skipped: /m)
     expect(stdout).not.toContain('plaintext-secret')
     expect(stdout).not.toContain('$2')
+  })
+
+  it('looks at an address with --host, and ends with 1 or 64', async () => {
+    const cwd = tempFolder()
+    const refused = await run(['check', '--host', '127.0.0.1:1'], { cwd })
+    expect(refused).toMatchObject({ code: 1, stderr: '' })
+    expect(refused.stdout).toMatch(/^problem address: nothing listens on 127\.0\.0\.1:1 → /)
+    const wrong = await run(['check', '--host', 'https://proxy'], { cwd })
+    expect(wrong).toMatchObject({ code: 64, stdout: '' })
+    expect(wrong.stderr).toMatch(/--host: /)
   })
 })

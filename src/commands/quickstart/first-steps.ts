@@ -1,10 +1,10 @@
 import { resolve } from 'node:path'
 import type { Config } from '../../config.ts'
 import type { Sidecar } from '../../sidecar.ts'
+import type { ClientTrust, RegistryKeys } from '../../trust/client-trust.ts'
+import { clientsHere } from '../../trust/clients.ts'
 import type { Machine } from '../machine.ts'
-import { registryKeys, type RegistryKeys } from '../trust/registry-key.ts'
-import type { ClientTrust } from '../trust/client-trust.ts'
-import { clientsHere } from '../trust/clients.ts'
+import { registryKeys } from '../trust/registry-key.ts'
 
 export interface FirstSteps {
   readonly config: Config

@@ -3,10 +3,8 @@
 import { isIPv6 } from 'node:net'
 import { variableOf, type Config } from '../../config.ts'
 import { ConfigError } from '../../errors.ts'
-import { parseHostName } from '../../tls/names.ts'
-
-/** The keys of one registry; the first one is the name to show. */
-export type RegistryKeys = readonly [string, ...string[]]
+import { parseHostName, type SubjectAltName } from '../../tls/names.ts'
+import type { RegistryKeys } from '../../trust/client-trust.ts'
 
 /**
  * Every key under which clients may look this registry up. On port 443 there are two, since people write that port or leave it out, and clients take these for different registries.
@@ -27,12 +25,23 @@ export function registryKeys(
   return listen.port === 443 ? [`${host}:443`, host] : [`${host}:${listen.port}`]
 }
 
+export interface RegistryAddress {
+  /** As the person wrote it: clients look it up under that and nothing else. */
+  readonly key: string
+  /** The host in the form of certificates. */
+  readonly name: SubjectAltName
+  readonly port: number
+}
+
+// What clients take when no port is written.
+const HTTPS_PORT = 443
+
 /**
- * What a person gave as `host` or `host:port`, as it is.
+ * Reads what a person gave as `host` or `host:port`.
  *
  * @throws ConfigError when it is neither
  */
-export function parseRegistryKey(text: string): string {
+export function parseRegistryAddress(text: string): RegistryAddress {
   const [, bracketed, plain, port] = /^(?:(\[[^\]]*\])|([^:]*))(?::(\d+))?$/.exec(text) ?? []
   const name = bracketed ?? plain
   if (name === undefined) {
@@ -46,7 +55,7 @@ export function parseRegistryKey(text: string): string {
     throw new ConfigError([`--host: "${text}" is a pattern: give one of the names it stands for`])
   if (port !== undefined && !isPort(port))
     throw new ConfigError([`--host: "${text}": ports go from 1 to 65535`])
-  return text
+  return { key: text, name: parsed.name, port: port === undefined ? HTTPS_PORT : Number(port) }
 }
 
 function isPort(digits: string): boolean {

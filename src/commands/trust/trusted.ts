@@ -6,7 +6,7 @@ import { CommandError, errorMessage, InvalidFileError } from '../../errors.ts'
 import type { Root } from '../../tls/certificate.ts'
 import { readRoot } from '../../tls/keystore.ts'
 import { parseOwnChain } from '../../tls/own-bundle.ts'
-import { FETCHED_FILE } from './shell-commands.ts'
+import { FETCHED_FILE } from '../../trust/shell-commands.ts'
 
 export interface TrustedRoot {
   readonly kind: 'root'
@@ -44,6 +44,17 @@ export async function readTrusted({ tlsCert, stateDir }: Config): Promise<Truste
     issuer: leaf.issuer.replaceAll('\n', ', '),
     fingerprint: leaf.fingerprint256,
     notAfter: new Date(leaf.validTo),
+  }
+}
+
+/** The root if there is one to be read, for those who can do without. */
+export async function rootIfKnown(config: Config): Promise<Root | undefined> {
+  try {
+    const trusted = await readTrusted(config)
+    return trusted.kind === 'root' ? trusted.root : undefined
+  } catch (error) {
+    if (error instanceof InvalidFileError) return undefined
+    throw error
   }
 }
 

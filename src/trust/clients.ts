@@ -2,7 +2,14 @@
 
 import type { ClientTrust, TrustSubject } from './client-trust.ts'
 import { containerd, k3s, kubernetes } from './containerd.ts'
-import { copyFile, FETCHED_FILE, hereDocument, quoted, sudo } from './shell-commands.ts'
+import {
+  copyFile,
+  FETCHED_FILE,
+  fetchCommandsForWindows,
+  hereDocument,
+  quoted,
+  sudo,
+} from './shell-commands.ts'
 
 /** The clients, and what each of them needs. */
 export function trustClients(subject: TrustSubject): readonly ClientTrust[] {
@@ -50,14 +57,20 @@ function podman({ keys, file, machine }: TrustSubject): ClientTrust {
       `${sudo(machine)}${copyFile(file, `/etc/containers/certs.d/${quoted(key)}/ca.crt`)}`,
       copyFile(file, `~/.config/containers/certs.d/${quoted(key)}/ca.crt`),
     ]),
-    note: 'skopeo and buildah too; the first for everyone on the machine, the second for you alone; no restart',
+    note:
+      'skopeo, buildah and CRI-O too; the first for everyone on the machine, the second for you alone; no restart. Only ' +
+      'the first folder that exists is read: yours, /etc/containers, /etc/docker. On a Mac or Windows podman pulls in ' +
+      'its machine: podman machine ssh, and there as on Linux',
   }
 }
+
+// Where a dockerd without root looks (XDG Base Directory Specification); podman knows only ~/.config.
+const CONFIG_HOME = '${XDG_CONFIG_HOME:-$HOME/.config}'
 
 function dockerRootless({ keys, file }: TrustSubject): ClientTrust {
   return {
     client: 'docker-rootless',
-    commands: keys.map((key) => copyFile(file, `~/.config/docker/certs.d/${quoted(key)}/ca.crt`)),
+    commands: keys.map((key) => copyFile(file, `"${CONFIG_HOME}"/docker/certs.d/${quoted(key)}/ca.crt`)),
     note: 'for a dockerd that you run without root; no restart',
   }
 }
@@ -71,17 +84,20 @@ function buildkit({ keys, file }: TrustSubject): ClientTrust {
       'docker buildx create --name trusting --driver docker-container --buildkitd-config buildkitd.toml --use',
     ],
     note:
-      'for a builder of its own (older buildx: --config); docker build without one asks dockerd, see docker. ' +
-      'A buildkitd of yours reads /etc/buildkit/buildkitd.toml at its start',
+      'for a builder of its own (older buildx: --config), which gets a copy of the certificate when it is made; docker ' +
+      'build without one asks dockerd, see docker. A buildkitd of yours reads /etc/buildkit/buildkitd.toml at its start, ' +
+      'without root ~/.config/buildkit/buildkitd.toml',
   }
 }
 
 function kaniko({ keys, file }: TrustSubject): ClientTrust {
-  const flags = keys.map((key) => `--registry-certificate ${quoted(`${key}=${file}`)}`)
+  const flags = keys.map((key) => `--registry-certificate=${quoted(`${key}=${file}`)}`)
   return {
     client: 'kaniko',
     commands: [`/kaniko/executor ${flags.join(' ')} --destination ${keys[0]}/NAME:TAG`],
-    note: 'give the path under which the certificate is mounted in the container, from a ConfigMap for example',
+    note:
+      'give the path under which the certificate is mounted in the container, from a ConfigMap for example; in the args ' +
+      'of a pod each of these is one item, with both of its equal signs',
   }
 }
 
@@ -124,17 +140,19 @@ function macos({ keys, file, machine }: TrustSubject): ClientTrust {
   }
 }
 
-function windows({ file, machine }: TrustSubject): ClientTrust {
-  const here = machine.platform === 'win32' ? `"${file}"` : FETCHED_FILE
+function windows({ keys, file, machine }: TrustSubject): ClientTrust {
+  const isHere = machine.platform === 'win32'
+  const here = isHere ? `"${file}"` : FETCHED_FILE
   return {
     client: 'windows',
     commands: [
+      ...(isHere ? [] : fetchCommandsForWindows(keys[0])),
       `certutil -addstore -f Root ${here}`,
       `Import-Certificate -FilePath ${here} -CertStoreLocation Cert:\\LocalMachine\\Root`,
     ],
     note:
-      'one of the two, as administrator (the second is PowerShell), then restart Docker Desktop. No path on Windows ' +
-      'may hold a colon: an engine for Windows containers reads C:\\ProgramData\\docker\\certs.d\\ with the host and ' +
+      'in PowerShell as administrator, one of the last two, then restart Docker Desktop. No path on Windows may hold a ' +
+      'colon: an engine for Windows containers reads C:\\ProgramData\\docker\\certs.d\\ with the host and ' +
       'port written together, without it',
   }
 }

@@ -1,6 +1,6 @@
 // Shell commands, as text for a person to paste.
 
-import type { Machine } from '../machine.ts'
+import type { ClientMachine } from './client-trust.ts'
 
 /** Under which name the root is kept on a machine that fetched it. */
 export const FETCHED_FILE = 'registry-ca.crt'
@@ -13,8 +13,16 @@ export function fetchCommands(key: string): readonly string[] {
   ]
 }
 
+/** The same for PowerShell, which says `curl` to something else and has no openssl. */
+export function fetchCommandsForWindows(key: string): readonly string[] {
+  return [
+    `curl.exe -fsSk -o ${FETCHED_FILE} "https://${key}/-/ca.crt"`,
+    `[BitConverter]::ToString([Security.Cryptography.SHA256]::Create().ComputeHash((Get-PfxCertificate .\\${FETCHED_FILE}).RawData))`,
+  ]
+}
+
 /** The prefix of what only root may do. Root needs none, and a machine where root works often has none. */
-export function sudo({ isRoot }: Machine): string {
+export function sudo({ isRoot }: Pick<ClientMachine, 'isRoot'>): string {
   return isRoot ? '' : 'sudo '
 }
 

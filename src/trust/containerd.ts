@@ -16,7 +16,9 @@ export function containerd({ keys, file, machine }: TrustSubject): ClientTrust {
     note:
       'read at every pull, if /etc/containerd/config.toml has config_path = "/etc/containerd/certs.d" ' +
       `under ${CRI_REGISTRY[3]} (version 3), or under ${CRI_REGISTRY[2]} (version 2); ` +
-      'restart containerd after adding that line. nerdctl looks there by itself, ctr with --hosts-dir',
+      'restart containerd after adding that line. Where it names two folders with a colon between them, as containerd ' +
+      '2.2 does by itself, leave this one alone: some pulls take both for one path. nerdctl looks there by itself (without ' +
+      'root in ~/.config/containerd/certs.d), ctr with --hosts-dir',
   }
 }
 
@@ -25,7 +27,9 @@ export function kubernetes({ keys }: TrustSubject): ClientTrust {
   return {
     client: 'kubernetes',
     commands: [...fetchCommands(keys[0]), ...hostsFiles(keys, FETCHED_FILE, 'sudo ')],
-    note: 'on each node, whose containerd pulls; see containerd for the config_path it needs',
+    note:
+      'on each node, whose containerd pulls; see containerd for the config_path it needs. Nodes with CRI-O: see podman; ' +
+      'with cri-dockerd: see docker',
   }
 }
 
@@ -33,6 +37,9 @@ export function kubernetes({ keys }: TrustSubject): ClientTrust {
 export function k3s({ keys }: TrustSubject): ClientTrust {
   const caFile = `/etc/rancher/${FETCHED_FILE}`
   const lines = [
+    // Releases before 1.29.4 heed the TLS settings of endpoints only (k3s issue 9839).
+    'mirrors:',
+    ...keys.flatMap((key) => [`  "${key}":`, '    endpoint:', `      - "https://${key}"`]),
     'configs:',
     ...keys.flatMap((key) => [`  "${key}":`, '    tls:', `      ca_file: ${caFile}`]),
   ]

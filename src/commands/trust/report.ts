@@ -1,0 +1,109 @@
+// What `trust` says to a person.
+
+import type { Root } from '../../tls/certificate.ts'
+import type { RegistryKeys, TrustSubject } from '../../trust/client-trust.ts'
+import { trustClients } from '../../trust/clients.ts'
+import { fetchCommands, FETCHED_FILE } from '../../trust/shell-commands.ts'
+import type { Machine } from '../machine.ts'
+import type { FileOutcome } from './file-outcome.ts'
+
+export interface Report {
+  readonly root: Root
+  /** What to know and do before the instructions hold. */
+  readonly preparation: readonly string[]
+  readonly subject: TrustSubject
+  /** Undefined when nothing was asked to be installed. */
+  readonly installed: readonly FileOutcome[] | undefined
+}
+
+export interface RemovalReport {
+  readonly root: Root | undefined
+  readonly removed: readonly FileOutcome[]
+  readonly keys: RegistryKeys
+}
+
+/** The instructions, or what has been installed. */
+export function describe({ root, preparation, subject, installed }: Report): string {
+  const rest =
+    installed === undefined
+      ? [...preparation, ...instructions(subject)]
+      : [...listOf(installed), ...withPreparation(preparation, installed), '', whatIsLeft(subject.machine)]
+  return asText([...head(root, subject.file), host(subject.keys), '', ...rest])
+}
+
+/** What has been removed. */
+export function describeRemoval({ root, removed, keys }: RemovalReport): string {
+  const facts =
+    root === undefined
+      ? ['root         not known here: only what has the name of a registry-sidecar root counts as ours']
+      : head(root, root.file)
+  return asText([...facts, host(keys), '', ...listOf(removed)])
+}
+
+function head({ fingerprint, notAfter }: Root, file: string): readonly string[] {
+  return [
+    `root         ${file}`,
+    `SHA-256      ${fingerprint}`,
+    `valid until  ${notAfter.toISOString().slice(0, 10)}`,
+  ]
+}
+
+function host(keys: RegistryKeys): string {
+  return `host         ${keys.join(' and ')}`
+}
+
+function instructions(subject: TrustSubject): readonly string[] {
+  const { keys } = subject
+  return [
+    'To a client HOST and HOST:443 are different keys, and so is every other way of writing the name: trust the',
+    'root under the very name that stands before the first slash of your images; --host HOST:PORT names another.',
+    '',
+    'On another machine fetch the certificate first, and go on only if openssl prints the SHA-256 above; in the',
+    `commands below ${FETCHED_FILE} then takes the place of the path:`,
+    ...fetchCommands(keys[0]).map(indented),
+    ...trustClients(subject).flatMap(({ client, commands, note }) => [
+      '',
+      `${client}: ${note}`,
+      ...commands.map(indented),
+    ]),
+  ]
+}
+
+function listOf(outcomes: readonly FileOutcome[]): readonly string[] {
+  const lines = outcomes.map(({ file, outcome, note }) => {
+    return `${outcome.padEnd(13)}${file}${note === undefined ? '' : `: ${note}`}`
+  })
+  const commands = commandsIn(outcomes)
+  if (commands.length === 0) return lines
+  return [...lines, '', 'What failed for want of rights is done by:', ...commands.map(indented)]
+}
+
+function withPreparation(
+  preparation: readonly string[],
+  installed: readonly FileOutcome[],
+): readonly string[] {
+  return commandsIn(installed).length > 0 && preparation.length > 0 ? ['', ...preparation.slice(0, -1)] : []
+}
+
+function commandsIn(outcomes: readonly FileOutcome[]): readonly string[] {
+  return outcomes.flatMap(({ command }) => command ?? [])
+}
+
+function whatIsLeft({ platform, isRoot }: Pick<Machine, 'platform' | 'isRoot'>): string {
+  if (platform === 'darwin') {
+    return 'Docker Desktop must be restarted; podman and others: see `trust` without --install'
+  }
+  const rest = 'Clients without such folders: see `trust` without --install'
+  return isRoot
+    ? `A dockerd that a person runs without root does not look there: run this as that person too. ${rest}`
+    : `That is for you alone; with sudo it is for everyone on this machine. ${rest}`
+}
+
+// A here-document ends at a line that holds its mark and nothing else: what is to be pasted must not be indented.
+function indented(command: string): string {
+  return command.includes('\n') ? command : `  ${command}`
+}
+
+function asText(lines: readonly string[]): string {
+  return lines.map((line) => `${line}\n`).join('')
+}
