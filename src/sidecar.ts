@@ -18,6 +18,7 @@ import { openIssuedCertificate } from './issued-certificate.ts'
 import type { Log } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import { ownFilesOf } from './own-files.ts'
+import { pageFactsOf, statusFiguresOf } from './page-facts.ts'
 import { readinessOf } from './readiness.ts'
 import { loadOwnCertificate, type CertificateInForce } from './served-certificate.ts'
 import { measureState } from './state-metrics.ts'
@@ -65,10 +66,11 @@ async function compose(config: Config, log: Log, closers: Closer[]): Promise<Sid
   const { gate, upstream, pool, metrics } = parts
   measureState(metrics, { users, certificate, upstream, gate, pool })
   const readiness = () => readinessOf({ users, certificate, upstream, gate })
+  const figures = () => statusFiguresOf({ users, certificate, gate })
   const admin =
     config.adminListen === 'off'
       ? undefined
-      : await createAdminListener({ ...config.adminListen, readiness, metrics })
+      : await createAdminListener({ ...config.adminListen, readiness, figures, metrics })
   if (admin !== undefined) closers.push(() => admin.close())
   const handler = createApp({
     ...parts,
@@ -76,6 +78,7 @@ async function compose(config: Config, log: Log, closers: Closer[]): Promise<Sid
     realm: config.realm,
     hasUsers: () => users.isLoaded,
     rootPem: () => certificate.root?.pem,
+    page: pageFactsOf(config, certificate),
   })
   const listener = await listen(config, { certificate, handler, log })
   return {

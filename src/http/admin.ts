@@ -1,10 +1,12 @@
-// The second listener: plain HTTP, for health checks and metrics. Nothing of it needs a login, so nothing of it tells a secret.
+// The second listener: plain HTTP, for health checks, metrics and a status page. Nothing of it needs a login, so nothing of it tells a secret.
 
 import { getRequestListener } from '@hono/node-server'
 import { Hono } from 'hono'
 import { createServer } from 'node:http'
 import type { Metrics } from '../metrics.ts'
 import { bind, type BoundAddress } from './bind.ts'
+import { PAGE_HEADERS } from './pages/document.ts'
+import { statusPage, type StatusFigures } from './pages/status-page.ts'
 
 /** One part of the sidecar as `/readyz` tells it. */
 export interface PartState {
@@ -28,23 +30,29 @@ export interface AdminOptions {
   readonly host: string | undefined
   readonly port: number
   readonly readiness: () => Promise<Readiness>
+  /** What the status page shows beside that. */
+  readonly figures: () => StatusFigures
   readonly metrics: Pick<Metrics, 'contentType' | 'text'>
 }
 
 /** Binds and starts to accept. Rejects with a CommandError that names the mend when it cannot. */
 export async function createAdminListener({
   readiness,
+  figures,
   metrics,
   ...where
 }: AdminOptions): Promise<AdminListener> {
   const app = new Hono()
+  app.get('/', async (c) =>
+    c.body(await statusPage({ ...(await readiness()), ...figures() }), 200, PAGE_HEADERS),
+  )
   app.get('/healthz', (c) => c.text('ok\n'))
   app.get('/readyz', async (c) => {
     const state = await readiness()
     return c.json(state, state.ready ? 200 : 503, { 'Cache-Control': 'no-store' })
   })
   app.get('/metrics', async (c) => c.body(await metrics.text(), 200, { 'Content-Type': metrics.contentType }))
-  app.notFound((c) => c.text('Here are /healthz, /readyz and /metrics.\n', 404))
+  app.notFound((c) => c.text('Here are /, /healthz, /readyz and /metrics.\n', 404))
   const handler = getRequestListener(app.fetch, { overrideGlobalObjects: false })
   const server = createServer((incoming, outgoing) => void handler(incoming, outgoing))
   const address = await bind(server, { ...where, setting: 'SIDECAR_ADMIN_LISTEN' })

@@ -13,6 +13,7 @@ import type { DrainGate } from './drain-gate.ts'
 import { forward } from './forward.ts'
 import { observe } from './observe.ts'
 import { oneAtATime } from './one-at-a-time.ts'
+import { addPages, type PageFacts } from './pages/routes.ts'
 import { refuse, type Env, type PipelineContext } from './pipeline.ts'
 import { bodyOf, refusal } from './registry-error.ts'
 
@@ -23,13 +24,15 @@ export interface AppOptions extends AuthenticateOptions {
   readonly upstream: Upstream
   /** The root certificate, PEM: clients may fetch what they are to trust. Undefined when we do not have it. */
   readonly rootPem: () => string | undefined
+  /** What the pages for a person may say. */
+  readonly page: PageFacts
 }
 
 const NO_ROOT =
   'the certificate of this registry was issued elsewhere: clients that do not trust it get the root from its issuer'
 
 export function createApp(options: AppOptions): RequestListener {
-  const { log, metrics, gate, upstream, rootPem } = options
+  const { log, metrics, gate, upstream, rootPem, page } = options
   const app = new Hono<Env>({ strict: true })
   app.use(observe(log, metrics))
   app.use(admit(gate))
@@ -39,6 +42,7 @@ export function createApp(options: AppOptions): RequestListener {
       ? refuse(c, refusal('notFound', NO_ROOT), 'no root to hand out')
       : c.body(pem, 200, { 'Content-Type': 'application/x-pem-file' })
   })
+  addPages(app, page)
   app.on(
     ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
     ['/v2', '/v2/*'],

@@ -1,0 +1,67 @@
+// `/` of the admin listener: at a glance what /readyz and /metrics say. No secrets: nothing of it needs a login.
+
+import { html } from 'hono/html'
+import { documentOf } from './document.ts'
+
+export interface StatusPart {
+  readonly ready: boolean
+  readonly state: string
+  readonly reason?: string
+}
+
+export interface Status extends StatusFigures {
+  readonly ready: boolean
+  readonly parts: Readonly<Record<string, StatusPart | undefined>>
+}
+
+export interface StatusFigures {
+  /** Users in force. */
+  readonly users: number
+  /** Whole days until the leaf ends. */
+  readonly certificateDaysLeft: number
+  readonly inFlight: number
+}
+
+/** The page as text. */
+export function statusPage({ ready, parts, users, certificateDaysLeft, inFlight }: Status): Promise<string> {
+  const rows = Object.entries(parts).flatMap(([name, part]) => (part === undefined ? [] : [row(name, part)]))
+  return documentOf(
+    ready ? 'Ready' : 'Not ready',
+    html`<h1>registry-sidecar is ${ready ? 'ready' : 'not ready'}</h1>
+      <table>
+        <tr>
+          <th>Part</th>
+          <th>State</th>
+          <th>Reason</th>
+        </tr>
+        ${rows}
+      </table>
+      <h2>Figures</h2>
+      <table>
+        <tr>
+          <th>Users</th>
+          <td>${users}</td>
+        </tr>
+        <tr>
+          <th>Requests in flight</th>
+          <td>${inFlight}</td>
+        </tr>
+        <tr>
+          <th>Days until the certificate ends</th>
+          <td>${certificateDaysLeft}</td>
+        </tr>
+      </table>
+      <p class="small">
+        For programs: <a href="/healthz">/healthz</a>, <a href="/readyz">/readyz</a>,
+        <a href="/metrics">/metrics</a>
+      </p>`,
+  )
+}
+
+function row(name: string, { ready, state, reason = '' }: StatusPart) {
+  return html`<tr>
+    <th>${name}</th>
+    <td>${state}${ready ? '' : ' (not ready)'}</td>
+    <td>${reason}</td>
+  </tr>`
+}

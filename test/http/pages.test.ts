@@ -1,0 +1,202 @@
+import { createHash } from 'node:crypto'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { get as httpGet } from 'node:http'
+import path from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { shownKeys } from '../../src/http/pages/shown-keys.ts'
+import { statusPage } from '../../src/http/pages/status-page.ts'
+import { trustPage } from '../../src/http/pages/trust-page.ts'
+import { createAuthority, issueByIntermediate } from '../fixtures/own-certificate.ts'
+import {
+  sidecarForTest,
+  startSidecar,
+  type TestRequest,
+  type TestResponse,
+  type TestSidecar,
+} from '../fixtures/sidecar.ts'
+import { tempFolder } from '../fixtures/temp-folder.ts'
+
+const BROWSER = { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' }
+
+let sidecar: TestSidecar
+
+beforeAll(async () => {
+  sidecar = await startSidecar({ env: { SIDECAR_HOSTS: 'proxy, *.lab.example' } })
+})
+afterAll(() => sidecar.stop())
+
+async function fetchPage(options: TestRequest = {}): Promise<TestResponse & { readonly text: string }> {
+  const response = await sidecar.request({ path: '/-/', servername: 'localhost', ...options })
+  return { ...response, text: response.body.toString() }
+}
+
+function expectStrict({ headers }: Pick<TestResponse, 'headers'>, text: string): void {
+  const style = /<style>([^]*?)<\/style>/.exec(text)?.[1] ?? ''
+  const hash = createHash('sha256').update(style).digest('base64')
+  expect(headers).toMatchObject({
+    'content-type': 'text/html; charset=utf-8',
+    'content-security-policy': `default-src 'none'; style-src 'sha256-${hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
+    'x-content-type-options': 'nosniff',
+    'x-frame-options': 'DENY',
+    'referrer-policy': 'no-referrer',
+    'cache-control': 'no-store',
+  })
+  expect(text).not.toMatch(/<script|<img|<link|<form| style=| on\w+=/i)
+}
+
+describe('the page /-/', () => {
+  it('needs no login and tells how to trust and log in, under the name it was called by', async () => {
+    const response = await fetchPage({ headers: { host: 'proxy:9443' } })
+    const { status, text } = response
+    expect(status).toBe(200)
+    expect(text).toContain(sidecar.root.fingerprint)
+    for (const command of [
+      'curl -fsSk -o registry-ca.crt https://proxy:9443/-/ca.crt',
+      'sudo install -D -m 644 registry-ca.crt /etc/docker/certs.d/proxy:9443/ca.crt',
+      '/etc/containers/certs.d/proxy:9443/ca.crt',
+      '/etc/containerd/certs.d/proxy:9443/hosts.toml',
+      'security add-trusted-cert',
+      'certutil -addstore',
+      'docker login proxy:9443',
+    ])
+      expect(text).toContain(command)
+    expectStrict(response, text)
+  })
+
+  it('has a HEAD', async () => {
+    const { status, headers, body } = await fetchPage({ method: 'HEAD' })
+    expect([status, headers['content-type'], body.length]).toEqual([200, 'text/html; charset=utf-8', 0])
+  })
+
+  it.each(['POST', 'PUT', 'DELETE', 'OPTIONS'])('has no %s', async (method) => {
+    const { status, headers } = await fetchPage({ method })
+    expect([status, headers['content-type']]).toEqual([404, 'application/json'])
+  })
+
+  it('shows no name that a client made up', async () => {
+    const { text } = await fetchPage({ headers: { host: 'evil.example:666' } })
+    expect(text).not.toContain('evil')
+    expect(text).toContain('docker login proxy:666')
+  })
+
+  it('tells nothing of the machine, its paths, its users or its version', async () => {
+    const { text, headers } = await fetchPage()
+    const { version } = JSON.parse(
+      readFileSync(path.join(import.meta.dirname, '../../package.json'), 'utf8'),
+    ) as {
+      version: string
+    }
+    for (const secret of [sidecar.folder, 'alice', version, process.version, 'htpasswd'])
+      expect(JSON.stringify(headers) + text).not.toContain(secret)
+  })
+
+  it('says that there is nothing to trust with the certificate of an authority', async () => {
+    const folder = tempFolder()
+    const { rootPem, intermediatePem, pair } = issueByIntermediate()
+    const [cert, key] = [path.join(folder, 'cert.pem'), path.join(folder, 'key.pem')]
+    writeFileSync(cert, `${pair.certPem}${intermediatePem}`)
+    writeFileSync(key, pair.keyPem)
+    const own = await sidecarForTest({ rootPem, env: { SIDECAR_TLS_CERT: cert, SIDECAR_TLS_KEY: key } })
+    const text = (await own.request({ path: '/-/', servername: 'localhost' })).body.toString()
+    expect(text).toContain('Nothing to trust')
+    expect(text).not.toMatch(/ca\.crt|certs\.d/)
+    expect(text).toContain('docker login')
+  })
+})
+
+describe('the address /', () => {
+  it('sends a browser to the page, and repeats nothing that it sent', async () => {
+    const { status, headers, body } = await fetchPage({
+      path: '/',
+      headers: { ...BROWSER, host: 'evil.example' },
+    })
+    expect([status, headers.location, headers.vary]).toEqual([302, '/-/', 'Accept'])
+    expect(JSON.stringify(headers) + body.toString()).not.toContain('evil')
+  })
+
+  it.each<[what: string, options: TestRequest]>([
+    ['a registry client', { headers: { accept: '*/*' } }],
+    ['nobody in particular', {}],
+    ['a POST of a browser', { method: 'POST', headers: BROWSER }],
+  ])('answers %s in the form of a registry', async (_what, options) => {
+    const { status, text } = await fetchPage({ path: '/', ...options })
+    expect(status).toBe(404)
+    expect(JSON.parse(text)).toMatchObject({ errors: [{ code: 'UNSUPPORTED' }] })
+  })
+})
+
+describe('the name on a page', () => {
+  const names = { isOurs: (name: string) => ['proxy', '2001:db8::1'].includes(name), fallback: 'registry' }
+  it.each<[host: string | undefined, expected: readonly string[]]>([
+    ['proxy:8443', ['proxy:8443']],
+    ['PROXY:8443', ['proxy:8443']],
+    ['proxy', ['proxy:443', 'proxy']],
+    ['proxy:443', ['proxy:443', 'proxy']],
+    ['[2001:DB8::1]:8443', ['[2001:db8::1]:8443']],
+    ['other:8443', ['registry:8443']],
+    ['proxy:70000', ['proxy:443', 'proxy']],
+    ['proxy:0', ['proxy:443', 'proxy']],
+    ["proxy';id;'", ['registry:443', 'registry']],
+    ['<b>', ['registry:443', 'registry']],
+    ['', ['registry:443', 'registry']],
+    [undefined, ['registry:443', 'registry']],
+  ])('for Host %s is %s', (host, expected) => {
+    expect(shownKeys(host, names)).toEqual(expected)
+  })
+
+  it('is escaped all the same', async () => {
+    const root = { fingerprint: '<AA>', notAfter: new Date() }
+    const text = await trustPage({ keys: ['<script>alert(1)</script>'], root })
+    expect(text).not.toContain('<script>')
+    expect(text).toContain('&lt;AA&gt;')
+  })
+})
+
+describe('the status page', () => {
+  it('is the / of the admin listener', async () => {
+    const { adminAddress } = sidecar
+    const { headers, text, status } = await new Promise<{
+      headers: TestResponse['headers']
+      status: number | undefined
+      text: string
+    }>((resolve, reject) => {
+      httpGet({ ...adminAddress, path: '/', agent: false }, (response) => {
+        let text = ''
+        response.setEncoding('utf8')
+        response.on('data', (chunk: string) => (text += chunk))
+        response.on('end', () => {
+          resolve({ headers: response.headers, status: response.statusCode, text })
+        })
+      }).on('error', reject)
+    })
+    expect(status).toBe(200)
+    for (const part of ['users', 'certificate', 'upstream', 'draining'])
+      expect(text).toContain(`<th>${part}</th>`)
+    expect(text).toContain('not ready')
+    expect(text).toMatch(/<th>Users<\/th>\s*<td>1<\/td>/)
+    expect(text).toMatch(/Days until the certificate ends<\/th>\s*<td>89<\/td>/)
+    expect(text).not.toContain('alice')
+    expectStrict({ headers }, text)
+  })
+
+  it('escapes what a part says', async () => {
+    const parts = { users: { ready: true, state: 'stale', reason: '<img src=x>' } }
+    const text = await statusPage({ ready: true, parts, users: 1, inFlight: 0, certificateDaysLeft: 1 })
+    expect(text).toContain('&lt;img src=x&gt;')
+    expect(text).not.toContain('<img')
+  })
+})
+
+describe('a certificate of ones own that ends in its root', () => {
+  it('has that root on the page', async () => {
+    const folder = tempFolder()
+    const authority = createAuthority()
+    const { certPem, keyPem } = authority.issue()
+    const [cert, key] = [path.join(folder, 'cert.pem'), path.join(folder, 'key.pem')]
+    writeFileSync(cert, `${certPem}${authority.rootPem}`)
+    writeFileSync(key, keyPem)
+    const own = await sidecarForTest({ env: { SIDECAR_TLS_CERT: cert, SIDECAR_TLS_KEY: key } })
+    const text = (await own.request({ path: '/-/' })).body.toString()
+    expect(text).toContain(own.root.fingerprint)
+  })
+})
