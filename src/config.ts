@@ -6,6 +6,7 @@ import { ConfigError } from './errors.ts'
 import {
   optional,
   orOff,
+  parseCount,
   parseDuration,
   parseFailureRate,
   parseListen,
@@ -48,6 +49,34 @@ export const SETTINGS = {
     '25s',
     parseDuration,
     'how long transfers in flight may take to finish after SIGTERM',
+  ),
+  // With two file descriptors each they fit into 16,384. A thousand machines that all pull at this moment do not come
+  // to it, and those that are idle make room.
+  maxConnections: setting('8000', orOff(parseCount), 'connections open at once; off'),
+  // Half of all: no single source keeps the others out. Whole fleets stand behind one address, so it is far above what
+  // one machine opens (about 10).
+  maxConnectionsPerSource: setting(
+    '4000',
+    orOff(parseCount),
+    'connections open at once from one IPv4 address or IPv6 /64; off',
+  ),
+  // Three round trips; a satellite link takes two seconds for them, a machine under load a few more.
+  handshakeTimeout: setting('10s', parseDuration, 'how long a TLS handshake may take'),
+  // Heads come in one packet. Whoever needs a minute for one wants the connection, not the answer.
+  headerTimeout: setting('60s', parseDuration, 'how long the head of a request may take to arrive'),
+  // An ordinary pull makes fewer than a hundred. Only copying a whole registry over one connection comes to it, and
+  // then costs one handshake more.
+  maxRequestsPerConnection: setting(
+    '10000',
+    orOff(parseCount),
+    'requests on one connection before it ends; off',
+  ),
+  // As for a source: one name often serves a whole fleet, as the pull secret of a cluster does. 600 nodes that pull
+  // three layers each at the same moment stay below it.
+  maxTransfersPerUser: setting(
+    '2000',
+    orOff(parseCount),
+    'blob transfers of one user at once, and as many other requests; off',
   ),
   watchPoll: setting(
     '1s',

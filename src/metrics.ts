@@ -38,6 +38,8 @@ export interface Metrics {
   requestOver(outcome: RequestOutcome): void
   loginRefused(kind: RefusedLoginKind): void
   upstreamFailed(kind: string): void
+  /** The limits are a fixed set; telling of each 0 times at the start lets a first time be seen as one. */
+  limitReached(limit: string, times?: number): void
   /** A value that another part knows at any time. */
   gauge(description: GaugeDescription): void
   /** Like a gauge, of a number that only grows while the process runs; its name ends in `_total`. */
@@ -72,6 +74,9 @@ export function createMetrics(): Metrics {
     },
     upstreamFailed: (kind) => {
       counters.failures.inc({ kind })
+    },
+    limitReached: (limit, times = 1) => {
+      counters.limits.inc({ limit }, times)
     },
     gauge({ name, help, labels = [], read }) {
       new Gauge({
@@ -128,6 +133,12 @@ function createCounters(registry: Registry) {
       name: `${PREFIX}logins_refused_total`,
       help: 'Logins that were not let in; requests without credentials do not count.',
       labelNames: ['kind'],
+      registers,
+    }),
+    limits: new Counter({
+      name: `${PREFIX}limits_reached_total`,
+      help: 'Connections and requests that met a limit, by limit.',
+      labelNames: ['limit'],
       registers,
     }),
     failures: new Counter({

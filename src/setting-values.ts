@@ -61,6 +61,12 @@ export function parseSize(text: string): Parsed<number> {
   return { ok: true, value: Number(match[1]) * (BYTES_IN[match[2] ?? ''] ?? Number.NaN) }
 }
 
+/** A whole number from 1 to 9,999,999, without a unit. */
+export function parseCount(text: string): Parsed<number> {
+  if (!/^[1-9]\d{0,6}$/.test(text)) return refused(`"${text}" is no count: write a whole number, as in 2000`)
+  return { ok: true, value: Number(text) }
+}
+
 /** `host:port`, `:port` or `[ipv6]:port`. Port 0 lets the system pick. */
 export function parseListen(text: string): Parsed<ListenAddress> {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:/[\]]*)):(\d{1,5})$/.exec(text)

@@ -8,10 +8,12 @@ import { createThrottle } from './auth/throttle.ts'
 import { createVerifiedCache } from './auth/verified-cache.ts'
 import { createVerifier, type Verifier } from './auth/verifier.ts'
 import type { Config } from './config.ts'
+import { affordableConnections, openFilesLimit } from './file-descriptors.ts'
 import { createAdminListener, type Readiness } from './http/admin.ts'
 import { createApp } from './http/app.ts'
 import type { BoundAddress } from './http/bind.ts'
 import { createDrainGate, type DrainGate } from './http/drain-gate.ts'
+import { createLimits, type Limits } from './http/limits.ts'
 import { createListener, type Listener } from './http/listener.ts'
 import { createLoginAudit } from './http/login-audit.ts'
 import { openIssuedCertificate } from './issued-certificate.ts'
@@ -62,9 +64,13 @@ async function compose(config: Config, log: Log, closers: Closer[]): Promise<Sid
   closers.push(() => certificate.close())
   const users = await loadUsers({ file: config.users, pollMs: config.watchPoll, log })
   closers.push(() => users.close())
-  const parts = createParts(config, { log, users, closers })
-  const { gate, upstream, pool, metrics } = parts
-  measureState(metrics, { users, certificate, upstream, gate, pool })
+  const affordable = affordableConnections(
+    { wanted: config.maxConnections, openFiles: await openFilesLimit() },
+    log,
+  )
+  const parts = createParts(config, { log, users, closers, affordable })
+  const { gate, upstream, pool, limits, metrics } = parts
+  measureState(metrics, { users, certificate, upstream, gate, limits, pool })
   const readiness = () => readinessOf({ users, certificate, upstream, gate })
   const figures = () => statusFiguresOf({ users, certificate, gate })
   const admin =
@@ -80,7 +86,7 @@ async function compose(config: Config, log: Log, closers: Closer[]): Promise<Sid
     rootPem: () => certificate.root?.pem,
     page: pageFactsOf(config, certificate),
   })
-  const listener = await listen(config, { certificate, handler, log })
+  const listener = await listen(config, { certificate, handler, limits, log })
   return {
     address: listener.address,
     adminAddress: admin?.address,
@@ -111,10 +117,17 @@ interface Ground {
   readonly log: Log
   readonly users: Users
   readonly closers: Closer[]
+  /** Connections that there are file descriptors for. */
+  readonly affordable: number
 }
 
 // What a request meets on its way, made from the settings alone: nothing of it opens a file or an address.
-function createParts(config: Config, { log, users, closers }: Ground) {
+function createParts(config: Config, { log, users, closers, affordable }: Ground) {
+  const metrics = createMetrics()
+  const limits = createLimits(config, { log, metrics, affordable, clock: () => performance.now() })
+  closers.push(() => {
+    limits.audit.close()
+  })
   const upstream = createUpstream({
     ...config.upstream,
     spliceMemory: config.spliceMemory,
@@ -129,12 +142,12 @@ function createParts(config: Config, { log, users, closers }: Ground) {
     audit.close()
   })
   const authentication = createAuthentication(config, { users, closers })
-  return { gate: createDrainGate(), upstream, audit, metrics: createMetrics(), ...authentication }
+  return { gate: createDrainGate(), upstream, audit, limits, metrics, ...authentication }
 }
 
 function createAuthentication(
   config: Config,
-  { users, closers }: Omit<Ground, 'log'>,
+  { users, closers }: Pick<Ground, 'users' | 'closers'>,
 ): { readonly verifier: Verifier; readonly pool: BcryptPool } {
   const pool = createBcryptPool()
   closers.push(() => pool.close())
@@ -158,15 +171,17 @@ function createAuthentication(
 interface Served {
   readonly certificate: CertificateInForce
   readonly handler: RequestListener
+  readonly limits: Limits
   readonly log: Log
 }
 
-async function listen(config: Config, { certificate, handler, log }: Served): Promise<Listener> {
+async function listen(config: Config, { certificate, handler, limits, log }: Served): Promise<Listener> {
   const listener = await createListener({
     certificate: certificate.current,
     handler,
     idleTimeoutMs: config.idleTimeout,
     askedNames: createUncoveredNames({ certificate, log }),
+    limits,
     ...config.listen,
   })
   certificate.onChange((next) => {

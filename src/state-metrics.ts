@@ -2,6 +2,7 @@
 
 import type { BcryptPool } from './auth/bcrypt-pool.ts'
 import type { DrainGate } from './http/drain-gate.ts'
+import type { Limits } from './http/limits.ts'
 import type { Metrics } from './metrics.ts'
 import type { CertificateInForce } from './served-certificate.ts'
 import type { Upstream } from './upstream/upstream.ts'
@@ -12,19 +13,16 @@ export interface MeasuredParts {
   readonly certificate: CertificateInForce
   readonly upstream: Upstream
   readonly gate: DrainGate
+  readonly limits: Limits
   readonly pool: BcryptPool
 }
 
 /** Registers what is read from these parts whenever the metrics are asked for. */
 export function measureState(
   metrics: Metrics,
-  { users, certificate, upstream, gate, pool }: MeasuredParts,
+  { users, certificate, upstream, gate, limits, pool }: MeasuredParts,
 ): void {
-  metrics.gauge({
-    name: 'requests_in_flight',
-    help: 'Requests that passed admission and are not over.',
-    read: () => [{ value: gate.inFlight }],
-  })
+  measureLoad(metrics, { gate, limits })
   metrics.gauge({
     name: 'users',
     help: 'Users in force.',
@@ -74,5 +72,23 @@ export function measureState(
     name: 'password_comparisons_total',
     help: 'Passwords compared by bcrypt; a remembered login needs none.',
     read: () => pool.comparisons,
+  })
+}
+
+function measureLoad(metrics: Metrics, { gate, limits }: Pick<MeasuredParts, 'gate' | 'limits'>): void {
+  metrics.gauge({
+    name: 'requests_in_flight',
+    help: 'Requests that passed admission and are not over.',
+    read: () => [{ value: gate.inFlight }],
+  })
+  metrics.gauge({
+    name: 'connections',
+    help: 'Connections of clients that are open, without those that are only told that they are refused.',
+    read: () => [{ value: limits.connections.open }],
+  })
+  metrics.gauge({
+    name: 'transfers_in_flight',
+    help: 'Requests of verified users that are not over.',
+    read: () => [{ value: limits.transfers.inFlight }],
   })
 }

@@ -35,6 +35,10 @@ export interface AdminOptions {
   readonly metrics: Pick<Metrics, 'contentType' | 'text'>
 }
 
+// Who checks health and reads metrics comes once in a while. Whoever reaches this address without a login must not take
+// the file descriptors that transfers need; Node closes what comes beyond.
+const MAX_CONNECTIONS = 64
+
 /** Binds and starts to accept. Rejects with a CommandError that names the mend when it cannot. */
 export async function createAdminListener({
   readiness,
@@ -55,7 +59,10 @@ export async function createAdminListener({
   app.notFound((c) => c.text('Here are /, /healthz, /readyz and /metrics.\n', 404))
   const handler = getRequestListener(app.fetch, { overrideGlobalObjects: false })
   const server = createServer((incoming, outgoing) => void handler(incoming, outgoing))
+  server.maxConnections = MAX_CONNECTIONS
   const address = await bind(server, { ...where, setting: 'SIDECAR_ADMIN_LISTEN' })
+  // A connection that cannot be accepted is no reason to end the process.
+  server.on('error', () => undefined)
   return {
     address,
     close: () =>

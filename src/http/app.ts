@@ -11,6 +11,7 @@ import { admit } from './admit.ts'
 import { authenticate, type AuthenticateOptions } from './authenticate.ts'
 import type { DrainGate } from './drain-gate.ts'
 import { forward } from './forward.ts'
+import type { Limits } from './limits.ts'
 import { observe } from './observe.ts'
 import { oneAtATime } from './one-at-a-time.ts'
 import { addPages, type PageFacts } from './pages/routes.ts'
@@ -22,6 +23,7 @@ export interface AppOptions extends AuthenticateOptions {
   readonly metrics: Metrics
   readonly gate: DrainGate
   readonly upstream: Upstream
+  readonly limits: Limits
   /** The root certificate, PEM: clients may fetch what they are to trust. Undefined when we do not have it. */
   readonly rootPem: () => string | undefined
   /** What the pages for a person may say. */
@@ -32,7 +34,7 @@ const NO_ROOT =
   'the certificate of this registry was issued elsewhere: clients that do not trust it get the root from its issuer'
 
 export function createApp(options: AppOptions): RequestListener {
-  const { log, metrics, gate, upstream, rootPem, page } = options
+  const { log, metrics, gate, upstream, limits, rootPem, page } = options
   const app = new Hono<Env>({ strict: true })
   app.use(observe(log, metrics))
   app.use(admit(gate))
@@ -47,7 +49,8 @@ export function createApp(options: AppOptions): RequestListener {
     ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
     ['/v2', '/v2/*'],
     authenticate(options),
-    forward(upstream, metrics),
+    limits.transfers.step,
+    forward(upstream, { metrics, audit: limits.audit }),
   )
   app.notFound((c) => refuse(c, refusal('notFound', 'this address serves /v2/ only'), 'no such path'))
   app.onError((error, c) => answerBug(log, c, error))
@@ -58,7 +61,7 @@ export function createApp(options: AppOptions): RequestListener {
     autoCleanupIncoming: false,
     errorHandler: (error) => answerUnroutable(log, error),
   })
-  return oneAtATime((incoming, outgoing) => void listener(incoming, outgoing))
+  return oneAtATime(limits.connections.perRequest((incoming, outgoing) => void listener(incoming, outgoing)))
 }
 
 function answerBug(log: Log, c: PipelineContext, error: Error): Response {

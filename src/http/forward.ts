@@ -3,12 +3,26 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Handler } from 'hono'
 import type { Metrics } from '../metrics.ts'
-import { FAILURE_STATUS, type UpstreamFailure } from '../upstream/failure.ts'
+import type { FailureKind, UpstreamFailure } from '../upstream/failure.ts'
 import type { Upstream } from '../upstream/upstream.ts'
-import { sendRefusal, refusal } from './registry-error.ts'
+import type { LimitAudit } from './limit-audit.ts'
 import type { Env, PipelineContext } from './pipeline.ts'
+import { refusal, sendRefusal, type Refusal } from './registry-error.ts'
 
-export function forward(upstream: Upstream, metrics: Metrics): Handler<Env> {
+const REFUSAL_FOR = {
+  unreachable: refusal('badGateway', 'the registry cannot be reached'),
+  'broke-off': refusal('badGateway', 'the registry cannot be reached'),
+  'timed-out': refusal('timedOut', 'the registry did not answer in time'),
+  // Ours to mend, and over as soon as others have ended: no client is to take the registry for dead.
+  exhausted: refusal('unavailable', 'too many connections; try again', { 'Retry-After': '5' }),
+} as const satisfies Record<Exclude<FailureKind, 'client-closed'>, Refusal>
+
+export interface FailureWitnesses {
+  readonly metrics: Pick<Metrics, 'upstreamFailed'>
+  readonly audit: LimitAudit
+}
+
+export function forward(upstream: Upstream, { metrics, audit }: FailureWitnesses): Handler<Env> {
   return function forwardRequest(c) {
     const { incoming, outgoing } = c.env
     const { username, address } = c.var.facts
@@ -22,6 +36,7 @@ export function forward(upstream: Upstream, metrics: Metrics): Handler<Env> {
     outgoing.on('timeout', () => undefined)
     const onFailure = (failure: UpstreamFailure) => {
       metrics.upstreamFailed(failure.kind)
+      if (failure.kind === 'exhausted') audit.reached('file-descriptors', failure.cause)
       answerFailure(c, failure)
     }
     upstream.forward(incoming, outgoing, { username, address, onFailure })
@@ -37,12 +52,5 @@ function answerFailure(c: PipelineContext, failure: UpstreamFailure): void {
     outgoing.destroy()
     return
   }
-  const isLate = FAILURE_STATUS[failure.kind] === 504
-  sendRefusal(
-    incoming,
-    outgoing,
-    isLate
-      ? refusal('timedOut', 'the registry did not answer in time')
-      : refusal('badGateway', 'the registry cannot be reached'),
-  )
+  sendRefusal(incoming, outgoing, REFUSAL_FOR[failure.kind])
 }

@@ -7,6 +7,7 @@ import type { Socket } from 'node:net'
 import tls from 'node:tls'
 import { hearAskedNames, type AskedNames } from './asked-names.ts'
 import { bind, type BoundAddress } from './bind.ts'
+import type { Limits } from './limits.ts'
 import { answerWhatCannotBeParsed } from './unparsable.ts'
 
 /** Certificate chain and key as PEM texts. */
@@ -41,8 +42,8 @@ const CIPHERS = [
 // A client may not renegotiate: on TLS 1.2 each attempt would cost us a handshake and the attacker nearly nothing.
 const SECURE_OPTIONS = constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_NO_COMPRESSION
 
-const HANDSHAKE_TIMEOUT_MS = 10_000
-const HEADERS_TIMEOUT_MS = 60_000
+// How often Node looks for heads that are late, at most. Its own 30 s would make of 60 s up to 90.
+const LOOK_FOR_LATE_HEADS_MS = 1_000
 
 // Longer than any client keeps an idle connection (buildkit: 120 s). Were we to close first, a request that is just
 // going out would be lost.
@@ -57,6 +58,8 @@ export interface ListenerOptions {
   readonly idleTimeoutMs: number
   /** Told what clients call us. */
   readonly askedNames?: AskedNames
+  /** Absent: none but Node's. */
+  readonly limits?: Limits
 }
 
 /** Binds and starts to accept. Rejects with a CommandError that names the mend when it cannot. */
@@ -65,9 +68,12 @@ export async function createListener({
   handler,
   idleTimeoutMs,
   askedNames,
+  limits,
   ...where
 }: ListenerOptions): Promise<Listener> {
-  const server = createServer({ ...tlsOptions(certificate), ...httpOptions() }, handler)
+  const server = createServer({ ...tlsOptions(certificate), ...httpOptions(limits) }, handler)
+  // First of all: before anything else listens for connections.
+  limits?.connections.guard(server)
   // For the answers that are ours: a client that reads none of them must not hold its connection for ever.
   server.timeout = idleTimeoutMs
   // Node would drop what comes after this many headers, also a Content-Length: the request would go on without it and
@@ -106,18 +112,26 @@ function tlsOptions({ certPem, keyPem }: ServedCertificate): ServerOptions {
   }
 }
 
-function httpOptions(): ServerOptions {
+function httpOptions(limits: Limits | undefined): ServerOptions {
   return {
     // HTTP/2's flow control slows pushes, and clients that could use it are content without.
     ALPNProtocols: ['http/1.1'],
-    handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
-    headersTimeout: HEADERS_TIMEOUT_MS,
+    // Both end also what trickles: neither begins anew with each byte.
+    ...(limits === undefined ? {} : timesOf(limits)),
     // Counts the whole request, so any limit is too short for some push; idle ones are ended by the watchdog.
     requestTimeout: 0,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     noDelay: true,
     // Refused by the pipeline, in the registry's form.
     requireHostHeader: false,
+  }
+}
+
+function timesOf({ handshakeTimeoutMs, headerTimeoutMs }: Limits): ServerOptions {
+  return {
+    handshakeTimeout: handshakeTimeoutMs,
+    headersTimeout: headerTimeoutMs,
+    connectionsCheckingInterval: Math.min(LOOK_FOR_LATE_HEADS_MS, headerTimeoutMs),
   }
 }
 

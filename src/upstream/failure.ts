@@ -2,7 +2,8 @@
 
 import { errorCode } from '../errors.ts'
 
-export type FailureKind = 'unreachable' | 'timed-out' | 'broke-off' | 'client-closed'
+/** `client-closed`: nobody is there to be told; the log has it as 499. */
+export type FailureKind = 'unreachable' | 'exhausted' | 'timed-out' | 'broke-off' | 'client-closed'
 
 export interface UpstreamFailure {
   readonly kind: FailureKind
@@ -12,14 +13,6 @@ export interface UpstreamFailure {
 
 /** The registry closed before the length that it announced. */
 export const ANSWER_CUT: UpstreamFailure = { kind: 'broke-off', cause: 'the answer ended before its length' }
-
-/** The status a client gets if no head was sent yet. 499 is for the log: nobody is there to read it. */
-export const FAILURE_STATUS = {
-  unreachable: 502,
-  'timed-out': 504,
-  'broke-off': 502,
-  'client-closed': 499,
-} as const satisfies Record<FailureKind, number>
 
 const UNREACHABLE_CODES: ReadonlySet<string> = new Set([
   'ECONNREFUSED',
@@ -33,9 +26,13 @@ const UNREACHABLE_CODES: ReadonlySet<string> = new Set([
   'EADDRNOTAVAIL',
 ])
 
+// Nothing is wrong with the registry: this process, or this machine, has no file descriptor left.
+const EXHAUSTED_CODES: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE'])
+
 /** What a transport error means. */
 export function failureOf(error: unknown): UpstreamFailure {
   const code = errorCode(error)
   if (code === undefined) return { kind: 'broke-off', cause: 'the registry closed without an answer' }
+  if (EXHAUSTED_CODES.has(code)) return { kind: 'exhausted', cause: code }
   return { kind: UNREACHABLE_CODES.has(code) ? 'unreachable' : 'broke-off', cause: code }
 }

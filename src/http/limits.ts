@@ -1,0 +1,64 @@
+// All limits of the TLS listener in one place, as the settings say.
+
+import type { Log } from '../log.ts'
+import type { Metrics } from '../metrics.ts'
+import { createConnectionLimits, type ConnectionLimits } from './connection-limits.ts'
+import { createLimitAudit, type LimitAudit } from './limit-audit.ts'
+import { createTransferLimits, type TransferLimits } from './limit-transfers.ts'
+
+export interface Limits {
+  readonly audit: LimitAudit
+  readonly connections: ConnectionLimits
+  readonly transfers: TransferLimits
+  readonly handshakeTimeoutMs: number
+  readonly headerTimeoutMs: number
+}
+
+/** As the settings of these names are parsed. */
+export interface LimitSettings {
+  readonly maxConnections: number | 'off'
+  readonly maxConnectionsPerSource: number | 'off'
+  readonly maxRequestsPerConnection: number | 'off'
+  readonly maxTransfersPerUser: number | 'off'
+  readonly handshakeTimeout: number
+  readonly headerTimeout: number
+}
+
+export interface LimitsOptions {
+  readonly log: Log
+  readonly metrics: Pick<Metrics, 'limitReached'>
+  /** As many connections as there are file descriptors for. */
+  readonly affordable: number
+  /** Milliseconds. */
+  readonly clock: () => number
+}
+
+export function createLimits(
+  settings: LimitSettings,
+  { log, metrics, affordable, clock }: LimitsOptions,
+): Limits {
+  const audit = createLimitAudit(log, metrics)
+  const connections = createConnectionLimits({
+    maxConnections: Math.min(orInfinity(settings.maxConnections), affordable),
+    maxPerSource: orInfinity(settings.maxConnectionsPerSource),
+    maxRequests: orInfinity(settings.maxRequestsPerConnection),
+    audit,
+    clock,
+  })
+  const transfers = createTransferLimits({
+    maxPerUser: orInfinity(settings.maxTransfersPerUser),
+    audit,
+    use: (socket) => connections.use(socket),
+  })
+  return {
+    audit,
+    connections,
+    transfers,
+    handshakeTimeoutMs: settings.handshakeTimeout,
+    headerTimeoutMs: settings.headerTimeout,
+  }
+}
+
+function orInfinity(limit: number | 'off'): number {
+  return limit === 'off' ? Infinity : limit
+}

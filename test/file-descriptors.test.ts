@@ -1,0 +1,43 @@
+import { execFileSync } from 'node:child_process'
+import { PassThrough } from 'node:stream'
+import { describe, expect, it } from 'vitest'
+import { parseConfig } from '../src/config.ts'
+import { affordableConnections, openFilesLimit } from '../src/file-descriptors.ts'
+import { createLog } from '../src/log.ts'
+
+function afford(wanted: number | 'off', openFiles: number | undefined) {
+  const destination = new PassThrough()
+  const log = createLog({ level: 'info', format: 'json', destination })
+  const connections = affordableConnections({ wanted, openFiles }, log)
+  const text = (destination.read() as Buffer | null)?.toString() ?? ''
+  return { connections, text }
+}
+
+describe('the connections that there are file descriptors for', () => {
+  it.each([
+    ['the default fits into 16384', parseConfig({ env: {} }).maxConnections, 16_384, 8_064],
+    ['off wants what there is', 'off', 1_024, 384],
+    ['no limit known', 8_000, undefined, Infinity],
+  ] as const)('%s', (_, wanted, openFiles, connections) => {
+    expect(afford(wanted, openFiles)).toEqual({ connections, text: '' })
+  })
+
+  it.each([
+    [1_024, 384],
+    [64, 16],
+  ])(
+    'are fewer than wanted with %d open files, and the warning says what to set',
+    (openFiles, connections) => {
+      const afforded = afford(8_000, openFiles)
+      expect(afforded.connections).toBe(connections)
+      expect(JSON.parse(afforded.text)).toMatchObject({ level: 40, openFiles, connections, wanted: 8_000 })
+      expect(afforded.text).toContain('ulimit -n 16256')
+      expect(afforded.text).toContain('SIDECAR_MAX_CONNECTIONS')
+    },
+  )
+
+  it.runIf(process.platform === 'linux')('are reckoned from the limit that the shell shows', async () => {
+    const text = execFileSync('sh', ['-c', 'ulimit -n']).toString().trim()
+    expect(await openFilesLimit()).toBe(text === 'unlimited' ? undefined : Number(text))
+  })
+})

@@ -1,0 +1,253 @@
+import { once } from 'node:events'
+import type { RequestListener, ServerResponse } from 'node:http'
+import https from 'node:https'
+import net from 'node:net'
+import tls, { type TLSSocket } from 'node:tls'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { createConnectionLimits, type ConnectionLimits } from '../../src/http/connection-limits.ts'
+import { SPARE_AFTER_MS } from '../../src/http/connection-table.ts'
+import type { LimitAudit, LimitName } from '../../src/http/limit-audit.ts'
+import { createListener } from '../../src/http/listener.ts'
+import { createAuthority } from '../fixtures/own-certificate.ts'
+import { until } from '../fixtures/until.ts'
+
+const authority = createAuthority()
+const ca = authority.rootPem
+const HEAD = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'
+
+interface Scene {
+  readonly time: { now: number }
+  readonly limits: ConnectionLimits
+  readonly reached: readonly (readonly [LimitName, string])[]
+  /** Answers that the server has begun and not ended. */
+  readonly held: ServerResponse[]
+  readonly port: number
+  shake(): Promise<TLSSocket>
+  knock(): Promise<net.Socket>
+}
+
+interface Numbers {
+  readonly maxConnections?: number
+  readonly maxPerSource?: number
+  readonly maxRequests?: number
+}
+
+/** A listener with these limits and a clock of its own; it holds the answers of paths that end in "held". */
+async function scene({
+  maxConnections = Infinity,
+  maxPerSource = Infinity,
+  maxRequests = Infinity,
+}: Numbers): Promise<Scene> {
+  const time = { now: 0 }
+  const reached: (readonly [LimitName, string])[] = []
+  const audit: LimitAudit = { reached: (limit, who) => reached.push([limit, who]), close: () => undefined }
+  const connections = createConnectionLimits({
+    maxConnections,
+    maxPerSource,
+    maxRequests,
+    audit,
+    clock: () => time.now,
+  })
+  const held: ServerResponse[] = []
+  const handler: RequestListener = connections.perRequest((incoming, outgoing) => {
+    if (incoming.url?.endsWith('held') === true) held.push(outgoing)
+    else outgoing.end('ok')
+  })
+  const listener = await createListener({
+    certificate: authority.issue(),
+    handler,
+    host: '127.0.0.1',
+    port: 0,
+    idleTimeoutMs: 60_000,
+    limits: {
+      audit,
+      connections,
+      transfers: { step: () => Promise.resolve(), inFlight: 0 },
+      handshakeTimeoutMs: 300,
+      headerTimeoutMs: 60_000,
+    },
+  })
+  onTestFinished(() => listener.close())
+  const { port } = listener.address
+  return {
+    time,
+    limits: connections,
+    reached,
+    held,
+    port,
+    shake: () => shake(port),
+    knock: () => knock(port),
+  }
+}
+
+async function shake(port: number): Promise<TLSSocket> {
+  const socket = tls.connect({ port, ca, host: '127.0.0.1', servername: 'localhost' })
+  onTestFinished(() => {
+    socket.destroy()
+  })
+  await once(socket, 'secureConnect')
+  socket.on('error', () => undefined)
+  return socket
+}
+
+/** A connection that never begins its handshake. */
+async function knock(port: number): Promise<net.Socket> {
+  const socket = net.connect({ port, host: '127.0.0.1' })
+  onTestFinished(() => {
+    socket.destroy()
+  })
+  socket.on('error', () => undefined)
+  await once(socket, 'connect')
+  return socket
+}
+
+async function ask(socket: TLSSocket, head = HEAD): Promise<string> {
+  let text = ''
+  const onData = (chunk: Buffer): void => {
+    text += chunk.toString('latin1')
+  }
+  socket.on('data', onData)
+  socket.write(head)
+  await until(() => /\r\n\r\n[^]/.test(text) || socket.closed, { deadlineMs: 3_000, what: 'an answer' })
+  socket.off('data', onData)
+  return text
+}
+
+const isClosed = (socket: net.Socket) =>
+  until(() => socket.closed, { deadlineMs: 3_000, what: 'the connection is closed' })
+const isOpen = ({ limits }: Scene, count: number) =>
+  until(() => limits.open === count, { deadlineMs: 3_000, what: `${count} connections` })
+
+describe('too many connections', () => {
+  it.each([
+    ['in all', { maxConnections: 2 }, 'connections'],
+    ['of one source', { maxPerSource: 2 }, 'connections-per-source'],
+  ] as const)('%s are told so in HTTP, and closed', async (_, numbers, limit) => {
+    const at = await scene(numbers)
+    const [first] = [await at.shake(), await at.shake()]
+    const third = await at.shake()
+    const answer = await ask(third)
+    expect(answer).toMatch(/^HTTP\/1\.1 503 /)
+    expect(answer).toMatch(/\r\nRetry-After: 5\r\n/)
+    expect(answer).toMatch(/\r\nConnection: close\r\n/)
+    expect(answer).toContain('"code":"UNAVAILABLE"')
+    await isClosed(third)
+    expect(at.reached).toEqual([[limit, '127.0.0.1']])
+    expect(await ask(first)).toMatch(/^HTTP\/1\.1 200 /)
+    first.destroy()
+    await isOpen(at, 1)
+    expect(await ask(await at.shake())).toMatch(/^HTTP\/1\.1 200 /)
+  })
+
+  it('count from the moment TCP accepts them, handshake or not', async () => {
+    const at = await scene({ maxPerSource: 2 })
+    await at.knock()
+    await at.knock()
+    await isOpen(at, 2)
+    expect(await ask(await at.shake())).toMatch(/^HTTP\/1\.1 503 /)
+    // Their time for the handshake ends, and their places are free.
+    await isOpen(at, 0)
+    expect(at.reached.filter(([limit]) => limit === 'handshake-time')).toHaveLength(2)
+    expect(await ask(await at.shake())).toMatch(/^HTTP\/1\.1 200 /)
+  })
+
+  it('get no handshake when they come as a flood', async () => {
+    const at = await scene({ maxPerSource: 1 })
+    const held = await at.shake()
+    const flood = await Promise.all(Array.from({ length: 100 }, () => at.knock()))
+    for (const socket of flood) socket.resume()
+    await until(() => flood.every(({ closed }) => closed), { deadlineMs: 3_000, what: 'all are closed' })
+    const times = (limit: LimitName) => at.reached.filter(([name]) => name === limit).length
+    expect([times('connections-per-source'), times('handshake-time')]).toEqual([100, 32])
+    expect(held.closed).toBe(false)
+    expect(at.limits.open).toBe(1)
+  })
+
+  it('take the place of the one that was idle for longest', async () => {
+    const at = await scene({ maxConnections: 2 })
+    const busy = await at.shake()
+    busy.write(HEAD.replace('/ ', '/held '))
+    await until(() => at.held.length === 1, { deadlineMs: 3_000, what: 'the request' })
+    const idle = await at.shake()
+    at.time.now = SPARE_AFTER_MS
+    const next = await at.shake()
+    await isClosed(idle)
+    expect(await ask(next)).toMatch(/^HTTP\/1\.1 200 /)
+    expect(at.reached).toEqual([['idle-connections', '127.0.0.1']])
+    expect([busy.closed, at.limits.open]).toEqual([false, 2])
+  })
+
+  it('cannot keep their places by requests that are refused', async () => {
+    const at = await scene({ maxConnections: 1 })
+    const squatter = await at.shake()
+    at.time.now = SPARE_AFTER_MS
+    expect(await ask(squatter)).toMatch(/^HTTP\/1\.1 200 /)
+    await ask(await at.shake())
+    await isClosed(squatter)
+  })
+
+  it('that come together get a place each, and none twice', () => {
+    const time = { now: 0 }
+    const reached: string[] = []
+    const audit = { reached: (limit: string) => reached.push(limit), close: () => undefined }
+    const numbers = { maxConnections: 2, maxPerSource: Infinity, maxRequests: Infinity }
+    const limits = createConnectionLimits({ ...numbers, audit, clock: () => time.now })
+    const server = https.createServer()
+    // What follows are no sockets that TLS could run on.
+    server.removeAllListeners('connection')
+    limits.guard(server)
+    const come = (): void => {
+      const socket = new net.Socket()
+      Object.defineProperty(socket, 'remoteAddress', { value: '192.0.2.1' })
+      server.emit('connection', socket)
+    }
+    come()
+    come()
+    time.now = SPARE_AFTER_MS
+    for (let i = 0; i < 4; i++) come()
+    expect(reached).toEqual(['idle-connections', 'idle-connections', 'connections', 'connections'])
+    expect(limits.open).toBe(2)
+  })
+
+  it('leave the place to who uses it with a login, until that is long ago', async () => {
+    const at = await scene({ maxConnections: 1 })
+    const user = await at.shake()
+    user.write(HEAD.replace('/ ', '/held '))
+    await until(() => at.held.length === 1, { deadlineMs: 3_000, what: 'the request' })
+    const answer = at.held[0]!
+    const done = at.limits.use(answer.socket!)
+    at.time.now = SPARE_AFTER_MS
+    answer.end('ok')
+    await once(user, 'data')
+    done()
+    expect(await ask(await at.shake())).toMatch(/^HTTP\/1\.1 503 /)
+    expect(user.closed).toBe(false)
+    at.time.now += SPARE_AFTER_MS
+    expect(await ask(await at.shake())).toMatch(/^HTTP\/1\.1 200 /)
+    await isClosed(user)
+  })
+})
+
+describe('the requests of a connection', () => {
+  it('end with an answer that says so; none is lost', async () => {
+    const at = await scene({ maxRequests: 3 })
+    const agent = new https.Agent({ keepAlive: true, maxSockets: 1 })
+    onTestFinished(() => {
+      agent.destroy()
+    })
+    const connections = new Set<net.Socket>()
+    const headers: (string | undefined)[] = []
+    for (let i = 0; i < 10; i++) {
+      const request = https.get({ agent, ca, host: '127.0.0.1', port: at.port, servername: 'localhost' })
+      request.on('socket', (socket) => connections.add(socket))
+      const [response] = (await once(request, 'response')) as [import('node:http').IncomingMessage]
+      expect(response.statusCode).toBe(200)
+      headers.push(response.headers.connection)
+      response.resume()
+      await once(response, 'end')
+    }
+    expect(headers.slice(0, 4)).toEqual(['keep-alive', 'keep-alive', 'close', 'keep-alive'])
+    expect(connections.size).toBe(4)
+    expect(at.reached.map(([limit]) => limit)).toEqual(Array(3).fill('requests-per-connection'))
+  })
+})
