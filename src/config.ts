@@ -18,6 +18,7 @@ import {
   refused,
   type Parsed,
 } from './setting-values.ts'
+import { parseClientNameRule } from './tls/client-name.ts'
 import { parseHostName, type SubjectAltName } from './tls/names.ts'
 
 export const SETTINGS = {
@@ -33,6 +34,21 @@ export const SETTINGS = {
   tlsCert: setting('', optional(parseText), 'certificate chain to serve instead of an issued one; watched'),
   tlsKey: setting('', optional(parseText), 'private key of that certificate; watched'),
   tlsKeyPasswordFile: setting('', optional(parseText), 'file with the password of that key; watched'),
+  tlsClientCa: setting(
+    '',
+    optional(parseText),
+    'demand client certificates signed by these CAs (PEM); watched',
+  ),
+  tlsClientAuth: setting(
+    'require',
+    parseWord(['require', 'instead', 'optional']),
+    'a client certificate is required beside the password, or counts instead of it; optional: either',
+  ),
+  tlsClientName: setting(
+    'cn',
+    parseClientNameRule,
+    'where it names the user: cn, email, dns, uri; also with a pattern, as in email:*@example.org',
+  ),
   hosts: setting('', parseHosts, 'names and addresses clients use, comma-separated'),
   caConstrain: setting(
     'false',
@@ -125,20 +141,33 @@ export function parseConfig({ env, flags = {} }: Sources): Config {
     if (result.success) config[name] = result.data
     else problems.push(...result.error.issues.map((issue) => `${source}: ${issue.message}`))
   }
-  problems.push(...incompleteTls({ env, flags }))
+  problems.push(...incompleteTls({ env, flags }), ...uselessClientSettings({ env, flags }))
   if (problems.length > 0) throw new ConfigError(problems)
   return Object.freeze(config) as Config
 }
 
 // Told with the others, so whether these are set is asked here and not of what has been parsed.
 function incompleteTls({ env, flags = {} }: Sources): readonly string[] {
-  const isSet = (name: SettingName) => (flags[name] ?? env[variableOf(name)] ?? '') !== ''
+  const isSet = isSetIn({ env, flags })
   const [cert, key] = [variableOf('tlsCert'), variableOf('tlsKey')]
   if (isSet('tlsCert') && !isSet('tlsKey'))
     return [`${cert}: set ${key} too, to the certificate's private key`]
   if (isSet('tlsKey') && !isSet('tlsCert')) return [`${key}: set ${cert} too, to the certificate of this key`]
   if (!isSet('tlsKeyPasswordFile') || isSet('tlsKey')) return []
   return [`${variableOf('tlsKeyPasswordFile')}: set ${cert} and ${key} too; it is the password of that key`]
+}
+
+// A demand that nobody checks is worse than none: whoever set it believes the registry protected.
+function uselessClientSettings(sources: Sources): readonly string[] {
+  const isSet = isSetIn(sources)
+  if (isSet('tlsClientCa')) return []
+  const mend = `set ${variableOf('tlsClientCa')} too, to the CA that signs your clients' certificates`
+  const useless = (['tlsClientAuth', 'tlsClientName'] as const).filter(isSet)
+  return useless.map((name) => `${variableOf(name)}: ${mend}`)
+}
+
+function isSetIn({ env, flags = {} }: Sources): (name: SettingName) => boolean {
+  return (name) => (flags[name] ?? env[variableOf(name)] ?? '') !== ''
 }
 
 export function settingNames(): readonly SettingName[] {

@@ -15,7 +15,7 @@ export interface RequestOutcome {
   readonly sentBytes: number
 }
 
-export type RefusedLoginKind = 'malformed' | 'refused' | 'throttled' | 'busy'
+export type RefusedLoginKind = 'malformed' | 'refused' | 'throttled' | 'busy' | 'certificate'
 
 export interface Sample {
   readonly value: number

@@ -2,6 +2,7 @@
 
 import type { PartState, Readiness } from './http/admin.ts'
 import type { DrainGate } from './http/drain-gate.ts'
+import type { ClientCaInForce } from './client-ca.ts'
 import type { CertificateInForce } from './served-certificate.ts'
 import type { LeafFacts } from './tls/certificate.ts'
 import type { Upstream } from './upstream/upstream.ts'
@@ -10,6 +11,8 @@ import type { Users } from './users.ts'
 export interface Parts {
   readonly users: Users
   readonly certificate: CertificateInForce
+  /** Undefined when no client certificates are asked for. */
+  readonly clientCa?: ClientCaInForce | undefined
   readonly upstream: Upstream
   readonly gate: DrainGate
 }
@@ -17,10 +20,17 @@ export interface Parts {
 const DAY_MS = 86_400_000
 
 /** Asks the registry and looks at the rest; ready when every part is. */
-export async function readinessOf({ users, certificate, upstream, gate }: Parts): Promise<Readiness> {
+export async function readinessOf({
+  users,
+  certificate,
+  clientCa,
+  upstream,
+  gate,
+}: Parts): Promise<Readiness> {
   const parts = {
     users: usersState(users),
     certificate: certificateState(certificate),
+    ...(clientCa === undefined ? {} : { clientCa: clientCaState(clientCa) }),
     upstream: await upstreamState(upstream),
     draining: gate.isDraining
       ? { ready: false, state: 'draining', reason: `${gate.inFlight} requests in flight` }
@@ -30,7 +40,7 @@ export async function readinessOf({ users, certificate, upstream, gate }: Parts)
 }
 
 /** Whole days until the leaf expires. */
-export function leafDaysLeft({ notAfter }: LeafFacts): number {
+export function leafDaysLeft({ notAfter }: Pick<LeafFacts, 'notAfter'>): number {
   return Math.floor((notAfter.getTime() - Date.now()) / DAY_MS)
 }
 
@@ -66,6 +76,14 @@ function certificateState({ origin, current, state }: CertificateInForce): PartS
   // The last good one is still served, as the last good users still get in.
   if (state.kind === 'stale') return { ready: true, state: 'stale', reason: `${left}; ${state.reason}` }
   return { ready: true, state: 'ok', reason: left }
+}
+
+// Never unready: clients of authorities that have not ended still get in.
+function clientCaState({ current, state }: ClientCaInForce): PartState {
+  const days = leafDaysLeft(current)
+  const left = `${current.fingerprints.length} accepted, ${days} days left for the first to end`
+  if (state.kind === 'stale') return { ready: true, state: 'stale', reason: `${left}; ${state.reason}` }
+  return { ready: true, state: days < 0 ? 'expired' : 'ok', reason: left }
 }
 
 async function upstreamState(upstream: Upstream): Promise<PartState> {

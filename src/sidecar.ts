@@ -7,6 +7,7 @@ import { createBcryptPool, type BcryptPool } from './auth/bcrypt-pool.ts'
 import { createThrottle } from './auth/throttle.ts'
 import { createVerifiedCache } from './auth/verified-cache.ts'
 import { createVerifier, type Verifier } from './auth/verifier.ts'
+import { certificateDemandOf, openClientCa, type ClientCaInForce } from './client-ca.ts'
 import type { Config } from './config.ts'
 import { affordableConnections, openFilesLimit } from './file-descriptors.ts'
 import { createAdminListener, type Readiness } from './http/admin.ts'
@@ -64,14 +65,16 @@ async function compose(config: Config, log: Log, closers: Closer[]): Promise<Sid
   closers.push(() => certificate.close())
   const users = await loadUsers({ file: config.users, pollMs: config.watchPoll, log })
   closers.push(() => users.close())
+  const clientCa = await openClientCa(config, log)
+  if (clientCa !== undefined) closers.push(() => clientCa.close())
   const affordable = affordableConnections(
     { wanted: config.maxConnections, openFiles: await openFilesLimit() },
     log,
   )
   const parts = createParts(config, { log, users, closers, affordable })
   const { gate, upstream, pool, limits, metrics } = parts
-  measureState(metrics, { users, certificate, upstream, gate, limits, pool })
-  const readiness = () => readinessOf({ users, certificate, upstream, gate })
+  measureState(metrics, { users, certificate, clientCa, upstream, gate, limits, pool })
+  const readiness = () => readinessOf({ users, certificate, clientCa, upstream, gate })
   const figures = () => statusFiguresOf({ users, certificate, gate })
   const admin =
     config.adminListen === 'off'
@@ -83,10 +86,11 @@ async function compose(config: Config, log: Log, closers: Closer[]): Promise<Sid
     log,
     realm: config.realm,
     hasUsers: () => users.isLoaded,
+    demand: certificateDemandOf(config, users),
     rootPem: () => certificate.root?.pem,
     page: pageFactsOf(config, certificate),
   })
-  const listener = await listen(config, { certificate, handler, limits, log })
+  const listener = await listen(config, { certificate, clientCa, handler, limits, log })
   return {
     address: listener.address,
     adminAddress: admin?.address,
@@ -96,7 +100,7 @@ async function compose(config: Config, log: Log, closers: Closer[]): Promise<Sid
       return pool.comparisons
     },
     readiness,
-    reload: () => reloadAll([users, certificate]),
+    reload: () => reloadAll([users, certificate, ...(clientCa === undefined ? [] : [clientCa])]),
     drain: (deadlineMs) => drain({ gate, listener, closers, deadlineMs }),
   }
 }
@@ -170,14 +174,20 @@ function createAuthentication(
 
 interface Served {
   readonly certificate: CertificateInForce
+  readonly clientCa: ClientCaInForce | undefined
   readonly handler: RequestListener
   readonly limits: Limits
   readonly log: Log
 }
 
-async function listen(config: Config, { certificate, handler, limits, log }: Served): Promise<Listener> {
+async function listen(
+  config: Config,
+  { certificate, clientCa, handler, limits, log }: Served,
+): Promise<Listener> {
+  const accepted = clientCa?.current
   const listener = await createListener({
     certificate: certificate.current,
+    clientCaPem: accepted?.pem,
     handler,
     idleTimeoutMs: config.idleTimeout,
     askedNames: createUncoveredNames({ certificate, log }),
@@ -187,8 +197,12 @@ async function listen(config: Config, { certificate, handler, limits, log }: Ser
   certificate.onChange((next) => {
     listener.serve(next)
   })
-  // It may have been replaced while the address was being bound.
+  clientCa?.onChange(({ pem }) => {
+    listener.accept(pem)
+  })
+  // They may have been replaced while the address was being bound.
   listener.serve(certificate.current)
+  if (clientCa !== undefined && clientCa.current !== accepted) listener.accept(clientCa.current.pem)
   return listener
 }
 

@@ -1,6 +1,7 @@
 // What the parts of the sidecar know of themselves at any time, as metrics.
 
 import type { BcryptPool } from './auth/bcrypt-pool.ts'
+import type { ClientCaInForce } from './client-ca.ts'
 import type { DrainGate } from './http/drain-gate.ts'
 import type { Limits } from './http/limits.ts'
 import type { Metrics } from './metrics.ts'
@@ -11,6 +12,7 @@ import type { Users } from './users.ts'
 export interface MeasuredParts {
   readonly users: Users
   readonly certificate: CertificateInForce
+  readonly clientCa?: ClientCaInForce | undefined
   readonly upstream: Upstream
   readonly gate: DrainGate
   readonly limits: Limits
@@ -20,7 +22,7 @@ export interface MeasuredParts {
 /** Registers what is read from these parts whenever the metrics are asked for. */
 export function measureState(
   metrics: Metrics,
-  { users, certificate, upstream, gate, limits, pool }: MeasuredParts,
+  { users, certificate, clientCa, upstream, gate, limits, pool }: MeasuredParts,
 ): void {
   measureLoad(metrics, { gate, limits })
   metrics.gauge({
@@ -40,17 +42,40 @@ export function measureState(
     read: () => [
       { labels: { part: 'users' }, value: Number(users.state.kind === 'stale') },
       { labels: { part: 'certificate' }, value: Number(certificate.state.kind === 'stale') },
+      ...(clientCa === undefined
+        ? []
+        : [{ labels: { part: 'client_ca' }, value: Number(clientCa.state.kind === 'stale') }]),
     ],
   })
+  measureEnds(metrics, { certificate, clientCa })
+  metrics.gauge({
+    name: 'splice_buffer_bytes',
+    help: 'Buffers that large bodies hold now.',
+    read: () => [{ value: upstream.spliceBytesInUse }],
+  })
+  metrics.total({
+    name: 'password_comparisons_total',
+    help: 'Passwords compared by bcrypt; a remembered login needs none.',
+    read: () => pool.comparisons,
+  })
+}
+
+function measureEnds(
+  metrics: Metrics,
+  { certificate, clientCa }: Pick<MeasuredParts, 'certificate' | 'clientCa'>,
+): void {
   metrics.gauge({
     name: 'certificate_not_after_seconds',
-    help: 'When the certificate ends that is served, and the root under it, in Unix seconds.',
+    help: 'When the certificate ends that is served, the root under it, and the first client CA, in Unix seconds.',
     labels: ['kind'],
     read: () => [
       { labels: { kind: 'leaf' }, value: certificate.current.leaf.notAfter.getTime() / 1000 },
       ...(certificate.root === undefined
         ? []
         : [{ labels: { kind: 'root' }, value: certificate.root.notAfter.getTime() / 1000 }]),
+      ...(clientCa === undefined
+        ? []
+        : [{ labels: { kind: 'client_ca' }, value: clientCa.current.notAfter.getTime() / 1000 }]),
     ],
   })
   metrics.total({
@@ -62,16 +87,6 @@ export function measureState(
     name: 'certificate_renewal_failures_total',
     help: 'Times that the certificate in force had to stay, since none could be issued or its files were no good.',
     read: () => certificate.counts.failed,
-  })
-  metrics.gauge({
-    name: 'splice_buffer_bytes',
-    help: 'Buffers that large bodies hold now.',
-    read: () => [{ value: upstream.spliceBytesInUse }],
-  })
-  metrics.total({
-    name: 'password_comparisons_total',
-    help: 'Passwords compared by bcrypt; a remembered login needs none.',
-    read: () => pool.comparisons,
   })
 }
 

@@ -128,8 +128,10 @@ describe('the source', () => {
   it('never switches off what protects: certificate checks, the strict parser', () => {
     // One looks at certificates to say what is wrong with them, and believes none: see there.
     const onlyLooks = 'commands/check/handshake.ts'
+    // A listener that asks for client certificates lets its pipeline judge them, so that people get a sentence.
+    const judgedLater = /requestCert: true, rejectUnauthorized: false/
     const wrong = files.filter((file) => {
-      const text = code(file)
+      const text = file === 'http/secure-context.ts' ? code(file).replace(judgedLater, '') : code(file)
       if (/NODE_TLS_REJECT|insecureHTTPParser/.test(text)) return true
       return file !== onlyLooks && text.includes('rejectUnauthorized')
     })

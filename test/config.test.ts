@@ -23,6 +23,9 @@ describe('settings', () => {
       tlsCert: undefined,
       tlsKey: undefined,
       tlsKeyPasswordFile: undefined,
+      tlsClientCa: undefined,
+      tlsClientAuth: 'require',
+      tlsClientName: { kind: 'cn' },
       hosts: [],
       caConstrain: false,
       realm: 'Registry',
@@ -100,12 +103,19 @@ describe('settings', () => {
     ['true in capitals', 'SIDECAR_CA_CONSTRAIN', 'TRUE', /none of true, false/],
     ['an empty realm', 'SIDECAR_REALM', ' ', /empty/],
     ['a realm with a control character', 'SIDECAR_REALM', 'a\r\nX: y', /ASCII/],
+    [
+      'an unknown way to use client certificates',
+      'SIDECAR_TLS_CLIENT_AUTH',
+      'none',
+      /require, instead, optional/,
+    ],
+    ['an unknown place of the user name', 'SIDECAR_TLS_CLIENT_NAME', 'dn', /write cn, email, dns or uri/],
     ['an unknown log level', 'SIDECAR_LOG_LEVEL', 'trace', /debug, info, warn, error/],
     ['an unknown log format', 'SIDECAR_LOG_FORMAT', 'xml', /json, pretty/],
     ['a misspelt variable', 'SIDECAR_UPSTREM', 'http://x', /no such setting/],
     ['what Kubernetes injects', 'SIDECAR_SERVICE_HOST', '10.0.0.1', /enableServiceLinks/],
   ])('refuse %s and name the mend', (_what, variable, text, mend) => {
-    const [problem, ...others] = problemsOf({ [variable]: text })
+    const [problem, ...others] = problemsOf({ SIDECAR_TLS_CLIENT_CA: 'ca.pem', [variable]: text })
     expect(others).toEqual([])
     expect(problem).toMatch(new RegExp(`^${variable}: `))
     expect(problem).toMatch(mend)
@@ -166,6 +176,20 @@ describe('settings', () => {
       'SIDECAR_TLS_KEY_PASSWORD_FILE',
       /set SIDECAR_TLS_CERT and SIDECAR_TLS_KEY too/,
     ],
+    [
+      'how to use client certificates without their CA',
+      { SIDECAR_TLS_CLIENT_AUTH: 'require' },
+      {},
+      'SIDECAR_TLS_CLIENT_AUTH',
+      /set SIDECAR_TLS_CLIENT_CA too/,
+    ],
+    [
+      'the place of a user name without their CA',
+      {},
+      { tlsClientName: 'email:*@example.org' },
+      'SIDECAR_TLS_CLIENT_NAME',
+      /set SIDECAR_TLS_CLIENT_CA too/,
+    ],
   ])('refuse %s, together with what else is wrong', (_what, env, flags, variable, mend) => {
     const [other, problem, ...more] = problemsOf({ ...env, SIDECAR_REALM: ' ' }, flags)
     expect(more).toEqual([])
@@ -180,6 +204,14 @@ describe('settings', () => {
       tlsCert: 'a.crt',
       tlsKey: 'a.key',
       tlsKeyPasswordFile: 'a.password',
+    })
+  })
+
+  it('read where a client certificate names its user', () => {
+    const env = { SIDECAR_TLS_CLIENT_CA: 'ca.pem', SIDECAR_TLS_CLIENT_NAME: 'email:*@example.org' }
+    expect(parseConfig({ env })).toMatchObject({
+      tlsClientAuth: 'require',
+      tlsClientName: { kind: 'email', pattern: { before: '', after: '@example.org' } },
     })
   })
 

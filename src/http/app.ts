@@ -9,6 +9,7 @@ import type { Metrics } from '../metrics.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import { admit } from './admit.ts'
 import { authenticate, type AuthenticateOptions } from './authenticate.ts'
+import { demandClientCertificate, refuseOutdated, type CertificateDemand } from './client-certificate.ts'
 import type { DrainGate } from './drain-gate.ts'
 import { forward } from './forward.ts'
 import type { Limits } from './limits.ts'
@@ -24,6 +25,8 @@ export interface AppOptions extends AuthenticateOptions {
   readonly gate: DrainGate
   readonly upstream: Upstream
   readonly limits: Limits
+  /** What is asked of clients' certificates. Undefined: none is asked for. */
+  readonly demand?: CertificateDemand | undefined
   /** The root certificate, PEM: clients may fetch what they are to trust. Undefined when we do not have it. */
   readonly rootPem: () => string | undefined
   /** What the pages for a person may say. */
@@ -34,7 +37,7 @@ const NO_ROOT =
   'the certificate of this registry was issued elsewhere: clients that do not trust it get the root from its issuer'
 
 export function createApp(options: AppOptions): RequestListener {
-  const { log, metrics, gate, upstream, limits, rootPem, page } = options
+  const { log, metrics, gate, upstream, limits, demand, rootPem, page } = options
   const app = new Hono<Env>({ strict: true })
   app.use(observe(log, metrics))
   app.use(admit(gate))
@@ -48,7 +51,9 @@ export function createApp(options: AppOptions): RequestListener {
   app.on(
     ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
     ['/v2', '/v2/*'],
+    ...(demand === undefined ? [] : [refuseOutdated(), demandClientCertificate({ ...options, demand })]),
     authenticate(options),
+    ...(demand === undefined ? [] : [refuseOutdated()]),
     limits.transfers.step,
     forward(upstream, { metrics, audit: limits.audit }),
   )

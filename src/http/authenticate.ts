@@ -17,6 +17,9 @@ export interface AuthenticateOptions {
   readonly hasUsers: () => boolean
 }
 
+/** Until there is a users file, nobody can be let in. */
+export const NO_USERS = refusal('unavailable', 'no users are configured', { 'Retry-After': '10' })
+
 /** A login that is not let in: what the client is told, and what the log is. */
 interface NotLetIn {
   readonly answer: Refusal
@@ -30,14 +33,13 @@ export function authenticate({ realm, verifier, audit, metrics, hasUsers }: Auth
   const holdBack = createHoldBack()
 
   return async function authenticateRequest(c, next) {
-    if (!hasUsers()) {
-      return refuse(
-        c,
-        refusal('unavailable', 'no users are configured', { 'Retry-After': '10' }),
-        'no users file',
-      )
+    if (!hasUsers()) return refuse(c, NO_USERS, 'no users file')
+    const { address, username } = c.var.facts
+    // A client certificate has said who this is.
+    if (username !== undefined) {
+      await next()
+      return undefined
     }
-    const { address } = c.var.facts
     const basic = parseBasic(c.env.incoming.headers.authorization)
     // No refused login: docker always begins so, to learn the challenge.
     if (basic.kind === 'absent') return refuse(c, challenge, 'no credentials')

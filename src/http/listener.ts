@@ -1,46 +1,36 @@
-// The TLS listener: protocol versions and suites, limits and timeouts, and the swap of what it serves.
+// The TLS listener: limits and timeouts, ticket keys, and the swap of what it serves.
 
-import { constants } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import type { RequestListener } from 'node:http'
 import { createServer, type Server, type ServerOptions } from 'node:https'
 import type { Socket } from 'node:net'
 import tls from 'node:tls'
 import { hearAskedNames, type AskedNames } from './asked-names.ts'
 import { bind, type BoundAddress } from './bind.ts'
+import { trackHandshakes } from './handshakes.ts'
 import type { Limits } from './limits.ts'
+import { clientCertificateOptions, tlsOptions, type ServedCertificate, type Shown } from './secure-context.ts'
 import { answerWhatCannotBeParsed } from './unparsable.ts'
-
-/** Certificate chain and key as PEM texts. */
-export interface ServedCertificate {
-  readonly certPem: string
-  readonly keyPem: string
-}
 
 export interface Listener {
   readonly address: BoundAddress
   /** New connections get this certificate; running ones keep theirs. */
   serve(certificate: ServedCertificate): void
+  /**
+   * From now on these authorities' client certificates are accepted. Connections of before are ended as soon as they
+   * have nothing in flight. Only for a listener that was made with some.
+   */
+  accept(clientCaPem: string): void
   /** Takes no more connections; those that are there go on. */
   stopAccepting(): void
   /** Ends every connection, also those that have not finished their handshake, and what belongs to the listener. */
   close(): Promise<void>
 }
 
-// AEAD with forward secrecy only; ECDSA first, for that is what we issue. Old dockers speak TLS 1.2.
-const CIPHERS = [
-  'TLS_AES_128_GCM_SHA256',
-  'TLS_AES_256_GCM_SHA384',
-  'TLS_CHACHA20_POLY1305_SHA256',
-  'ECDHE-ECDSA-AES128-GCM-SHA256',
-  'ECDHE-RSA-AES128-GCM-SHA256',
-  'ECDHE-ECDSA-AES256-GCM-SHA384',
-  'ECDHE-RSA-AES256-GCM-SHA384',
-  'ECDHE-ECDSA-CHACHA20-POLY1305',
-  'ECDHE-RSA-CHACHA20-POLY1305',
-].join(':')
-
-// A client may not renegotiate: on TLS 1.2 each attempt would cost us a handshake and the attacker nearly nothing.
-const SECURE_OPTIONS = constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_NO_COMPRESSION
+// A session ticket holds the keys of a connection, encrypted with these keys: who gets hold of them later can read what
+// was recorded before. So they live shortly, in memory alone.
+const TICKET_KEYS_LIFE_MS = 3_600_000
+const TICKET_KEYS_BYTES = 48
 
 // How often Node looks for heads that are late, at most. Its own 30 s would make of 60 s up to 90.
 const LOOK_FOR_LATE_HEADS_MS = 1_000
@@ -60,20 +50,31 @@ export interface ListenerOptions {
   readonly askedNames?: AskedNames
   /** Absent: none but Node's. */
   readonly limits?: Limits
+  /** Clients are asked for a certificate of these authorities (PEM); what they send is for the handler to judge. */
+  readonly clientCaPem?: string | undefined
+  readonly ticketKeysLifeMs?: number
 }
 
 /** Binds and starts to accept. Rejects with a CommandError that names the mend when it cannot. */
 export async function createListener({
-  certificate,
-  handler,
+  handler: answer,
   idleTimeoutMs,
   askedNames,
   limits,
-  ...where
+  ticketKeysLifeMs = TICKET_KEYS_LIFE_MS,
+  ...options
 }: ListenerOptions): Promise<Listener> {
-  const server = createServer({ ...tlsOptions(certificate), ...httpOptions(limits) }, handler)
+  let shown: Shown = { certificate: options.certificate, clientCaPem: options.clientCaPem }
+  const server = createServer({
+    ...tlsOptions(shown),
+    ...clientCertificateOptions(shown),
+    ...httpOptions(limits),
+  })
   // First of all: before anything else listens for connections.
   limits?.connections.guard(server)
+  const handshakes = shown.clientCaPem === undefined ? undefined : trackHandshakes(server)
+  const handler = handshakes?.watch(answer) ?? answer
+  server.on('request', handler)
   // For the answers that are ours: a client that reads none of them must not hold its connection for ever.
   server.timeout = idleTimeoutMs
   // Node would drop what comes after this many headers, also a Content-Length: the request would go on without it and
@@ -86,29 +87,35 @@ export async function createListener({
   server.on('checkContinue', handler)
   server.on('checkExpectation', handler)
   const connections = trackConnections(server)
-  const address = await bind(server, { ...where, setting: 'SIDECAR_LISTEN' })
+  const address = await bind(server, { ...options, setting: 'SIDECAR_LISTEN' })
+  const rotation = setInterval(() => {
+    server.setTicketKeys(randomBytes(TICKET_KEYS_BYTES))
+  }, ticketKeysLifeMs)
+
+  // The new context has ticket keys of its own: no ticket of before brings back what was shown or accepted then.
+  function show(next: Shown): void {
+    server.setSecureContext(tlsOptions(next))
+    shown = next
+  }
+
   return {
     address,
-    serve: (next) => {
-      server.setSecureContext(tlsOptions(next))
+    serve: (certificate) => {
+      show({ ...shown, certificate })
+    },
+    accept: (clientCaPem) => {
+      show({ ...shown, clientCaPem })
+      handshakes?.beginAnew()
     },
     stopAccepting: () => {
       // Not Node's own close(): it also ends connections whose answer is written but not yet sent, and so cuts the
       // last bytes that a slow client is still to get.
       tls.Server.prototype.close.call(server)
     },
-    close: () => closeServer(server, connections),
-  }
-}
-
-function tlsOptions({ certPem, keyPem }: ServedCertificate): ServerOptions {
-  return {
-    cert: certPem,
-    key: keyPem,
-    minVersion: 'TLSv1.2',
-    ciphers: CIPHERS,
-    honorCipherOrder: true,
-    secureOptions: SECURE_OPTIONS,
+    close: () => {
+      clearInterval(rotation)
+      return closeServer(server, connections)
+    },
   }
 }
 

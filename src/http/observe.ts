@@ -27,6 +27,8 @@ export function observe(log: Log, metrics: Metrics): Step {
       address: addressOf(incoming),
       username: undefined,
       isOldPassword: false,
+      clientCertificate: undefined,
+      certificateProblem: undefined,
       reason: undefined,
     }
     c.set('facts', facts)
@@ -92,6 +94,8 @@ function tell({ log, metrics }: Told, { incoming, outgoing, facts, ms }: Closed)
       out: bytes.sent,
       ms: Math.round(ms * 10) / 10,
       address: facts.address,
+      ...(facts.clientCertificate === undefined ? {} : { clientCertificate: facts.clientCertificate }),
+      ...(facts.certificateProblem === undefined ? {} : { certificateProblem: facts.certificateProblem }),
       ...(facts.isOldPassword ? { oldPassword: true } : {}),
       ...(isCut ? { cut: true } : {}),
       ...(facts.reason === undefined ? {} : { reason: facts.reason }),

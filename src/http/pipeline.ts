@@ -13,6 +13,10 @@ export interface RequestFacts {
   username: string | undefined
   /** The user was let in by a password that was changed: `user passwd --keep-old`. */
   isOldPassword: boolean
+  /** The name in a client certificate that is valid; true when it has none that could be a user's. */
+  clientCertificate: string | true | undefined
+  /** Why a client certificate was passed over where a password does as well. */
+  certificateProblem: string | undefined
   /** Why the request was refused or failed; for the log only. */
   reason: string | undefined
 }

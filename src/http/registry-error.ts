@@ -7,6 +7,7 @@ import { endWhenRead, isStillSending } from '../upstream/linger.ts'
 export const REFUSALS = {
   badRequest: { status: 400, code: 'UNSUPPORTED' },
   unauthorized: { status: 401, code: 'UNAUTHORIZED' },
+  denied: { status: 403, code: 'DENIED' },
   notFound: { status: 404, code: 'UNSUPPORTED' },
   badMethod: { status: 405, code: 'UNSUPPORTED' },
   tooSlow: { status: 408, code: 'UNSUPPORTED' },

@@ -5,6 +5,7 @@
 
 import { isIPv6 } from 'node:net'
 
+import { DER, readDer, within, type DerValue } from './der.ts'
 import { canonicalAddress, type SubjectAltName } from './names.ts'
 
 export const NAME_CONSTRAINTS_OID = '2.5.29.30'
@@ -12,9 +13,7 @@ export const NAME_CONSTRAINTS_OID = '2.5.29.30'
 /** What a root may vouch for. DNS names stand for themselves and everything below them, addresses for themselves. */
 export type PermittedNames = readonly SubjectAltName[]
 
-const SEQUENCE = 0x30
-const OCTET_STRING = 0x04
-const OID = 0x06
+const { sequence: SEQUENCE, octetString: OCTET_STRING, oid: OID } = DER
 const PERMITTED = 0xa0
 const EXCLUDED = 0xa1
 const EXTENSIONS = 0xa3
@@ -73,12 +72,12 @@ export function encodeNameConstraints(permitted: PermittedNames): Buffer {
 
 /** What the certificate permits, or undefined when it carries no such constraints. */
 export function parseNameConstraints(der: Buffer): PermittedNames | undefined {
-  const [toBeSigned] = within(first(der))
+  const [toBeSigned] = within(readDer(der)[0])
   const list = within(toBeSigned).find(({ tag }) => tag === EXTENSIONS)
   const extension = within(within(list)[0]).find((one) => isNameConstraints(within(one)[0]))
   const value = within(extension).find(({ tag }) => tag === OCTET_STRING)
   if (value === undefined) return undefined
-  const permitted = within(first(value.content)).find(({ tag }) => tag === PERMITTED)
+  const permitted = within(within(value)[0]).find(({ tag }) => tag === PERMITTED)
   return within(permitted).flatMap((tree) => within(tree).slice(0, 1).flatMap(decodeBase))
 }
 
@@ -96,7 +95,7 @@ function encodeBase({ type, value }: SubjectAltName): Buffer {
 }
 
 // An address and a mask of the same length; ours are all ones.
-function decodeBase({ tag, content }: Node): PermittedNames {
+function decodeBase({ tag, content }: DerValue): PermittedNames {
   if (tag === DNS_NAME) return [{ type: 'dns', value: content.toString('ascii') }]
   if (tag !== IP_ADDRESS) return []
   const value = canonicalAddress(addressText(content.subarray(0, content.length / 2)))
@@ -117,40 +116,12 @@ function addressText(bytes: Buffer): string {
   return (bytes.toString('hex').match(/.{4}/g) ?? []).join(':')
 }
 
-interface Node {
-  readonly tag: number
-  readonly content: Buffer
-}
-
-function isNameConstraints(node: Node | undefined): boolean {
+function isNameConstraints(node: DerValue | undefined): boolean {
   return node?.tag === OID && node.content.equals(NAME_CONSTRAINTS)
 }
 
 // 2.5.29.30, as DER writes it.
 const NAME_CONSTRAINTS = Buffer.from([0x55, 0x1d, 0x1e])
-
-function first(der: Buffer): Node | undefined {
-  return within({ tag: SEQUENCE, content: der })[0]
-}
-
-function within(node: Node | undefined): readonly Node[] {
-  const nodes: Node[] = []
-  let rest = node?.content ?? Buffer.alloc(0)
-  while (rest.length > 1) {
-    const { start, length } = extentOf(rest)
-    nodes.push({ tag: rest.readUInt8(0), content: rest.subarray(start, start + length) })
-    rest = rest.subarray(start + length)
-  }
-  return nodes
-}
-
-/** Where the content begins, and how long it is. X.690 §8.1.3: one byte up to 127, otherwise as many as the first says. */
-function extentOf(der: Buffer): { readonly start: number; readonly length: number } {
-  const short = der.readUInt8(1)
-  if (short < 0x80) return { start: 2, length: short }
-  const size = short & 0x7f
-  return { start: 2 + size, length: der.readUIntBE(2, size) }
-}
 
 function encode(tag: number, parts: readonly Buffer[]): Buffer {
   const content = Buffer.concat(parts)

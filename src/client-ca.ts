@@ -1,0 +1,121 @@
+// The authorities in force whose client certificates are accepted: a file as a value that follows it, and what the
+// settings make of such a certificate.
+
+import type { Config } from './config.ts'
+import type { CertificateDemand } from './http/client-certificate.ts'
+import type { Log } from './log.ts'
+import { isMountPoint } from './reload/mount-point.ts'
+import { createReloadable, type FileState } from './reload/reloadable.ts'
+import { watchFile } from './reload/watch.ts'
+import { isSameClientCa, parseClientCa, type ClientCa } from './tls/client-ca.ts'
+import { clientNameOf } from './tls/client-name.ts'
+import type { Users } from './users.ts'
+
+export interface ClientCaInForce {
+  readonly current: ClientCa
+  readonly state: FileState
+  /** `listener` is called whenever other authorities have come into force. */
+  onChange(listener: (next: ClientCa) => void): void
+  /** Reads the file again. Rejects with InvalidFileError, and keeps what is in force, when it is no good. */
+  reload(): Promise<void>
+  /** Waits for a reload under way. Afterwards the file is neither watched nor read. */
+  close(): Promise<void>
+}
+
+export interface ClientCaOptions {
+  readonly file: string
+  readonly pollMs: number | 'off'
+  readonly log: Log
+}
+
+/** The authorities that the settings name, or undefined when they ask for no client certificates. */
+export async function openClientCa(config: Config, log: Log): Promise<ClientCaInForce | undefined> {
+  const { tlsClientCa: file, watchPoll: pollMs } = config
+  return file === undefined ? undefined : loadClientCa({ file, pollMs, log })
+}
+
+/** What is asked of a client's certificate; the users are looked up at each request. */
+export function certificateDemandOf(config: Config, users: Users): CertificateDemand | undefined {
+  if (config.tlsClientCa === undefined) return undefined
+  return {
+    mode: config.tlsClientAuth,
+    nameOf: ({ raw }) => clientNameOf(raw, config.tlsClientName),
+    isUser: (name) => users.table.entries.has(name),
+  }
+}
+
+/** Rejects with InvalidFileError when the file is no good, since at start there is no last good one to live on. */
+export async function loadClientCa({ file, pollMs, log }: ClientCaOptions): Promise<ClientCaInForce> {
+  const authorities = createReloadable<ClientCa | undefined>({
+    file,
+    parse: (bytes) => parseClientCa(bytes.toString(), { file, now: new Date() }),
+    initial: undefined,
+    log,
+  })
+  await authorities.reload()
+  let current = loaded(authorities.current)
+  const listeners: ((next: ClientCa) => void)[] = []
+  tell(log, file, current)
+  authorities.onChange((next) => {
+    const previous = current
+    current = loaded(next)
+    if (isSameClientCa(previous, current)) return
+    for (const listener of listeners) listener(current)
+    tell(log, file, current)
+  })
+  if (await isMountPoint(file)) {
+    const mend = 'mount its folder: what renews certificates replaces files'
+    log.warn(
+      { file, mend },
+      'the client CA file is a mount of its own: when it is replaced outside, the former one stays here',
+    )
+  }
+  let asked: Promise<unknown> = Promise.resolve()
+  const watch = watchFile(file, {
+    pollMs,
+    onSettled: async () => {
+      await authorities.reload()
+    },
+    onError: (error) => {
+      log.error({ file, err: error }, 'watching this file met an error; its polls go on')
+    },
+  })
+  await watch.ready
+  return {
+    get current() {
+      return current
+    },
+    get state() {
+      return authorities.state
+    },
+    onChange: (listener) => {
+      listeners.push(listener)
+    },
+    async reload() {
+      const reloading = authorities.reload()
+      asked = reloading.catch(() => undefined)
+      await reloading
+    },
+    async close() {
+      await watch.close()
+      await asked
+    },
+  }
+}
+
+function loaded(authorities: ClientCa | undefined): ClientCa {
+  if (authorities === undefined) throw new Error('the client CA was read without an outcome')
+  return authorities
+}
+
+const MAX_LISTED = 20
+
+function tell(log: Log, file: string, { fingerprints, notAfter }: ClientCa): void {
+  const facts = {
+    file,
+    authorities: fingerprints.length,
+    fingerprints: fingerprints.slice(0, MAX_LISTED),
+    notAfter,
+  }
+  log.info(facts, 'client certificates of these authorities are accepted')
+}

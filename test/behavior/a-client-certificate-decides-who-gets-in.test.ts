@@ -1,0 +1,324 @@
+import { execFile } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { createServer, type IncomingHttpHeaders } from 'node:http'
+import https from 'node:https'
+import type { AddressInfo } from 'node:net'
+import path from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createClientAuthority, type ClientPair } from '../fixtures/client-authority.ts'
+import { findProgram } from '../fixtures/real.ts'
+import {
+  ALICE,
+  ALICE_ENTRY,
+  startSidecar,
+  type TestRequest,
+  type TestResponse,
+  type TestSidecar,
+} from '../fixtures/sidecar.ts'
+import { makeTempFolder, removeFolder, tempFolder } from '../fixtures/temp-folder.ts'
+import { until } from '../fixtures/until.ts'
+
+const DAY_MS = 86_400_000
+const inDays = (days: number) => new Date(Date.now() + days * DAY_MS)
+const curl = findProgram('curl')
+
+const authority = createClientAuthority()
+const alice = authority.issue({ subject: 'alice' })
+const folder = makeTempFolder()
+const caFile = path.join(folder, 'client-ca.pem')
+
+beforeAll(async () => {
+  writeFileSync(caFile, authority.cert)
+  await once(registry.listen(0, '127.0.0.1'), 'listening')
+})
+afterAll(async () => {
+  await Promise.all([...started.values()].map(async (sidecar) => (await sidecar).stop()))
+  registry.close()
+  removeFolder(folder)
+})
+
+interface Scene {
+  readonly sidecar: TestSidecar
+  /** Heads of requests that reached the registry during this test. */
+  readonly received: () => readonly IncomingHttpHeaders[]
+  /** Asks for /v2/ with this certificate. */
+  readonly ask: (pair: ClientPair | undefined, request?: TestRequest) => Promise<TestResponse>
+  /** The last access log line. */
+  readonly line: () => Promise<Record<string, unknown>>
+  /** What was logged of refused logins during this test. */
+  readonly audited: () => readonly Record<string, unknown>[]
+}
+
+const heads: IncomingHttpHeaders[] = []
+const registry = createServer((request, response) => {
+  heads.push(request.headers)
+  response.end('ok')
+})
+const started = new Map<string, Promise<TestSidecar>>()
+
+// One for all tests with the same settings: starting one takes longer than asking it.
+async function setScene(env: Readonly<Record<string, string>>): Promise<Scene> {
+  const key = JSON.stringify(env)
+  const upstreamPort = (registry.address() as AddressInfo).port
+  const starting =
+    started.get(key) ?? startSidecar({ upstreamPort, env: { SIDECAR_TLS_CLIENT_CA: caFile, ...env } })
+  started.set(key, starting)
+  const sidecar = await starting
+  const linesOf = (msg: string) => sidecar.lines.filter((line) => line['msg'] === msg)
+  const before = { heads: heads.length, audited: linesOf('login refused').length }
+  let asked = linesOf('request').length
+  return {
+    sidecar,
+    received: () => heads.slice(before.heads),
+    ask: (pair, request = {}) => {
+      asked += 1
+      return sidecar.request({ path: '/v2/', ...pair, ...request })
+    },
+    line: async () => {
+      const lines = () => linesOf('request')
+      await until(() => lines().length >= asked, { deadlineMs: 2_000, what: 'the line of the request' })
+      return lines().at(-1) ?? {}
+    },
+    audited: () => linesOf('login refused').slice(before.audited),
+  }
+}
+
+const messageOf = ({ body }: TestResponse): string => {
+  const { errors } = JSON.parse(body.toString()) as { errors: { code: string; message: string }[] }
+  return `${errors[0]?.code ?? ''} ${errors[0]?.message ?? ''}`
+}
+
+const byForeigner = createClientAuthority().issue({ subject: 'alice' })
+const middle = authority.issueAuthority()
+const behindMiddle = middle.issue({ subject: 'alice' })
+
+describe.each(['require', 'instead'])('with SIDECAR_TLS_CLIENT_AUTH=%s', (mode) => {
+  const env = { SIDECAR_TLS_CLIENT_AUTH: mode }
+
+  it.each<[what: string, pair: ClientPair | undefined, message: RegExp, reason: string]>([
+    [
+      'none',
+      undefined,
+      /^DENIED this registry demands a client certificate and got none: put client\.cert/,
+      'no client certificate',
+    ],
+    [
+      'another authority’s',
+      byForeigner,
+      /^DENIED .*not signed by an authority/,
+      'client certificate of no accepted authority',
+    ],
+    ['an authority’s own', authority, /not made for clients/, 'client certificate not made for clients'],
+    [
+      'one whose chain is not sent',
+      behindMiddle,
+      /put what stands between/,
+      'client certificate of no accepted authority',
+    ],
+    [
+      'an expired one',
+      authority.issue({ notBefore: inDays(-3), notAfter: inDays(-1) }),
+      /has expired: have it renewed/,
+      'client certificate expired',
+    ],
+    [
+      'one of tomorrow',
+      authority.issue({ notBefore: inDays(1) }),
+      /not valid yet/,
+      'client certificate not valid yet',
+    ],
+    [
+      'a server’s',
+      authority.issue({ extendedKeyUsage: 'serverAuth' }),
+      /not made for clients: .*clientAuth/,
+      'client certificate not made for clients',
+    ],
+  ])('refuses %s with a sentence, and nothing reaches the registry', async (_what, pair, message, reason) => {
+    const { ask, line, received, audited, sidecar } = await setScene(env)
+    const before = sidecar.comparisons
+    const answer = await ask(pair, { as: ALICE })
+    expect(answer.status).toBe(403)
+    expect(answer.headers['content-type']).toBe('application/json')
+    expect(answer.headers['docker-distribution-api-version']).toBe('registry/2.0')
+    expect(messageOf(answer)).toMatch(message)
+    expect(received()).toEqual([])
+    expect(await line()).toMatchObject({ status: 403, reason })
+    expect(audited()).toHaveLength(pair === undefined ? 0 : 1)
+    expect(sidecar.comparisons).toBe(before)
+  })
+
+  it('gives away the root without one', async () => {
+    const { ask } = await setScene(env)
+    expect((await ask(undefined, { path: '/-/ca.crt' })).status).toBe(200)
+  })
+
+  it.each<[what: string, pair: ClientPair]>([
+    ['one that the authority signed', alice],
+    ['one without extended key usage', authority.issue({ subject: 'alice', extendedKeyUsage: null })],
+    ['one with its intermediate', { ...behindMiddle, cert: behindMiddle.cert + middle.cert }],
+  ])('accepts %s', async (_what, pair) => {
+    const { ask } = await setScene(env)
+    expect((await ask(pair, { as: ALICE })).status).toBe(200)
+  })
+})
+
+describe('with SIDECAR_TLS_CLIENT_AUTH=require', () => {
+  it('ends what a certificate is worth with it, also on a connection of before', async () => {
+    const soon = authority.issue({ subject: 'alice', notAfter: new Date(Date.now() + 1_500) })
+    const { ask, line } = await setScene({})
+    const agent = new https.Agent({ keepAlive: true, maxSockets: 1 })
+    expect((await ask(soon, { agent, as: ALICE })).status).toBe(200)
+    const refused = async () => (await ask(soon, { agent, as: ALICE })).status === 403
+    await until(refused, { deadlineMs: 4_000, what: 'the end' })
+    expect(await line()).toMatchObject({ reason: 'client certificate expired' })
+    agent.destroy()
+  })
+
+  it('is the default, and wants the password too', async () => {
+    const { ask, line, received } = await setScene({})
+    const challenged = await ask(alice)
+    expect([challenged.status, challenged.headers['www-authenticate']]).toEqual([
+      401,
+      'Basic realm="Registry"',
+    ])
+    expect((await ask(alice, { as: 'alice:wrong' })).status).toBe(401)
+    expect(received()).toEqual([])
+    expect((await ask(alice, { as: ALICE })).status).toBe(200)
+    expect(await line()).toMatchObject({ user: 'alice', clientCertificate: 'alice' })
+  })
+
+  it('lets a machine’s certificate carry any user, and logs whose it was', async () => {
+    const { ask, line } = await setScene({})
+    expect((await ask(authority.issue({ subject: 'build machine' }), { as: ALICE })).status).toBe(200)
+    expect(await line()).toMatchObject({ user: 'alice', clientCertificate: 'build machine' })
+    const nameless = authority.issue({ subject: [[{ value: 'a' }, { value: 'b' }]] })
+    expect((await ask(nameless, { as: ALICE })).status).toBe(200)
+    expect(await line()).toMatchObject({ user: 'alice', clientCertificate: true })
+  })
+})
+
+describe('with SIDECAR_TLS_CLIENT_AUTH=instead', () => {
+  const env = { SIDECAR_TLS_CLIENT_AUTH: 'instead' }
+
+  it('takes the name for the user, asks for no password, and tells the registry', async () => {
+    const { ask, line, received, sidecar } = await setScene(env)
+    expect((await ask(alice)).status).toBe(200)
+    expect(await line()).toMatchObject({ user: 'alice', clientCertificate: 'alice', status: 200 })
+    expect(received()).toMatchObject([{ 'x-forwarded-user': 'alice' }])
+    expect(sidecar.comparisons).toBe(0)
+  })
+
+  it('ignores credentials, and never passes them on', async () => {
+    const { ask, line, received, sidecar } = await setScene(env)
+    expect((await ask(alice, { as: 'bob:some other password' })).status).toBe(200)
+    expect(await line()).toMatchObject({ user: 'alice' })
+    expect(JSON.stringify(received())).not.toMatch(/authorization|bob/i)
+    expect(sidecar.comparisons).toBe(0)
+  })
+
+  it('refuses a name that is no user, until it is one, and again when it is none any more', async () => {
+    const { ask, line, sidecar } = await setScene(env)
+    const bob = authority.issue({ subject: 'bob' })
+    const agent = new https.Agent({ keepAlive: true, maxSockets: 1 })
+    const refused = await ask(bob, { agent, as: ALICE })
+    expect([refused.status, messageOf(refused)]).toEqual([
+      403,
+      expect.stringContaining('no user of this registry'),
+    ])
+    expect(await line()).toMatchObject({ reason: 'client certificate of no user', clientCertificate: 'bob' })
+    sidecar.writeUsers(`${ALICE_ENTRY}bob:$2b$04$${'a'.repeat(53)}\n`)
+    await sidecar.reload()
+    expect((await ask(bob, { agent })).status).toBe(200)
+    sidecar.writeUsers(ALICE_ENTRY)
+    await sidecar.reload()
+    expect((await ask(bob, { agent })).status).toBe(403)
+    agent.destroy()
+  })
+
+  it('lets nobody in before there is a users file', async () => {
+    const { ask, sidecar } = await setScene({ ...env, SIDECAR_USERS: path.join(tempFolder(), 'missing') })
+    const answer = await ask(alice)
+    expect([answer.status, messageOf(answer)]).toEqual([503, 'UNAVAILABLE no users are configured'])
+    expect(sidecar.users.isLoaded).toBe(false)
+  })
+
+  it.each<[what: string, subject: Parameters<typeof authority.issue>[0]]>([
+    ['another name behind a comma', { subject: 'mallory, CN=alice' }],
+    ['an alternative name', { subject: 'mallory', altNames: [{ tag: 2, value: 'alice' }] }],
+    ['a second common name', { subject: [[{ value: 'mallory' }], [{ value: 'alice' }]] }],
+    ['a second one in one RDN', { subject: [[{ value: 'mallory' }, { value: 'alice' }]] }],
+    ['a line break', { subject: 'mallory\nCN=alice' }],
+    ['NUL', { subject: 'alice\0mallory' }],
+    ['another case', { subject: 'ALICE' }],
+    ['a blank', { subject: 'alice ' }],
+    ['a property that every object has', { subject: '__proto__' }],
+  ])('lets nobody pose as alice by %s', async (_what, request) => {
+    const { ask, received, audited } = await setScene(env)
+    expect((await ask(authority.issue(request))).status).toBe(403)
+    expect(received()).toEqual([])
+    expect(JSON.stringify(audited())).not.toContain('mallory')
+  })
+
+  it('reads the name where SIDECAR_TLS_CLIENT_NAME says', async () => {
+    const { ask, line } = await setScene({ ...env, SIDECAR_TLS_CLIENT_NAME: 'uri:spiffe://lab/user/*' })
+    const altNames = [{ tag: 6, value: 'spiffe://lab/user/alice' }]
+    expect((await ask(authority.issue({ subject: 'x', altNames }))).status).toBe(200)
+    expect(await line()).toMatchObject({ user: 'alice' })
+    expect((await ask(alice)).status).toBe(403)
+    expect((await line())['reason']).toBe('client certificate with no URI that fits SIDECAR_TLS_CLIENT_NAME')
+  })
+
+  it('is not held up by the throttle, nor fills it', async () => {
+    const { ask } = await setScene({ ...env, SIDECAR_THROTTLE: '1/1m' })
+    for (let i = 0; i < 3; i++) expect((await ask(byForeigner)).status).toBe(403)
+    expect((await ask(alice)).status).toBe(200)
+  })
+})
+
+describe('with SIDECAR_TLS_CLIENT_AUTH=optional', () => {
+  const env = { SIDECAR_TLS_CLIENT_AUTH: 'optional' }
+
+  it('takes a certificate or a password', async () => {
+    const { ask, line } = await setScene(env)
+    expect((await ask(alice)).status).toBe(200)
+    expect(await line()).toMatchObject({ user: 'alice', clientCertificate: 'alice' })
+    expect((await ask(undefined)).status).toBe(401)
+    expect((await ask(undefined, { as: ALICE })).status).toBe(200)
+    expect(await line()).not.toHaveProperty('clientCertificate')
+  })
+
+  it('treats a certificate that is no good as none, and says so in the log', async () => {
+    const { ask, line } = await setScene(env)
+    expect((await ask(byForeigner)).status).toBe(401)
+    expect((await ask(byForeigner, { as: ALICE })).status).toBe(200)
+    expect(await line()).toMatchObject({ certificateProblem: 'client certificate of no accepted authority' })
+  })
+
+  it('refuses a good one of no user, whatever password comes with it', async () => {
+    const { ask } = await setScene(env)
+    expect((await ask(authority.issue({ subject: 'mallory' }), { as: ALICE })).status).toBe(403)
+  })
+})
+
+it.skipIf(curl === undefined)('curl gets in with --cert, and is told why not without', async () => {
+  const { sidecar } = await setScene({ SIDECAR_TLS_CLIENT_AUTH: 'instead' })
+  const cwd = tempFolder()
+  writeFileSync(path.join(cwd, 'ca.crt'), sidecar.root.pem)
+  writeFileSync(path.join(cwd, 'client.cert'), alice.cert)
+  writeFileSync(path.join(cwd, 'client.key'), alice.key)
+  const url = `https://localhost:${sidecar.port}/v2/`
+  const call = (...args: string[]) =>
+    promisify(execFile)(curl ?? '', ['-sS', '--cacert', 'ca.crt', ...args, url], { cwd })
+  expect((await call('--cert', 'client.cert', '--key', 'client.key')).stdout).toBe('ok')
+  expect((await call()).stdout).toMatch(/demands a client certificate/)
+})
+
+it('a CA file that is no good keeps the sidecar from starting, and the mend is named', async () => {
+  const file = path.join(tempFolder(), 'ca.pem')
+  const start = () => startSidecar({ env: { SIDECAR_TLS_CLIENT_CA: file } })
+  await expect(start()).rejects.toThrow(/ca\.pem: is missing/)
+  writeFileSync(file, alice.cert)
+  await expect(start()).rejects.toThrow(/ca\.pem: certificate number 1 is no authority/)
+})

@@ -1,0 +1,112 @@
+// client.cert and client.key in certs.d, as docker and skopeo read them, in front of the real registry.
+
+import { execFile, execFileSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createClientAuthority, type ClientPair } from '../fixtures/client-authority.ts'
+import { docker, hasEngine, isRoot } from '../fixtures/engine.ts'
+import { findProgram } from '../fixtures/real.ts'
+import { registryProgram, startRegistry, type Registry } from '../fixtures/registry.ts'
+import { startSidecar, type TestSidecar } from '../fixtures/sidecar.ts'
+import { makeTempFolder, removeFolder } from '../fixtures/temp-folder.ts'
+
+const skopeo = findProgram('skopeo')
+const authority = createClientAuthority()
+const canRun = hasEngine() && isRoot() && registryProgram !== undefined && skopeo !== undefined
+
+// Root, because what the engine trusts lies below /etc.
+describe.skipIf(!canRun)('a client certificate instead of a password', { timeout: 60_000 }, () => {
+  const folder = makeTempFolder()
+  let registry: Registry
+  let sidecar: TestSidecar
+  let certs = ''
+  let image = ''
+
+  // An engine of its own configuration: no login of anybody's helps here.
+  const client = (...args: readonly string[]) => docker(args, { env: { DOCKER_CONFIG: folder } })
+  const inspect = () =>
+    promisify(execFile)(skopeo ?? '', ['inspect', '--no-creds', '--cert-dir', certs, `docker://${image}`])
+
+  beforeAll(async () => {
+    // On an address that is no loopback: there the engine verifies certificates.
+    const gateway = '{{(index .IPAM.Config 0).Gateway}}'
+    const address = (await docker(['network', 'inspect', '-f', gateway, 'bridge'])).stdout.trim()
+    registry = await startRegistry()
+    const caFile = path.join(folder, 'client-ca.pem')
+    writeFileSync(caFile, authority.cert)
+    sidecar = await startSidecar({
+      upstreamPort: registry.port,
+      env: {
+        SIDECAR_LISTEN: `${address}:0`,
+        SIDECAR_HOSTS: address,
+        SIDECAR_TLS_CLIENT_CA: caFile,
+        SIDECAR_TLS_CLIENT_AUTH: 'instead',
+      },
+    })
+    certs = `/etc/docker/certs.d/${address}:${sidecar.port}`
+    image = `${address}:${sidecar.port}/team/certified:1`
+    mkdirSync(certs, { recursive: true })
+    writeFileSync(path.join(certs, 'ca.crt'), sidecar.root.pem)
+    writeFileSync(path.join(folder, 'layer.bin'), randomBytes(100_000))
+    execFileSync('tar', ['-cf', 'image.tar', 'layer.bin'], { cwd: folder })
+    await client('import', path.join(folder, 'image.tar'), image)
+  })
+  afterAll(async () => {
+    await client('image', 'rm', '-f', image).catch(() => undefined)
+    removeFolder(certs)
+    await sidecar.stop()
+    await registry.stop()
+    removeFolder(folder)
+  })
+
+  it('is asked for in words that people see', async () => {
+    await expect(client('push', image)).rejects.toThrow(
+      /demands a client certificate and got none: put client\.cert/,
+    )
+    // skopeo tells the status alone.
+    await expect(inspect()).rejects.toThrow(/403/)
+  })
+
+  it('of another authority does not help', async () => {
+    put(createClientAuthority().issue({ subject: 'alice' }))
+    // Go does not even show it.
+    await expect(client('push', image)).rejects.toThrow(
+      /demands a client certificate.* another authority signed/,
+    )
+    expect((await registryAnswers()).stdout).not.toContain('team/certified')
+  })
+
+  it('pushes and pulls by docker, as the user it names', async () => {
+    put(authority.issue({ subject: 'alice' }))
+    const idOf = async () => (await client('image', 'inspect', '-f', '{{.Id}}', image)).stdout
+    const pushed = await idOf()
+    await client('push', image)
+    await client('image', 'rm', image)
+    await client('pull', image)
+    expect(await idOf()).toBe(pushed)
+    const last = sidecar.lines.filter(({ msg }) => msg === 'request').at(-1)
+    expect(last).toMatchObject({ user: 'alice', clientCertificate: 'alice' })
+  })
+
+  it('is shown by skopeo', async () => {
+    expect(JSON.parse((await inspect()).stdout)).toMatchObject({ RepoTags: ['1'] })
+  })
+
+  it('of no user does not help', async () => {
+    put(authority.issue({ subject: 'mallory' }))
+    await expect(inspect()).rejects.toThrow(/403/)
+    await expect(client('pull', image)).rejects.toThrow(/no user of this registry/)
+  })
+
+  function put({ cert, key }: ClientPair): void {
+    writeFileSync(path.join(certs, 'client.cert'), cert)
+    writeFileSync(path.join(certs, 'client.key'), key, { mode: 0o600 })
+  }
+
+  function registryAnswers() {
+    return promisify(execFile)('curl', ['-sS', `http://127.0.0.1:${registry.port}/v2/_catalog`])
+  }
+})
