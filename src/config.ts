@@ -6,6 +6,7 @@ import { ConfigError } from './errors.ts'
 import {
   optional,
   orOff,
+  parseAge,
   parseCount,
   parseDuration,
   parseFailureRate,
@@ -56,6 +57,7 @@ export const SETTINGS = {
     'name constraints on a new root, so that it vouches for no other names',
   ),
   realm: setting('Registry', parseRealm, 'realm of the challenge'),
+  hsts: setting('off', orOff(parseAge), 'how long browsers are to insist on HTTPS for this host; off'),
   authCache: setting('10m', orOff(parseDuration), 'how long a verified login is remembered; off'),
   throttle: setting('20/1m', orOff(parseFailureRate), 'failed logins of one source before it must wait; off'),
   spliceMemory: setting('64MiB', parseSize, 'total buffer for large bodies'),

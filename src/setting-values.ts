@@ -27,14 +27,33 @@ const BYTES_IN: Readonly<Record<string, number>> = { KiB: 1024, MiB: 1024 ** 2, 
 // What setTimeout can wait; longer than that it fires at once.
 const LONGEST_TIMER_MS = 2 ** 31 - 1
 
+// What a client that counts in 32 bits can keep.
+const LONGEST_AGE_S = 2 ** 31 - 1
+
 /** `500ms`, `25s`, `2m`, `1h`, `1d` → milliseconds, at least 1. */
 export function parseDuration(text: string): Parsed<number> {
+  const span = parseSpan(text)
+  if (span.ok && span.value > LONGEST_TIMER_MS) return refused(`"${text}" is too long: at most 24d`)
+  return span
+}
+
+/** `12h`, `365d` → whole seconds, at least 1: how long others are to remember something, which no timer waits for. */
+export function parseAge(text: string): Parsed<number> {
+  const span = parseSpan(text)
+  if (!span.ok) return span
+  const seconds = Math.floor(span.value / 1000)
+  if (seconds < 1) return refused(`"${text}" is too short: at least 1s`)
+  return seconds > LONGEST_AGE_S
+    ? refused(`"${text}" is too long: at most 24855d`)
+    : { ok: true, value: seconds }
+}
+
+function parseSpan(text: string): Parsed<number> {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text)
   if (match === null)
     return refused(`"${text}" is no duration: write a number with its unit, as in 500ms, 25s or 2m`)
   const milliseconds = Math.round(Number(match[1]) * (MILLISECONDS_IN[match[2] ?? ''] ?? Number.NaN))
   if (milliseconds < 1) return refused(`"${text}" must be more than nothing`)
-  if (milliseconds > LONGEST_TIMER_MS) return refused(`"${text}" is too long: at most 24d`)
   return { ok: true, value: milliseconds }
 }
 

@@ -89,6 +89,7 @@ async function compose(config: Config, log: Log, closers: Closer[]): Promise<Sid
     demand: certificateDemandOf(config, users),
     rootPem: () => certificate.root?.pem,
     page: pageFactsOf(config, certificate),
+    hsts: config.hsts,
   })
   const listener = await listen(config, { certificate, clientCa, handler, limits, log })
   return {

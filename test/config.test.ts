@@ -29,6 +29,7 @@ describe('settings', () => {
       hosts: [],
       caConstrain: false,
       realm: 'Registry',
+      hsts: 'off',
       authCache: 600_000,
       throttle: { failures: 20, windowMs: 60_000 },
       spliceMemory: 64 * 1024 * 1024,
@@ -80,6 +81,8 @@ describe('settings', () => {
     ['a negative duration', 'SIDECAR_DRAIN_TIMEOUT', '-1s', /unit/],
     ['no time at all', 'SIDECAR_RESPONSE_TIMEOUT', '0s', /more than nothing/],
     ['longer than a timer can wait', 'SIDECAR_AUTH_CACHE', '30d', /at most 24d/],
+    ['an HSTS age without unit', 'SIDECAR_HSTS', '31536000', /unit/],
+    ['an HSTS age below a second', 'SIDECAR_HSTS', '10ms', /at least 1s/],
     ['a throttle that is no number', 'SIDECAR_THROTTLE', 'on', /write 20\/1m: failures per duration, or off/],
     ['a throttle without its duration', 'SIDECAR_THROTTLE', '20', /write 20\/1m/],
     ['a throttle without its unit', 'SIDECAR_THROTTLE', '20/60', /write 20\/1m/],
@@ -129,6 +132,11 @@ describe('settings', () => {
     ['1d', 86_400_000],
   ])('read %s as %i milliseconds', (text, milliseconds) => {
     expect(parseConfig({ env: { SIDECAR_IDLE_TIMEOUT: text } }).idleTimeout).toBe(milliseconds)
+  })
+
+  it('read ages longer than a timer can wait, in seconds', () => {
+    expect(parseConfig({ env: { SIDECAR_HSTS: '365d' } }).hsts).toBe(31_536_000)
+    expect(parseConfig({ env: { SIDECAR_HSTS: 'off' } }).hsts).toBe('off')
   })
 
   it('read true and false', () => {

@@ -1,7 +1,8 @@
 // What passes for nobody, whoever asks. The upstream obeys whatever reaches it, so a request that two parsers could
 // read in two ways is refused before anything else looks at it.
 
-import type { IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import { hasBody } from '../upstream/linger.ts'
 import type { DrainGate } from './drain-gate.ts'
 import { refuse, type Step } from './pipeline.ts'
 import { refusal, type Refusal } from './registry-error.ts'
@@ -11,20 +12,43 @@ const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PAT
 // A body on one of these is read as the next request by servers that expect none.
 const BODILESS_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS'])
 
-// The first of two is what one server believes, the last what another does.
-const SINGLE_HEADERS = ['host', 'authorization', 'content-length', 'transfer-encoding', 'expect'] as const
+// The first of two is what one server believes, the last what another does. Node itself keeps the first of some of
+// these and joins others with a comma, so that a second one would change what the first one says.
+const SINGLE_HEADERS = [
+  'host',
+  'authorization',
+  'content-length',
+  'transfer-encoding',
+  'expect',
+  'content-type',
+  'content-range',
+  'range',
+  'if-range',
+] as const
 
 // Names, tags, digests and upload ids hold no other characters, so nothing here needs decoding and nothing can be
 // decoded twice. A colon never stands before a slash: http-proxy would read "http:/" as a URL.
 const PATH = /^(?:\/(?!\.{1,2}(?:\/|$))(?:[A-Za-z0-9._+=-]|:(?!\/))+)*\/?$/
 
-// Printable ASCII without "#", which starts a fragment for some parsers.
-const QUERY = /^[\x21\x22\x24-\x7e]*$/
+// Printable ASCII without "#", which starts a fragment for some parsers, and without ";", which separates parameters
+// for registries built with a Go before 1.17 and makes later ones drop the parameter. Clients encode both.
+const QUERY = /^[\x21\x22\x24-\x3a\x3c-\x7e]*$/
 
-const HOST = /^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/
+// That a port is at most 65535 has been seen to before: no URL can be made of another.
+const HOST = /^(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?$/
 
-// Registry clients send about ten.
+// No leading zero: some servers read such a number as octal.
+const LENGTH = /^(?:0|[1-9]\d{0,14})$/
+
+// The registry's framework takes parameters out of such a body, and believes them before those of the target: "from"
+// and "mount" of an upload would be others than those we saw. No client pushes anything of these types.
+const FORM = /^\s*(?:application\/x-www-form-urlencoded|multipart\/)/i
+
+// Registry clients send about ten headers. Their longest target carries an upload's state, some 500 bytes; their
+// longest line a token. Most servers stop at 8 KiB, and what one cuts another may read whole.
 const MAX_HEADERS = 200
+const MAX_TARGET_BYTES = 8 * 1024
+const MAX_HEADER_LINE_BYTES = 8 * 1024
 
 const UPLOAD_IN_PROGRESS = /^\/v2\/.+\/blobs\/uploads\/[^/?]+(?:\?|$)/
 
@@ -38,27 +62,36 @@ export function admit(gate: DrainGate): Step {
       const stopping = refusal('unavailable', 'the sidecar is stopping; try again', { 'Retry-After': '5' })
       return refuse(c, andClose(stopping), 'draining')
     }
-    // We speak nothing else, and Node stops parsing after such a request: what a client sends behind it would wait
-    // for ever.
-    if (incoming.headers.upgrade !== undefined) outgoing.shouldKeepAlive = false
+    // HTTP/1.0 has no persistent connections of its own, and a proxy that speaks it may pass a `Connection: keep-alive`
+    // on without knowing what it says (RFC 9112 §C.2.2). As for Upgrade: we speak nothing else, and Node stops parsing
+    // after such a request, so what a client sends behind it would wait for ever.
+    if (incoming.httpVersionMinor === 0 || incoming.headers.upgrade !== undefined)
+      outgoing.shouldKeepAlive = false
     outgoing.once('close', gate.enter())
     await next()
     return undefined
   }
 }
 
+type RequestHead = Pick<IncomingMessage, 'method' | 'url' | 'httpVersion' | 'rawHeaders' | 'headers'>
+
 /** What is wrong with a request's head, or undefined. The threats are those of RFC 9112 §11.2 and RFC 9110 §17. */
-export function objectionTo(
-  incoming: Pick<IncomingMessage, 'method' | 'url' | 'rawHeaders' | 'headers'>,
-): Refusal | undefined {
-  const method = incoming.method ?? ''
+export function objectionTo(head: RequestHead): Refusal | undefined {
+  const { method = '', url = '', httpVersion, rawHeaders, headers } = head
   if (!METHODS.has(method)) {
     return refusal('badMethod', 'no registry method', { Allow: [...METHODS].join(', ') })
   }
+  // Node's parser takes 0.9 and 2.0 too, with headers and body as in 1.1. Health checks and proxies still speak 1.0.
+  if (httpVersion !== '1.1' && httpVersion !== '1.0') {
+    return refusal('badVersion', 'the only versions are HTTP/1.1 and HTTP/1.0')
+  }
   return (
-    targetObjection(incoming.url ?? '') ??
-    headerObjection(incoming.rawHeaders) ??
-    bodyObjection(method, incoming.headers)
+    targetObjection(url) ??
+    headerObjection(rawHeaders) ??
+    hostObjection(headers.host) ??
+    framingObjection(httpVersion, headers) ??
+    bodyObjection(method, headers) ??
+    expectationObjection(headers.expect)
   )
 }
 
@@ -67,7 +100,9 @@ function andClose(objection: Refusal): Refusal {
   return { ...objection, closes: true }
 }
 
+// Origin form only (RFC 9112 §3.2.1): of "GET http://other/ HTTP/1.1" some servers believe the target, others Host.
 function targetObjection(target: string): Refusal | undefined {
+  if (target.length > MAX_TARGET_BYTES) return refusal('targetTooLong', 'no registry address is that long')
   const mark = target.indexOf('?')
   const path = mark === -1 ? target : target.slice(0, mark)
   if (!path.startsWith('/') || !PATH.test(path)) {
@@ -81,8 +116,12 @@ function headerObjection(rawHeaders: readonly string[]): Refusal | undefined {
   if (rawHeaders.length > 2 * MAX_HEADERS) return refusal('headTooLarge', 'too many headers')
   const counts = new Map<string, number>()
   for (let i = 0; i < rawHeaders.length; i += 2) {
-    const name = (rawHeaders[i] ?? '').toLowerCase()
-    counts.set(name, (counts.get(name) ?? 0) + 1)
+    const [name = '', value = ''] = [rawHeaders[i], rawHeaders[i + 1]]
+    if (name.length + value.length > MAX_HEADER_LINE_BYTES) {
+      return refusal('headTooLarge', 'a header is too long')
+    }
+    const key = name.toLowerCase()
+    counts.set(key, (counts.get(key) ?? 0) + 1)
   }
   for (const name of SINGLE_HEADERS) {
     if ((counts.get(name) ?? 0) > 1) return refusal('badRequest', `more than one ${name} header`)
@@ -90,27 +129,35 @@ function headerObjection(rawHeaders: readonly string[]): Refusal | undefined {
   return undefined
 }
 
-function bodyObjection(method: string, headers: IncomingMessage['headers']): Refusal | undefined {
-  if (!HOST.test(headers.host ?? '')) return refusal('badRequest', 'missing or malformed host header')
+// The registry builds Locations from it, so a Host that leads elsewhere would lead clients there.
+function hostObjection(host: string | undefined): Refusal | undefined {
+  return HOST.test(host ?? '') ? undefined : refusal('badRequest', 'missing or malformed host header')
+}
+
+// Where the body ends: what two servers must agree on, or the rest of it is the next request to one of them.
+function framingObjection(httpVersion: string, headers: IncomingHttpHeaders): Refusal | undefined {
   const length = headers['content-length']
   const coding = headers['transfer-encoding']
   if (length !== undefined && coding !== undefined) {
     return refusal('badRequest', 'both content-length and transfer-encoding')
   }
-  if (length !== undefined && !/^\d{1,15}$/.test(length))
-    return refusal('badRequest', 'malformed content-length')
-  if (coding !== undefined && coding.toLowerCase() !== 'chunked') {
+  if (length !== undefined && !LENGTH.test(length)) return refusal('badRequest', 'malformed content-length')
+  if (coding === undefined) return undefined
+  if (coding.toLowerCase() !== 'chunked')
     return refusal('badRequest', 'the only transfer-encoding is chunked')
-  }
-  if (
-    BODILESS_METHODS.has(method) &&
-    (coding !== undefined || (length !== undefined && Number(length) > 0))
-  ) {
-    return refusal('badRequest', `${method} takes no body`)
-  }
-  const expectation = headers.expect
-  if (expectation !== undefined && expectation.toLowerCase() !== '100-continue') {
-    return refusal('badExpectation', 'the only expectation is 100-continue')
-  }
-  return undefined
+  // A server of that version knows no chunks and takes them for the next request (RFC 9112 §6.1).
+  return httpVersion === '1.0' ? refusal('badRequest', 'HTTP/1.0 has no transfer-encoding') : undefined
+}
+
+function bodyObjection(method: string, headers: IncomingHttpHeaders): Refusal | undefined {
+  if (!hasBody({ headers })) return undefined
+  if (BODILESS_METHODS.has(method)) return refusal('badRequest', `${method} takes no body`)
+  return FORM.test(headers['content-type'] ?? '')
+    ? refusal('badRequest', 'a form is no registry content; send it as application/octet-stream')
+    : undefined
+}
+
+function expectationObjection(expectation: string | undefined): Refusal | undefined {
+  if (expectation === undefined || expectation.toLowerCase() === '100-continue') return undefined
+  return refusal('badExpectation', 'the only expectation is 100-continue')
 }

@@ -17,7 +17,8 @@ import { observe } from './observe.ts'
 import { oneAtATime } from './one-at-a-time.ts'
 import { addPages, type PageFacts } from './pages/routes.ts'
 import { refuse, type Env, type PipelineContext } from './pipeline.ts'
-import { bodyOf, refusal } from './registry-error.ts'
+import { strictTransport } from './strict-transport.ts'
+import { bodyOf, commonHeaders, refusal } from './registry-error.ts'
 
 export interface AppOptions extends AuthenticateOptions {
   readonly log: Log
@@ -31,21 +32,24 @@ export interface AppOptions extends AuthenticateOptions {
   readonly rootPem: () => string | undefined
   /** What the pages for a person may say. */
   readonly page: PageFacts
+  /** Seconds for which browsers are to take this host for one that speaks HTTPS only. */
+  readonly hsts: number | 'off'
 }
 
 const NO_ROOT =
   'the certificate of this registry was issued elsewhere: clients that do not trust it get the root from its issuer'
 
 export function createApp(options: AppOptions): RequestListener {
-  const { log, metrics, gate, upstream, limits, demand, rootPem, page } = options
+  const { log, metrics, gate, upstream, limits, demand, rootPem, page, hsts } = options
   const app = new Hono<Env>({ strict: true })
   app.use(observe(log, metrics))
+  if (hsts !== 'off') app.use(strictTransport(hsts))
   app.use(admit(gate))
   app.get('/-/ca.crt', (c) => {
     const pem = rootPem()
     return pem === undefined
       ? refuse(c, refusal('notFound', NO_ROOT), 'no root to hand out')
-      : c.body(pem, 200, { 'Content-Type': 'application/x-pem-file' })
+      : c.body(pem, 200, { 'Content-Type': 'application/x-pem-file', 'X-Content-Type-Options': 'nosniff' })
   })
   addPages(app, page)
   app.on(
@@ -77,8 +81,6 @@ function answerBug(log: Log, c: PipelineContext, error: Error): Response {
 // A Host header that makes no URL never reaches the pipeline. Nothing has been read or forwarded by then.
 function answerUnroutable(log: Log, error: unknown): Response {
   log.info({ reason: errorMessage(error), status: 400 }, 'request refused before routing')
-  return new Response(bodyOf(refusal('badRequest', 'missing or malformed host header')), {
-    status: 400,
-    headers: { 'Content-Type': 'application/json', Connection: 'close' },
-  })
+  const body = bodyOf(refusal('badRequest', 'missing or malformed host header'))
+  return new Response(body, { status: 400, headers: { ...commonHeaders(body), Connection: 'close' } })
 }

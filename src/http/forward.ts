@@ -25,7 +25,7 @@ export interface FailureWitnesses {
 export function forward(upstream: Upstream, { metrics, audit }: FailureWitnesses): Handler<Env> {
   return function forwardRequest(c) {
     const { incoming, outgoing } = c.env
-    const { username, address } = c.var.facts
+    const { username, address, id } = c.var.facts
     // The pipeline's order promises a username; this line is for the day when someone changes the order.
     if (username === undefined) throw new Error('a request reached the upstream without a verified user')
     // The client may have left while its password was checked.
@@ -39,7 +39,7 @@ export function forward(upstream: Upstream, { metrics, audit }: FailureWitnesses
       if (failure.kind === 'exhausted') audit.reached('file-descriptors', failure.cause)
       answerFailure(c, failure)
     }
-    upstream.forward(incoming, outgoing, { username, address, onFailure })
+    upstream.forward(incoming, outgoing, { username, address, requestId: id, onFailure })
     return RESPONSE_ALREADY_SENT
   }
 }

@@ -129,6 +129,8 @@ function httpOptions(limits: Limits | undefined): ServerOptions {
     requestTimeout: 0,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     noDelay: true,
+    // Said aloud, so that `--insecure-http-parser` in somebody's NODE_OPTIONS cannot make it lenient.
+    insecureHTTPParser: false,
     // Refused by the pipeline, in the registry's form.
     requireHostHeader: false,
   }

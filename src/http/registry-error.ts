@@ -11,6 +11,7 @@ export const REFUSALS = {
   notFound: { status: 404, code: 'UNSUPPORTED' },
   badMethod: { status: 405, code: 'UNSUPPORTED' },
   tooSlow: { status: 408, code: 'UNSUPPORTED' },
+  targetTooLong: { status: 414, code: 'UNSUPPORTED' },
   badExpectation: { status: 417, code: 'UNSUPPORTED' },
   tooMany: { status: 429, code: 'TOOMANYREQUESTS' },
   headTooLarge: { status: 431, code: 'UNSUPPORTED' },
@@ -18,6 +19,7 @@ export const REFUSALS = {
   badGateway: { status: 502, code: 'UNAVAILABLE' },
   unavailable: { status: 503, code: 'UNAVAILABLE' },
   timedOut: { status: 504, code: 'UNAVAILABLE' },
+  badVersion: { status: 505, code: 'UNSUPPORTED' },
 } as const satisfies Record<string, { status: number; code: string }>
 
 export interface Refusal {
@@ -72,7 +74,8 @@ export function bodyOf({ code, message }: Refusal): string {
   return `${JSON.stringify({ errors: [{ code, message, detail: null }] })}\n`
 }
 
-function commonHeaders(body: string): Record<string, string> {
+/** What each refusal carries, whoever writes it. */
+export function commonHeaders(body: string): Record<string, string> {
   return {
     'Content-Type': 'application/json',
     'Content-Length': String(Buffer.byteLength(body)),

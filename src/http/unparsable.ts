@@ -4,6 +4,7 @@ import type { ServerResponse } from 'node:http'
 import type { Server } from 'node:https'
 import type { Duplex } from 'node:stream'
 import { errorCode } from '../errors.ts'
+import { LINGER_BYTES, LINGER_MS } from '../upstream/linger.ts'
 import { formatRefusal, refusal, type Refusal } from './registry-error.ts'
 
 /** Tells clients what is wrong with what they sent, where a sentence can still reach them. */
@@ -18,17 +19,51 @@ export function answerWhatCannotBeParsed(server: Server): void {
 }
 
 function answerUnparsable(error: Error, socket: ParsedSocket): void {
+  // Each piece that still comes is another error; what it belongs to has been dealt with.
+  if (socket[IS_ENDING] === true) return
   if (errorCode(error) === 'ECONNRESET' || !socket.writable) {
     socket.destroy()
     return
   }
+  socket[IS_ENDING] = true
+  const answer = socket._httpMessage
+  if (answer?.req.complete === true) endAfter(answer, socket)
   // A body that turns malformed while its request is being answered must not get a second answer.
-  if (socket._httpMessage?.headersSent === true) socket.destroySoon()
-  else socket.end(formatRefusal(refusalOf(error)), () => socket.destroy())
+  else if (answer?.headersSent === true) socket.destroySoon()
+  else endWith(refusalOf(error), socket)
 }
 
+// What is malformed stands behind a request that is whole and still being answered. A refusal now would be taken for
+// that request's answer, though the registry may have done what it asks; so its own answer is the last one here.
+function endAfter(answer: ServerResponse, socket: ParsedSocket): void {
+  answer.shouldKeepAlive = false
+  answer.once('close', () => {
+    socket.destroySoon()
+  })
+}
+
+// Closed at once, with bytes of the client's unread, the connection would be reset and the refusal lost with it.
+function endWith(answer: Refusal, socket: ParsedSocket): void {
+  const readBefore = socket.bytesRead
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS)
+  socket.on('data', () => {
+    if (socket.bytesRead - readBefore > LINGER_BYTES) socket.destroy()
+  })
+  socket.once('close', () => {
+    clearTimeout(timer)
+  })
+  socket.end(formatRefusal(answer))
+}
+
+const IS_ENDING = Symbol('is ending')
+
 // Node's name for the answer that a connection is working on; its own default handler looks there too.
-type ParsedSocket = Duplex & { readonly _httpMessage?: ServerResponse | null; destroySoon(): void }
+type ParsedSocket = Duplex & {
+  readonly bytesRead: number
+  readonly _httpMessage?: ServerResponse | null
+  [IS_ENDING]?: boolean
+  destroySoon(): void
+}
 
 // Somebody wrote http:// where https:// belongs. The TLS layer has given up by then; the connection below it, which
 // Node keeps under this name, can still carry a sentence.
@@ -46,6 +81,9 @@ function refusalOf(error: Error): Refusal {
   switch (errorCode(error)) {
     case 'HPE_HEADER_OVERFLOW':
       return refusal('headTooLarge', 'the request head is too large')
+    case 'HPE_INVALID_VERSION':
+    case 'HPE_PAUSED_H2_UPGRADE':
+      return refusal('badVersion', 'a request line ends in HTTP/1.1 or HTTP/1.0')
     case 'ERR_HTTP_REQUEST_TIMEOUT':
       return refusal('tooSlow', 'the request head came too slowly')
     default:

@@ -2,8 +2,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 
 // Go clients that get an answer while they are still sending report "broken pipe" instead of the status unless we
 // read on a little before we close. Bounded: nobody may make us read a whole upload that we refused.
-const LINGER_MS = 1_000
-const LINGER_BYTES = 64 * 1024 * 1024
+export const LINGER_MS = 1_000
+export const LINGER_BYTES = 64 * 1024 * 1024
 
 /** Whether more of the request is to come. A request without a body is over, though Node may not have said so yet. */
 export function isStillSending(incoming: IncomingMessage): boolean {

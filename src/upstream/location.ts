@@ -1,4 +1,5 @@
 import { request, type IncomingMessage } from 'node:http'
+import { createLocationRewrite } from './location-rewrite.ts'
 
 /** Which Location the registry gives for an upload that a client begins at `https://<host>`. */
 export type LocationFinding =
@@ -16,7 +17,8 @@ export interface LocationQuestion {
 const TIMEOUT_MS = 5_000
 
 /**
- * Begins an upload as the sidecar would on a client's behalf, reads the answer's Location, and cancels the upload.
+ * Begins an upload as the sidecar would on a client's behalf, reads the Location that the client would get, and
+ * cancels the upload.
  * Clients follow that Location with their password: it must be relative or name what they called.
  */
 export async function askForLocation({ hostname, port, host }: LocationQuestion): Promise<LocationFinding> {
@@ -31,8 +33,9 @@ export async function askForLocation({ hostname, port, host }: LocationQuestion)
     }
     const url = new URL(location, `https://${host}`)
     await send('DELETE', `${url.pathname}${url.search}`)
-    const isFitting = location.startsWith('/') || location.startsWith(`https://${host}/`)
-    return { kind: isFitting ? 'fitting' : 'misleading', location: location.split('?', 1)[0] ?? '' }
+    const passed = createLocationRewrite({ hostname, port })(location, host)
+    const isFitting = passed.startsWith('/') || passed.startsWith(`https://${host}/`)
+    return { kind: isFitting ? 'fitting' : 'misleading', location: passed.split('?', 1)[0] ?? '' }
   } catch (error) {
     return { kind: 'unknown', reason: error instanceof Error ? error.message : String(error) }
   }

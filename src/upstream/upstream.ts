@@ -13,6 +13,7 @@ import { errorCode } from '../errors.ts'
 import { failExchange, type Exchange } from './exchange.ts'
 import { failureOf, type UpstreamFailure } from './failure.ts'
 import { requestHeaders, type ForwardedFor } from './headers.ts'
+import { createLocationRewrite } from './location-rewrite.ts'
 import { probeRegistry, type ProbeOutcome } from './probe.ts'
 import { relayResponse } from './relay.ts'
 import { createSpliceMemory } from './splice-memory.ts'
@@ -59,13 +60,14 @@ export function createUpstream({ hostname, port, spliceMemory, ...limits }: Upst
     scheduling: 'lifo',
   })
   const memory = createSpliceMemory(spliceMemory)
+  const parts = { memory, rewriteLocation: createLocationRewrite({ hostname, port }) }
   const watchdog = createWatchdog(limits)
   const proxy = createProxy({ protocol: 'http:', host: hostname, port: String(port) }, agent)
   proxy.on('proxyReq', onRequest)
   proxy.on('proxyRes', (response, incoming: WithExchange) => {
     const exchange = incoming[EXCHANGE]
     if (exchange === undefined) response.destroy()
-    else relayResponse(exchange, response, memory)
+    else relayResponse(exchange, response, parts)
   })
 
   function forward(incoming: WithExchange, outgoing: ServerResponse, context: ForwardContext): void {

@@ -72,7 +72,11 @@ describe('check', () => {
       'http://registry:5000/v2/x/blobs/uploads/1',
       /^problem location: .*REGISTRY_HTTP_HOST/m,
     ],
-    ['plain http', 'http://proxy:8443/v2/x/blobs/uploads/1', /^problem location: /m],
+    [
+      'plain http, which is mended on the way',
+      'http://proxy:8443/v2/x/blobs/uploads/1',
+      /^ok +location: .*https:/m,
+    ],
     ['a path alone', '/v2/x/blobs/uploads/1', /^ok +location: /m],
   ])('looks whether uploads go on at the sidecar: %s', async (_what, location, line) => {
     const upstream = await upstreamForTest(locating(location))

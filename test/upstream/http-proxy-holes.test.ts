@@ -35,7 +35,12 @@ async function bareFront(upstreamPort: number): Promise<number> {
   })
   const server = http.createServer((incoming, outgoing) => {
     const onFailure = () => outgoing.destroy()
-    upstream.forward(incoming, outgoing, { username: 'alice', address: '127.0.0.1', onFailure })
+    upstream.forward(incoming, outgoing, {
+      username: 'alice',
+      address: '127.0.0.1',
+      requestId: 'test-1',
+      onFailure,
+    })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   onTestFinished(() => {
@@ -296,6 +301,7 @@ describe('what the upstream is told', () => {
       'x-forwarded-host: proxy:443',
       'x-forwarded-proto: https',
       'x-forwarded-user: alice',
+      expect.stringMatching(/^x-request-id: [0-9a-f]{10}-[0-9a-z]+$/),
     ])
   })
 })
