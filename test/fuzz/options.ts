@@ -1,0 +1,39 @@
+import { parseArgs } from 'node:util'
+
+export interface Options {
+  readonly cases: number
+  /** What fast-check derives all cases from. */
+  readonly seed: number
+  /** The Node binary that runs the sidecar. */
+  readonly node: string
+}
+
+export const USAGE = `npm run fuzz -- [options]
+
+  --cases N            how many spoilt connections (100000)
+  --seed N             the same cases as the run that printed this seed
+  --node PATH          Node for the sidecar
+`
+
+/** Throws, with what is wrong, on anything unknown. */
+export function parseOptions(args: readonly string[]): Options {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      cases: { type: 'string', default: '100000' },
+      seed: { type: 'string', default: String(Date.now() % 2 ** 31) },
+      node: { type: 'string', default: process.execPath },
+    },
+  })
+  return {
+    cases: wholeNumber('--cases', values.cases),
+    seed: wholeNumber('--seed', values.seed),
+    node: values.node,
+  }
+}
+
+function wholeNumber(name: string, text: string): number {
+  const number = Number(text)
+  if (!Number.isInteger(number) || number < 1) throw new Error(`${name} takes a whole number from 1`)
+  return number
+}

@@ -1,0 +1,110 @@
+// The same table against the ten lines that one would write: it must find there what it looks for, or it is no use.
+
+import { describe, expect, it } from 'vitest'
+import { startLenientUpstream } from '../../fixtures/lenient-upstream.ts'
+import { createAuthority } from '../../fixtures/own-certificate.ts'
+import { startTenLineFront } from '../../fixtures/ten-line-front.ts'
+import { AUTHORIZATION } from './cases.ts'
+import { frontThatPassesLogins } from './judge.ts'
+import { runCases, WHOLE } from './run.ts'
+import { TABLE } from './table.ts'
+
+// What the ten lines do wrong, each with a word of the sentence that says so.
+const BITES: Readonly<Record<string, readonly string[]>> = {
+  'nobody let in': ['DELETE with chunks', 'OPTIONS with chunks'],
+  smuggled: [
+    'path with a parent segment',
+    'path with an encoded parent segment',
+    'path with a parent segment encoded twice',
+    'path that begins with two slashes',
+    'path with a parent segment by backslash',
+    'path with a parameter on a parent segment',
+    'query with a semicolon',
+    'login twice',
+    'login before a wrong one',
+  ],
+  'those who': [
+    'GET with a length',
+    'GET with chunks',
+    'HEAD with a length',
+    'HEAD with chunks',
+    'DELETE with a length',
+    'OPTIONS with a length',
+    'length with an underscore in its name, which is none',
+    'coding with an underscore in its name, which is none',
+  ],
+  'were answered': [
+    'HTTP/1.0 with chunks',
+    'alice before nonsense',
+    'alice before a smuggler',
+    'alice who closes before nonsense',
+  ],
+  'what the client claims': [
+    'claim X-Forwarded-User',
+    'claim X_Forwarded_User',
+    'claim X-Forwarded-For',
+    'claim Forwarded',
+    'claim X-Real-IP',
+    'claim X-Original-URL',
+    'claim X-HTTP-Method-Override',
+    'claim Proxy',
+    'claim Cookie',
+    'claim twice',
+    'host with a user',
+    'host that is a list',
+    'h2c',
+    'hop-by-hop TE',
+    'expectation of 100',
+  ],
+}
+
+const entries = Object.entries(BITES).flatMap(([word, whats]) => whats.map((what) => [what, word] as const))
+const authority = createAuthority()
+const { certPem: cert, keyPem: key } = authority.issue()
+
+describe.concurrent('ten lines around http-proxy', () => {
+  it.each(entries)('are talked past: %s', async (what, word) => {
+    const entry = TABLE.find((candidate) => candidate.what === what)
+    if (entry === undefined) throw new Error(`the table has no case "${what}"`)
+    expect((await violationsAlone(entry)).join('\n')).toContain(word)
+  })
+
+  it('pass what is in order, so that it is not the judge who is at fault', async () => {
+    for (const what of [
+      'method GET',
+      'length',
+      'many chunks',
+      'two requests',
+      'no login',
+      'stranger before alice',
+    ]) {
+      const entry = TABLE.find((candidate) => candidate.what === what)
+      expect(entry === undefined ? ['missing'] : await violationsAlone(entry)).toEqual([])
+    }
+  })
+})
+
+// Each has a front of its own: some leave it with connections that answer for others.
+async function violationsAlone(entry: (typeof TABLE)[number]): Promise<readonly string[]> {
+  const upstream = await startLenientUpstream()
+  const certificate = { cert, key }
+  const front = await startTenLineFront({
+    upstreamPort: upstream.port,
+    certificate,
+    authorization: AUTHORIZATION,
+  })
+  try {
+    const [outcome] = await runCases([entry], {
+      target: { port: front.port, ca: authority.rootPem },
+      upstream,
+      front: frontThatPassesLogins(AUTHORIZATION),
+      cutting: WHOLE,
+      awaitsEnds: false,
+      deadlineMs: 5_000,
+    })
+    return outcome?.violations.filter((violation) => violation !== 'hangs') ?? []
+  } finally {
+    front.close()
+    upstream.close()
+  }
+}

@@ -1,0 +1,29 @@
+// The adversary's whole table. Each case has a name of its own, by which the upstream's record tells whose a request is.
+
+import { NAME, type AdversaryCase } from './cases.ts'
+import { CHUNKS } from './chunks.ts'
+import { CREDENTIALS } from './credentials.ts'
+import { FRAMING } from './framing.ts'
+import { HEADS } from './heads.ts'
+import { HOSTS } from './hosts.ts'
+import { IDENTITY } from './identity.ts'
+import { TARGETS } from './targets.ts'
+import { VERSIONS } from './versions.ts'
+
+export interface NamedCase extends AdversaryCase {
+  readonly name: string
+}
+
+export const TABLE: readonly NamedCase[] = [
+  ...TARGETS,
+  ...HEADS,
+  ...FRAMING,
+  ...CHUNKS,
+  ...HOSTS,
+  ...VERSIONS,
+  ...IDENTITY,
+  ...CREDENTIALS,
+].map((entry, i) => {
+  const name = `c${String(i).padStart(NAME.length - 1, '0')}`
+  return { ...entry, name, bytes: entry.bytes.replaceAll(NAME, name) }
+})

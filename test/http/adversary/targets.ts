@@ -1,0 +1,76 @@
+// Methods and request targets.
+
+import { AGENT, get, head, HOST, LOGIN, passes, refused, type AdversaryCase } from './cases.ts'
+
+const method = (name: string, ...lines: string[]): string =>
+  head(`${name} /v2/a/manifests/1 HTTP/1.1`, HOST, LOGIN, AGENT, ...lines)
+
+export const TARGETS: readonly AdversaryCase[] = [
+  ...['GET', 'HEAD', 'DELETE', 'OPTIONS'].map((name) => passes(`method ${name}`, method(name))),
+  ...['POST', 'PUT', 'PATCH'].map((name) => passes(`method ${name} without a body`, method(name))),
+  ...['TRACE', 'QUERY', 'PROPFIND', 'PURGE', 'SOURCE', 'LINK'].map((name) =>
+    refused(`method ${name}`, method(name), 405),
+  ),
+  refused('method in small letters', method('get')),
+  refused('method nobody knows', method('SMUGGLE')),
+  { what: 'method CONNECT', bytes: head('CONNECT localhost:443 HTTP/1.1', HOST, LOGIN), expected: ['end'] },
+  refused('method with a colon', method('GET:')),
+
+  refused('target in absolute form', get('http://localhost/v2/')),
+  refused('target in absolute form, elsewhere', get('https://stranger/v2/')),
+  refused('target in absolute form without host', get('http:///v2/')),
+  refused('target in absolute form of another scheme', get('file:///etc/passwd')),
+  refused('target in authority form', get('localhost:443')),
+  refused('target in asterisk form', head('OPTIONS * HTTP/1.1', HOST, LOGIN, AGENT)),
+  refused('target that is relative', get('v2/')),
+  refused('target that is a query alone', get('?a=b')),
+  refused('target that is missing', get('')),
+  refused('target with a second one behind it', get('/v2/ /v2/stranger')),
+
+  refused('path with a dot segment', get('/v2/./x')),
+  refused('path with a parent segment', get('/v2/../stranger')),
+  refused('path with a parent segment at its end', get('/v2/x/..')),
+  refused('path with an encoded parent segment', get('/v2/%2e%2e/stranger')),
+  refused('path with a half encoded parent segment', get('/v2/.%2E/stranger')),
+  refused('path with a parent segment encoded twice', get('/v2/%252e%252e/stranger')),
+  refused('path with an overlong encoded dot', get('/v2/%c0%ae%c0%ae/stranger')),
+  refused('path with an encoded slash', get('/v2/a%2fb')),
+  refused('path with an encoded NUL', get('/v2/a%00')),
+  refused('path with an encoded line end', get('/v2/a%0d%0aX-A:%20b')),
+  refused('path with an encoded letter', get('/v2/%61')),
+  refused('path with a lone percent', get('/v2/%')),
+  refused('path with two slashes', get('/v2//a')),
+  refused('path that begins with two slashes', get('//stranger/v2/')),
+  refused('path that ends with two slashes', get('/v2/a//')),
+  refused('path with a backslash', get('/v2/a\\b')),
+  refused('path with a parent segment by backslash', get('/v2/..\\stranger')),
+  refused('path with a semicolon', get('/v2/a;b')),
+  refused('path with a parameter on a parent segment', get('/v2/..;/stranger')),
+  refused('path with a fragment', get('/v2/#x')),
+  refused('path with a colon before a slash', get('/v2/http:/x')),
+  refused('path with an at sign', get('/v2/@stranger')),
+  refused('path with a tilde', get('/v2/~root')),
+  refused('path with a star', get('/v2/*')),
+  refused('path with quotes', get('/v2/"x"')),
+  refused('path with a byte outside ASCII', get('/v2/\xe9')),
+  refused('path with UTF-8', get('/v2/\xc3\xa9')),
+  refused('path with a slash of full width', get('/v2\xef\xbc\x8fstranger')),
+  refused('path with a NUL', get('/v2/a\0b')),
+  refused('path with a DEL', get('/v2/a\x7fb')),
+  refused('path with a tab', get('/v2/a\tb')),
+  refused('path with a carriage return', get('/v2/a\rb')),
+  { what: 'path beside the registry', bytes: get('/debug/vars'), expected: [404] },
+  { what: 'path in capitals', bytes: get('/V2/'), expected: [404] },
+
+  passes('path with all that a path may hold', get('/v2/a-b_c.d/e/manifests/sha256+b64u:0123456789abcdef=')),
+  passes('path without its last slash', get('/v2')),
+  passes(
+    'query with all that a query may hold',
+    get('/v2/_catalog?n=1&last=a%2Fb&x=//y/../http://z?&_state=a_b-c=='),
+  ),
+  refused('query with a fragment', get('/v2/?a#x')),
+  refused('query with a semicolon', get('/v2/a/blobs/uploads/?mount=x;from=stranger')),
+  refused('query with a byte outside ASCII', get('/v2/?a=\xe9')),
+  refused('query with a space', get('/v2/?a=b c')),
+  refused('query with a NUL', get('/v2/?a=\0')),
+]
