@@ -7,14 +7,16 @@ import type { Log } from './log.ts'
 import { lookAtMachine, type Machine } from './machine.ts'
 import { watchNames } from './name-watch.ts'
 import type { CertificateInForce } from './served-certificate.ts'
-import { BEGIN_AGAIN, type CertificateBundle, type Root } from './tls/certificate.ts'
+import type { NamesUnder } from './tls/authority.ts'
+import type { CertificateBundle, Root } from './tls/certificate.ts'
 import { openKeystore } from './tls/keystore.ts'
 import { lacksNames, type SubjectAltName } from './tls/names.ts'
-import type { NamesUnder } from './tls/settle.ts'
 import { wantedNames, wantedNamesUnder } from './wanted-names.ts'
 
 // A leaf comes near its end for two reasons only.
-const MEND = `if it could not be renewed, see the errors about that; if its root ends with it, ${BEGIN_AGAIN}`
+const MEND =
+  'if it could not be renewed, see the errors about that; if its root ends with it, `registry-sidecar cert renew --root` ' +
+  'gives another one, which clients have to trust before this one ends'
 
 export interface Surroundings {
   readonly machine?: Machine
@@ -51,7 +53,7 @@ export async function openIssuedCertificate(
   })
   const watch = watchNames({
     refresh: () => machine.refresh(),
-    lacks: () => lacksNames(keystore.bundle.leaf.subjectAltNames, names(keystore.root)),
+    lacks: () => lacksNames(keystore.bundle.leaf.subjectAltNames, names(keystore.narrowedRoot)),
     renew: () => renewal.look(),
     timetable,
   })
@@ -101,5 +103,6 @@ function tellUnlessConstrained({ file, permitted }: Root, log: Log): void {
   if (permitted !== undefined) return
   const text =
     'SIDECAR_CA_CONSTRAIN does not change this root, which was issued without it and may vouch for any name'
-  log.warn({ file, mend: BEGIN_AGAIN }, text)
+  const mend = '`registry-sidecar cert renew --root` gives a root that vouches for the wanted names alone'
+  log.warn({ file, mend }, text)
 }

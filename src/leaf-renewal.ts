@@ -9,7 +9,7 @@ import type { Log } from './log.ts'
 import { inTurn } from './reload/in-turn.ts'
 import type { FileState } from './reload/reloadable.ts'
 import { watchFile } from './reload/watch.ts'
-import type { CertificateBundle } from './tls/certificate.ts'
+import type { CertificateBundle, Root } from './tls/certificate.ts'
 import type { Keystore, WantedNames } from './tls/keystore.ts'
 
 export interface LeafRenewal {
@@ -58,7 +58,7 @@ export async function keepLeafRenewed(options: LeafRenewalOptions): Promise<Leaf
   const { keystore, names, serve, warnings, pollMs, log, timetable = SYSTEM_TIMETABLE } = options
   const file = keystore.leafFile
   const standing = createStanding(log)
-  let served = keystore.bundle
+  let served = inForceIn(keystore)
   const counts = { renewed: 0, failed: 0 }
   let isClosed = false
   let callOff: () => void = () => undefined
@@ -90,7 +90,7 @@ export async function keepLeafRenewed(options: LeafRenewalOptions): Promise<Leaf
     if (isClosed) return
     callOff()
     const nextInMs = await renew()
-    warnings.look(served.leaf)
+    warnings.look(served.bundle.leaf)
     lookAgainIn(nextInMs)
   }
 
@@ -105,20 +105,42 @@ export async function keepLeafRenewed(options: LeafRenewalOptions): Promise<Leaf
       return standing.mend()
     } catch (error) {
       counts.failed += 1
-      return standing.fail(error, served)
+      return standing.fail(error, served.bundle)
     }
   }
 
   // Asked of what is served and not of what was just renewed: one that could not be served is tried again.
   function publish(): void {
-    const { bundle } = keystore
-    if (bundle === served) return
-    serve(bundle)
-    served = bundle
+    const next = inForceIn(keystore)
+    if (next.bundle === served.bundle) return
+    serve(next.bundle)
+    tellOfRenewal(log, served, next)
+    served = next
     counts.renewed += 1
-    const { fingerprint, notAfter } = bundle.leaf
-    log.info({ fingerprint, notAfter }, 'leaf renewed under the same root: new connections get it')
   }
+}
+
+interface InForce {
+  readonly bundle: CertificateBundle
+  readonly root: Root
+}
+
+function inForceIn({ bundle, root }: Keystore): InForce {
+  return { bundle, root }
+}
+
+const ROOT_RENEWED =
+  'root renewed: have clients trust it before the earlier one ends, when those that know no other are lost'
+
+function tellOfRenewal(log: Log, before: InForce, { bundle, root }: InForce): void {
+  const isSameRoot = before.root.fingerprint === root.fingerprint
+  if (!isSameRoot) {
+    const earlier = { fingerprint: before.root.fingerprint, notAfter: before.root.notAfter }
+    log.info({ fingerprint: root.fingerprint, notAfter: root.notAfter, earlier }, ROOT_RENEWED)
+  }
+  const { fingerprint, notAfter } = bundle.leaf
+  const under = isSameRoot ? 'the same root' : 'the new root'
+  log.info({ fingerprint, notAfter }, `leaf renewed under ${under}: new connections get it`)
 }
 
 interface Standing {

@@ -2,9 +2,9 @@
 
 import type { Config } from './config.ts'
 import { namesOfMachine, readMachineFacts } from './machine-names.ts'
+import type { NamesUnder } from './tls/authority.ts'
 import { notPermitted } from './tls/name-constraints.ts'
 import { leafNames, type SubjectAltName } from './tls/names.ts'
-import type { NamesUnder } from './tls/settle.ts'
 
 /** The names that this machine has of itself at the moment, given those of the settings. */
 export type AutomaticNames = (configured: readonly SubjectAltName[]) => readonly SubjectAltName[]

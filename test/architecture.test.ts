@@ -41,7 +41,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
 const HOME_OF: Readonly<Record<string, RegExp>> = {
   'http-proxy': /^upstream\/upstream\.ts$/,
-  'node-forge': /^tls\/issue\.ts$/,
+  'node-forge': /^tls\/signed-certificate\.ts$/,
   chokidar: /^reload\/watch\.ts$/,
   bcryptjs: /^auth\/bcrypt\.ts$/,
   hono: /^http\//,

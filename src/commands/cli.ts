@@ -156,7 +156,7 @@ function addCertCommands(program: Command, { world, finish, configOf }: Wiring):
     finish(await showCert(request(flags), world))
   })
   verb('renew', 'issue a new leaf now; a running sidecar serves it within 2 seconds')
-    .option('--root', 'a new root as well (not there yet)')
+    .option('--root', 'a new root as well; clients that trust the present one go on to work until it ends')
     .action(async (flags: Flags) => {
       const { renewCert } = await import('./cert.ts')
       finish(await renewCert({ ...request(flags), root: flags['root'] === true }, world))

@@ -8,6 +8,7 @@ export interface DerValue {
 
 /** What certificates are made of; context-specific tags are named where they mean something. */
 export const DER = {
+  integer: 0x02,
   octetString: 0x04,
   oid: 0x06,
   utf8String: 0x0c,
@@ -37,6 +38,32 @@ export function readDer(bytes: Buffer): readonly DerValue[] {
 /** The values inside this one; none inside what is missing. Throws as `readDer` does. */
 export function within(value: DerValue | undefined): readonly DerValue[] {
   return value === undefined ? [] : readDer(value.content)
+}
+
+// The list of extensions in what is signed (RFC 5280 §4.1).
+const EXTENSIONS = 0xa3
+
+/** The value of a certificate's extension (RFC 5280 §4.2), or undefined when it carries none of that kind. Throws as `readDer` does. */
+export function extensionValue(certificate: Buffer, oid: Buffer): DerValue | undefined {
+  const [toBeSigned] = within(readDer(certificate)[0])
+  const list = within(toBeSigned).find(({ tag }) => tag === EXTENSIONS)
+  const extension = within(within(list)[0]).find((one) => isOid(within(one)[0], oid))
+  return within(within(extension).find(({ tag }) => tag === DER.octetString))[0]
+}
+
+function isOid(value: DerValue | undefined, oid: Buffer): boolean {
+  return value?.tag === DER.oid && value.content.equals(oid)
+}
+
+/** A value of this tag that holds these bytes. */
+export function encodeDer(tag: number, parts: readonly Buffer[]): Buffer {
+  const content = Buffer.concat(parts)
+  if (content.length < 0x80) return Buffer.concat([Buffer.from([tag, content.length]), content])
+  const length = Buffer.alloc(3, 0x82)
+  length.writeUInt16BE(content.length, 1)
+  // The shortest form alone is DER.
+  const shortest = content.length < 0x100 ? Buffer.from([0x81, content.length]) : length
+  return Buffer.concat([Buffer.from([tag]), shortest, content])
 }
 
 // X.690 §8.1.3 and §10.1: one byte up to 127, otherwise as many as the first says, and no more than are needed.

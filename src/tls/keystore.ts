@@ -2,26 +2,31 @@
 //
 // Order matters. A first start writes root.key, root.crt, root.sha256, leaf.key, leaf.crt, each whole and in place
 // before the next, so that what a crash leaves behind tells how far it came: a root.key alone was never used and is
-// replaced; from root.crt on, a client may know the root, and it is never replaced without a person's doing.
+// replaced; from root.crt on, a client may know the root, and it is never replaced without a person's doing. How that
+// goes on is told in root-renewal.ts.
 
 import { mkdir } from 'node:fs/promises'
 
-import { InvalidFileError } from '../errors.ts'
 import type { Log } from '../log.ts'
-import { parseLeaf, parseRoot, type CertificateBundle, type LeafFacts, type Root } from './certificate.ts'
+import { issueInto, issuerIn, knowsNoRoot, namesToKeep, type NamesUnder } from './authority.ts'
+import type { CertificateBundle, Root } from './certificate.ts'
+import { narrowed, type Authority } from './cross.ts'
 import type { SubjectAltName } from './names.ts'
-import { issueInto, knowsNoRoot, lost, rootIn, settle, settleFirst, type NamesUnder } from './settle.ts'
+import { beginRootRenewal, finishRootRenewal } from './root-renewal.ts'
+import { settle, settleFirst } from './settle.ts'
 import { pathsIn, readFiles, refuse, tighten, underLock } from './state-files.ts'
+import { readLeaf, readRoot, type StoredLeaf } from './stored.ts'
 
-const NO_ROOT_YET = 'does not exist yet; start the sidecar once: it issues its root at the first start'
-const NO_LEAF = 'is missing; start the sidecar, or run `registry-sidecar cert renew`: both issue one'
+export { readAuthority, readLeaf, readRoot } from './stored.ts'
 
 /** The names that the leaf should carry, or how they come from the root that it is issued under. */
 export type WantedNames = readonly SubjectAltName[] | NamesUnder
 
 export interface Keystore {
   readonly root: Root
-  /** The leaf in force; its chain is leaf and root. */
+  /** The same, permitted only what the roots before it may vouch for as well, which clients may still trust alone. */
+  readonly narrowedRoot: Root
+  /** The leaf in force, with what leads to it. */
   readonly bundle: CertificateBundle
   /** The file that another process puts in place last when it renews the leaf. */
   readonly leafFile: string
@@ -29,7 +34,7 @@ export interface Keystore {
   readonly issued: { readonly root: boolean; readonly leaf: boolean }
   /**
    * To be called every now and then, and when the leaf's file has changed: reads the folder again, and issues a leaf
-   * under the same root when the present one is past two thirds of its life, carries other names or is unusable.
+   * under the folder's root when the present one is past two thirds of its life, carries other names or is unusable.
    * Resolves to the new bundle, or to undefined when the one in force stays. Never issues a root. Rejects with
    * `InvalidFileError`; then nothing has changed.
    */
@@ -70,6 +75,9 @@ export async function openKeystore(options: KeystoreOptions): Promise<Keystore> 
     get root() {
       return current.root
     },
+    get narrowedRoot() {
+      return narrowed(current)
+    },
     get bundle() {
       return current.bundle
     },
@@ -84,29 +92,6 @@ export async function openKeystore(options: KeystoreOptions): Promise<Keystore> 
   }
 }
 
-/** The root of a folder, for commands: issues and writes nothing. Throws `InvalidFileError`, also when there is none. */
-export async function readRoot(folder: string): Promise<Root> {
-  const paths = pathsIn(folder)
-  // Without the keys: whoever asks which root to trust need not be allowed to read them.
-  const texts = await readFiles({ rootCert: paths.rootCert, marker: paths.marker, leafCert: paths.leafCert })
-  if (knowsNoRoot(texts)) throw new InvalidFileError(paths.rootCert, NO_ROOT_YET)
-  if (texts.rootCert === undefined) throw lost(paths.rootCert, texts)
-  return parseRoot({ certPem: texts.rootCert, marker: texts.marker }, paths)
-}
-
-export interface StoredLeaf {
-  readonly file: string
-  readonly leaf: LeafFacts
-}
-
-/** The leaf of a folder and its file, for commands, also one that has expired. Throws `InvalidFileError`. */
-export async function readLeaf(folder: string): Promise<StoredLeaf> {
-  const { leafCert: file } = pathsIn(folder)
-  const { leafCert } = await readFiles({ leafCert: file })
-  if (leafCert === undefined) throw new InvalidFileError(file, NO_LEAF)
-  return { file, leaf: parseLeaf(leafCert, file) }
-}
-
 export interface RenewalRequest {
   readonly folder: string
   /** For a folder whose leaf does not tell. Otherwise its names are kept: the sidecar knows them best. */
@@ -114,21 +99,48 @@ export interface RenewalRequest {
   readonly now: Date
 }
 
-export interface RenewedLeaf extends StoredLeaf {
-  readonly root: Root
-}
+export interface RenewedLeaf extends StoredLeaf, Authority {}
 
 /** Issues a leaf under the root of the folder, whether or not one is due. Never issues a root. Throws `InvalidFileError`. */
 export async function renewLeaf({ folder, names, now }: RenewalRequest): Promise<RenewedLeaf> {
   await readRoot(folder)
   const paths = pathsIn(folder)
   return underLock(paths, async (lock) => {
-    const { root, keyPem } = rootIn(await readFiles(paths), { paths, now })
-    const previous = await readLeaf(folder).catch(() => undefined)
-    const kept = previous?.leaf.subjectAltNames ?? []
-    const request = { root, rootKeyPem: keyPem, names: kept.length > 0 ? kept : names(root), now }
+    await finishRootRenewal(paths, { names, now }, lock)
+    const texts = await readFiles(paths)
+    const issuer = issuerIn(texts, { paths, now })
+    const { authority } = issuer
+    const request = { issuer, names: namesToKeep(texts, { names, authority }), now }
     const { leaf } = await issueInto(paths, request, lock)
-    return { root, file: paths.leafCert, leaf }
+    return { ...authority, file: paths.leafCert, leaf }
+  })
+}
+
+export interface RootRenewalRequest extends RenewalRequest {
+  /** The names that the new root vouches for, beside those of the leaf. Absent: all. */
+  readonly constrainTo?: readonly SubjectAltName[] | undefined
+}
+
+/**
+ * Issues another root and a leaf under it. Clients that trust the root before it go on to accept what is served, until
+ * that one ends; its key is gone. Throws `InvalidFileError`; then nothing has changed, or the next to open the folder
+ * finishes it.
+ */
+export async function renewRoot(request: RootRenewalRequest): Promise<RenewedLeaf> {
+  const { folder, names, now, constrainTo } = request
+  await readRoot(folder)
+  const paths = pathsIn(folder)
+  return underLock(paths, async (lock) => {
+    // Another one may have broken off.
+    await finishRootRenewal(paths, { names, now }, lock)
+    const texts = await readFiles(paths)
+    const issuer = issuerIn(texts, { paths, now })
+    const kept = namesToKeep(texts, { names, authority: issuer.authority })
+    const renewal = { issuer, now, constrainTo: constrainTo && [...constrainTo, ...kept] }
+    await beginRootRenewal(paths, renewal, lock)
+    await finishRootRenewal(paths, { names, now }, lock)
+    const { authority } = issuerIn(await readFiles(paths), { paths, now })
+    return { ...authority, ...(await readLeaf(folder)) }
   })
 }
 

@@ -1,22 +1,20 @@
 // Name constraints: which names a root may vouch for, as RFC 5280 §4.2.1.10 writes it into its certificate.
 //
-// Encoded and read by hand: node-forge does not know the extension, and Node tells nothing of it. Read is only what
-// OpenSSL has accepted as a certificate before, and only roots out of our own folder.
+// Encoded and read by hand: node-forge does not know the extension, and Node tells nothing of it.
 
 import { isIPv6 } from 'node:net'
 
-import { DER, readDer, within, type DerValue } from './der.ts'
+import { DER, encodeDer, extensionValue, within, type DerValue } from './der.ts'
 import { canonicalAddress, type SubjectAltName } from './names.ts'
 
 export const NAME_CONSTRAINTS_OID = '2.5.29.30'
+const NAME_CONSTRAINTS = Buffer.from([0x55, 0x1d, 0x1e])
 
 /** What a root may vouch for. DNS names stand for themselves and everything below them, addresses for themselves. */
 export type PermittedNames = readonly SubjectAltName[]
 
-const { sequence: SEQUENCE, octetString: OCTET_STRING, oid: OID } = DER
 const PERMITTED = 0xa0
 const EXCLUDED = 0xa1
-const EXTENSIONS = 0xa3
 const DNS_NAME = 0x82
 const IP_ADDRESS = 0x87
 
@@ -43,6 +41,19 @@ export function notPermitted(
   return names.filter((name) => !permitted.some((base) => isBelow(name, base)))
 }
 
+/** What both permit. Undefined permits all. */
+export function permittedByBoth(
+  one: PermittedNames | undefined,
+  other: PermittedNames | undefined,
+): PermittedNames | undefined {
+  if (one === undefined || other === undefined) return one ?? other
+  const narrower = [
+    ...one.filter((base) => other.some((wider) => isBelow(base, wider))),
+    ...other.filter((base) => one.some((wider) => isBelow(base, wider))),
+  ]
+  return permittedNames(narrower)
+}
+
 function isBelow({ type, value }: SubjectAltName, base: SubjectAltName): boolean {
   if (type !== base.type) return false
   return value === base.value || (type === 'dns' && value.endsWith(`.${base.value}`))
@@ -54,14 +65,14 @@ export function encodeNameConstraints(permitted: PermittedNames): Buffer {
     bases.length === 0
       ? []
       : [
-          encode(
+          encodeDer(
             tag,
-            bases.map((base) => encode(SEQUENCE, [base])),
+            bases.map((base) => encodeDer(DER.sequence, [base])),
           ),
         ]
   // A kind without a permitted name would be free for all; a kind with one is closed already.
   const missing = (['dns', 'ip'] as const).filter((kind) => permitted.every(({ type }) => type !== kind))
-  return encode(SEQUENCE, [
+  return encodeDer(DER.sequence, [
     ...trees(PERMITTED, permitted.map(encodeBase)),
     ...trees(
       EXCLUDED,
@@ -72,26 +83,23 @@ export function encodeNameConstraints(permitted: PermittedNames): Buffer {
 
 /** What the certificate permits, or undefined when it carries no such constraints. */
 export function parseNameConstraints(der: Buffer): PermittedNames | undefined {
-  const [toBeSigned] = within(readDer(der)[0])
-  const list = within(toBeSigned).find(({ tag }) => tag === EXTENSIONS)
-  const extension = within(within(list)[0]).find((one) => isNameConstraints(within(one)[0]))
-  const value = within(extension).find(({ tag }) => tag === OCTET_STRING)
+  const value = extensionValue(der, NAME_CONSTRAINTS)
   if (value === undefined) return undefined
-  const permitted = within(within(value)[0]).find(({ tag }) => tag === PERMITTED)
+  const permitted = within(value).find(({ tag }) => tag === PERMITTED)
   return within(permitted).flatMap((tree) => within(tree).slice(0, 1).flatMap(decodeBase))
 }
 
 const EVERY_IPV4 = Buffer.alloc(8)
 const EVERY_IPV6 = Buffer.alloc(32)
 const ALL_OF = {
-  dns: [encode(DNS_NAME, [])],
-  ip: [encode(IP_ADDRESS, [EVERY_IPV4]), encode(IP_ADDRESS, [EVERY_IPV6])],
+  dns: [encodeDer(DNS_NAME, [])],
+  ip: [encodeDer(IP_ADDRESS, [EVERY_IPV4]), encodeDer(IP_ADDRESS, [EVERY_IPV6])],
 } as const
 
 function encodeBase({ type, value }: SubjectAltName): Buffer {
-  if (type === 'dns') return encode(DNS_NAME, [Buffer.from(value, 'ascii')])
+  if (type === 'dns') return encodeDer(DNS_NAME, [Buffer.from(value, 'ascii')])
   const address = addressBytes(value)
-  return encode(IP_ADDRESS, [address, Buffer.alloc(address.length, 0xff)])
+  return encodeDer(IP_ADDRESS, [address, Buffer.alloc(address.length, 0xff)])
 }
 
 // An address and a mask of the same length; ours are all ones.
@@ -114,21 +122,4 @@ function addressBytes(value: string): Buffer {
 function addressText(bytes: Buffer): string {
   if (bytes.length === 4) return bytes.join('.')
   return (bytes.toString('hex').match(/.{4}/g) ?? []).join(':')
-}
-
-function isNameConstraints(node: DerValue | undefined): boolean {
-  return node?.tag === OID && node.content.equals(NAME_CONSTRAINTS)
-}
-
-// 2.5.29.30, as DER writes it.
-const NAME_CONSTRAINTS = Buffer.from([0x55, 0x1d, 0x1e])
-
-function encode(tag: number, parts: readonly Buffer[]): Buffer {
-  const content = Buffer.concat(parts)
-  if (content.length < 0x80) return Buffer.concat([Buffer.from([tag, content.length]), content])
-  const length = Buffer.alloc(3, 0x82)
-  length.writeUInt16BE(content.length, 1)
-  // The shortest form alone is DER.
-  const shortest = content.length < 0x100 ? Buffer.from([0x81, content.length]) : length
-  return Buffer.concat([Buffer.from([tag]), shortest, content])
 }

@@ -14,6 +14,7 @@ import {
   type CertificateBundle,
   type Root,
 } from './certificate.ts'
+import { certificatesIn } from './pem.ts'
 
 export interface OwnTexts {
   readonly certPem: string
@@ -79,9 +80,6 @@ export interface OwnChain {
   readonly anchor: Root | undefined
 }
 
-const BEGIN = '-----BEGIN CERTIFICATE-----'
-const END = '-----END CERTIFICATE-----'
-
 /** The certificates of a file, as they stand in it. Looks neither at a key nor at the clock. Throws `InvalidFileError`. */
 export function parseOwnChain(certPem: string, certFile: string): OwnChain {
   const [first = '', ...others] = certificatesIn(certPem)
@@ -91,16 +89,6 @@ export function parseOwnChain(certPem: string, certFile: string): OwnChain {
   ]
   const pem = certificates.map((certificate) => certificate.toString()).join('')
   return { certificates, pem, anchor: anchorOf(certificates, certFile) }
-}
-
-// Cut at each beginning, and not by one expression for both ends: that takes seconds for half a megabyte without an end.
-// One that has no end is kept, so that it is refused: a chain half-written must not be served without its issuers.
-function certificatesIn(text: string): readonly string[] {
-  const [, ...parts] = text.split(BEGIN)
-  return parts.map((part) => {
-    const end = part.indexOf(END)
-    return BEGIN + (end === -1 ? part : part.slice(0, end + END.length))
-  })
 }
 
 function parseFurther(

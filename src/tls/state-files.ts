@@ -1,6 +1,6 @@
 // The files of the state folder: read, written, locked and guarded, with the mend in every refusal.
 
-import { chmod, readFile, stat } from 'node:fs/promises'
+import { chmod, readFile, rm, stat } from 'node:fs/promises'
 import { platform } from 'node:os'
 import { dirname, join } from 'node:path'
 import { replaceFile } from '../atomic-file.ts'
@@ -20,6 +20,9 @@ export function pathsIn(folder: string) {
     marker: join(folder, 'root.sha256'),
     leafKey: join(folder, 'leaf.key'),
     leafCert: join(folder, 'leaf.crt'),
+    crossCert: join(folder, 'cross.crt'),
+    nextRootKey: join(folder, 'next-root.key'),
+    nextRootCert: join(folder, 'next-root.crt'),
   }
 }
 
@@ -52,6 +55,14 @@ export interface WriteOptions {
 export async function write(file: string, text: string, { mode, lock }: WriteOptions): Promise<void> {
   const replaced = replaceFile(file, text, { mode, beforeRename: () => lock.assertHeld() })
   await replaced.catch(refuse(dirname(file), 'written'))
+}
+
+/** Takes a file away, if it is there. Throws `InvalidFileError`. */
+export async function remove(file: string, lock: FileLock): Promise<void> {
+  await lock
+    .assertHeld()
+    .then(() => rm(file, { force: true }))
+    .catch(refuse(dirname(file), 'written'))
 }
 
 export interface PairFiles {

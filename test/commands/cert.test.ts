@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { renewCert, showCert } from '../../src/commands/cert.ts'
 import type { World } from '../../src/commands/world.ts'
 import { parseConfig, type Config } from '../../src/config.ts'
-import { CommandError, InvalidFileError } from '../../src/errors.ts'
+import { InvalidFileError } from '../../src/errors.ts'
 import { issueLeaf, issueRoot } from '../../src/tls/issue.ts'
 import { openKeystore, type Keystore } from '../../src/tls/keystore.ts'
 import { run, start } from '../fixtures/process.ts'
@@ -85,6 +85,7 @@ describe('cert show prints', () => {
         notAfter: '2039-12-29T23:00:00.000Z',
         permitted: null,
       },
+      earlierRoots: [],
     })
   })
 
@@ -150,15 +151,74 @@ describe('cert renew', () => {
     const { config } = await setScene({ SIDECAR_HOSTS: 'proxy,new.example' })
     expect(await renew(config)).toContain('A sidecar started with this SIDECAR_HOSTS adds new.example.\n')
   })
+})
 
-  it('does not renew the root, says so, and changes nothing', async () => {
-    const { stateDir, config } = await setScene()
-    const leaf = path.join(stateDir, 'leaf.crt')
-    const before = readFileSync(leaf, 'utf8')
-    const renewal = renew(config, { root: true })
-    await expect(renewal).rejects.toThrow(CommandError)
-    await expect(renewal).rejects.toThrow(/--root is not there yet, and nothing was changed/)
-    expect(readFileSync(leaf, 'utf8')).toBe(before)
+describe('cert renew --root', () => {
+  it('prints the new root, until when clients need it, and what to do about a stolen one', async () => {
+    const { stateDir, keystore, config } = await setScene()
+    const lines = (await renew(config, { root: true })).split('\n')
+    const { fingerprint256, issuer } = new X509Certificate(readFileSync(path.join(stateDir, 'root.crt')))
+    expect(fingerprint256).not.toBe(keystore.root.fingerprint)
+    expect(new X509Certificate(readFileSync(path.join(stateDir, 'leaf.crt'))).issuer).toBe(issuer)
+    expect(lines[0]).toBe('root renewed, and a leaf under it')
+    expect(lines.slice(-12)).toEqual([
+      `root         ${stateDir}/root.crt`,
+      `SHA-256      ${fingerprint256}`,
+      'valid until  2039-12-29',
+      'vouches for  any name',
+      `also reached from: ${keystore.root.fingerprint} until 2039-12-29`,
+      '',
+      'A sidecar that runs on this folder serves it within 2 seconds.',
+      'Nothing breaks: until 2039-12-29 clients that trust only the root before it accept the new leaf too. Have each',
+      'of them trust the new root by then, beside the other or instead: `registry-sidecar trust` says how.',
+      'That is no help when the key of the root before was stolen, for clients that trust that root go on to do so: then',
+      'empty this folder, start again, and have every client trust the new root (`registry-sidecar trust` says how).',
+      '',
+    ])
+  })
+
+  it('prints one document with --json', async () => {
+    const { stateDir, keystore, config } = await setScene()
+    const document = JSON.parse(await renew(config, { root: true, json: true })) as unknown
+    const { fingerprint256 } = new X509Certificate(readFileSync(path.join(stateDir, 'root.crt')))
+    const { fingerprint } = keystore.root
+    expect(document).toMatchObject({
+      leaf: { names: ['proxy', '10.0.0.1'] },
+      root: { fingerprint: fingerprint256 },
+      earlierRoots: [{ fingerprint, notAfter: '2039-12-29T23:00:00.000Z', permitted: null }],
+      clients: { trustRootBy: '2039-12-29T23:00:00.000Z' },
+    })
+  })
+
+  it('is shown by cert show from then on', async () => {
+    const { keystore, config } = await setScene()
+    await renew(config, { root: true })
+    const { fingerprint } = keystore.root
+    expect(await show(config)).toContain(`\nalso reached from: ${fingerprint} until 2039-12-29\n`)
+    expect(JSON.parse(await show(config, { json: true }))).toMatchObject({ earlierRoots: [{ fingerprint }] })
+    expect(await show(config, { days: 3650 })).not.toContain('also reached from')
+  })
+
+  it('makes a root that vouches for what the settings say then', async () => {
+    const { config } = await setScene({ SIDECAR_CA_CONSTRAIN: 'true', SIDECAR_HOSTS: 'new.example' })
+    const text = await renew(config, { root: true })
+    expect(text).toMatch(/vouches for {2}(?=.*new\.example)(?=.*proxy).*10\.0\.0\.1\n/)
+    expect(text).toContain('A sidecar started with this SIDECAR_HOSTS adds new.example.\n')
+  })
+
+  it('tells which names the root before it bars, and the way out', async () => {
+    const { config, stateDir } = await setScene({ SIDECAR_CA_CONSTRAIN: 'true' })
+    await renew(config, { root: true })
+    const wider = parseConfig({ env: { SIDECAR_STATE_DIR: stateDir, SIDECAR_HOSTS: 'new.example' } })
+    expect(await renew(wider)).toMatch(
+      /does not start with new\.example in its SIDECAR_HOSTS, for which\nits root may not vouch: `registry-sidecar cert renew --root`/,
+    )
+    expect(await renew(wider, { root: true })).toMatch(
+      /does not start with new\.example in its SIDECAR_HOSTS, for which\nthe root before it may not vouch; once every client .* remove cross\.crt and leaf\.crt/,
+    )
+    expect(await show(wider)).toMatch(
+      /also reached from: [0-9A-F:]{95} until 2039-12-29, for .*proxy.* only\n/,
+    )
   })
 })
 
@@ -178,11 +238,15 @@ describe('the commands', () => {
     expect(after.leaf.names).toEqual(before.leaf.names)
     expect(after.leaf.fingerprint).not.toBe(before.leaf.fingerprint)
     expect(await sidecar.line(/leaf renewed under the same root/)).toContain(after.leaf.fingerprint)
-    expect(await run(['cert', 'renew', '--root'], { cwd })).toMatchObject({ code: 1, stdout: '' })
+    const rooted = await run(['cert', 'renew', '--root', '--json'], { cwd })
+    expect(rooted).toMatchObject({ code: 0, stderr: '' })
+    const { root } = JSON.parse(rooted.stdout) as Shown
+    expect(await sidecar.line(/root renewed: have clients trust it/)).toContain(root.fingerprint)
     expect(await run(['cert', 'show'], { cwd: tempFolder() })).toMatchObject({ code: 1, stdout: '' })
   })
 })
 
 interface Shown {
   readonly leaf: { readonly names: readonly string[]; readonly fingerprint: string }
+  readonly root: { readonly fingerprint: string }
 }

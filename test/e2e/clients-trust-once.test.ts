@@ -159,7 +159,17 @@ describe.skipIf(!hasEngine() || !isRoot())('docker that trusts the root', { time
     await loginPushAndPull(OLD_NAME)
   })
 
-  // Here: `cert renew --root`, which clients with the former root must not notice either.
+  it('goes on when the root is renewed, whether it trusts the former root or the new one', async () => {
+    const renewed = JSON.parse(await registrySidecar('cert', 'renew', '--root', '--json')) as Renewed
+    const isServed = async () => (await leafServed(OLD_NAME)).fingerprint256 === renewed.leaf.fingerprint
+    await until(isServed, { deadlineMs: 5_000, what: 'the leaf under the new root' })
+    await loginPushAndPull(OLD_NAME)
+    // By its other name the registry is that of a client which comes only now.
+    const newRoot = await registrySidecar('trust', '--pem')
+    expect(new X509Certificate(newRoot).fingerprint256).toBe(renewed.root.fingerprint)
+    trustRoot(registryOf(NEW_NAME), newRoot)
+    await loginPushAndPull(NEW_NAME)
+  })
 
   it('goes on after a restart with the same state', async () => {
     const before = await leafServed(OLD_NAME)
@@ -185,4 +195,5 @@ describe.skipIf(!hasEngine() || !isRoot())('docker that trusts the root', { time
 
 interface Renewed {
   readonly leaf: { readonly fingerprint: string }
+  readonly root: { readonly fingerprint: string }
 }

@@ -7,7 +7,12 @@ import { describe, expect, it } from 'vitest'
 import { parseRoot } from '../../src/tls/certificate.ts'
 import { issueLeaf, issueRoot } from '../../src/tls/issue.ts'
 import { openKeystore } from '../../src/tls/keystore.ts'
-import { notPermitted, parseNameConstraints, permittedNames } from '../../src/tls/name-constraints.ts'
+import {
+  notPermitted,
+  parseNameConstraints,
+  permittedByBoth,
+  permittedNames,
+} from '../../src/tls/name-constraints.ts'
 import type { SubjectAltName } from '../../src/tls/names.ts'
 import { findProgram } from '../fixtures/real.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
@@ -49,6 +54,19 @@ describe('a constrained root', () => {
     ['another address that ends alike', ip('110.0.0.1'), false],
   ])('covers or does not cover %s', (_, name, isPermitted) => {
     expect(notPermitted([name], permittedNames(NAMES))).toEqual(isPermitted ? [] : [name])
+  })
+})
+
+describe('what two roots permit between them', () => {
+  it.each([
+    ['any name, when both do', undefined, undefined, undefined],
+    ['what the one permits, when the other permits all', NAMES, undefined, NAMES],
+    ['what both name', [dns('a.example'), dns('proxy')], [dns('proxy'), ip('10.0.0.1')], [dns('proxy')]],
+    ['the narrower of two', [dns('example')], [dns('a.example'), ip('::1')], [dns('a.example')]],
+    ['nothing, when they have nothing in common', [dns('a')], [dns('b'), ip('::1')], []],
+  ])('is %s', (_, one, other, both) => {
+    expect(permittedByBoth(one, other)).toEqual(both)
+    expect(permittedByBoth(other, one)).toEqual(both)
   })
 })
 

@@ -6,6 +6,7 @@ import { constants } from 'node:fs'
 import { lstat, open, readdir, type FileHandle } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { errorCode } from '../../errors.ts'
+import { certificatesIn } from '../../tls/pem.ts'
 
 // Clients read every *.crt of the folder, so a second file adds to the first one.
 export const FILE_NAME = 'ca.crt'
@@ -54,21 +55,19 @@ async function readCertsFile(path: string): Promise<CertsFile> {
   try {
     const stats = await handle.stat()
     if (!stats.isFile() || stats.size > MAX_BYTES) return nothing
-    return { path, isLink, mode: stats.mode & 0o777, certificates: await certificatesIn(handle) }
+    return { path, isLink, mode: stats.mode & 0o777, certificates: await certificatesOf(handle) }
   } finally {
     await handle.close()
   }
 }
 
-async function certificatesIn(handle: FileHandle): Promise<readonly X509Certificate[]> {
+async function certificatesOf(handle: FileHandle): Promise<readonly X509Certificate[]> {
   return parseCertificates(await handle.readFile('utf8'))
 }
 
-const CERTIFICATES = /-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs
-
 /** The certificates of a text; clients skip what cannot be read, and so does this. */
 export function parseCertificates(text: string): readonly X509Certificate[] {
-  return (text.match(CERTIFICATES) ?? []).flatMap((pem) => {
+  return certificatesIn(text).flatMap((pem) => {
     try {
       return [new X509Certificate(pem)]
     } catch {

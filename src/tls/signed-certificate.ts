@@ -1,0 +1,145 @@
+// Signed certificate: the structure that RFC 5280 §4.1 gives a certificate, filled and signed.
+//
+// The only file that imports node-forge, which describes certificates and does nothing else here: it knows no
+// elliptic curves, and its advisories are about parsing and verifying. Keys, signatures and random numbers come
+// from node:crypto, which has also written or accepted all that is taken apart here.
+
+import { X509Certificate, randomBytes, sign } from 'node:crypto'
+import forge from 'node-forge'
+
+const { asn1, pki } = forge
+type Asn1 = forge.asn1.Asn1
+
+declare module 'node-forge' {
+  // Exists, and is missing from @types/node-forge.
+  // eslint-disable-next-line @typescript-eslint/no-namespace
+  namespace pki {
+    function certificateExtensionsToAsn1(extensions: readonly object[]): asn1.Asn1
+  }
+}
+
+const ECDSA_WITH_SHA256 = '1.2.840.10045.4.3.2'
+
+/** A distinguished name, encoded. */
+export type Name = Asn1
+
+export interface Description {
+  readonly issuer: Name
+  readonly subject: Name
+  /** SPKI, DER. */
+  readonly publicKey: Buffer
+  readonly notBefore: Date
+  readonly notAfter: Date
+  /** As node-forge describes them. */
+  readonly extensions: readonly object[]
+  /** Its extensions come first, byte by byte. */
+  readonly extensionsOf?: X509Certificate
+}
+
+/** Version 3, signed with ECDSA and SHA-256; PEM. */
+export function signCertificate(signingKeyPem: string, description: Description): string {
+  // Its parameters are absent, not null: RFC 5758 §3.2.
+  const algorithm = sequence(primitive(asn1.Type.OID, asn1.oidToDer(ECDSA_WITH_SHA256).getBytes()))
+  const toBeSigned = sequence(
+    explicit(asn1.Type.NONE, primitive(asn1.Type.INTEGER, '\x02')),
+    primitive(asn1.Type.INTEGER, toBytes(randomSerial())),
+    algorithm,
+    description.issuer,
+    sequence(time(description.notBefore), time(description.notAfter)),
+    description.subject,
+    fromDer(description.publicKey),
+    explicit(asn1.Type.BITSTRING, sequence(...copiedExtensions(description), ...newExtensions(description))),
+  )
+  const signature = sign('sha256', toDer(toBeSigned), signingKeyPem)
+  const bits = primitive(asn1.Type.BITSTRING, `\x00${toBytes(signature)}`)
+  return new X509Certificate(toDer(sequence(toBeSigned, algorithm, bits))).toString()
+}
+
+export function distinguishedName(commonName: string): Name {
+  return pki.distinguishedNameToAsn1({ attributes: [{ type: pki.oids['commonName'], value: commonName }] })
+}
+
+// Copied as bytes rather than written anew: clients compare a certificate's issuer with its issuer's subject byte by
+// byte, also when an earlier version of this program wrote that one.
+export function subjectOf(certificate: X509Certificate): Name {
+  const subject = fieldsOf(certificate)[5]
+  if (subject === undefined) throw new Error('The certificate has no subject.')
+  return subject
+}
+
+/** RFC 5280 §4.2.1.2. */
+export function subjectKeyIdentifier(identifier: Buffer): object {
+  const value = primitive(asn1.Type.OCTETSTRING, toBytes(identifier))
+  return { id: pki.oids['subjectKeyIdentifier'], value }
+}
+
+/** RFC 5280 §4.2.1.1: by the key alone, for issuers are renewed under other names and serial numbers. */
+export function authorityKeyIdentifier(identifier: Buffer): object {
+  return { name: 'authorityKeyIdentifier', keyIdentifier: toBytes(identifier) }
+}
+
+/** An extension that node-forge does not know, with its encoded value. */
+export function criticalExtension(oid: string, value: Buffer): object {
+  return { id: oid, critical: true, value: toBytes(value) }
+}
+
+function newExtensions({ extensions }: Description): readonly Asn1[] {
+  // A detour: setting extensions on a certificate is what turns their descriptions into values.
+  const certificate = pki.createCertificate()
+  certificate.setExtensions([...extensions])
+  return children(children(pki.certificateExtensionsToAsn1(certificate.extensions))[0])
+}
+
+function copiedExtensions({ extensionsOf }: Description): readonly Asn1[] {
+  if (extensionsOf === undefined) return []
+  return children(children(fieldsOf(extensionsOf)[7])[0])
+}
+
+/** Version, serial number, algorithm, issuer, validity, subject, key, extensions: all that those of ours have. */
+function fieldsOf(certificate: X509Certificate): readonly Asn1[] {
+  return children(children(fromDer(certificate.raw))[0])
+}
+
+/** 128 bits, the first two fixed: positive, and never with the leading zeros that DER forbids. */
+function randomSerial(): Buffer {
+  const serial = randomBytes(16)
+  serial.writeUInt8((serial.readUInt8(0) & 0x3f) | 0x40, 0)
+  return serial
+}
+
+/** RFC 5280 §4.1.2.5: two-digit years through 2049, four digits from 2050. */
+function time(date: Date): Asn1 {
+  return date.getUTCFullYear() < 2050
+    ? primitive(asn1.Type.UTCTIME, asn1.dateToUtcTime(date))
+    : primitive(asn1.Type.GENERALIZEDTIME, asn1.dateToGeneralizedTime(date))
+}
+
+function sequence(...values: Asn1[]): Asn1 {
+  return asn1.create(asn1.Class.UNIVERSAL, asn1.Type.SEQUENCE, true, values)
+}
+
+// Optional fields are told apart by a number, 0 for the version and 3 for the extensions. node-forge wants the type
+// that has it.
+function explicit(number: forge.asn1.Type, value: Asn1): Asn1 {
+  return asn1.create(asn1.Class.CONTEXT_SPECIFIC, number, true, [value])
+}
+
+function primitive(type: forge.asn1.Type, bytes: string): Asn1 {
+  return asn1.create(asn1.Class.UNIVERSAL, type, false, bytes)
+}
+
+function children(node: Asn1 | undefined): readonly Asn1[] {
+  return Array.isArray(node?.value) ? node.value : []
+}
+
+function fromDer(der: Buffer): Asn1 {
+  return asn1.fromDer(toBytes(der))
+}
+
+function toDer(node: Asn1): Buffer {
+  return Buffer.from(asn1.toDer(node).getBytes(), 'binary')
+}
+
+function toBytes(buffer: Buffer): string {
+  return buffer.toString('binary')
+}
