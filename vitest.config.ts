@@ -1,8 +1,11 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
   test: {
     pool: 'forks',
+    // Most tests wait for timers and other processes most of the time.
+    maxWorkers: availableParallelism() + 1,
     // Worker threads of the code under test load TypeScript too.
     execArgv: ['--import', 'tsx'],
     include: ['test/**/*.test.ts'],

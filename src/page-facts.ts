@@ -5,7 +5,7 @@ import type { Config } from './config.ts'
 import type { StatusFigures } from './http/pages/status-page.ts'
 import type { PageFacts } from './http/pages/routes.ts'
 import { leafDaysLeft, type Parts } from './readiness.ts'
-import type { CertificateInForce } from './served-certificate.ts'
+import type { CertificateInForce } from './certificates/served-certificate.ts'
 import { isCovered, parseHostName } from './tls/names.ts'
 
 /** Asked at each request, since names and root change while the process runs. */

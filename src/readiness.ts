@@ -2,8 +2,8 @@
 
 import type { PartState, Readiness } from './http/admin.ts'
 import type { DrainGate } from './http/drain-gate.ts'
-import type { ClientCaInForce } from './client-ca.ts'
-import type { CertificateInForce } from './served-certificate.ts'
+import type { ClientCaInForce } from './certificates/client-ca.ts'
+import type { CertificateInForce } from './certificates/served-certificate.ts'
 import type { LeafFacts } from './tls/certificate.ts'
 import type { Upstream } from './upstream/upstream.ts'
 import type { Users } from './users.ts'

@@ -2,31 +2,24 @@
 // beside each other. Nothing is bound before certificate and users have been looked at.
 
 import type { RequestListener } from 'node:http'
-import { createAttempts } from './auth/attempts.ts'
-import { createBcryptPool, type BcryptPool } from './auth/bcrypt-pool.ts'
-import { createThrottle } from './auth/throttle.ts'
-import { createVerifiedCache } from './auth/verified-cache.ts'
-import { createVerifier, type Verifier } from './auth/verifier.ts'
-import { certificateDemandOf, openClientCa, type ClientCaInForce } from './client-ca.ts'
+import { certificateDemandOf, openClientCa, type ClientCaInForce } from './certificates/client-ca.ts'
+import { openIssuedCertificate } from './certificates/issued-certificate.ts'
+import { ownFilesOf } from './certificates/own-files.ts'
+import { loadOwnCertificate, type CertificateInForce } from './certificates/served-certificate.ts'
+import { createUncoveredNames } from './certificates/uncovered-names.ts'
 import type { Config } from './config.ts'
 import { affordableConnections, openFilesLimit } from './file-descriptors.ts'
 import { createAdminListener, type Readiness } from './http/admin.ts'
 import { createApp } from './http/app.ts'
 import type { BoundAddress } from './http/bind.ts'
-import { createDrainGate, type DrainGate } from './http/drain-gate.ts'
-import { createLimits, type Limits } from './http/limits.ts'
+import type { DrainGate } from './http/drain-gate.ts'
+import type { Limits } from './http/limits.ts'
 import { createListener, type Listener } from './http/listener.ts'
-import { createLoginAudit } from './http/login-audit.ts'
-import { openIssuedCertificate } from './issued-certificate.ts'
 import type { Log } from './log.ts'
-import { createMetrics } from './metrics.ts'
-import { ownFilesOf } from './own-files.ts'
 import { pageFactsOf, statusFiguresOf } from './page-facts.ts'
 import { readinessOf } from './readiness.ts'
-import { loadOwnCertificate, type CertificateInForce } from './served-certificate.ts'
+import { createParts, type Closer } from './request-parts.ts'
 import { measureState } from './state-metrics.ts'
-import { createUncoveredNames } from './uncovered-names.ts'
-import { createUpstream } from './upstream/upstream.ts'
 import { loadUsers, type Users } from './users.ts'
 
 export interface Sidecar {
@@ -46,8 +39,6 @@ export interface Sidecar {
    */
   drain(deadlineMs: number): Promise<boolean>
 }
-
-type Closer = () => Promise<void> | void
 
 /** Starts a sidecar. Rejects, with nothing left running, when a file is wrong or an address cannot be bound. */
 export async function createSidecar(config: Config, log: Log): Promise<Sidecar> {
@@ -116,61 +107,6 @@ function openCertificate(config: Config, log: Log): Promise<CertificateInForce> 
 // All at once: one that fails must not keep the others from being read.
 async function reloadAll(parts: readonly { reload(): Promise<void> }[]): Promise<void> {
   await Promise.all(parts.map((part) => part.reload()))
-}
-
-interface Ground {
-  readonly log: Log
-  readonly users: Users
-  readonly closers: Closer[]
-  /** Connections that there are file descriptors for. */
-  readonly affordable: number
-}
-
-// What a request meets on its way, made from the settings alone: nothing of it opens a file or an address.
-function createParts(config: Config, { log, users, closers, affordable }: Ground) {
-  const metrics = createMetrics()
-  const limits = createLimits(config, { log, metrics, affordable, clock: () => performance.now() })
-  closers.push(() => {
-    limits.audit.close()
-  })
-  const upstream = createUpstream({
-    ...config.upstream,
-    spliceMemory: config.spliceMemory,
-    idleTimeoutMs: config.idleTimeout,
-    responseTimeoutMs: config.responseTimeout,
-  })
-  closers.push(() => {
-    upstream.close()
-  })
-  const audit = createLoginAudit(log)
-  closers.push(() => {
-    audit.close()
-  })
-  const authentication = createAuthentication(config, { users, closers })
-  return { gate: createDrainGate(), upstream, audit, limits, metrics, ...authentication }
-}
-
-function createAuthentication(
-  config: Config,
-  { users, closers }: Pick<Ground, 'users' | 'closers'>,
-): { readonly verifier: Verifier; readonly pool: BcryptPool } {
-  const pool = createBcryptPool()
-  closers.push(() => pool.close())
-  const attempts = createAttempts({
-    // A clock that is set back must not make anybody wait for hours.
-    throttle: createThrottle(config.throttle, () => performance.now()),
-    compare: (comparison) => pool.compare(comparison),
-    threads: pool.threads,
-  })
-  closers.push(() => {
-    attempts.close()
-  })
-  const verifier = createVerifier({
-    table: () => users.table,
-    cache: createVerifiedCache(config.authCache),
-    attempts,
-  })
-  return { verifier, pool }
 }
 
 interface Served {

@@ -1,11 +1,11 @@
 // What the parts of the sidecar know of themselves at any time, as metrics.
 
 import type { BcryptPool } from './auth/bcrypt-pool.ts'
-import type { ClientCaInForce } from './client-ca.ts'
+import type { ClientCaInForce } from './certificates/client-ca.ts'
 import type { DrainGate } from './http/drain-gate.ts'
 import type { Limits } from './http/limits.ts'
 import type { Metrics } from './metrics.ts'
-import type { CertificateInForce } from './served-certificate.ts'
+import type { CertificateInForce } from './certificates/served-certificate.ts'
 import type { Upstream } from './upstream/upstream.ts'
 import type { Users } from './users.ts'
 

@@ -36,6 +36,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   upstream: ['log.ts', 'errors.ts', 'metrics.ts'],
   tls: ['atomic-file.ts', 'file-lock.ts', 'log.ts', 'errors.ts', 'metrics.ts'],
   trust: [],
+  // What is in force is composed here: files as values that change, and what other parts need of them.
+  certificates: ['tls', 'reload', 'auth', 'http', 'users.ts', 'config.ts', 'log.ts', 'errors.ts'],
   reload: ['log.ts', 'errors.ts', 'metrics.ts'],
 }
 

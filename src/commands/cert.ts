@@ -2,7 +2,7 @@
 
 import type { Config } from '../config.ts'
 import { CommandError } from '../errors.ts'
-import { ownFilesOf } from '../own-files.ts'
+import { ownFilesOf } from '../certificates/own-files.ts'
 import { readSettled } from '../reload/settled-file.ts'
 import { BEGIN_AGAIN, parseLeaf } from '../tls/certificate.ts'
 import { GIVE_UP_EARLIER, narrowed } from '../tls/cross.ts'
@@ -10,7 +10,7 @@ import { readAuthority, readLeaf, renewLeaf, renewRoot } from '../tls/keystore.t
 import { notPermitted } from '../tls/name-constraints.ts'
 import type { SubjectAltName } from '../tls/names.ts'
 import { parseOwnChain } from '../tls/own-bundle.ts'
-import { wantedNames, wantedNamesUnder } from '../wanted-names.ts'
+import { wantedNames, wantedNamesUnder } from '../certificates/wanted-names.ts'
 import { dayOf, documentOf, linesOf, type Served } from './cert-report.ts'
 import type { ExitCode, World } from './world.ts'
 

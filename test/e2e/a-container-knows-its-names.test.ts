@@ -9,7 +9,7 @@ const ROOT = path.join(import.meta.dirname, '..', '..')
 const PROJECT = `names-e2e-${process.pid}`
 const NETWORK = `${PROJECT}_default`
 const ASK = `
-  import { lookAtMachine } from '/app/dist/machine.js'
+  import { lookAtMachine } from '/app/dist/certificates/machine.js'
   const machine = await lookAtMachine()
   console.log(JSON.stringify(machine.names([]).map(({ value }) => value)))
 `

@@ -5,7 +5,7 @@ import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { InvalidFileError } from '../../src/errors.ts'
-import { readOwnPair, type OwnFiles } from '../../src/own-files.ts'
+import { readOwnPair, type OwnFiles } from '../../src/certificates/own-files.ts'
 import { createAuthority, openssl, registerKey } from '../fixtures/own-certificate.ts'
 import { asNobody } from '../fixtures/nobody.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { X509Certificate } from 'node:crypto'
 import { cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 
 import { InvalidFileError } from '../../src/errors.ts'
@@ -95,6 +96,18 @@ it('whoever looks while roots are renewed finds a whole folder', async () => {
   await keystore.renewIfDue(NAMES, NOW)
   expect(keystore.root).toEqual(await readRoot(folder))
   expect(await accepts(first, keystore.bundle)).toBe(true)
+})
+
+it('whoever reads right between two files of a renewal looks again', async () => {
+  const folder = stateFolder()
+  const keystore = await open(folder)
+  const marker = read(folder, 'root.sha256')
+  const { root } = await renew(folder)
+  writeFileSync(path.join(folder, 'root.sha256'), marker)
+  const looking = Promise.all([readRoot(folder), readAuthority(folder, NOW), keystore.renewIfDue(NAMES, NOW)])
+  await pause(100)
+  writeFileSync(path.join(folder, 'root.sha256'), `${root.fingerprint}\n`)
+  await expect(looking).resolves.toMatchObject([root, { root }, {}])
 })
 
 describe.skipIf(openssl === undefined)('a cross certificate', () => {

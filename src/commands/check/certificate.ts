@@ -1,6 +1,6 @@
 import type { Config } from '../../config.ts'
 import { errorMessage } from '../../errors.ts'
-import { ownFilesOf, readOwnPair, type OwnFiles } from '../../own-files.ts'
+import { ownFilesOf, readOwnPair, type OwnFiles } from '../../certificates/own-files.ts'
 import { leafDaysLeft } from '../../readiness.ts'
 import type { LeafFacts } from '../../tls/certificate.ts'
 import { readRoot } from '../../tls/keystore.ts'

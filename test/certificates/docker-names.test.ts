@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { namesInDocker, type Lookups } from '../src/docker-names.ts'
+import { namesInDocker, type Lookups } from '../../src/certificates/docker-names.ts'
 
 const EMBEDDED = 'search lan\nnameserver 127.0.0.11\noptions ndots:0\n'
 

@@ -1,7 +1,7 @@
 import { hostname, networkInterfaces } from 'node:os'
 import { describe, expect, it } from 'vitest'
-import { namesOfMachine, readMachineFacts, type MachineFacts } from '../src/machine-names.ts'
-import type { SubjectAltName } from '../src/tls/names.ts'
+import { namesOfMachine, readMachineFacts, type MachineFacts } from '../../src/certificates/machine-names.ts'
+import type { SubjectAltName } from '../../src/tls/names.ts'
 
 const NOWHERE: MachineFacts = {
   hostname: 'box',

@@ -8,7 +8,7 @@
 
 import { promises as dns } from 'node:dns'
 import { isIPv4 } from 'node:net'
-import type { SubjectAltName } from './tls/names.ts'
+import type { SubjectAltName } from '../tls/names.ts'
 import { dnsNames, type MachineFacts } from './machine-names.ts'
 
 export interface Lookups {

@@ -1,15 +1,15 @@
 // The authorities in force whose client certificates are accepted: a file as a value that follows it, and what the
 // settings make of such a certificate.
 
-import type { Config } from './config.ts'
-import type { CertificateDemand } from './http/client-certificate.ts'
-import type { Log } from './log.ts'
-import { isMountPoint } from './reload/mount-point.ts'
-import { createReloadable, type FileState } from './reload/reloadable.ts'
-import { watchFile } from './reload/watch.ts'
-import { isSameClientCa, parseClientCa, type ClientCa } from './tls/client-ca.ts'
-import { clientNameOf } from './tls/client-name.ts'
-import type { Users } from './users.ts'
+import type { Config } from '../config.ts'
+import type { CertificateDemand } from '../http/client-certificate.ts'
+import type { Log } from '../log.ts'
+import { isMountPoint } from '../reload/mount-point.ts'
+import { createReloadable, type FileState } from '../reload/reloadable.ts'
+import { watchFile } from '../reload/watch.ts'
+import { isSameClientCa, parseClientCa, type ClientCa } from '../tls/client-ca.ts'
+import { clientNameOf } from '../tls/client-name.ts'
+import type { Users } from '../users.ts'
 
 export interface ClientCaInForce {
   readonly current: ClientCa

@@ -1,11 +1,11 @@
 import { Writable } from 'node:stream'
 import { describe, expect, it } from 'vitest'
-import type { AskedName } from '../src/http/asked-names.ts'
-import { createLog } from '../src/log.ts'
-import type { CertificateInForce } from '../src/served-certificate.ts'
-import type { Root } from '../src/tls/certificate.ts'
-import type { SubjectAltName } from '../src/tls/names.ts'
-import { createUncoveredNames } from '../src/uncovered-names.ts'
+import type { AskedName } from '../../src/http/asked-names.ts'
+import { createLog } from '../../src/log.ts'
+import type { CertificateInForce } from '../../src/certificates/served-certificate.ts'
+import type { Root } from '../../src/tls/certificate.ts'
+import type { SubjectAltName } from '../../src/tls/names.ts'
+import { createUncoveredNames } from '../../src/certificates/uncovered-names.ts'
 
 const DAY_MS = 86_400_000
 const ROOT: Root = { file: 'root.crt', pem: '', fingerprint: '', notAfter: new Date(0) }

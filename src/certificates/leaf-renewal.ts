@@ -3,14 +3,14 @@
 // Looked at when the leaf's file changes (`cert renew`, another sidecar on the same folder), when a watch finds that it
 // has changed without an event, and every hour because time passes without one.
 
-import { errorMessage } from './errors.ts'
+import { errorMessage } from '../errors.ts'
 import type { ExpiryWarnings } from './expiry-warnings.ts'
-import type { Log } from './log.ts'
-import { inTurn } from './reload/in-turn.ts'
-import type { FileState } from './reload/reloadable.ts'
-import { watchFile } from './reload/watch.ts'
-import type { CertificateBundle, Root } from './tls/certificate.ts'
-import type { Keystore, WantedNames } from './tls/keystore.ts'
+import type { Log } from '../log.ts'
+import { inTurn } from '../reload/in-turn.ts'
+import type { FileState } from '../reload/reloadable.ts'
+import { watchFile } from '../reload/watch.ts'
+import type { CertificateBundle, Root } from '../tls/certificate.ts'
+import type { Keystore, WantedNames } from '../tls/keystore.ts'
 
 export interface LeafRenewal {
   /** `stale` while the leaf is due and cannot be renewed. */

@@ -2,7 +2,7 @@
 
 import { namesInDocker } from './docker-names.ts'
 import { namesOfMachine, readMachineFacts, type MachineFacts } from './machine-names.ts'
-import type { SubjectAltName } from './tls/names.ts'
+import type { SubjectAltName } from '../tls/names.ts'
 import type { AutomaticNames } from './wanted-names.ts'
 
 export interface Machine {

@@ -1,9 +1,9 @@
 // The files of a certificate that was issued elsewhere: which ones they are, and what they say at this moment.
 
-import type { Config } from './config.ts'
-import { InvalidFileError } from './errors.ts'
-import { readSettled } from './reload/settled-file.ts'
-import { parseOwnPair, type OwnPair } from './tls/own-bundle.ts'
+import type { Config } from '../config.ts'
+import { InvalidFileError } from '../errors.ts'
+import { readSettled } from '../reload/settled-file.ts'
+import { parseOwnPair, type OwnPair } from '../tls/own-bundle.ts'
 
 export interface OwnFiles {
   readonly certFile: string

@@ -3,20 +3,20 @@ import path from 'node:path'
 import { PassThrough } from 'node:stream'
 import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { createListener } from '../src/http/listener.ts'
-import { createLog } from '../src/log.ts'
-import type { OwnFiles } from '../src/own-files.ts'
-import { loadOwnCertificate, type CertificateInForce } from '../src/served-certificate.ts'
-import type { IssuedCertificate } from '../src/tls/issue.ts'
+import { createListener } from '../../src/http/listener.ts'
+import { createLog } from '../../src/log.ts'
+import type { OwnFiles } from '../../src/certificates/own-files.ts'
+import { loadOwnCertificate, type CertificateInForce } from '../../src/certificates/served-certificate.ts'
+import type { IssuedCertificate } from '../../src/tls/issue.ts'
 import {
   connectSteadily,
   createAuthority,
   fingerprintOf,
   moveInto,
   type SteadyClient,
-} from './fixtures/own-certificate.ts'
-import { tempFolder } from './fixtures/temp-folder.ts'
-import { until } from './fixtures/until.ts'
+} from '../fixtures/own-certificate.ts'
+import { tempFolder } from '../fixtures/temp-folder.ts'
+import { until } from '../fixtures/until.ts'
 
 const PATIENCE_MS = 1_500
 const DAY_MS = 86_400_000

@@ -4,12 +4,12 @@
 // limited by the day, for each source and for all, and nothing of what a client sent is in them unless it is a host
 // name: no line can be forged, and no log filled.
 
-import { sourceOf } from './auth/source.ts'
-import type { AskedName, AskedNames, CertificateAlert } from './http/asked-names.ts'
-import type { Log } from './log.ts'
+import { sourceOf } from '../auth/source.ts'
+import type { AskedName, AskedNames, CertificateAlert } from '../http/asked-names.ts'
+import type { Log } from '../log.ts'
 import type { CertificateInForce } from './served-certificate.ts'
-import { notPermitted } from './tls/name-constraints.ts'
-import { isCovered, parseHostName, type SubjectAltName } from './tls/names.ts'
+import { notPermitted } from '../tls/name-constraints.ts'
+import { isCovered, parseHostName, type SubjectAltName } from '../tls/names.ts'
 
 export interface UncoveredNamesOptions {
   readonly certificate: Pick<CertificateInForce, 'origin' | 'current' | 'root'>

@@ -2,9 +2,9 @@
 
 import { stat } from 'node:fs/promises'
 import { platform } from 'node:os'
-import type { Log } from './log.ts'
+import type { Log } from '../log.ts'
 import type { OwnFiles } from './own-files.ts'
-import { isMountPoint } from './reload/mount-point.ts'
+import { isMountPoint } from '../reload/mount-point.ts'
 
 /** Warns of files that stay the same when they are replaced, and of a key or password that everybody can read. */
 export async function warnOfOwnFiles(

@@ -2,12 +2,12 @@ import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { PassThrough } from 'node:stream'
 import { describe, expect, it } from 'vitest'
-import { createLog } from '../src/log.ts'
-import type { OwnFiles } from '../src/own-files.ts'
-import { loadOwnCertificate } from '../src/served-certificate.ts'
-import { bindMount, mayMount } from './fixtures/mount.ts'
-import { createAuthority } from './fixtures/own-certificate.ts'
-import { tempFolder } from './fixtures/temp-folder.ts'
+import { createLog } from '../../src/log.ts'
+import type { OwnFiles } from '../../src/certificates/own-files.ts'
+import { loadOwnCertificate } from '../../src/certificates/served-certificate.ts'
+import { bindMount, mayMount } from '../fixtures/mount.ts'
+import { createAuthority } from '../fixtures/own-certificate.ts'
+import { tempFolder } from '../fixtures/temp-folder.ts'
 
 const authority = createAuthority()
 const canMount = mayMount()

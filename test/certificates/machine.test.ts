@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
-import type { MachineFacts } from '../src/machine-names.ts'
-import { lookAtMachine } from '../src/machine.ts'
+import type { MachineFacts } from '../../src/certificates/machine-names.ts'
+import { lookAtMachine } from '../../src/certificates/machine.ts'
 
 it('Docker is asked at first and when the addresses are others, the rest is read at every question', async () => {
   let facts: MachineFacts = {

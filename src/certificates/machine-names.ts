@@ -6,7 +6,7 @@
 import { closeSync, openSync, readSync } from 'node:fs'
 import { isIPv4 } from 'node:net'
 import { hostname, networkInterfaces } from 'node:os'
-import { automaticNames, canonicalAddress, parseHostName, type SubjectAltName } from './tls/names.ts'
+import { automaticNames, canonicalAddress, parseHostName, type SubjectAltName } from '../tls/names.ts'
 
 /** Texts are as in the files, and empty where there is no such file. */
 export interface MachineFacts {

@@ -1,6 +1,6 @@
 import { expect, it, onTestFinished } from 'vitest'
-import type { Timetable } from '../src/leaf-renewal.ts'
-import { watchNames } from '../src/name-watch.ts'
+import type { Timetable } from '../../src/certificates/leaf-renewal.ts'
+import { watchNames } from '../../src/certificates/name-watch.ts'
 
 const LOOK_MS = 15_000
 const MINUTE_MS = 60_000

@@ -1,8 +1,8 @@
 // How the files of a certificate stand: as they should, halfway replaced, or no good; and who has been told.
 
-import type { InvalidFileError } from './errors.ts'
-import type { Log } from './log.ts'
-import type { FileState } from './reload/reloadable.ts'
+import type { InvalidFileError } from '../errors.ts'
+import type { Log } from '../log.ts'
+import type { FileState } from '../reload/reloadable.ts'
 
 export interface PairStanding {
   readonly state: FileState

@@ -4,18 +4,18 @@
 // read together, whichever of them changed, and come into force together or not at all.
 
 import { setTimeout as pause } from 'node:timers/promises'
-import { InvalidFileError } from './errors.ts'
+import { InvalidFileError } from '../errors.ts'
 import { createExpiryWarnings } from './expiry-warnings.ts'
 import type { RenewalCounts } from './leaf-renewal.ts'
-import type { Log } from './log.ts'
+import type { Log } from '../log.ts'
 import { createPairStanding } from './pair-standing.ts'
 import { warnOfOwnFiles } from './own-file-warnings.ts'
 import { readOwnPair, type OwnFiles } from './own-files.ts'
-import { inTurn } from './reload/in-turn.ts'
-import type { FileState } from './reload/reloadable.ts'
-import { watchFile } from './reload/watch.ts'
-import type { CertificateBundle, Root } from './tls/certificate.ts'
-import type { OwnCertificate } from './tls/own-bundle.ts'
+import { inTurn } from '../reload/in-turn.ts'
+import type { FileState } from '../reload/reloadable.ts'
+import { watchFile } from '../reload/watch.ts'
+import type { CertificateBundle, Root } from '../tls/certificate.ts'
+import type { OwnCertificate } from '../tls/own-bundle.ts'
 
 export interface CertificateInForce {
   /** `own`: the operator's, out of files that we only read. */

@@ -1,13 +1,13 @@
 import path from 'node:path'
 import { PassThrough } from 'node:stream'
 import { expect, it, onTestFinished } from 'vitest'
-import { createExpiryWarnings } from '../src/expiry-warnings.ts'
-import { keepLeafRenewed, type LeafRenewal, type Timetable } from '../src/leaf-renewal.ts'
-import { createLog } from '../src/log.ts'
-import type { CertificateBundle } from '../src/tls/certificate.ts'
-import { openKeystore, renewLeaf, type Keystore } from '../src/tls/keystore.ts'
-import type { SubjectAltName } from '../src/tls/names.ts'
-import { tempFolder } from './fixtures/temp-folder.ts'
+import { createExpiryWarnings } from '../../src/certificates/expiry-warnings.ts'
+import { keepLeafRenewed, type LeafRenewal, type Timetable } from '../../src/certificates/leaf-renewal.ts'
+import { createLog } from '../../src/log.ts'
+import type { CertificateBundle } from '../../src/tls/certificate.ts'
+import { openKeystore, renewLeaf, type Keystore } from '../../src/tls/keystore.ts'
+import type { SubjectAltName } from '../../src/tls/names.ts'
+import { tempFolder } from '../fixtures/temp-folder.ts'
 
 const START = new Date('2030-01-01T00:00:00Z')
 const HOUR_MS = 3_600_000

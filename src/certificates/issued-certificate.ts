@@ -1,16 +1,16 @@
 // The certificate that we issue ourselves, as the one in force: out of the state folder, and renewed in time.
 
-import type { Config } from './config.ts'
+import type { Config } from '../config.ts'
 import { createExpiryWarnings } from './expiry-warnings.ts'
 import { keepLeafRenewed, SYSTEM_TIMETABLE, type Timetable } from './leaf-renewal.ts'
-import type { Log } from './log.ts'
+import type { Log } from '../log.ts'
 import { lookAtMachine, type Machine } from './machine.ts'
 import { watchNames } from './name-watch.ts'
 import type { CertificateInForce } from './served-certificate.ts'
-import type { NamesUnder } from './tls/authority.ts'
-import type { CertificateBundle, Root } from './tls/certificate.ts'
-import { openKeystore } from './tls/keystore.ts'
-import { lacksNames, type SubjectAltName } from './tls/names.ts'
+import type { NamesUnder } from '../tls/authority.ts'
+import type { CertificateBundle, Root } from '../tls/certificate.ts'
+import { openKeystore } from '../tls/keystore.ts'
+import { lacksNames, type SubjectAltName } from '../tls/names.ts'
 import { wantedNames, wantedNamesUnder } from './wanted-names.ts'
 
 // A leaf comes near its end for two reasons only.

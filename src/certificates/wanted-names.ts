@@ -1,10 +1,10 @@
 // The names that the leaf should carry: those of the settings, and those that this machine has of itself.
 
-import type { Config } from './config.ts'
+import type { Config } from '../config.ts'
 import { namesOfMachine, readMachineFacts } from './machine-names.ts'
-import type { NamesUnder } from './tls/authority.ts'
-import { notPermitted } from './tls/name-constraints.ts'
-import { leafNames, type SubjectAltName } from './tls/names.ts'
+import type { NamesUnder } from '../tls/authority.ts'
+import { notPermitted } from '../tls/name-constraints.ts'
+import { leafNames, type SubjectAltName } from '../tls/names.ts'
 
 /** The names that this machine has of itself at the moment, given those of the settings. */
 export type AutomaticNames = (configured: readonly SubjectAltName[]) => readonly SubjectAltName[]
