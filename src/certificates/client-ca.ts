@@ -4,6 +4,7 @@
 import type { Config } from '../config.ts'
 import type { CertificateDemand } from '../http/client-certificate.ts'
 import type { Log } from '../log.ts'
+import { createExpiryWarnings } from './expiry-warnings.ts'
 import { isMountPoint } from '../reload/mount-point.ts'
 import { createReloadable, type FileState } from '../reload/reloadable.ts'
 import { watchFile } from '../reload/watch.ts'
@@ -22,10 +23,15 @@ export interface ClientCaInForce {
   close(): Promise<void>
 }
 
+const HOUR_MS = 3_600_000
+const MEND =
+  'put the authority that follows it into the file beside it, and have clients get certificates of that one'
+
 export interface ClientCaOptions {
   readonly file: string
   readonly pollMs: number | 'off'
   readonly log: Log
+  readonly clock?: () => Date
 }
 
 /** The authorities that the settings name, or undefined when they ask for no client certificates. */
@@ -45,10 +51,15 @@ export function certificateDemandOf(config: Config, users: Users): CertificateDe
 }
 
 /** Rejects with InvalidFileError when the file is no good, since at start there is no last good one to live on. */
-export async function loadClientCa({ file, pollMs, log }: ClientCaOptions): Promise<ClientCaInForce> {
+export async function loadClientCa({
+  file,
+  pollMs,
+  log,
+  clock = () => new Date(),
+}: ClientCaOptions): Promise<ClientCaInForce> {
   const authorities = createReloadable<ClientCa | undefined>({
     file,
-    parse: (bytes) => parseClientCa(bytes.toString(), { file, now: new Date() }),
+    parse: (bytes) => parseClientCa(bytes.toString(), { file, now: clock() }),
     initial: undefined,
     log,
   })
@@ -56,20 +67,16 @@ export async function loadClientCa({ file, pollMs, log }: ClientCaOptions): Prom
   let current = loaded(authorities.current)
   const listeners: ((next: ClientCa) => void)[] = []
   tell(log, file, current)
+  const warnings = warnHourly(() => current, { file, clock, log })
   authorities.onChange((next) => {
     const previous = current
     current = loaded(next)
     if (isSameClientCa(previous, current)) return
     for (const listener of listeners) listener(current)
     tell(log, file, current)
+    warnings.look()
   })
-  if (await isMountPoint(file)) {
-    const mend = 'mount its folder: what renews certificates replaces files'
-    log.warn(
-      { file, mend },
-      'the client CA file is a mount of its own: when it is replaced outside, the former one stays here',
-    )
-  }
+  await warnOfMount(file, log)
   let asked: Promise<unknown> = Promise.resolve()
   const watch = watchFile(file, {
     pollMs,
@@ -97,10 +104,39 @@ export async function loadClientCa({ file, pollMs, log }: ClientCaOptions): Prom
       await reloading
     },
     async close() {
+      warnings.close()
       await watch.close()
       await asked
     },
   }
+}
+
+function warnHourly(
+  current: () => ClientCa,
+  options: Pick<Required<ClientCaOptions>, 'file' | 'clock' | 'log'>,
+) {
+  const warnings = createExpiryWarnings({ ...options, mend: MEND, subject: 'a client CA' })
+  const look = () => {
+    const { notAfter, fingerprints } = current()
+    warnings.look({ notAfter, fingerprint: fingerprints.join() })
+  }
+  look()
+  const hourly = setInterval(look, HOUR_MS)
+  return {
+    look,
+    close: () => {
+      clearInterval(hourly)
+    },
+  }
+}
+
+async function warnOfMount(file: string, log: Log): Promise<void> {
+  if (!(await isMountPoint(file))) return
+  const mend = 'mount its folder: what renews certificates replaces files'
+  log.warn(
+    { file, mend },
+    'the client CA file is a mount of its own: when it is replaced outside, the former one stays here',
+  )
 }
 
 function loaded(authorities: ClientCa | undefined): ClientCa {

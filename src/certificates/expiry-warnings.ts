@@ -4,14 +4,17 @@ import type { Log } from '../log.ts'
 import type { LeafFacts } from '../tls/certificate.ts'
 
 const DAY_MS = 86_400_000
-const WARNED_AT_DAYS = [0, 1, 7, 30]
+const WARNED_AT_DAYS = [30, 7, 1]
 const EARLY_MEND =
   'set the clock of this machine; if it is right, the certificate was issued by one that was ahead: renew it'
 const OWN_MEND = 'it is not renewed here: put a renewed certificate and its key in the place of the files'
 
+/** What has an end. */
+export type Ending = Pick<LeafFacts, 'notAfter' | 'fingerprint'> & Partial<Pick<LeafFacts, 'notBefore'>>
+
 export interface ExpiryWarnings {
   /** To be called every now and then, and when another certificate came into force. */
-  look(leaf: LeafFacts): void
+  look(certificate: Ending): void
 }
 
 export interface ExpiryWarningsOptions {
@@ -20,18 +23,25 @@ export interface ExpiryWarningsOptions {
   readonly log: Log
   /** What a person can do; without it, what helps with files that are not ours. */
   readonly mend?: string
+  /** What it is, for the line. */
+  readonly subject?: string
+  /** How many days before the end. */
+  readonly atDays?: readonly number[]
 }
 
 /**
- * Warns 30 days, 7 days and 1 day before the end and at the end, and of a certificate whose time is still to come; of
- * each once for every certificate.
+ * Warns before the end (30 days, 7 days and 1 day if nothing else is given) and at the end, and of a certificate whose
+ * time is still to come; of each once for every certificate.
  */
 export function createExpiryWarnings({
   file,
   clock,
   log,
   mend = OWN_MEND,
+  subject = 'the certificate',
+  atDays = WARNED_AT_DAYS,
 }: ExpiryWarningsOptions): ExpiryWarnings {
+  const limits = [0, ...atDays].toSorted((one, other) => one - other)
   let early: string | undefined
   let told: { readonly fingerprint: string; readonly days: number } | undefined
 
@@ -39,21 +49,18 @@ export function createExpiryWarnings({
     look({ notBefore, notAfter, fingerprint }) {
       const now = clock()
       // Our clock was set back, or the one it was issued by was ahead.
-      if (notBefore > now && early !== fingerprint) {
+      if (notBefore !== undefined && notBefore > now && early !== fingerprint) {
         early = fingerprint
-        log.error(
-          { file, notBefore, mend: EARLY_MEND },
-          'the certificate is not valid yet: clients refuse it',
-        )
+        log.error({ file, notBefore, mend: EARLY_MEND }, `${subject} is not valid yet: clients refuse it`)
       }
       const daysLeft = (notAfter.getTime() - now.getTime()) / DAY_MS
-      const days = WARNED_AT_DAYS.find((limit) => daysLeft <= limit)
+      const days = limits.find((limit) => daysLeft <= limit)
       if (days === undefined) return
       if (told?.fingerprint === fingerprint && told.days <= days) return
       told = { fingerprint, days }
       const facts = { file, notAfter, mend }
-      if (days === 0) log.error(facts, 'the certificate has expired: clients refuse it')
-      else log.warn({ ...facts, daysLeft: Math.floor(daysLeft) }, 'the certificate ends soon')
+      if (days === 0) log.error(facts, `${subject} has expired: clients refuse it`)
+      else log.warn({ ...facts, daysLeft: Math.floor(daysLeft) }, `${subject} ends soon`)
     },
   }
 }

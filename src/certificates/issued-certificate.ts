@@ -1,7 +1,7 @@
 // The certificate that we issue ourselves, as the one in force: out of the state folder, and renewed in time.
 
 import type { Config } from '../config.ts'
-import { createExpiryWarnings } from './expiry-warnings.ts'
+import { createExpiryWarnings, type ExpiryWarnings } from './expiry-warnings.ts'
 import { keepLeafRenewed, SYSTEM_TIMETABLE, type Timetable } from './leaf-renewal.ts'
 import type { Log } from '../log.ts'
 import { lookAtMachine, type Machine } from './machine.ts'
@@ -9,7 +9,7 @@ import { watchNames } from './name-watch.ts'
 import type { CertificateInForce } from './served-certificate.ts'
 import type { NamesUnder } from '../tls/authority.ts'
 import type { CertificateBundle, Root } from '../tls/certificate.ts'
-import { openKeystore } from '../tls/keystore.ts'
+import { openKeystore, type Keystore } from '../tls/keystore.ts'
 import { lacksNames, type SubjectAltName } from '../tls/names.ts'
 import { wantedNames, wantedNamesUnder } from './wanted-names.ts'
 
@@ -46,7 +46,7 @@ export async function openIssuedCertificate(
     serve: (bundle) => {
       for (const listener of listeners) listener(bundle)
     },
-    warnings: createExpiryWarnings({ file: keystore.leafFile, clock: timetable.now, log, mend: MEND }),
+    warnings: warningsFor(keystore, { clock: timetable.now, log }),
     pollMs: config.watchPoll,
     log,
     timetable,
@@ -79,6 +79,32 @@ export async function openIssuedCertificate(
     async close() {
       await watch.close()
       await renewal.close()
+    },
+  }
+}
+
+// Trusting another root is work on every client, so a person is told of its end long before.
+const ROOT_WARNED_AT_DAYS = [365, 90, 30, 7, 1]
+const ROOT_MEND =
+  '`registry-sidecar cert renew --root` gives another one; have every client trust that before this one ends'
+
+function warningsFor(
+  keystore: Keystore,
+  { clock, log }: { readonly clock: () => Date; readonly log: Log },
+): ExpiryWarnings {
+  const ofLeaf = createExpiryWarnings({ file: keystore.leafFile, clock, log, mend: MEND })
+  const ofRoot = createExpiryWarnings({
+    file: keystore.root.file,
+    clock,
+    log,
+    mend: ROOT_MEND,
+    subject: 'the root',
+    atDays: ROOT_WARNED_AT_DAYS,
+  })
+  return {
+    look(leaf) {
+      ofLeaf.look(leaf)
+      ofRoot.look(keystore.root)
     },
   }
 }

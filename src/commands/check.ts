@@ -9,6 +9,7 @@ import { askForLocation } from '../upstream/location.ts'
 import { probeRegistry } from '../upstream/probe.ts'
 import { FILE_MOUNT } from '../users.ts'
 import { checkCertificate } from './check/certificate.ts'
+import { checkClientCa } from './check/client-ca.ts'
 import { isGood, lineOf, type Finding } from './check/finding.ts'
 import { checkHost } from './check/host.ts'
 import { thisMachine, type Machine } from './machine.ts'
@@ -61,6 +62,7 @@ async function checkParts(config: Config): Promise<readonly Finding[]> {
     ...(await checkUsers(config.users)),
     ...(await checkMount(config.users)),
     ...(await checkCertificate(config)),
+    ...(await checkClientCa(config)),
     ...(await checkRegistry(config)),
   ]
 }

@@ -103,6 +103,17 @@ describe('check', () => {
     expect(fitting.stdout).not.toContain('SIDECAR_HOSTS')
   })
 
+  it('looks at the CA of client certificates', async () => {
+    const cwd = tempFolder()
+    writeFileSync(path.join(cwd, 'ca.pem'), createAuthority().rootPem)
+    writeFileSync(path.join(cwd, 'empty.pem'), '')
+    const env = { SIDECAR_UPSTREAM: 'http://127.0.0.1:1' }
+    const good = await run(['check'], { cwd, env: { ...env, SIDECAR_TLS_CLIENT_CA: 'ca.pem' } })
+    expect(good.stdout).toMatch(/^ok +client CA: 1 in ca\.pem, until \d{4}-/m)
+    const bad = await run(['check'], { cwd, env: { ...env, SIDECAR_TLS_CLIENT_CA: 'empty.pem' } })
+    expect(bad.stdout).toMatch(/^problem client CA: empty\.pem: .* → put the certificates/m)
+  })
+
   it('names the lines of the users file that are skipped, never what is in them', async () => {
     const cwd = tempFolder()
     mkdirSync(path.join(cwd, 'users'))

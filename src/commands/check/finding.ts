@@ -5,6 +5,7 @@ export interface Finding {
     | 'settings'
     | 'users'
     | 'certificate'
+    | 'client CA'
     | 'registry'
     | 'location'
     | 'address'

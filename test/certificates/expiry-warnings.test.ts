@@ -1,0 +1,83 @@
+import { writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { PassThrough } from 'node:stream'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { loadClientCa } from '../../src/certificates/client-ca.ts'
+import { createExpiryWarnings } from '../../src/certificates/expiry-warnings.ts'
+import { openIssuedCertificate } from '../../src/certificates/issued-certificate.ts'
+import { parseConfig } from '../../src/config.ts'
+import { createLog, type Log } from '../../src/log.ts'
+import { createAuthority } from '../fixtures/own-certificate.ts'
+import { tempFolder } from '../fixtures/temp-folder.ts'
+
+const DAY_MS = 86_400_000
+
+function recordingLog(): { readonly log: Log; readonly lines: () => readonly Record<string, unknown>[] } {
+  const destination = new PassThrough()
+  let text = ''
+  destination.on('data', (chunk: Buffer) => (text += chunk.toString()))
+  const lines = () =>
+    text
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
+  return { log: createLog({ level: 'info', format: 'json', destination }), lines }
+}
+
+describe('the warnings of an end', () => {
+  it('come once at each of the given days, and at the end', () => {
+    const { log, lines } = recordingLog()
+    let now = 0
+    const warnings = createExpiryWarnings({
+      file: 'x.crt',
+      clock: () => new Date(now),
+      log,
+      subject: 'the root',
+      atDays: [365, 30],
+    })
+    for (let day = 0; day <= 401; day++) {
+      now = day * DAY_MS
+      warnings.look({ notAfter: new Date(400 * DAY_MS), fingerprint: 'AA' })
+    }
+    expect(lines().map(({ msg, daysLeft }) => [msg, daysLeft])).toEqual([
+      ['the root ends soon', 365],
+      ['the root ends soon', 30],
+      ['the root has expired: clients refuse it', undefined],
+    ])
+  })
+})
+
+describe('the end of a root', () => {
+  async function openAt(now: Date, folder: string) {
+    const { log, lines } = recordingLog()
+    const config = parseConfig({ env: { SIDECAR_STATE_DIR: folder, SIDECAR_WATCH_POLL: 'off' } })
+    const timetable = { now: () => now, after: () => () => undefined }
+    const certificate = await openIssuedCertificate(config, log, { timetable })
+    onTestFinished(() => certificate.close())
+    await certificate.reload()
+    return lines().filter(({ msg }) => msg === 'the root ends soon')
+  }
+
+  it('is told a year ahead, with the mend', async () => {
+    const folder = tempFolder()
+    const now = Date.now()
+    expect(await openAt(new Date(now), folder)).toEqual([])
+    const [line] = await openAt(new Date(now + 3_300 * DAY_MS), folder)
+    expect(line).toMatchObject({ level: 40, mend: expect.stringContaining('cert renew --root') as string })
+  })
+})
+
+describe('the end of a client CA', () => {
+  it('is told when it is loaded', async () => {
+    const file = path.join(tempFolder(), 'ca.pem')
+    writeFileSync(file, createAuthority().rootPem)
+    const { log, lines } = recordingLog()
+    const first = await loadClientCa({ file, pollMs: 'off', log })
+    onTestFinished(() => first.close())
+    expect(lines().filter(({ msg }) => msg === 'a client CA ends soon')).toEqual([])
+    const clock = () => new Date(first.current.notAfter.getTime() - 5 * DAY_MS)
+    const late = await loadClientCa({ file, pollMs: 'off', log, clock })
+    onTestFinished(() => late.close())
+    expect(lines().find(({ msg }) => msg === 'a client CA ends soon')).toMatchObject({ file, daysLeft: 5 })
+  })
+})
