@@ -4,7 +4,7 @@
 // OpenSSL judges a client's certificate once, in the handshake, and connections live long. When an authority is taken
 // out, whoever got in by it must be out as well; what is being transferred at that moment may finish.
 
-import type { RequestListener } from 'node:http'
+import type { RequestListener, ServerResponse } from 'node:http'
 import type { Server } from 'node:https'
 import type { Socket } from 'node:net'
 
@@ -36,6 +36,7 @@ export interface Handshakes {
 /** To be called before the server listens. */
 export function trackHandshakes(server: Server): Handshakes {
   const open = new Set<EraSocket>()
+  const inFlight = new Set<ServerResponse>()
   let era: Era = { isOver: false }
 
   // When the connection comes, not when its handshake is done: that goes by the authorities of this moment.
@@ -54,7 +55,9 @@ export function trackHandshakes(server: Server): Handshakes {
     watch: (handler) => (incoming, outgoing) => {
       const socket: EraSocket = incoming.socket
       socket[IN_FLIGHT] = (socket[IN_FLIGHT] ?? 0) + 1
+      inFlight.add(outgoing)
       outgoing.once('close', () => {
+        inFlight.delete(outgoing)
         socket[IN_FLIGHT] = (socket[IN_FLIGHT] ?? 0) - 1
         endIfIdle(socket)
       })
@@ -63,6 +66,8 @@ export function trackHandshakes(server: Server): Handshakes {
     beginAnew: () => {
       era.isOver = true
       era = { isOver: false }
+      // Told with the answer: were the connection to end without a word, a push would lose its next request on it.
+      for (const outgoing of inFlight) if (!outgoing.headersSent) outgoing.shouldKeepAlive = false
       for (const socket of open) endIfIdle(socket)
     },
   }
