@@ -28,7 +28,7 @@ export interface ConnectionTable<E extends Entry> {
 export const SPARE_AFTER_MS = 10_000
 
 // Those that come before are logins being checked. A flood of them must not turn each accepted connection into a walk
-// through thousands.
+// through thousands; those that were looked at in vain go to the end, so that the next look comes to others.
 const MAX_LOOKS = 64
 
 interface Source<E> {
@@ -43,6 +43,8 @@ export function createConnectionTable<E extends Entry>(clock: () => number): Con
   const sources = new Map<string, Source<E>>()
 
   function setUnused(entry: E): void {
+    // Also one that stands there already goes to the end: the order is that of `usedAt`.
+    unsetUnused(entry)
     entry.usedAt = clock()
     unused.add(entry)
     sources.get(entry.source)?.unused.add(entry)
@@ -79,17 +81,26 @@ export function createConnectionTable<E extends Entry>(clock: () => number): Con
     },
     spare: (source) => {
       const candidates = source === undefined ? unused : sources.get(source)?.unused
-      return candidates === undefined ? undefined : firstSpare(candidates, clock() - SPARE_AFTER_MS)
+      if (candidates === undefined) return undefined
+      const { found, busy } = firstSpare(candidates, clock() - SPARE_AFTER_MS)
+      busy.forEach(setUnused)
+      return found
     },
   }
 }
 
-function firstSpare<E extends Entry>(candidates: Iterable<E>, usedBefore: number): E | undefined {
-  let looks = 0
+interface Look<E> {
+  readonly found: E | undefined
+  /** Those that would have been it, but for what they are doing. */
+  readonly busy: readonly E[]
+}
+
+function firstSpare<E extends Entry>(candidates: Iterable<E>, usedBefore: number): Look<E> {
+  const busy: E[] = []
   for (const entry of candidates) {
-    looks += 1
-    if (entry.usedAt > usedBefore || looks > MAX_LOOKS) return undefined
-    if (!entry.isBusy) return entry
+    if (entry.usedAt > usedBefore || busy.length === MAX_LOOKS) break
+    if (!entry.isBusy) return { found: entry, busy }
+    busy.push(entry)
   }
-  return undefined
+  return { found: undefined, busy }
 }

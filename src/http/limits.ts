@@ -38,9 +38,10 @@ export function createLimits(
   { log, metrics, affordable, clock }: LimitsOptions,
 ): Limits {
   const audit = createLimitAudit(log, metrics)
+  const maxConnections = Math.min(orInfinity(settings.maxConnections), affordable)
   const connections = createConnectionLimits({
-    maxConnections: Math.min(orInfinity(settings.maxConnections), affordable),
-    maxPerSource: orInfinity(settings.maxConnectionsPerSource),
+    maxConnections,
+    maxPerSource: perSource(settings.maxConnectionsPerSource, maxConnections),
     maxRequests: orInfinity(settings.maxRequestsPerConnection),
     audit,
     clock,
@@ -57,6 +58,12 @@ export function createLimits(
     handshakeTimeoutMs: settings.handshakeTimeout,
     headerTimeoutMs: settings.headerTimeout,
   }
+}
+
+// Half of what there can be at most, also where that is less than it was meant to be: no single source keeps the others
+// out. Whoever has one source only, another proxy, says `off`.
+function perSource(limit: number | 'off', total: number): number {
+  return limit === 'off' ? Infinity : Math.min(limit, Math.ceil(total / 2))
 }
 
 function orInfinity(limit: number | 'off'): number {

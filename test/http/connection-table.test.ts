@@ -67,6 +67,24 @@ describe('the table of connections', () => {
     expect(crowd.table.spare()).toBeUndefined()
   })
 
+  it('comes to those behind a crowd that is always busy, look by look', () => {
+    const { time, table, open } = scene()
+    for (let i = 0; i < 130; i++) open(`login ${i}`).isBusy = true
+    open('idle')
+    time.now = 2 * SPARE_AFTER_MS
+    expect([1, 2, 3].map(() => table.spare()?.name)).toEqual([undefined, undefined, 'idle'])
+  })
+
+  it('keeps its order when a use ends that ended before', () => {
+    const { time, table, open } = scene()
+    const first = open('first')
+    open('second')
+    time.now = SPARE_AFTER_MS
+    table.end(first)
+    time.now = SPARE_AFTER_MS + 1
+    expect(table.spare()?.name).toBe('second')
+  })
+
   it('does not take back a connection that was closed during its request', () => {
     const { time, table, open } = scene()
     const one = open('one')
