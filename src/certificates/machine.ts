@@ -7,7 +7,10 @@ import type { AutomaticNames } from './wanted-names.ts'
 
 export interface Machine {
   readonly names: AutomaticNames
-  /** Asks Docker again if the addresses are others than at the last time. Takes a second at most; never rejects. */
+  /**
+   * Asks Docker again if the addresses are others than at the last time, or if it knew no names for them, five times at
+   * most. Takes a second at most; never rejects.
+   */
   refresh(): Promise<void>
 }
 
@@ -18,9 +21,14 @@ export interface MachineSources {
 
 const SOURCES: MachineSources = { facts: readMachineFacts, inDocker: (facts) => namesInDocker(facts) }
 
+// A resolver that is slow while the container starts answers soon after. Without any names in it, as outside of Docker,
+// nobody should be asked for ever.
+const MAX_QUESTIONS = 5
+
 /** Resolves once Docker has been asked. */
 export async function lookAtMachine({ facts, inDocker }: MachineSources = SOURCES): Promise<Machine> {
   let asked: string | undefined
+  let questionsLeft = 0
   let docker: readonly SubjectAltName[] = []
   await refresh()
 
@@ -29,8 +37,11 @@ export async function lookAtMachine({ facts, inDocker }: MachineSources = SOURCE
   async function refresh(): Promise<void> {
     const now = facts()
     const addresses = now.addresses.toSorted().join()
-    if (addresses === asked) return
+    if (addresses !== asked) questionsLeft = MAX_QUESTIONS
+    if (questionsLeft === 0) return
     asked = addresses
+    questionsLeft -= 1
     docker = await inDocker(now)
+    if (docker.length > 0) questionsLeft = 0
   }
 }

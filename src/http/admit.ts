@@ -2,6 +2,7 @@
 // read in two ways is refused before anything else looks at it.
 
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import { REQUEST_HEADERS } from '../upstream/headers.ts'
 import { hasBody } from '../upstream/linger.ts'
 import type { DrainGate } from './drain-gate.ts'
 import { refuse, type Step } from './pipeline.ts'
@@ -49,6 +50,17 @@ const FORM = /^\s*(?:application\/x-www-form-urlencoded|multipart\/)/i
 const MAX_HEADERS = 200
 const MAX_TARGET_BYTES = 8 * 1024
 const MAX_HEADER_LINE_BYTES = 8 * 1024
+
+// What the registry gets, or what we read ourselves. Other lines end here, such as a browser's or a load balancer's
+// cookies, which may be longer: for them the limit of the whole head is enough.
+const LIMITED_HEADERS: ReadonlySet<string> = new Set([
+  ...REQUEST_HEADERS,
+  ...SINGLE_HEADERS,
+  'connection',
+  'upgrade',
+  'te',
+  'trailer',
+])
 
 const UPLOAD_IN_PROGRESS = /^\/v2\/.+\/blobs\/uploads\/[^/?]+(?:\?|$)/
 
@@ -117,10 +129,10 @@ function headerObjection(rawHeaders: readonly string[]): Refusal | undefined {
   const counts = new Map<string, number>()
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const [name = '', value = ''] = [rawHeaders[i], rawHeaders[i + 1]]
-    if (name.length + value.length > MAX_HEADER_LINE_BYTES) {
-      return refusal('headTooLarge', 'a header is too long')
-    }
     const key = name.toLowerCase()
+    if (name.length + value.length > MAX_HEADER_LINE_BYTES && LIMITED_HEADERS.has(key)) {
+      return refusal('headTooLarge', `the ${key} header is too long`)
+    }
     counts.set(key, (counts.get(key) ?? 0) + 1)
   }
   for (const name of SINGLE_HEADERS) {

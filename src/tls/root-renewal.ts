@@ -11,13 +11,20 @@ import { X509Certificate } from 'node:crypto'
 import { InvalidFileError } from '../errors.ts'
 import type { FileLock } from '../file-lock.ts'
 import { issueInto, namesToKeep, type Issuer, type NamesUnder } from './authority.ts'
-import { BEGIN_AGAIN, fingerprint256, parseCertificate, parsePrivateKey, parseRoot } from './certificate.ts'
+import {
+  BEGIN_AGAIN,
+  fingerprint256,
+  parseCertificate,
+  parsePrivateKey,
+  parseRoot,
+  type Root,
+} from './certificate.ts'
 import { formatEarlier, parseEarlier, type Authority } from './cross.ts'
 import { DER, extensionValue, within } from './der.ts'
-import { crossSign, issueRoot } from './issue.ts'
+import { crossSign, issueRoot, type CrossRequest } from './issue.ts'
 import type { SubjectAltName } from './names.ts'
 import { certificatesIn } from './pem.ts'
-import { refuseEarlyClock } from './root-refusals.ts'
+import { foreignRoot, refuseEarlyClock } from './root-refusals.ts'
 import { readFiles, remove, write, writePair, type StatePaths, type StateTexts } from './state-files.ts'
 
 export interface RootRenewal {
@@ -43,10 +50,27 @@ export async function beginRootRenewal(
     authority: { root, earlier },
   } = issuer
   const next = issueRoot({ now, constrainTo })
-  const crossPem = crossSign({ certPem: next.certPem, signer: { certPem: root.pem, keyPem } })
+  const crossPem = crossUnder(root, { certPem: next.certPem, signer: { certPem: root.pem, keyPem } })
   const certPem = next.certPem + crossPem + root.pem + formatEarlier(earlier)
   const files = { certFile: paths.nextRootCert, keyFile: paths.nextRootKey }
   await writePair(files, { certPem, keyPem: next.keyPem }, lock)
+}
+
+// Once written, a certificate that does not lead to the present root would stand in the way of every start. A person may
+// have put a root of another program there, with a key that we sign with otherwise than its certificate says, or not.
+function crossUnder(root: Root, request: CrossRequest): string {
+  const crossPem = signedOrRefused(root, request)
+  const [cross, signer] = [new X509Certificate(crossPem), new X509Certificate(root.pem)]
+  if (!cross.checkIssued(signer) || !cross.verify(signer.publicKey)) throw foreignRoot(root)
+  return crossPem
+}
+
+function signedOrRefused(root: Root, request: CrossRequest): string {
+  try {
+    return crossSign(request)
+  } catch (cause) {
+    throw foreignRoot(root, cause)
+  }
 }
 
 export interface Finish {

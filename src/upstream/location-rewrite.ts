@@ -20,8 +20,8 @@ const LOOPBACK: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '::1'])
 
 /**
  * Rewrites a Location that names the registry to `https://<host>`, the rest of it byte for byte: one with its host and
- * port, one with its host alone below /v2/, or what the client called, over plain HTTP. Relative ones and those that
- * name somebody else pass as they are.
+ * port, one with its host alone below /v2/, or what the client called below /v2/, over plain HTTP. Relative ones and
+ * those that name somebody else pass as they are.
  */
 export function createLocationRewrite(upstream: UpstreamName): LocationRewrite {
   return function rewriteLocation(location, host) {
@@ -30,7 +30,7 @@ export function createLocationRewrite(upstream: UpstreamName): LocationRewrite {
     const [origin, hostname = '', port] = match
     const rest = location.slice(origin.length)
     const authority = port === undefined ? hostname : `${hostname}:${port}`
-    const isClients = authority.toLowerCase() === host.toLowerCase()
+    const isClients = authority.toLowerCase() === host.toLowerCase() && isOfRegistry(rest)
     if (!isClients && !(isSameHost(hostname, upstream) && isSamePort(port, rest, upstream))) return location
     return `https://${host}${rest}`
   }
@@ -42,7 +42,12 @@ function isSameHost(hostname: string, upstream: UpstreamName): boolean {
   return name === own || (LOOPBACK.has(name) && LOOPBACK.has(own))
 }
 
-// Without a port it may be a storage on the same machine: no storage has its objects below /v2/.
 function isSamePort(port: string | undefined, rest: string, upstream: UpstreamName): boolean {
-  return port === undefined ? rest.startsWith('/v2/') : Number(port) === upstream.port
+  return port === undefined ? isOfRegistry(rest) : Number(port) === upstream.port
+}
+
+// Without a port, or under the name that clients call, it may be a storage on the same machine: no storage has its
+// objects below /v2/.
+function isOfRegistry(rest: string): boolean {
+  return rest.startsWith('/v2/')
 }

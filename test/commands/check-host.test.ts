@@ -11,7 +11,7 @@ import { explainProxies } from '../../src/commands/check/proxies.ts'
 import { parseRegistryAddress } from '../../src/commands/trust/registry-key.ts'
 import { ConfigError } from '../../src/errors.ts'
 import { issueLeaf, issueRoot, type IssuedCertificate } from '../../src/tls/issue.ts'
-import { openKeystore } from '../../src/tls/keystore.ts'
+import { openKeystore, renewRoot } from '../../src/tls/keystore.ts'
 import { issueByIntermediate, selfSigned } from '../fixtures/own-certificate.ts'
 import { registryProgram, startRegistry } from '../fixtures/registry.ts'
 import { sidecarForTest } from '../fixtures/sidecar.ts'
@@ -106,6 +106,13 @@ function serveTls(
 function pairUnder(root: IssuedCertificate, now = new Date()): IssuedCertificate {
   const leaf = issueLeaf({ root, names: LOCALHOST, now })
   return { ...leaf, certPem: `${leaf.certPem}${root.certPem}` }
+}
+
+async function afterRenewals(count: number) {
+  const options = { folder: path.join(tempFolder(), 'state'), names: LOCALHOST, now: new Date() }
+  await openKeystore(options)
+  for (let i = 0; i < count; i++) await renewRoot({ ...options, names: () => LOCALHOST })
+  return openKeystore(options)
 }
 
 describe('check --host finds nothing wrong', () => {
@@ -276,6 +283,32 @@ describe('check --host explains a certificate', () => {
     expect(text).toMatch(
       /→ compare that .* curl -fsSk -o registry-ca\.crt .* && sudo install -D -m 644 registry-ca\.crt/,
     )
+  })
+
+  it('of a sidecar with a renewed root, without a fingerprint that nobody else has', async () => {
+    const { bundle, root } = await afterRenewals(2)
+    const { code, text } = await checkAt({ port: await serveTls(bundle) })
+    expect(code).toBe(1)
+    expect(text).toMatch(
+      /problem trust: the root of this registry-sidecar, which followed an earlier one, is not trusted .* → curl -fsSk -o registry-ca\.crt .*\/-\/ca\.crt && openssl x509 .*; compare that with `registry-sidecar trust` .* sudo install -D -m 644 registry-ca\.crt/,
+    )
+    expect(text).not.toContain('incomplete')
+    const trust = text.split('\n').filter((line) => line.includes(' trust: '))
+    expect(trust.join()).not.toMatch(/([0-9A-F]{2}:){31}/)
+    // Who trusts what the command fetches trusts what is served.
+    const after = await checkAt({ port: await serveTls(bundle), certsPem: root.pem })
+    expect(after.code).toBe(0)
+  })
+
+  it('under a renewed root, beside the state folder of another sidecar', async () => {
+    const stateDir = path.join(tempFolder(), 'state')
+    const { root } = await openKeystore({ folder: stateDir, names: LOCALHOST, now: new Date() })
+    const { bundle } = await afterRenewals(1)
+    const { text } = await checkAt({ port: await serveTls(bundle), stateDir })
+    expect(text).toMatch(
+      /problem trust: it was issued under another root of a registry-sidecar than lies in .*root\.crt \(/,
+    )
+    expect(text).toContain(`(${root.fingerprint})`)
   })
 
   it('under an earlier root of ours', async () => {

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { X509Certificate } from 'node:crypto'
-import { cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
@@ -323,6 +323,21 @@ describe('a renewal of the root is refused, and changes nothing,', () => {
   )
 })
 
+describe.skipIf(openssl === undefined)('a root of another program', () => {
+  it.each(['rsa:2048', 'ed25519'])(
+    'is not renewed when it is of %s, and serves its leaf as before',
+    async (key) => {
+      const folder = folderOfAnotherProgram(key)
+      await expect(open(folder)).resolves.toMatchObject({ issued: { root: false, leaf: false } })
+      await expectRefusal(folder, NOW, {
+        file: 'root.crt',
+        reason: /was not issued by this program.*SIDECAR_TLS_CERT/,
+      })
+      await expect(open(folder)).resolves.toMatchObject({ issued: { root: false, leaf: false } })
+    },
+  )
+})
+
 describe('what leads to the root', () => {
   it.each(['cross.crt', 'leaf.crt'])('is not told to be in %s when that is lost', async (copy) => {
     const folder = stateFolder()
@@ -462,6 +477,31 @@ async function folderOfEarlierVersion(): Promise<string> {
   execFileSync(openssl ?? '', args, { cwd: folder, stdio: 'pipe' })
   for (const name of ['root.sha256', 'leaf.key', 'leaf.crt']) rmSync(path.join(folder, name))
   await open(folder)
+  return folder
+}
+
+/** With a root of another kind of key, and a leaf under it that clients accept. */
+function folderOfAnotherProgram(key: string): string {
+  const folder = tempFolder()
+  const run = (command: string, ...more: readonly string[]) =>
+    execFileSync(openssl ?? '', [...command.split(' '), ...more], { cwd: folder, stdio: 'pipe' })
+  const authority = [
+    '-addext',
+    'basicConstraints=critical,CA:TRUE',
+    '-addext',
+    'keyUsage=critical,keyCertSign',
+  ]
+  run(`req -x509 -newkey ${key} -nodes -days 99 -subj /CN=corp -keyout root.key -out root.crt`, ...authority)
+  const ec = '-newkey ec -pkeyopt ec_paramgen_curve:P-256'
+  run(`req ${ec} -nodes -subj /CN=leaf -keyout leaf.key -out leaf.csr`)
+  const names = NAMES.map(({ type, value }) => `${type === 'ip' ? 'IP' : 'DNS'}:${value}`)
+  writeFileSync(path.join(folder, 'names'), `subjectAltName=${names.join()}`)
+  run(
+    'x509 -req -in leaf.csr -CA root.crt -CAkey root.key -set_serial 1 -days 80 -extfile names -out leaf.crt',
+  )
+  for (const name of ['leaf.csr', 'names']) rmSync(path.join(folder, name))
+  writeFileSync(path.join(folder, 'leaf.crt'), read(folder, 'leaf.crt') + read(folder, 'root.crt'))
+  for (const name of ['root.key', 'leaf.key']) chmodSync(path.join(folder, name), 0o600)
   return folder
 }
 

@@ -28,6 +28,7 @@ describe('a Location of anybody else', () => {
     ['a storage', 'https://storage.example/bucket/blob?signature=a%2Fb'],
     ['a storage on another port of the registry', `http://registry:9000${REST}`],
     ['a storage on the registry without a port', 'https://registry/bucket/blob'],
+    ['a storage under the name that the client called', `http://${HOST}/minio/bucket/blob?x=1`],
     ['the registry as a user name', `http://registry:5000@evil${REST}`],
     ['the registry and its port as user and password', `http://registry:5000@evil:80${REST}`],
     ['the registry before a backslash', `http://registry:5000\\@evil${REST}`],
@@ -43,6 +44,12 @@ describe('a Location of anybody else', () => {
   ])('passes byte for byte: %s', (_what, location) => {
     expect(rewriteFor('registry:5000')(location, HOST)).toBe(location)
   })
+})
+
+it('a storage on port 80 of the machine passes, where the client calls that machine without a port', () => {
+  const rewrite = rewriteFor('registry:5000')
+  expect(rewrite('http://localhost/minio/blob', 'localhost')).toBe('http://localhost/minio/blob')
+  expect(rewrite(`http://localhost${REST}`, 'localhost')).toBe(`https://localhost${REST}`)
 })
 
 function rewriteFor(upstream: string) {

@@ -2,7 +2,7 @@
 
 import type { X509Certificate } from 'node:crypto'
 import { copyFile, fetchCommands, FETCHED_FILE, quoted } from '../../trust/shell-commands.ts'
-import { isSidecarRoot } from '../trust/certs-file.ts'
+import { isSidecarCross, isSidecarRoot } from '../trust/certs-file.ts'
 import { printable, type Finding } from './finding.ts'
 import { subjectOf, type Shown } from './explain-certificate.ts'
 import { vouches, type Verdict, type Verdicts } from './verdicts.ts'
@@ -80,7 +80,7 @@ function whyNobody({ target: { key }, chain, verdicts }: Judged): Explanation {
   const anchored = ['missing' in ours ? undefined : ours, ...folders, system].find((one) => one?.isAnchored)
   if (anchored !== undefined) return refusedAll(anchored)
   const last = chain.at(-1) ?? chain[0]
-  if (isSidecarRoot(last)) return otherSidecar(key, { last, ours })
+  if (isSidecarRoot(last) || isSidecarCross(last)) return otherSidecar(key, { last, ours })
   if (last.subject === last.issuer) {
     const what = chain.length === 1 ? 'it signs itself' : `its root, ${subjectOf(last)},`
     return {
@@ -103,17 +103,28 @@ interface Other {
 }
 
 function otherSidecar(key: string, { last, ours }: Other): Explanation {
+  // A renewed root is not sent itself, and its cross certificate has a fingerprint that nobody could find anywhere else.
+  const isRenewed = isSidecarCross(last)
   if ('missing' in ours) {
-    const [fetch = ''] = fetchCommands(key)
+    const [fetch = '', showFingerprint = ''] = fetchCommands(key)
     const install = `sudo ${copyFile(FETCHED_FILE, quoted(`/etc/docker/certs.d/${key}/ca.crt`))}`
+    if (isRenewed) {
+      return {
+        text: 'the root of this registry-sidecar, which followed an earlier one, is not trusted on this machine',
+        mend:
+          `${fetch} && ${showFingerprint}; compare that with \`registry-sidecar trust\` where it runs, ` +
+          `then: ${install}`,
+      }
+    }
     return {
       text: `the root of this registry-sidecar, SHA-256 ${last.fingerprint256}, is not trusted on this machine`,
       mend: `compare that with \`registry-sidecar trust\` where it runs, then: ${fetch} && ${install}`,
     }
   }
   const here = ours.certificates.map(({ fingerprint256 }) => fingerprint256).join(', ')
+  const which = isRenewed ? '' : `, SHA-256 ${last.fingerprint256},`
   return {
-    text: `it was issued under another root of a registry-sidecar, SHA-256 ${last.fingerprint256}, than lies in ${ours.origin} (${here})`,
+    text: `it was issued under another root of a registry-sidecar${which} than lies in ${ours.origin} (${here})`,
     mend: 'it is an earlier root, or another sidecar: start the one that runs on this state folder again, and see who listens at that address',
   }
 }

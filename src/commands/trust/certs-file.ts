@@ -79,7 +79,17 @@ export function parseCertificates(text: string): readonly X509Certificate[] {
 /** Whether it is a root that a registry-sidecar issued: its name says so, and it signs itself. */
 export function isSidecarRoot(certificate: X509Certificate): boolean {
   const { subject, issuer } = certificate
-  return /^CN=registry-sidecar root [0-9a-f]+$/.test(subject) && subject === issuer
+  return isSidecarRootName(subject) && subject === issuer
+}
+
+/** Whether it leads from one root of a registry-sidecar to a later one, as its name and its issuer's say. */
+export function isSidecarCross(certificate: X509Certificate): boolean {
+  const { subject, issuer } = certificate
+  return isSidecarRootName(subject) && isSidecarRootName(issuer) && subject !== issuer
+}
+
+function isSidecarRootName(name: string): boolean {
+  return /^CN=registry-sidecar root [0-9a-f]+$/.test(name)
 }
 
 /** Whether all of these certificates are in the file. */
