@@ -77,7 +77,7 @@ async function compose(config: Config, log: Log, closers: Closer[]): Promise<Sid
     log,
     realm: config.realm,
     hasUsers: () => users.isLoaded,
-    demand: certificateDemandOf(config, users),
+    demand: certificateDemandOf(config, users, clientCa),
     rootPem: () => certificate.root?.pem,
     page: pageFactsOf(config, certificate),
     hsts: config.hsts,

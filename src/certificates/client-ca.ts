@@ -8,7 +8,7 @@ import { createExpiryWarnings } from './expiry-warnings.ts'
 import { isMountPoint } from '../reload/mount-point.ts'
 import { createReloadable, type FileState } from '../reload/reloadable.ts'
 import { watchFile } from '../reload/watch.ts'
-import { isSameClientCa, parseClientCa, type ClientCa } from '../tls/client-ca.ts'
+import { isAcceptedClient, isSameClientCa, parseClientCa, type ClientCa } from '../tls/client-ca.ts'
 import { clientNameOf } from '../tls/client-name.ts'
 import type { Users } from '../users.ts'
 
@@ -41,11 +41,16 @@ export async function openClientCa(config: Config, log: Log): Promise<ClientCaIn
 }
 
 /** What is asked of a client's certificate; the users are looked up at each request. */
-export function certificateDemandOf(config: Config, users: Users): CertificateDemand | undefined {
-  if (config.tlsClientCa === undefined) return undefined
+export function certificateDemandOf(
+  config: Config,
+  users: Users,
+  clientCa: ClientCaInForce | undefined,
+): CertificateDemand | undefined {
+  if (clientCa === undefined) return undefined
   return {
     mode: config.tlsClientAuth,
     nameOf: ({ raw }) => clientNameOf(raw, config.tlsClientName),
+    isAccepted: (certificate) => isAcceptedClient(certificate, clientCa.current),
     isUser: (name) => users.table.entries.has(name),
   }
 }
@@ -66,11 +71,14 @@ export async function loadClientCa({
   await authorities.reload()
   let current = loaded(authorities.current)
   const listeners: ((next: ClientCa) => void)[] = []
+  const leftOut = warnOfLeftOut(file, log)
   tell(log, file, current)
+  leftOut.look(current)
   const warnings = warnHourly(() => current, { file, clock, log })
   authorities.onChange((next) => {
     const previous = current
     current = loaded(next)
+    leftOut.look(current)
     if (isSameClientCa(previous, current)) return
     for (const listener of listeners) listener(current)
     tell(log, file, current)
@@ -83,9 +91,7 @@ export async function loadClientCa({
     onSettled: async () => {
       await authorities.reload()
     },
-    onError: (error) => {
-      log.error({ file, err: error }, 'watching this file met an error; its polls go on')
-    },
+    onError: tellOfWatch(file, log),
   })
   await watch.ready
   return {
@@ -126,6 +132,29 @@ function warnHourly(
     look,
     close: () => {
       clearInterval(hourly)
+    },
+  }
+}
+
+function tellOfWatch(file: string, log: Log) {
+  return (error: unknown) => {
+    log.error({ file, err: error }, 'watching this file met an error; its polls go on')
+  }
+}
+
+// Once for each: every write of the file would tell it again.
+function warnOfLeftOut(file: string, log: Log) {
+  const told = new Set<string>()
+  return {
+    look({ leftOut }: ClientCa) {
+      for (const { number, fingerprint, reason, mend } of leftOut) {
+        if (told.has(fingerprint)) continue
+        told.add(fingerprint)
+        log.warn(
+          { file, certificate: number, fingerprint, reason, mend },
+          'a certificate in the client CA file is left out',
+        )
+      }
     },
   }
 }

@@ -23,6 +23,8 @@ export interface CertificateDemand {
   readonly mode: ClientAuthMode
   /** The user name in a certificate; a `reason` never repeats what the certificate says. */
   readonly nameOf: (certificate: X509Certificate) => NameInCertificate
+  /** Whether one that OpenSSL has found no fault with is of an authority in force that is meant to sign for clients. */
+  readonly isAccepted: (certificate: X509Certificate) => boolean
   /** Asked at each request. */
   readonly isUser: (name: string) => boolean
 }
@@ -171,12 +173,13 @@ function judgementAt(now: number, judgement: Judgement): Judgement {
 }
 
 // `authorized` alone is not enough: Node 20 says it of a resumed TLS 1.3 session that never had a certificate.
-function judge(socket: Socket, { nameOf }: CertificateDemand): Judgement {
+function judge(socket: Socket, { isAccepted, nameOf }: CertificateDemand): Judgement {
   if (!(socket instanceof TLSSocket)) return { kind: 'none' }
   const certificate = socket.getPeerX509Certificate()
   if (certificate === undefined) return { kind: 'none' }
   if (!socket.authorized) {
     return { kind: 'invalid', fault: FAULTS[String(socket.authorizationError)] ?? FOREIGN }
   }
+  if (!isAccepted(certificate)) return { kind: 'invalid', fault: FOREIGN }
   return { kind: 'valid', notAfter: Date.parse(certificate.validTo), name: nameOf(certificate) }
 }

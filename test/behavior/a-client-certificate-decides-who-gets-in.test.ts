@@ -31,6 +31,7 @@ const caFile = path.join(folder, 'client-ca.pem')
 
 beforeAll(async () => {
   writeFileSync(caFile, authority.cert)
+  writeFileSync(peopleFile, people.cert + authority.cert)
   await once(registry.listen(0, '127.0.0.1'), 'listening')
 })
 afterAll(async () => {
@@ -299,6 +300,44 @@ describe('with SIDECAR_TLS_CLIENT_AUTH=optional', () => {
   it('refuses a good one of no user, whatever password comes with it', async () => {
     const { ask } = await setScene(env)
     expect((await ask(authority.issue({ subject: 'mallory' }), { as: ALICE })).status).toBe(403)
+  })
+})
+
+const people = authority.issueAuthority({ subject: 'people' })
+const printers = authority.issueAuthority({ subject: 'printers' })
+const peopleFile = path.join(folder, 'people.pem')
+
+describe.each(['TLSv1.2', 'TLSv1.3'] as const)('with intermediate and root in the file, by %s', (version) => {
+  const agent = () => new https.Agent({ maxVersion: version, minVersion: version })
+  const sending = ({ cert, key }: ClientPair, ...chain: readonly ClientPair[]): ClientPair => ({
+    cert: [cert, ...chain.map((one) => one.cert)].join(''),
+    key,
+  })
+  const scene = () => setScene({ SIDECAR_TLS_CLIENT_AUTH: 'instead', SIDECAR_TLS_CLIENT_CA: peopleFile })
+
+  it.each<[what: string, pair: ClientPair]>([
+    ['alone', people.issue()],
+    ['with the intermediate', sending(people.issue(), people)],
+    ['with the whole chain', sending(people.issue(), people, authority)],
+  ])('the intermediate’s clients get in, who send their certificate %s', async (_what, pair) => {
+    const { ask } = await scene()
+    expect((await ask(pair, { agent: agent() })).status).toBe(200)
+  })
+
+  it.each<[what: string, pair: ClientPair]>([
+    ['the sibling’s', sending(printers.issue(), printers)],
+    ['the sibling’s, that send the intermediate along', sending(printers.issue(), printers, people)],
+    ['the root’s own', alice],
+    ['the root’s own, that send the intermediate along', sending(alice, people)],
+  ])('clients stay out: %s', async (_what, pair) => {
+    const { ask, line, received } = await scene()
+    const answer = await ask(pair, { agent: agent() })
+    expect([answer.status, messageOf(answer)]).toEqual([
+      403,
+      expect.stringContaining('not signed by an authority'),
+    ])
+    expect(await line()).toMatchObject({ reason: 'client certificate of no accepted authority' })
+    expect(received()).toEqual([])
   })
 })
 

@@ -152,6 +152,24 @@ describe('a client CA that is replaced', () => {
     socket.destroy()
   })
 
+  it('is out also when one that stays in the file has expired, of which the log tells once', async () => {
+    const ended = createClientAuthority({ notAfter: new Date(Date.now() - 3_600_000) })
+    const scene = await setScene()
+    expect((await scene.sidecar.request({ path: '/v2/', ...alice })).status).toBe(200)
+    for (const comment of ['', '# ours\n']) {
+      writeFileSync(scene.caFile, comment + ended.cert + next.cert)
+      await scene.sidecar.reload()
+    }
+    expect((await scene.sidecar.request({ path: '/v2/', ...alice })).status).toBe(403)
+    const byNext = next.issue({ subject: 'alice' })
+    expect((await scene.sidecar.request({ path: '/v2/', ...byNext })).status).toBe(200)
+    expect(await stateOf(scene)).toMatchObject({ state: 'ok' })
+    const told = scene.sidecar.lines.filter(({ msg }) => String(msg).endsWith('is left out'))
+    expect(told).toMatchObject([
+      { file: scene.caFile, certificate: 1, mend: expect.stringMatching(/^take it out/) as string },
+    ])
+  })
+
   it.each<[what: string, text: string, reason: RegExp]>([
     ['broken', 'nonsense', /holds no readable certificate/],
     ['empty', '', /holds no readable certificate/],

@@ -1,7 +1,8 @@
+import { X509Certificate } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { InvalidFileError } from '../../src/errors.ts'
-import { isSameClientCa, parseClientCa, type ClientCa } from '../../src/tls/client-ca.ts'
-import { createClientAuthority } from '../fixtures/client-authority.ts'
+import { isAcceptedClient, isSameClientCa, parseClientCa, type ClientCa } from '../../src/tls/client-ca.ts'
+import { createClientAuthority, type ClientPair } from '../fixtures/client-authority.ts'
 
 const DAY_MS = 86_400_000
 const inDays = (days: number) => new Date(Date.now() + days * DAY_MS)
@@ -9,6 +10,8 @@ const inDays = (days: number) => new Date(Date.now() + days * DAY_MS)
 const one = createClientAuthority({ notAfter: inDays(20) })
 const other = createClientAuthority({ notAfter: inDays(10) })
 const middle = one.issueAuthority()
+const expired = createClientAuthority({ notBefore: inDays(-9), notAfter: inDays(-1) })
+const tomorrow = createClientAuthority({ notBefore: inDays(1) })
 
 const parse = (...texts: readonly string[]): ClientCa =>
   parseClientCa(texts.join(''), { file: 'client-ca.pem', now: new Date() })
@@ -41,16 +44,13 @@ describe('a client CA file', () => {
       /number 1 is no authority .*put the certificate there that signed/,
     ],
     ['one of them that is none', one.cert + one.issue().cert, /number 2 is no authority/],
+    ['nothing but what has expired', expired.cert, /number 1 expired on .*: take it out/],
     [
-      'one that has expired',
-      one.cert + createClientAuthority({ notBefore: inDays(-9), notAfter: inDays(-1) }).cert,
+      'an intermediate that has expired, and its root, which does not stand in for it',
+      one.cert + one.issueAuthority({ notAfter: inDays(-0.5) }).cert,
       /number 2 expired on .*: take it out/,
     ],
-    [
-      'one whose time is to come',
-      createClientAuthority({ notBefore: inDays(1) }).cert,
-      /is not valid before/,
-    ],
+    ['nothing but one whose time is to come', tomorrow.cert, /is not valid before/],
     [
       'an intermediate without its root',
       middle.cert,
@@ -67,5 +67,69 @@ describe('a client CA file', () => {
     expect(isSameClientCa(parse(one.cert, other.cert), parse('#\n', other.cert, one.cert))).toBe(true)
     expect(isSameClientCa(parse(one.cert, other.cert), parse(one.cert))).toBe(false)
     expect(isSameClientCa(parse(one.cert), parse(other.cert))).toBe(false)
+  })
+
+  it('is the same without what is left out', () => {
+    expect(isSameClientCa(parse(one.cert), parse(expired.cert, one.cert))).toBe(true)
+  })
+})
+
+describe('an authority whose time is over or to come', () => {
+  it('is left out, and the mend named, and the others are in force', () => {
+    const ca = parse(expired.cert, one.cert, tomorrow.cert)
+    expect(ca.pem).toBe(one.cert)
+    expect(ca.fingerprints).toEqual(parse(one.cert).fingerprints)
+    expect(ca.notAfter).toEqual(parse(one.cert).notAfter)
+    expect(ca.leftOut).toMatchObject([
+      { number: 1, reason: expect.stringMatching(/^expired on /) as string },
+      { number: 3, reason: expect.stringMatching(/^is not valid before /) as string },
+    ])
+    expect(ca.leftOut.map(({ mend }) => mend.slice(0, 11))).toEqual(['take it out', 'set this ma'])
+  })
+
+  it('takes along what stands under it', () => {
+    const ca = parse(expired.cert, expired.issueAuthority().cert, one.cert)
+    expect(ca.pem).toBe(one.cert)
+    expect(ca.leftOut).toMatchObject([{ number: 1 }, { number: 2, mend: 'mend that one first' }])
+  })
+})
+
+describe('accepted is', () => {
+  const sibling = one.issueAuthority({ subject: 'printers' })
+  const accepts = (pair: ClientPair, ...file: readonly ClientPair[]) =>
+    isAcceptedClient(new X509Certificate(pair.cert), parse(...file.map(({ cert }) => cert)))
+
+  it('what an intermediate of the file signed, and neither its sibling’s nor its root’s', () => {
+    for (const file of [
+      [middle, one],
+      [one, middle],
+      [one, middle, other],
+    ]) {
+      expect(accepts(middle.issue(), ...file)).toBe(true)
+      expect(accepts(sibling.issue(), ...file)).toBe(false)
+      expect(accepts(one.issue(), ...file)).toBe(false)
+    }
+    expect(accepts(other.issue(), one, middle, other)).toBe(true)
+  })
+
+  it('not what another of the same name signed', () => {
+    const namesake = sibling.issueAuthority({ subject: 'client intermediate' })
+    expect(accepts(namesake.issue(), middle, one)).toBe(false)
+  })
+
+  it('all that stands under the roots, when the file holds roots alone', () => {
+    expect(accepts(middle.issue(), one, other)).toBe(true)
+    expect(accepts(one.issue(), one, one)).toBe(true)
+  })
+
+  it('no authority of the file as a client', () => {
+    expect(accepts(one, one)).toBe(false)
+    expect(accepts(middle, one, middle)).toBe(false)
+  })
+
+  it('no root in the place of its intermediate that has expired', () => {
+    const ended = one.issueAuthority({ subject: 'ended', notAfter: inDays(-0.5) })
+    expect(accepts(one.issue(), one, middle, ended)).toBe(false)
+    expect(accepts(one.issue(), one, ended, other)).toBe(false)
   })
 })
