@@ -49,7 +49,11 @@ export function tlsOptions({ certificate, clientCaPem }: Shown): ServerOptions {
   }
 }
 
-/** Whoever has none, or a wrong one, finishes the handshake too, and is told by the pipeline what is wrong. */
+/**
+ * Whoever has none, or a wrong one, finishes the handshake too, and is told by the pipeline what is wrong: OpenSSL
+ * verifies all the same, and client-certificate.ts lets nobody pass whom it has not authorized. Only `/-/`, where the root
+ * is handed out, needs no certificate.
+ */
 export function clientCertificateOptions({ clientCaPem }: Shown): ServerOptions {
   return clientCaPem === undefined ? {} : { requestCert: true, rejectUnauthorized: false }
 }

@@ -1,7 +1,8 @@
 // A handshake that looks at a certificate before anybody trusts it, to say what is wrong with it.
 //
-// The only file that switches verification off, as architecture.test.ts sees to. OpenSSL judges all the same, and its
-// verdict is what is told. On such a connection nothing is sent but one question without credentials.
+// Node shows no certificate that it refuses, so the one look here goes without verification, as nothing else does
+// (architecture.test.ts sees to it). What is told of trust comes from handshakes that verify. On the connection of the
+// look nothing is sent but one question without credentials, and nothing that comes back is believed.
 
 import { X509Certificate } from 'node:crypto'
 import { connect, type ConnectionOptions, type DetailedPeerCertificate, type TLSSocket } from 'node:tls'
@@ -25,7 +26,7 @@ export type Sight =
 /** What the server shows, leaf first, without what it did not send. `onDone` may use the socket, and then ends it. */
 export function look(handshake: Handshake, onDone: (socket: TLSSocket) => void = endOf): Promise<Sight> {
   // Without any root of our own the chain ends where that of the server does.
-  return shake(handshake, { ca: [] }, (socket) => {
+  return shake(handshake, { ca: [], rejectUnauthorized: false }, (socket) => {
     onDone(socket)
     return { kind: 'done', protocol: socket.getProtocol() ?? 'unknown', chain: chainOf(socket) }
   })
@@ -35,12 +36,9 @@ export function look(handshake: Handshake, onDone: (socket: TLSSocket) => void =
 export async function judge(handshake: Handshake, roots: readonly string[]): Promise<string | undefined> {
   const verdict = await shake(handshake, { ca: [...roots] }, (socket) => {
     endOf(socket)
-    return {
-      kind: 'judged' as const,
-      code: socket.authorized ? undefined : codeOf(socket.authorizationError),
-    }
+    return { kind: 'content' as const }
   })
-  if (verdict.kind === 'judged') return verdict.code
+  if (verdict.kind === 'content') return undefined
   return verdict.kind === 'failed' ? verdict.code : 'no answer in time'
 }
 
@@ -48,7 +46,7 @@ type Interrupted = Exclude<Sight, { readonly kind: 'done' }>
 
 function shake<T>(
   { place, name, timeoutMs }: Handshake,
-  options: Pick<ConnectionOptions, 'ca'>,
+  options: ConnectionOptions,
   onSecure: (socket: TLSSocket) => T,
 ): Promise<T | Interrupted> {
   return new Promise((resolve) => {
@@ -62,7 +60,6 @@ function shake<T>(
       minVersion: 'TLSv1.2',
       allowPartialTrustChain: true,
       ALPNProtocols: ['http/1.1'],
-      rejectUnauthorized: false,
       // Names are compared apart from the chain, so that each is told by itself.
       checkServerIdentity: () => undefined,
     })
@@ -85,11 +82,6 @@ function shake<T>(
 
 function endOf(socket: TLSSocket): void {
   socket.destroy()
-}
-
-// Node says it as text, whatever the types say.
-function codeOf(error: unknown): string {
-  return error instanceof Error ? (errorCode(error) ?? error.message) : String(error)
 }
 
 function chainOf(socket: TLSSocket): readonly X509Certificate[] {
