@@ -2,7 +2,7 @@
 //
 //   npm run bench -- [options]        `--help` lists them; needs curl and the real registry's program on the PATH
 
-import { endAllChildren, quitChildren } from './children.ts'
+import { live, say } from './life.ts'
 import { push } from './curl.ts'
 import { describeMachine } from './machine.ts'
 import type { Blobs, Measure, Setting } from './measure.ts'
@@ -26,12 +26,7 @@ const MEDIUM_SHARE = 32
 const MEDIUM_MAX_MIB = 32
 const SMALL_BYTES = 64 * 1024
 
-let isLeaving = false
-process.once('exit', endAllChildren)
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => void leave(130))
-
-if (process.argv.includes('--help')) console.log(USAGE)
-else await main(parseOptions(process.argv.slice(2))).catch(fail)
+await live(USAGE, (args) => main(parseOptions(args)))
 
 async function main(options: Options): Promise<void> {
   const all = peersFor(options.nodes)
@@ -56,20 +51,6 @@ async function main(options: Options): Promise<void> {
 
   const peers = running.map(({ note }) => note)
   report({ options, machine, peers, missing, measures, samples })
-  await leave(0)
-}
-
-async function fail(error: unknown): Promise<void> {
-  // Once we leave, everything fails that was under way.
-  if (!isLeaving) console.error(error)
-  await leave(1)
-}
-
-/** Leaves nothing behind: see the handlers of `exit` here and in stage.ts. */
-async function leave(code: number): Promise<never> {
-  isLeaving = true
-  await quitChildren()
-  process.exit(code)
 }
 
 async function startAll(
@@ -105,11 +86,6 @@ function report(run: Run): void {
 function sayProgress({ round, measure, peer, figures }: Sample): void {
   const shown = Object.entries(figures).map(([key, value]) => `${key} ${value.toPrecision(3)}`)
   say(`round ${round + 1}: ${measure} ${peer}: ${shown.join(', ')}`)
-}
-
-/** Progress goes to stderr, so that stdout is the result alone. */
-function say(line: string): void {
-  console.error(line)
 }
 
 function counter(): () => number {

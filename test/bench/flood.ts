@@ -9,7 +9,8 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import { findProgram } from '../fixtures/real.ts'
-import { endAllChildren, quitChildren, runChild } from './children.ts'
+import { runChild } from './children.ts'
+import { live, say } from './life.ts'
 import type { AttackerReport, AttackerTask } from './flood/attacker.ts'
 import type { CachedUserReport, CachedUserTask } from './flood/cached-user.ts'
 import { createEventLoopProbe, type EventLoopProbe } from './flood/event-loop-delay.ts'
@@ -41,11 +42,7 @@ const FLOOD_TAIL_SECONDS = 6
 // A real attacker has a processor of his own. Here he shall have what the others leave.
 const ATTACKER_NICENESS = 10
 
-process.once('exit', endAllChildren)
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => void leave(130))
-
-if (process.argv.includes('--help')) console.log(USAGE)
-else await main(parseOptions(process.argv.slice(2))).catch(fail)
+await live(USAGE, (args) => main(parseOptions(args)))
 
 async function main(options: Options): Promise<void> {
   const stage = createStage(BLOB_MIB)
@@ -65,7 +62,6 @@ async function main(options: Options): Promise<void> {
   const flood = await measure(scene, newcomers.slice(LOGINS))
   const run = { options, machine: await machineHere(), quiet, flood, attack: await attacking }
   console.log(options.json ? formatJson(run) : formatTable(run))
-  await leave(0)
 }
 
 interface Scene {
@@ -133,20 +129,4 @@ function attack({ stage, options, port }: Scene): Promise<AttackerReport> {
 
 async function machineHere() {
   return describeMachine(registryProgram === undefined ? 'none' : await registryVersion(registryProgram))
-}
-
-async function fail(error: unknown): Promise<void> {
-  console.error(error)
-  await leave(1)
-}
-
-/** Leaves nothing behind: see the handlers of `exit` here and in stage.ts. */
-async function leave(code: number): Promise<never> {
-  await quitChildren()
-  process.exit(code)
-}
-
-/** Progress goes to stderr, so that stdout is the result alone. */
-function say(line: string): void {
-  console.error(line)
 }

@@ -6,7 +6,7 @@
 import fc from 'fast-check'
 import { hashSync } from 'bcryptjs'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { endAllChildren, quitChildren } from '../bench/children.ts'
+import { live, say } from '../bench/life.ts'
 import { createEventLoopProbe } from '../bench/flood/event-loop-delay.ts'
 import { sidecarOn } from '../bench/peers/sidecar.ts'
 import { peakRssMib, resetPeakRss } from '../bench/process-tree.ts'
@@ -22,11 +22,7 @@ const BATCH = 100
 // What is held after this many cases is what a sidecar at work holds; from there on it must not grow.
 const WARM_UP_CASES = 5_000
 
-process.once('exit', endAllChildren)
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => void leave(130))
-
-if (process.argv.includes('--help')) console.log(USAGE)
-else await main(parseOptions(process.argv.slice(2))).catch(fail)
+await live(USAGE, (args) => main(parseOptions(args)))
 
 async function main({ cases, seed, node }: Options): Promise<void> {
   const stage = createStage(1)
@@ -55,7 +51,6 @@ async function main({ cases, seed, node }: Options): Promise<void> {
     `resident memory   ${before} MiB before, ${residentMib(pid)} MiB after, peak ${peakRssMib(pid).toFixed(0)} MiB`,
   )
   upstream.close()
-  await leave(0)
 }
 
 /** Throws, with the cases that did it, when the sidecar is talked past. */
@@ -78,20 +73,4 @@ async function fuzz(fuzzed: Fuzzed, cases: number, seed: number): Promise<void> 
 function residentMib(pid: number): string {
   const [, kib] = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
   return (Number(kib) / 1024).toFixed(0)
-}
-
-async function fail(error: unknown): Promise<void> {
-  console.error(error)
-  await leave(1)
-}
-
-/** Leaves nothing behind: see the handlers of `exit` here and in stage.ts. */
-async function leave(code: number): Promise<never> {
-  await quitChildren()
-  process.exit(code)
-}
-
-/** Progress goes to stderr, so that stdout is the result alone. */
-function say(line: string): void {
-  console.error(line)
 }

@@ -3,10 +3,10 @@
 import { once } from 'node:events'
 import http from 'node:http'
 import https from 'node:https'
-import type { AddressInfo, Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { hashSync } from 'bcryptjs'
-import { describe, expect, it, onTestFinished } from 'vitest'
-import { createUpstream } from '../../src/upstream/upstream.ts'
+import { describe, expect, it } from 'vitest'
+import { frontBefore } from '../fixtures/front.ts'
 import { answering, OK, upstreamForTest } from '../fixtures/programmable-upstream.ts'
 import { ALICE, sidecarForTest, type TestSidecar } from '../fixtures/sidecar.ts'
 import { until } from '../fixtures/until.ts'
@@ -24,33 +24,6 @@ async function converse(sidecar: TestSidecar, bytes: string) {
   return talk
 }
 
-/** The upstream module alone, without the pipeline that refuses things before it. */
-async function bareFront(upstreamPort: number): Promise<number> {
-  const upstream = createUpstream({
-    hostname: '127.0.0.1',
-    port: upstreamPort,
-    spliceMemory: 0,
-    idleTimeoutMs: 5_000,
-    responseTimeoutMs: 5_000,
-  })
-  const server = http.createServer((incoming, outgoing) => {
-    const onFailure = () => outgoing.destroy()
-    upstream.forward(incoming, outgoing, {
-      username: 'alice',
-      address: '127.0.0.1',
-      requestId: 'test-1',
-      onFailure,
-    })
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(() => {
-    server.close()
-    server.closeAllConnections()
-    upstream.close()
-  })
-  return (server.address() as AddressInfo).port
-}
-
 describe('a body on a method that has none', () => {
   it.each(['DELETE', 'OPTIONS'])(
     'stays a body of the chunked %s, even where nothing refuses it before',
@@ -58,7 +31,7 @@ describe('a body on a method that has none', () => {
       const upstream = await upstreamForTest((soFar, socket) => {
         if (soFar.endsWith('0\r\n\r\n')) socket.write(OK)
       })
-      const port = await bareFront(upstream.port)
+      const { port } = await frontBefore(upstream.port)
       const request = http.request({
         port,
         method,

@@ -1,27 +1,15 @@
 // The adversary's table over one sidecar and one upstream that takes everything for a request.
 
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { startLenientUpstream, type LenientUpstream } from '../../fixtures/lenient-upstream.ts'
-import { startSidecar, type TestSidecar } from '../../fixtures/sidecar.ts'
+import { describe, expect, it } from 'vitest'
+import { adversaryScene } from '../../fixtures/adversary-scene.ts'
 import { SIDECAR } from './judge.ts'
 import { BY_BYTE, BY_LINE, isAsExpected, runCases, WHOLE, type Cutting, type Outcome } from './run.ts'
 import { TABLE } from './table.ts'
 
-let upstream: LenientUpstream
-let sidecar: TestSidecar
-
-beforeAll(async () => {
-  upstream = await startLenientUpstream()
-  sidecar = await startSidecar({ upstreamPort: upstream.port, env: { SIDECAR_THROTTLE: 'off' } })
-})
-
-afterAll(async () => {
-  await sidecar.stop()
-  upstream.close()
-})
+const scene = adversaryScene()
 
 const runAll = (cutting: Cutting, cases = TABLE): Promise<readonly Outcome[]> => {
-  const target = { port: sidecar.port, ca: sidecar.root.pem, sessions: {} }
+  const { target, upstream } = scene()
   return runCases(cases, { target, upstream, front: SIDECAR, cutting, awaitsEnds: true, deadlineMs: 5_000 })
 }
 
@@ -52,7 +40,7 @@ describe('the adversary', () => {
   })
 
   it('leaves a sidecar that works', async () => {
-    const { status } = await sidecar.request({ as: 'alice:correct horse', path: '/v2/' })
+    const { status } = await scene().sidecar.request({ as: 'alice:correct horse', path: '/v2/' })
     expect(status).toBe(200)
   })
 })
