@@ -2,7 +2,8 @@
 
 import { getRequestListener } from '@hono/node-server'
 import { Hono } from 'hono'
-import { createServer } from 'node:http'
+import { createServer, type Server } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Metrics } from '../metrics.ts'
 import { bind, type BoundAddress } from './bind.ts'
 import { PAGE_HEADERS } from './pages/document.ts'
@@ -37,8 +38,9 @@ export interface AdminOptions {
   readonly metrics: Pick<Metrics, 'contentType' | 'text'>
 }
 
-// Who checks health and reads metrics comes once in a while. Whoever reaches this address without a login must not take
-// the file descriptors that transfers need; Node closes what comes beyond.
+// Who checks health and reads metrics comes once in a while, and is done in a moment. Whoever reaches this address without
+// a login must not take the file descriptors that transfers need; nor may connections that are only held open keep a
+// health check out, for then somebody restarts the container.
 const MAX_CONNECTIONS = 64
 
 /** Binds and starts to accept. Rejects with a CommandError that names the mend when it cannot. */
@@ -61,7 +63,7 @@ export async function createAdminListener({
   app.notFound((c) => c.text('Here are /, /healthz, /readyz and /metrics.\n', 404))
   const handler = getRequestListener(app.fetch, { overrideGlobalObjects: false })
   const server = createServer((incoming, outgoing) => void handler(incoming, outgoing))
-  server.maxConnections = MAX_CONNECTIONS
+  letTheOldestMakeRoom(server)
   const address = await bind(server, { ...where, setting: 'SIDECAR_ADMIN_LISTEN' })
   // A connection that cannot be accepted is no reason to end the process.
   server.on('error', () => undefined)
@@ -75,4 +77,18 @@ export async function createAdminListener({
         server.closeAllConnections()
       }),
   }
+}
+
+function letTheOldestMakeRoom(server: Server): void {
+  const open = new Set<Socket>()
+  server.on('connection', (socket) => {
+    const [oldest] = open
+    if (open.size >= MAX_CONNECTIONS && oldest !== undefined) {
+      // At once: its 'close' comes too late for those that come in the same moment.
+      open.delete(oldest)
+      oldest.destroy()
+    }
+    open.add(socket)
+    socket.once('close', () => open.delete(socket))
+  })
 }
