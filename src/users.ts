@@ -3,9 +3,9 @@
 import { parseHtpasswd, parseHtpasswdInSlices, type UserTable } from './auth/htpasswd.ts'
 import { errorCode, InvalidFileError } from './errors.ts'
 import type { Log } from './log.ts'
+import { follow } from './reload/follow.ts'
 import { isMountPoint } from './reload/mount-point.ts'
 import { createReloadable, type FileState } from './reload/reloadable.ts'
-import { watchFile } from './reload/watch.ts'
 import { tellChange } from './user-changes.ts'
 
 export interface Users {
@@ -45,17 +45,7 @@ export async function loadUsers({ file, pollMs, log }: UsersOptions): Promise<Us
     if (!(error instanceof InvalidFileError && errorCode(error.cause) === 'ENOENT')) throw error
   })
   if (await isMountPoint(file)) log.warn({ file, mend: FILE_MOUNT.mend }, FILE_MOUNT.text)
-  let asked: Promise<unknown> = Promise.resolve()
-  const watch = watchFile(file, {
-    pollMs,
-    onSettled: async () => {
-      await users.reload()
-    },
-    onError: (error) => {
-      log.error({ file, err: error }, 'watching this file met an error; its polls go on')
-    },
-  })
-  await watch.ready
+  const following = await follow(users, { file, pollMs, log })
   return {
     file,
     get table() {
@@ -67,15 +57,6 @@ export async function loadUsers({ file, pollMs, log }: UsersOptions): Promise<Us
     get state() {
       return users.state
     },
-    async reload() {
-      const reloading = users.reload()
-      asked = reloading.catch(() => undefined)
-      await reloading
-    },
-    async close() {
-      await watch.close()
-      // One that was asked for by a signal is not the watch's, and would log after the end.
-      await asked
-    },
+    ...following,
   }
 }

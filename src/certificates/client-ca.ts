@@ -5,9 +5,9 @@ import type { Config } from '../config.ts'
 import type { CertificateDemand } from '../http/client-certificate.ts'
 import type { Log } from '../log.ts'
 import { createExpiryWarnings } from './expiry-warnings.ts'
-import { isMountPoint } from '../reload/mount-point.ts'
+import { warnOfMount } from './own-file-warnings.ts'
 import { createReloadable, type FileState } from '../reload/reloadable.ts'
-import { watchFile } from '../reload/watch.ts'
+import { follow } from '../reload/follow.ts'
 import { isAcceptedClient, isSameClientCa, parseClientCa, type ClientCa } from '../tls/client-ca.ts'
 import { clientNameOf } from '../tls/client-name.ts'
 import type { Users } from '../users.ts'
@@ -84,16 +84,8 @@ export async function loadClientCa({
     tell(log, file, current)
     warnings.look()
   })
-  await warnOfMount(file, log)
-  let asked: Promise<unknown> = Promise.resolve()
-  const watch = watchFile(file, {
-    pollMs,
-    onSettled: async () => {
-      await authorities.reload()
-    },
-    onError: tellOfWatch(file, log),
-  })
-  await watch.ready
+  await warnOfMount(file, log, 'the client CA file')
+  const following = await follow(authorities, { file, pollMs, log })
   return {
     get current() {
       return current
@@ -104,15 +96,10 @@ export async function loadClientCa({
     onChange: (listener) => {
       listeners.push(listener)
     },
-    async reload() {
-      const reloading = authorities.reload()
-      asked = reloading.catch(() => undefined)
-      await reloading
-    },
+    reload: () => following.reload(),
     async close() {
       warnings.close()
-      await watch.close()
-      await asked
+      await following.close()
     },
   }
 }
@@ -136,12 +123,6 @@ function warnHourly(
   }
 }
 
-function tellOfWatch(file: string, log: Log) {
-  return (error: unknown) => {
-    log.error({ file, err: error }, 'watching this file met an error; its polls go on')
-  }
-}
-
 // Once for each: every write of the file would tell it again.
 function warnOfLeftOut(file: string, log: Log) {
   const told = new Set<string>()
@@ -157,15 +138,6 @@ function warnOfLeftOut(file: string, log: Log) {
       }
     },
   }
-}
-
-async function warnOfMount(file: string, log: Log): Promise<void> {
-  if (!(await isMountPoint(file))) return
-  const mend = 'mount its folder: what renews certificates replaces files'
-  log.warn(
-    { file, mend },
-    'the client CA file is a mount of its own: when it is replaced outside, the former one stays here',
-  )
 }
 
 function loaded(authorities: ClientCa | undefined): ClientCa {

@@ -8,6 +8,7 @@ import type { ExpiryWarnings } from './expiry-warnings.ts'
 import type { Log } from '../log.ts'
 import { inTurn } from '../reload/in-turn.ts'
 import type { FileState } from '../reload/reloadable.ts'
+import { tellOfWatch } from '../reload/follow.ts'
 import { watchFile } from '../reload/watch.ts'
 import type { CertificateBundle, Root } from '../tls/certificate.ts'
 import type { Keystore, WantedNames } from '../tls/keystore.ts'
@@ -66,9 +67,7 @@ export async function keepLeafRenewed(options: LeafRenewalOptions): Promise<Leaf
   const watch = watchFile(file, {
     pollMs,
     onSettled: look,
-    onError: (error) => {
-      log.error({ file, err: error }, 'watching this file met an error; its polls go on')
-    },
+    onError: tellOfWatch(file, log),
   })
   await watch.ready
 

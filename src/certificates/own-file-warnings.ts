@@ -12,15 +12,18 @@ export async function warnOfOwnFiles(
   log: Log,
 ): Promise<void> {
   const secrets = [keyFile, ...(keyPasswordFile === undefined ? [] : [keyPasswordFile])]
-  for (const file of [certFile, ...secrets]) {
-    if (!(await isMountPoint(file))) continue
-    const mend = 'mount its folder: what renews certificates replaces files'
-    log.warn(
-      { file, mend },
-      'this file is a mount of its own: when it is replaced outside, the former one stays here',
-    )
-  }
+  for (const file of [certFile, ...secrets]) await warnOfMount(file, log)
   for (const file of secrets) await warnIfOpen(file, log)
+}
+
+/** Warns of a file that stays the same here when it is replaced outside. `subject` is what the line calls it. */
+export async function warnOfMount(file: string, log: Log, subject = 'this file'): Promise<void> {
+  if (!(await isMountPoint(file))) return
+  const mend = 'mount its folder: what renews certificates replaces files'
+  log.warn(
+    { file, mend },
+    `${subject} is a mount of its own: when it is replaced outside, the former one stays here`,
+  )
 }
 
 // Not changed, as in our own folder: this file is not ours. Groups pass, for that is how such keys are shared.

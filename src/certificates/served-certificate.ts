@@ -13,6 +13,7 @@ import { warnOfOwnFiles } from './own-file-warnings.ts'
 import { readOwnPair, type OwnFiles } from './own-files.ts'
 import { inTurn } from '../reload/in-turn.ts'
 import type { FileState } from '../reload/reloadable.ts'
+import { tellOfWatch } from '../reload/follow.ts'
 import { watchFile } from '../reload/watch.ts'
 import type { CertificateBundle, Root } from '../tls/certificate.ts'
 import type { OwnCertificate } from '../tls/own-bundle.ts'
@@ -62,9 +63,7 @@ export async function loadOwnCertificate(options: OwnCertificateOptions): Promis
     watchFile(file, {
       pollMs,
       onSettled: () => pair.look(),
-      onError: (error) => {
-        log.error({ file, err: error }, 'watching this file met an error; its polls go on')
-      },
+      onError: tellOfWatch(file, log),
     }),
   )
   await Promise.all(watches.map((watch) => watch.ready))

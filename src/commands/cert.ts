@@ -4,7 +4,7 @@ import type { Config } from '../config.ts'
 import { CommandError } from '../errors.ts'
 import { ownFilesOf } from '../certificates/own-files.ts'
 import { readSettled } from '../reload/settled-file.ts'
-import { BEGIN_AGAIN, parseLeaf } from '../tls/certificate.ts'
+import { BEGIN_AGAIN, leafFacts } from '../tls/certificate.ts'
 import { GIVE_UP_EARLIER, narrowed } from '../tls/cross.ts'
 import { readAuthority, readLeaf, renewLeaf, renewRoot } from '../tls/keystore.ts'
 import { notPermitted } from '../tls/name-constraints.ts'
@@ -77,8 +77,8 @@ async function readServed(config: Config, at: Date): Promise<Served> {
     return { origin: 'issued', ...(await readLeaf(config.stateDir)), ...authority }
   }
   const { certFile } = own
-  const { pem, anchor } = parseOwnChain((await readSettled(certFile)).toString(), certFile)
-  return { origin: 'own', file: certFile, leaf: parseLeaf(pem, certFile), root: anchor, earlier: [] }
+  const { certificates, anchor } = parseOwnChain((await readSettled(certFile)).toString(), certFile)
+  return { origin: 'own', file: certFile, leaf: leafFacts(certificates[0]), root: anchor, earlier: [] }
 }
 
 const SERVED_SOON = 'A sidecar that runs on this folder serves it within 2 seconds.'

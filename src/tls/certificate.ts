@@ -120,7 +120,12 @@ export function parseRoot({ certPem, keyPem, marker }: RootTexts, files: RootOri
 /** Whether the root's key signed the bundle's leaf, and clients take the root for an authority. */
 export function isIssuedBy({ certPem }: CertificateBundle, { pem }: Root): boolean {
   const [leaf, root] = [new X509Certificate(certPem), new X509Certificate(pem)]
-  return root.ca && leaf.checkIssued(root) && leaf.verify(root.publicKey)
+  return root.ca && hasIssued(root, leaf)
+}
+
+/** Whether the one is the issuer that the other names, and signed it. */
+export function hasIssued(issuer: X509Certificate, certificate: X509Certificate): boolean {
+  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey)
 }
 
 /** Whether it is time for another leaf: past two thirds of its life, or other names are wanted. */
@@ -181,7 +186,8 @@ export function parseLeaf(certPem: string, file: string): LeafFacts {
   return leafFacts(parseCertificate(certPem, file))
 }
 
-function leafFacts(certificate: X509Certificate): LeafFacts {
+/** The same, of one that has been read. */
+export function leafFacts(certificate: X509Certificate): LeafFacts {
   return {
     notBefore: new Date(certificate.validFrom),
     notAfter: new Date(certificate.validTo),

@@ -4,7 +4,7 @@ import type { X509Certificate } from 'node:crypto'
 import { createSecureContext } from 'node:tls'
 
 import { errorMessage, InvalidFileError } from '../errors.ts'
-import { fingerprint256 } from './certificate.ts'
+import { fingerprint256, hasIssued } from './certificate.ts'
 import { parseOwnChain } from './own-bundle.ts'
 
 export interface ClientCa {
@@ -164,10 +164,6 @@ function noneIsLeft(leftOut: readonly LeftOut[]): string {
 // The same name again is the same authority: its renewed certificate, which the former key may have signed.
 function isEnd(certificate: X509Certificate, all: readonly X509Certificate[]): boolean {
   return !all.some((other) => other.subject !== certificate.subject && hasIssued(certificate, other))
-}
-
-function hasIssued(issuer: X509Certificate, certificate: X509Certificate): boolean {
-  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey)
 }
 
 // The listener must not be the first to find out: by then the ones before are gone.

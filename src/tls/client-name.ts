@@ -3,7 +3,7 @@
 // Read from the bytes that the authority signed. Node's own texts (`subject`, `subjectAltName`) put all names into one
 // string, and a name with a comma or a line break in it has posed as several before (CVE-2021-44532, CVE-2021-44533).
 
-import { DER, readDer, within, type DerValue } from './der.ts'
+import { DER, extensionValues, readDer, within, type DerValue } from './der.ts'
 
 /** Where in a certificate the user name stands. */
 export interface ClientNameRule {
@@ -96,7 +96,6 @@ function userNameIn(name: string, { kind, pattern }: ClientNameRule): readonly s
 }
 
 const EXPLICIT_VERSION = 0xa0
-const EXPLICIT_EXTENSIONS = 0xa3
 const COMMON_NAME = Buffer.from([0x55, 0x04, 0x03]) // 2.5.4.3
 const SUBJECT_ALT_NAME = Buffer.from([0x55, 0x1d, 0x11]) // 2.5.29.17
 
@@ -137,13 +136,9 @@ function decodeAscii(content: Buffer, what: string): string {
 }
 
 function alternativeNames(certificate: Buffer, kind: keyof typeof ALT_NAME_TAGS): readonly string[] {
-  const explicit = signedFields(certificate).find(({ tag }) => tag === EXPLICIT_EXTENSIONS)
-  const extensions = within(within(explicit)[0]).map((extension) => within(extension))
-  const values = extensions
-    .filter(([oid]) => oid?.content.equals(SUBJECT_ALT_NAME) === true)
-    .map((extension) => extension.find(({ tag }) => tag === DER.octetString))
+  const values = extensionValues(certificate, SUBJECT_ALT_NAME)
   if (values.length > 1) throw new NotTakenError('alternative names twice')
-  return within(within(values[0])[0])
+  return within(values[0])
     .filter(({ tag }) => tag === ALT_NAME_TAGS[kind])
     .map(({ content }) => alternativeName(content, kind))
 }

@@ -7,7 +7,13 @@
 import { X509Certificate } from 'node:crypto'
 
 import { InvalidFileError } from '../errors.ts'
-import { fingerprint256, parseCertificate, type CertificateBundle, type Root } from './certificate.ts'
+import {
+  fingerprint256,
+  hasIssued,
+  parseCertificate,
+  type CertificateBundle,
+  type Root,
+} from './certificate.ts'
 import { parseNameConstraints, permittedByBoth, type PermittedNames } from './name-constraints.ts'
 import { certificatesIn } from './pem.ts'
 
@@ -59,7 +65,7 @@ export function parseEarlier(
   const chain = links.slice(start)
   const isWhole = chain.every(({ cross, signer }, index) => {
     const later = chain[index - 1]?.signer ?? present
-    return isForRoot(cross, later) && cross.checkIssued(signer) && cross.verify(signer.publicKey)
+    return isForRoot(cross, later) && hasIssued(signer, cross)
   })
   if (start === -1 || !isWhole) {
     throw new InvalidFileError(file, `does not lead to ${root.file}: ${mend}`)

@@ -45,10 +45,17 @@ const EXTENSIONS = 0xa3
 
 /** The value of a certificate's extension (RFC 5280 §4.2), or undefined when it carries none of that kind. Throws as `readDer` does. */
 export function extensionValue(certificate: Buffer, oid: Buffer): DerValue | undefined {
+  return extensionValues(certificate, oid)[0]
+}
+
+/** The values of all extensions of that kind, for those who take no certificate with two. Throws as `readDer` does. */
+export function extensionValues(certificate: Buffer, oid: Buffer): readonly (DerValue | undefined)[] {
   const [toBeSigned] = within(readDer(certificate)[0])
   const list = within(toBeSigned).find(({ tag }) => tag === EXTENSIONS)
-  const extension = within(within(list)[0]).find((one) => isOid(within(one)[0], oid))
-  return within(within(extension).find(({ tag }) => tag === DER.octetString))[0]
+  return within(within(list)[0])
+    .map((extension) => within(extension))
+    .filter(([kind]) => isOid(kind, oid))
+    .map((extension) => within(extension.find(({ tag }) => tag === DER.octetString))[0])
 }
 
 function isOid(value: DerValue | undefined, oid: Buffer): boolean {

@@ -89,7 +89,8 @@ function leafIn(
   const present = usable(() => parseBundle(texts.leafCert ?? '', texts.leafKey ?? '', origin))
   if (present === undefined || !leadsTo(present, authority)) return undefined
   const root = narrowed(authority)
-  const isGood = (bundle: CertificateBundle) => !isDue(bundle, root, { names: wanted.names(root), now })
+  const wantedLeaf = { names: wanted.names(root), now }
+  const isGood = (bundle: CertificateBundle) => !isDue(bundle, root, wantedLeaf)
   if (isGood(present)) return present
   // Two sidecars of different names share the folder: were each to replace the other's leaf with one for its own
   // names, neither would ever come to rest.

@@ -1,7 +1,7 @@
 // What a certificate says of itself: for which names it is, and for how long.
 
 import type { X509Certificate } from 'node:crypto'
-import { parseLeaf } from '../../tls/certificate.ts'
+import { leafFacts } from '../../tls/certificate.ts'
 import { isCovered } from '../../tls/names.ts'
 import type { RegistryAddress } from '../trust/registry-key.ts'
 import { printable, type Finding } from './finding.ts'
@@ -24,8 +24,8 @@ export function explainCertificate(shown: Shown): readonly Finding[] {
   return [{ level: 'ok', part: 'certificate', text }]
 }
 
-function nameProblems({ target: { key, name }, chain: [leaf], isOurs }: Shown): readonly Finding[] {
-  const { subjectAltNames } = parseLeaf(leaf.toString(), key)
+function nameProblems({ target: { name }, chain: [leaf], isOurs }: Shown): readonly Finding[] {
+  const { subjectAltNames } = leafFacts(leaf)
   if (isCovered(name, subjectAltNames)) return []
   const wanted = name.value
   const mend = isOurs

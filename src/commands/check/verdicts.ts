@@ -1,6 +1,7 @@
 // Whose roots vouch for a chain: OpenSSL decides, once for each set of roots.
 
 import type { X509Certificate } from 'node:crypto'
+import { hasIssued } from '../../tls/certificate.ts'
 import { judge, type Handshake } from './handshake.ts'
 import type { KnownRoots, RootSet } from './known-roots.ts'
 
@@ -50,13 +51,9 @@ function isAnchored(chain: readonly X509Certificate[], roots: readonly X509Certi
   const known = new Set(roots.map(({ fingerprint256 }) => fingerprint256))
   for (const [index, certificate] of chain.entries()) {
     if (known.has(certificate.fingerprint256)) return true
-    if (roots.some((root) => isIssuer(root, certificate))) return true
+    if (roots.some((root) => hasIssued(root, certificate))) return true
     const next = chain[index + 1]
-    if (next === undefined || !isIssuer(next, certificate)) return false
+    if (next === undefined || !hasIssued(next, certificate)) return false
   }
   return false
-}
-
-function isIssuer(issuer: X509Certificate, certificate: X509Certificate): boolean {
-  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey)
 }
