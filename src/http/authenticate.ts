@@ -4,6 +4,7 @@ import { formatChallenge, parseBasic } from '../auth/basic.ts'
 import type { Verdict, Verifier } from '../auth/verifier.ts'
 import type { Metrics } from '../metrics.ts'
 import { createHoldBack } from './hold-back.ts'
+import { keepFromIdleTimer } from './idle.ts'
 import { BUSY_REASON, THROTTLED_REASON, type LoginAudit } from './login-audit.ts'
 import { refuse, type Step } from './pipeline.ts'
 import { refusal, unauthorized, type Refusal } from './registry-error.ts'
@@ -48,7 +49,10 @@ export function authenticate({ realm, verifier, audit, metrics, hasUsers }: Auth
       metrics.loginRefused('malformed')
       return refuse(c, challenge, basic.reason)
     }
+    // Where many log in at once, the check may take longer than a connection may be idle.
+    const letIdle = keepFromIdleTimer(c.env.outgoing)
     const verdict = await verifier.verify(basic, address)
+    letIdle()
     if (verdict.kind !== 'ok') {
       const { answer, reason, isKnown } = notLetIn(verdict, challenge)
       audit.refused({ address, reason, username: isKnown ? basic.username : undefined })

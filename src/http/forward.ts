@@ -5,6 +5,7 @@ import type { Handler } from 'hono'
 import type { Metrics } from '../metrics.ts'
 import type { FailureKind, UpstreamFailure } from '../upstream/failure.ts'
 import type { Upstream } from '../upstream/upstream.ts'
+import { keepFromIdleTimer } from './idle.ts'
 import type { LimitAudit } from './limit-audit.ts'
 import type { Env, PipelineContext } from './pipeline.ts'
 import { refusal, sendRefusal, type Refusal } from './registry-error.ts'
@@ -33,7 +34,7 @@ export function forward(upstream: Upstream, { metrics, audit }: FailureWitnesses
     // HTTP/1.0 knows no interim answers (RFC 9110 §10.1.1).
     if (incoming.headers.expect !== undefined && incoming.httpVersionMinor > 0) outgoing.writeContinue()
     // From here on the upstream's watchdog decides what is idle: it also knows when we wait for the registry.
-    outgoing.on('timeout', () => undefined)
+    keepFromIdleTimer(outgoing)
     const onFailure = (failure: UpstreamFailure) => {
       metrics.upstreamFailed(failure.kind)
       if (failure.kind === 'exhausted') audit.reached('file-descriptors', failure.cause)

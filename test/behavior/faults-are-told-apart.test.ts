@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { hashSync } from 'bcryptjs'
 import { describe, expect, it } from 'vitest'
-import { upstreamForTest, type Behavior } from '../fixtures/programmable-upstream.ts'
+import { answering, OK, upstreamForTest, type Behavior } from '../fixtures/programmable-upstream.ts'
 import { ALICE, sidecarForTest, type TestSidecar } from '../fixtures/sidecar.ts'
 import { until } from '../fixtures/until.ts'
 
@@ -63,6 +64,16 @@ describe('a fault before the answer', () => {
 })
 
 describe('time', () => {
+  it('is given to a login that takes longer than a connection may be idle', async () => {
+    const upstream = await upstreamForTest(answering(OK))
+    const sidecar = await sidecarForTest({
+      upstreamPort: upstream.port,
+      users: `alice:${hashSync('correct horse', 14)}\n`,
+      env: { SIDECAR_IDLE_TIMEOUT: '500ms' },
+    })
+    expect(await sidecar.request({ as: ALICE, path: '/v2/x' })).toMatchObject({ status: 200 })
+  })
+
   it('is given to an answer that drips, for as long as it drips', async () => {
     const upstream = await upstreamForTest((_soFar, socket) => void drip(socket.write.bind(socket)))
     const sidecar = await sidecarForTest({

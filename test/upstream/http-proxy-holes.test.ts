@@ -100,7 +100,7 @@ describe('an upstream that misbehaves', () => {
     const upstream = await upstreamForTest(answering(PROMISED))
     const sidecar = await sidecarForTest({
       upstreamPort: upstream.port,
-      env: { SIDECAR_IDLE_TIMEOUT: '300ms' },
+      env: { SIDECAR_IDLE_TIMEOUT: '1s' },
     })
     const talk = await converse(sidecar, GET)
     await until(() => talk.isClosed, { deadlineMs: 5_000, what: 'the end of the connection' })
