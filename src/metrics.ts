@@ -7,6 +7,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 
 /** A request that is over, as the client saw it. */
 export interface RequestOutcome {
+  /** One of a small set, whatever the client wrote: each is a time series. */
   readonly method: string
   /** As in the log: 499 when the client left before any was sent. */
   readonly status: number
@@ -40,6 +41,11 @@ export interface Metrics {
   upstreamFailed(kind: string): void
   /** The limits are a fixed set; telling of each 0 times at the start lets a first time be seen as one. */
   limitReached(limit: string, times?: number): void
+  /**
+   * From now on CPU, memory, file descriptors and event loop of the process are measured, as every dashboard knows them.
+   * Costs a timer and a hook on each garbage collection, so only where somebody can ask. Once.
+   */
+  measureProcess(): void
   /** A value that another part knows at any time. */
   gauge(description: GaugeDescription): void
   /** Like a gauge, of a number that only grows while the process runs; its name ends in `_total`. */
@@ -51,20 +57,16 @@ const PREFIX = 'registry_sidecar_'
 // From a manifest that is remembered by the page cache to a layer of many GiB over a slow line.
 const REQUEST_SECONDS = [0.005, 0.02, 0.1, 0.5, 2, 10, 60, 600]
 
-// A client may write any method; only these are worth a time series each.
-const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
-
-/** Counters at zero, and those of the process (CPU, memory, file descriptors, event loop) that every dashboard knows. */
+/** Counters at zero. */
 export function createMetrics(): Metrics {
   const registry = new Registry()
-  collectDefaultMetrics({ register: registry })
   const counters = createCounters(registry)
 
   return {
     contentType: registry.contentType,
     text: () => registry.metrics(),
     requestOver({ method, status, seconds, receivedBytes, sentBytes }) {
-      counters.requests.inc({ method: METHODS.has(method) ? method : 'other', status })
+      counters.requests.inc({ method, status })
       counters.seconds.observe(seconds)
       counters.received.inc(receivedBytes)
       counters.sent.inc(sentBytes)
@@ -77,6 +79,9 @@ export function createMetrics(): Metrics {
     },
     limitReached: (limit, times = 1) => {
       counters.limits.inc({ limit }, times)
+    },
+    measureProcess: () => {
+      collectDefaultMetrics({ register: registry })
     },
     gauge({ name, help, labels = [], read }) {
       new Gauge({

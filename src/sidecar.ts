@@ -64,6 +64,7 @@ async function compose(config: Config, log: Log, closers: Closer[]): Promise<Sid
   )
   const parts = createParts(config, { log, users, closers, affordable })
   const { gate, upstream, pool, limits, metrics } = parts
+  if (config.adminListen !== 'off') metrics.measureProcess()
   measureState(metrics, { users, certificate, clientCa, upstream, gate, limits, pool })
   const readiness = () => readinessOf({ users, certificate, clientCa, upstream, gate })
   const figures = () => statusFiguresOf({ users, certificate, gate })
@@ -121,9 +122,9 @@ async function listen(
   config: Config,
   { certificate, clientCa, handler, limits, log }: Served,
 ): Promise<Listener> {
-  const accepted = clientCa?.current
+  const [served, accepted] = [certificate.current, clientCa?.current]
   const listener = await createListener({
-    certificate: certificate.current,
+    certificate: served,
     clientCaPem: accepted?.pem,
     handler,
     idleTimeoutMs: config.idleTimeout,
@@ -138,7 +139,7 @@ async function listen(
     listener.accept(pem)
   })
   // They may have been replaced while the address was being bound.
-  listener.serve(certificate.current)
+  if (certificate.current !== served) listener.serve(certificate.current)
   if (clientCa !== undefined && clientCa.current !== accepted) listener.accept(clientCa.current.pem)
   return listener
 }

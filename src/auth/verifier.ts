@@ -65,8 +65,8 @@ export function createVerifier({ table, cache, attempts, now = Date.now }: Verif
     if (isTooLong(password)) return refuse('password too long', username)
     const hashes = validHashes(username)
     const isRemembered = (hash: string): boolean => cache.has({ username, password, hash })
-    const remembered = hashes.find(isRemembered)
-    if (remembered !== undefined) return accept(username, remembered)
+    const remembered = hashes.findIndex(isRemembered)
+    if (remembered >= 0) return { kind: 'ok', username, isOldPassword: remembered > 0 }
     const decoys = decoysBeside(table().decoys, hashes)
     // Decoys are looked up too, which nobody ever had: a name that has no hash, or fewer, must not be refused faster.
     // The bcrypt does not cover that up when the throttle lets none happen.

@@ -8,7 +8,16 @@ import type { DrainGate } from './drain-gate.ts'
 import { refuse, type Step } from './pipeline.ts'
 import { refusal, type Refusal } from './registry-error.ts'
 
-const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
+/** Those of the distribution specification, and OPTIONS, which the registry answers with what it allows. */
+export const METHODS: ReadonlySet<string> = new Set([
+  'GET',
+  'HEAD',
+  'POST',
+  'PUT',
+  'PATCH',
+  'DELETE',
+  'OPTIONS',
+])
 
 // A body on one of these is read as the next request by servers that expect none.
 const BODILESS_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS'])

@@ -7,7 +7,7 @@ import { errorMessage } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Upstream } from '../upstream/upstream.ts'
-import { admit } from './admit.ts'
+import { admit, METHODS } from './admit.ts'
 import { authenticate, type AuthenticateOptions } from './authenticate.ts'
 import { demandClientCertificate, refuseOutdated, type CertificateDemand } from './client-certificate.ts'
 import type { DrainGate } from './drain-gate.ts'
@@ -53,7 +53,7 @@ export function createApp(options: AppOptions): RequestListener {
   })
   addPages(app, page)
   app.on(
-    ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
+    [...METHODS],
     ['/v2', '/v2/*'],
     ...(demand === undefined ? [] : [refuseOutdated(), demandClientCertificate({ ...options, demand })]),
     authenticate(options),

@@ -8,8 +8,8 @@
 import type { IncomingMessage } from 'node:http'
 import type { Server } from 'node:https'
 import type { Socket } from 'node:net'
-import type { TLSSocket } from 'node:tls'
 import { errorCode } from '../errors.ts'
+import type { OnTcp } from './connection.ts'
 import { addressOf, withoutMapping } from './observe.ts'
 
 /** A name or address that a client uses for us, as it sent it: anything can be in it. */
@@ -35,10 +35,10 @@ export function hearAskedNames(server: Server, names: AskedNames): void {
     socket[ENDS] = endsOf(socket)
   })
   server.on('secureConnection', (socket: NamedSocket) => {
-    names.asked(askedOf(socket, endsOf(socket)))
+    names.asked(askedOf(socket))
   })
   server.on('tlsClientError', (error: Error, socket: NamedSocket) => {
-    const asked = askedOf(socket, socket._parent?.[ENDS])
+    const asked = askedOf(socket)
     const alert = alertOf(error)
     if (alert !== undefined) names.refused(asked, alert)
     // Whoever went away without having named us may be a port scan, and no client at all.
@@ -61,18 +61,14 @@ interface Ends {
 }
 
 type HeardSocket = Socket & { [ENDS]?: Ends; [HEARD_HOST]?: string }
-// Node's name for the connection below TLS.
-type NamedSocket = TLSSocket & {
-  readonly servername?: string | false | null
-  readonly _parent?: HeardSocket | null
-}
+type NamedSocket = OnTcp<HeardSocket> & { readonly servername?: string | false | null }
 
 function endsOf({ localAddress = '', remoteAddress = 'unknown' }: Socket): Ends {
   return { local: withoutMapping(localAddress), remote: withoutMapping(remoteAddress) }
 }
 
-function askedOf(socket: NamedSocket, { local, remote }: Ends = { local: '', remote: 'unknown' }): AskedName {
-  const { servername } = socket
+function askedOf({ servername, _parent: connection }: NamedSocket): AskedName {
+  const { local, remote } = connection?.[ENDS] ?? { local: '', remote: 'unknown' }
   return typeof servername === 'string' && servername !== ''
     ? { name: servername, by: 'server name', address: remote }
     : { name: local, by: 'address', address: remote }

@@ -15,7 +15,7 @@ export interface Guard {
   readonly audit: LimitAudit
 }
 
-/** Called once, before the server listens and before anything else of ours listens to it. */
+/** Called once, before the server listens and after everything else that wants to hear of its connections. */
 export function guardServer(server: Server, { accept, most, audit }: Guard): void {
   putBefore(server, accept)
   server.prependListener('secureConnection', passOn)
@@ -23,10 +23,11 @@ export function guardServer(server: Server, { accept, most, audit }: Guard): voi
   server.on('drop', (dropped?: DropArgument) => {
     audit.reached('connections', sourceOf(dropped?.remoteAddress ?? 'unknown'))
   })
-  server.on('clientError', (error, socket) => {
+  // Before whoever answers these errors: of a connection that is gone nobody can say where it came from.
+  server.prependListener('clientError', (error, socket) => {
     if (errorCode(error) === 'ERR_HTTP_REQUEST_TIMEOUT') audit.reached('header-time', sourceBehind(socket))
   })
-  server.on('tlsClientError', (error, socket) => {
+  server.prependListener('tlsClientError', (error, socket) => {
     if (errorCode(error) === 'ERR_TLS_HANDSHAKE_TIMEOUT') {
       audit.reached('handshake-time', sourceBehind(socket))
     }

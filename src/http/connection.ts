@@ -2,6 +2,7 @@
 
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import type { Entry } from './connection-table.ts'
 
@@ -22,8 +23,8 @@ const CONNECTION = Symbol('connection')
 
 type WithConnection = Socket & { [CONNECTION]?: Connection }
 
-// Node's name for the TCP connection that a TLS one runs on.
-type Secured = TLSSocket & WithConnection & { readonly _parent?: WithConnection | null }
+/** A TLS socket, with Node's name for the TCP connection that it runs on. */
+export type OnTcp<S extends Duplex> = TLSSocket & { readonly _parent?: S | null }
 
 /** Makes a connection of a TCP socket. */
 export function createConnection(parts: Pick<Connection, 'socket' | 'source' | 'over'>): Connection {
@@ -47,7 +48,7 @@ export function connectionOf(socket: WithConnection): Connection | undefined {
 }
 
 /** Lets the connection be found from the TLS socket on top of it, which is the one that requests know. */
-export function passOn(socket: Secured): void {
+export function passOn(socket: OnTcp<WithConnection> & WithConnection): void {
   const connection = socket._parent?.[CONNECTION]
   if (connection !== undefined) socket[CONNECTION] = connection
 }

@@ -7,6 +7,7 @@
 import type { RequestListener, ServerResponse } from 'node:http'
 import type { Server } from 'node:https'
 import type { Socket } from 'node:net'
+import type { OnTcp } from './connection.ts'
 
 /** From one change of the authorities to the next. */
 interface Era {
@@ -43,8 +44,8 @@ export function trackHandshakes(server: Server): Handshakes {
   server.on('connection', (connection: EraSocket) => {
     connection[ERA] = era
   })
-  server.on('secureConnection', (socket: EraSocket & { readonly _parent?: EraSocket | null }) => {
-    // Node keeps the connection below TLS under this name. Without it the socket counts as one of an earlier era.
+  server.on('secureConnection', (socket: OnTcp<EraSocket> & EraSocket) => {
+    // Without the connection below, the socket counts as one of an earlier era.
     socket[ERA] = socket._parent?.[ERA]
     socket[BEGUN_AT] = performance.now()
     open.add(socket)

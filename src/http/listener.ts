@@ -70,8 +70,6 @@ export async function createListener({
     ...clientCertificateOptions(shown),
     ...httpOptions(limits),
   })
-  // First of all: before anything else listens for connections.
-  limits?.connections.guard(server)
   const handshakes = shown.clientCaPem === undefined ? undefined : trackHandshakes(server)
   const handler = handshakes?.watch(answer) ?? answer
   server.on('request', handler)
@@ -87,6 +85,8 @@ export async function createListener({
   server.on('checkContinue', handler)
   server.on('checkExpectation', handler)
   const connections = trackConnections(server)
+  // Last, so that all the others are behind it.
+  limits?.connections.guard(server)
   const address = await bind(server, { ...options, setting: 'SIDECAR_LISTEN' })
   const rotation = setInterval(() => {
     server.setTicketKeys(randomBytes(TICKET_KEYS_BYTES))

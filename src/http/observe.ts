@@ -5,6 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
+import { METHODS } from './admit.ts'
 import type { RequestFacts, Step } from './pipeline.ts'
 
 // Longer paths are no repository's; the log stays readable.
@@ -76,13 +77,12 @@ function tell({ log, metrics }: Told, { incoming, outgoing, facts, ms }: Closed)
   const status = outgoing.headersSent ? outgoing.statusCode : 499
   const method = incoming.method ?? ''
   metrics.requestOver({
-    method,
+    method: METHODS.has(method) ? method : 'other',
     status,
     seconds: ms / 1000,
     receivedBytes: bytes.received,
     sentBytes: bytes.sent,
   })
-  const isCut = !outgoing.writableFinished
   log.info(
     {
       id: facts.id,
@@ -94,11 +94,12 @@ function tell({ log, metrics }: Told, { incoming, outgoing, facts, ms }: Closed)
       out: bytes.sent,
       ms: Math.round(ms * 10) / 10,
       address: facts.address,
-      ...(facts.clientCertificate === undefined ? {} : { clientCertificate: facts.clientCertificate }),
-      ...(facts.certificateProblem === undefined ? {} : { certificateProblem: facts.certificateProblem }),
-      ...(facts.isOldPassword ? { oldPassword: true } : {}),
-      ...(isCut ? { cut: true } : {}),
-      ...(facts.reason === undefined ? {} : { reason: facts.reason }),
+      // What is undefined is not written.
+      clientCertificate: facts.clientCertificate,
+      certificateProblem: facts.certificateProblem,
+      oldPassword: facts.isOldPassword || undefined,
+      cut: !outgoing.writableFinished || undefined,
+      reason: facts.reason,
     },
     'request',
   )

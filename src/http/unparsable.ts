@@ -5,6 +5,7 @@ import type { Server } from 'node:https'
 import type { Duplex } from 'node:stream'
 import { errorCode } from '../errors.ts'
 import { LINGER_BYTES, LINGER_MS } from '../upstream/linger.ts'
+import type { OnTcp } from './connection.ts'
 import { formatRefusal, refusal, type Refusal } from './registry-error.ts'
 
 /** Tells clients what is wrong with what they sent, where a sentence can still reach them. */
@@ -65,9 +66,9 @@ type ParsedSocket = Duplex & {
   destroySoon(): void
 }
 
-// Somebody wrote http:// where https:// belongs. The TLS layer has given up by then; the connection below it, which
-// Node keeps under this name, can still carry a sentence.
-function answerPlainHttp(socket: Duplex & { readonly _parent?: Duplex | null }): void {
+// Somebody wrote http:// where https:// belongs. The TLS layer has given up by then; the connection below it can
+// still carry a sentence.
+function answerPlainHttp(socket: OnTcp<Duplex>): void {
   const connection = socket._parent
   if (connection?.writable !== true) {
     socket.destroy()
