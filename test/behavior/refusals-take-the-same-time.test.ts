@@ -4,7 +4,7 @@
 // A test at p > 0.01 fails one honest sample in a hundred. So a difference counts only when new samples of the same
 // name confirm it: an honest name fails one time in ten thousand then. The price is that a leak must show twice. Of
 // 320 rounds, one of half the standard deviation of what is measured is missed three times in ten thousand, one of a
-// quarter every other time. The planted one, which each run must find, has no second chance.
+// quarter every other time. The planted one must be found by each run, in one of four samples where machines are busy.
 
 import { hashSync } from 'bcryptjs'
 import { randomBytes, randomInt } from 'node:crypto'
@@ -21,6 +21,7 @@ const ROUNDS = 320
 const WARM_UP_ROUNDS = 40
 const SIGNIFICANT_P = 0.01
 const PLANTED_MS = 2
+const PLANTED_TRIES = 4
 const LOAD_CONNECTIONS = 3
 
 /** The name whose refusals are late, as they would be if the sidecar did more for a name that it knows. */
@@ -79,7 +80,11 @@ describe.each(['quiet', 'under load'] as const)('%s, a wrong password', (state) 
     expect(confirmed, 'names whose refusals take another time than an unknown one').toEqual([])
 
     planted.username = PLAIN
-    expect(significant(await compare([PLAIN], ROUNDS)), 'the planted difference').toEqual([PLAIN])
+    let found: readonly string[] = []
+    for (let tries = 0; tries < PLANTED_TRIES && found.length === 0; tries++) {
+      found = significant(await compare([PLAIN], ROUNDS))
+    }
+    expect(found, 'the planted difference').toEqual([PLAIN])
   })
 })
 

@@ -10,7 +10,7 @@ const scene = adversaryScene()
 
 const runAll = (cutting: Cutting, cases = TABLE): Promise<readonly Outcome[]> => {
   const { target, upstream } = scene()
-  return runCases(cases, { target, upstream, front: SIDECAR, cutting, awaitsEnds: true, deadlineMs: 5_000 })
+  return runCases(cases, { target, upstream, front: SIDECAR, cutting, awaitsEnds: true, deadlineMs: 20_000 })
 }
 
 const brief = ({ entry, statuses, isClosed, violations }: Outcome) => ({
