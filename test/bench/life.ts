@@ -1,5 +1,6 @@
 // How a program of the bench lives and ends: it leaves nothing behind, however it ends.
 
+import { errorCode } from '../../src/errors.ts'
 import { endAllChildren, quitChildren } from './children.ts'
 
 let isLeaving = false
@@ -16,10 +17,14 @@ export async function live(usage: string, main: (args: readonly string[]) => Pro
     await main(process.argv.slice(2))
   } catch (error) {
     // Once we leave, everything fails that was under way.
-    if (!isLeaving) console.error(error)
+    if (!isLeaving) console.error(isWrongArgument(error) ? `${error.message}\n\n${usage}` : error)
     await leave(1)
   }
   await leave(0)
+}
+
+function isWrongArgument(error: unknown): error is Error {
+  return error instanceof Error && errorCode(error)?.startsWith('ERR_PARSE_ARGS') === true
 }
 
 /** Progress goes to stderr, so that stdout is the result alone. */
