@@ -6,10 +6,11 @@
 // the next over it. Until that rename no one else can make a next lock; after it, everyone sees a living one.
 
 import { randomUUID } from 'node:crypto'
-import { open, readFile, rename, stat, unlink, type FileHandle } from 'node:fs/promises'
+import { open, rename, stat, unlink, type FileHandle } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import { CommandError, errorCode } from './errors.ts'
+import { readRegular } from './regular-file.ts'
 
 export interface FileLock {
   /**
@@ -136,7 +137,7 @@ function hold(handle: FileHandle, path: string, token: string): HeldLock {
 async function observe(path: string): Promise<string | undefined> {
   try {
     const { mtimeNs } = await stat(path, { bigint: true })
-    return `${mtimeNs} ${await readFile(path, 'utf8')}`
+    return `${mtimeNs} ${(await readRegular(path)).toString()}`
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return undefined
     throw error
@@ -145,7 +146,7 @@ async function observe(path: string): Promise<string | undefined> {
 
 async function readIfPresent(path: string): Promise<string | undefined> {
   try {
-    return await readFile(path, 'utf8')
+    return (await readRegular(path)).toString()
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return undefined
     throw error

@@ -31,14 +31,14 @@ const isOurs = ({ target }: Import): boolean => target.endsWith('.ts')
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // Pages tell people the same as the command does; trust/ is texts alone.
   http: ['auth', 'access', 'upstream', 'trust', 'log.ts', 'errors.ts', 'metrics.ts'],
-  auth: ['atomic-file.ts', 'file-lock.ts', 'log.ts', 'errors.ts', 'metrics.ts'],
+  auth: ['atomic-file.ts', 'file-lock.ts', 'regular-file.ts', 'log.ts', 'errors.ts', 'metrics.ts'],
   access: ['log.ts', 'errors.ts', 'metrics.ts'],
   upstream: ['log.ts', 'errors.ts', 'metrics.ts'],
-  tls: ['atomic-file.ts', 'file-lock.ts', 'log.ts', 'errors.ts', 'metrics.ts'],
+  tls: ['atomic-file.ts', 'file-lock.ts', 'regular-file.ts', 'log.ts', 'errors.ts', 'metrics.ts'],
   trust: [],
   // What is in force is composed here: files as values that change, and what other parts need of them.
   certificates: ['tls', 'reload', 'auth', 'http', 'users.ts', 'config.ts', 'log.ts', 'errors.ts'],
-  reload: ['log.ts', 'errors.ts', 'metrics.ts'],
+  reload: ['regular-file.ts', 'log.ts', 'errors.ts', 'metrics.ts'],
 }
 
 const HOME_OF: Readonly<Record<string, RegExp>> = {

@@ -1,12 +1,13 @@
 // Edits to the users file: one line changes, every other byte stays. The sidecar may read at any moment, and other
 // runs may edit at the same one: hence the lock and the atomic replacement.
 
-import { access, constants, lstat, mkdir, readFile, readlink, realpath, stat } from 'node:fs/promises'
+import { access, constants, lstat, mkdir, readlink, realpath, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 
 import { replaceFile } from '../atomic-file.ts'
 import { withFileLock } from '../file-lock.ts'
 import { CommandError, InvalidFileError, errorCode, errorMessage } from '../errors.ts'
+import { readRegular } from '../regular-file.ts'
 import {
   joinLines,
   splitLines,
@@ -155,7 +156,7 @@ async function isLink(file: string): Promise<boolean> {
 
 async function readIfPresent(file: string): Promise<Buffer | undefined> {
   try {
-    return await readFile(file)
+    return await readRegular(file)
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return undefined
     throw error

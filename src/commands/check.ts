@@ -1,9 +1,9 @@
 // Looks at everything a running sidecar needs, from the outside, and says what to mend.
 
-import { readFile } from 'node:fs/promises'
 import { parseHtpasswd } from '../auth/htpasswd.ts'
 import { parseConfig, type Config, type Sources } from '../config.ts'
 import { ConfigError, errorCode, errorMessage, InvalidFileError } from '../errors.ts'
+import { readRegular } from '../regular-file.ts'
 import { isMountPoint } from '../reload/mount-point.ts'
 import { askForLocation } from '../upstream/location.ts'
 import { probeRegistry } from '../upstream/probe.ts'
@@ -75,7 +75,7 @@ async function checkMount(file: string): Promise<readonly Finding[]> {
 async function checkUsers(file: string): Promise<readonly Finding[]> {
   const part = 'users'
   try {
-    const { entries, problems } = parseHtpasswd(await readFile(file), file)
+    const { entries, problems } = parseHtpasswd(await readRegular(file), file)
     const skipped = problems.map(({ line, reason }): Finding => ({
       level: 'note',
       part,

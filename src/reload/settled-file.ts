@@ -3,10 +3,10 @@
 // Every way to change a file passes through states nobody meant: truncate-and-write leaves it empty, remove-and-create
 // leaves it missing, a copy leaves it half. None of them may be taken for what the person wanted.
 
-import { constants } from 'node:fs'
-import { open, type FileHandle } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
 import { setTimeout as pause } from 'node:timers/promises'
 import { errorCode, errorMessage, InvalidFileError } from '../errors.ts'
+import { openToRead, refuseUnlessRegular } from '../regular-file.ts'
 
 const LOOK_PAUSE_MS = 40
 
@@ -14,9 +14,6 @@ const LOOK_PAUSE_MS = 40
 // says nothing about what the writer had time to do.
 const LOOKS_UNTIL_BELIEVED_GONE = 8 // 280 ms from the first to the last
 const LOOKS_UNTIL_GIVEN_UP = 125 // about 5 s
-
-const MAX_MIB = 64
-const MAX_BYTES = MAX_MIB * 1024 * 1024
 
 type Look =
   | { readonly kind: 'content'; readonly bytes: Buffer }
@@ -44,8 +41,7 @@ export async function readSettled(file: string): Promise<Buffer> {
 
 async function lookAt(file: string): Promise<Look> {
   try {
-    // A named pipe without a writer would block the open for ever, were it not for O_NONBLOCK.
-    const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK)
+    const handle = await openToRead(file)
     try {
       return await lookInside(handle, file)
     } finally {
@@ -83,8 +79,7 @@ async function extentOf(handle: FileHandle, file: string): Promise<Extent> {
       'is a folder, not a file; docker makes one when the file to mount is missing on the host',
     )
   }
-  if (!stats.isFile()) throw new InvalidFileError(file, 'is not a regular file')
-  if (stats.size > MAX_BYTES) throw new InvalidFileError(file, `is larger than ${MAX_MIB} MiB`)
+  refuseUnlessRegular(stats, file)
   return stats
 }
 

@@ -1,12 +1,13 @@
 // The files of the state folder: read, written, locked and guarded, with the mend in every refusal.
 
-import { chmod, readFile, rm, stat } from 'node:fs/promises'
+import { chmod, rm, stat } from 'node:fs/promises'
 import { platform } from 'node:os'
 import { dirname, join } from 'node:path'
 import { replaceFile } from '../atomic-file.ts'
 import { errorCode, errorMessage, InvalidFileError } from '../errors.ts'
 import { withFileLock, type FileLock } from '../file-lock.ts'
 import type { Log } from '../log.ts'
+import { readRegular } from '../regular-file.ts'
 import type { IssuedCertificate } from './issue.ts'
 
 export type StatePaths = ReturnType<typeof pathsIn>
@@ -33,9 +34,10 @@ export async function readFiles(paths: Partial<StatePaths>): Promise<StateTexts>
 }
 
 async function readIfPresent(file: string): Promise<string | undefined> {
-  return readFile(file, 'utf8').catch((error: unknown) => {
+  const bytes = await readRegular(file).catch((error: unknown) => {
     return errorCode(error) === 'ENOENT' ? undefined : refuse(file, 'read')(error)
   })
+  return bytes?.toString()
 }
 
 /**

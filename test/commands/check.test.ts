@@ -1,6 +1,8 @@
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { createClientAuthority } from '../fixtures/client-authority.ts'
 import { createAuthority } from '../fixtures/own-certificate.ts'
 import { run } from '../fixtures/process.ts'
 import { upstreamForTest, type Behavior } from '../fixtures/programmable-upstream.ts'
@@ -112,6 +114,33 @@ describe('check', () => {
     expect(good.stdout).toMatch(/^ok +client CA: 1 in ca\.pem, until \d{4}-/m)
     const bad = await run(['check'], { cwd, env: { ...env, SIDECAR_TLS_CLIENT_CA: 'empty.pem' } })
     expect(bad.stdout).toMatch(/^problem client CA: empty\.pem: .* → put the certificates/m)
+    const expired = createClientAuthority({ notBefore: new Date(0), notAfter: new Date(86_400_000) })
+    writeFileSync(path.join(cwd, 'both.pem'), createAuthority().rootPem + expired.cert)
+    const both = await run(['check'], { cwd, env: { ...env, SIDECAR_TLS_CLIENT_CA: 'both.pem' } })
+    expect(both.stdout).toMatch(/^ok +client CA: 1 in both\.pem, until/m)
+    expect(both.stdout).toMatch(
+      /^note +client CA: certificate number 2 in both\.pem is left out: it expired on 1970-\S+ → take it out/m,
+    )
+  })
+
+  it('waits for nobody to write into a pipe', async () => {
+    const cwd = tempFolder()
+    execFileSync('mkfifo', ['pipe'], { cwd })
+    const env = {
+      SIDECAR_UPSTREAM: 'http://127.0.0.1:1',
+      SIDECAR_USERS: 'pipe',
+      SIDECAR_TLS_CLIENT_CA: 'pipe',
+    }
+    const { stdout } = await run(['check'], { cwd, env })
+    expect(stdout).toMatch(/^problem users: pipe: is a pipe, a device or a socket: put a regular file/m)
+    expect(stdout).toMatch(/^problem client CA: pipe: is a pipe, a device or a socket/m)
+    const trust = await run(['trust'], {
+      cwd,
+      env: { ...env, SIDECAR_TLS_CERT: 'pipe', SIDECAR_TLS_KEY: 'pipe' },
+    })
+    expect([trust.code, trust.stderr]).toEqual([1, expect.stringContaining('is a pipe')])
+    const user = await run(['user', 'remove', 'alice'], { cwd, env })
+    expect([user.code, user.stderr]).toEqual([1, expect.stringContaining('is a pipe')])
   })
 
   it('names the lines of the users file that are skipped, never what is in them', async () => {

@@ -132,6 +132,20 @@ describe('a file that may not be read keeps the sidecar from starting, with the 
     const error = await refusalOf(open(folder))
     expect(error.message).toBe(`${path.join(folder, name)}: is a folder where a file should be: move it away`)
   })
+
+  // Neither may hold up a start or a stop, or fill the memory.
+  it.each(FILES.flatMap((name) => [[name, 'mkfifo'] as const, [name, 'ln -s /dev/zero'] as const]))(
+    '%s, made by %s',
+    async (name, command) => {
+      const folder = path.join(tempFolder(), 'state')
+      const keystore = await open(folder)
+      rmSync(path.join(folder, name))
+      execFileSync('/bin/sh', ['-c', `${command} ${name}`], { cwd: folder })
+      const message = `${path.join(folder, name)}: is a pipe, a device or a socket: put a regular file in its place`
+      expect((await refusalOf(open(folder))).message).toBe(message)
+      expect((await refusalOf(keystore.renewIfDue([], NOW))).message).toBe(message)
+    },
+  )
 })
 
 describe('a leaf that is no good is issued anew under the same root', () => {

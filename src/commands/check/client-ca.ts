@@ -1,8 +1,8 @@
 // Whether the client CAs that the settings name can be used.
 
-import { readFile } from 'node:fs/promises'
 import type { Config } from '../../config.ts'
 import { errorMessage } from '../../errors.ts'
+import { readRegular } from '../../regular-file.ts'
 import { parseClientCa } from '../../tls/client-ca.ts'
 import type { Finding } from './finding.ts'
 
@@ -11,9 +11,18 @@ export async function checkClientCa({ tlsClientCa: file }: Config): Promise<read
   if (file === undefined) return []
   const part = 'client CA'
   try {
-    const { fingerprints, notAfter } = parseClientCa(await readFile(file, 'utf8'), { file, now: new Date() })
+    const text = (await readRegular(file)).toString()
+    const { fingerprints, notAfter, leftOut } = parseClientCa(text, { file, now: new Date() })
     const until = notAfter.toISOString().slice(0, 10)
-    return [{ level: 'ok', part, text: `${fingerprints.length} in ${file}, until ${until}` }]
+    const notes = leftOut.map(({ number, reason, mend }): Finding => {
+      return {
+        level: 'note',
+        part,
+        text: `certificate number ${number} in ${file} is left out: it ${reason}`,
+        mend,
+      }
+    })
+    return [{ level: 'ok', part, text: `${fingerprints.length} in ${file}, until ${until}` }, ...notes]
   } catch (error) {
     const mend = 'put the certificates of the CAs there that sign those of your clients, in PEM'
     return [{ level: 'problem', part, text: errorMessage(error), mend }]

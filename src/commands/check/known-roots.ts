@@ -2,11 +2,12 @@
 // registry key.
 
 import { X509Certificate } from 'node:crypto'
-import { readFile, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { rootCertificates } from 'node:tls'
 import type { Config } from '../../config.ts'
 import { errorCode, InvalidFileError } from '../../errors.ts'
+import { readRegular } from '../../regular-file.ts'
 import { readTrusted } from '../trust/trusted.ts'
 import { parseCertificates, readCertsFolder } from '../trust/certs-file.ts'
 import { foldersThatClientsRead, type Whose } from '../trust/certs-folders.ts'
@@ -83,8 +84,8 @@ async function readSystemRoots(etc: string, override: string | undefined): Promi
   const files =
     override === undefined || override === '' ? BUNDLES.map((file) => join(etc, file)) : [override]
   for (const origin of files) {
-    const text = await readFile(origin, 'utf8').catch(() => undefined)
-    if (text !== undefined) return { origin, certificates: parseCertificates(text) }
+    const bytes = await readRegular(origin).catch(() => undefined)
+    if (bytes !== undefined) return { origin, certificates: parseCertificates(bytes.toString()) }
   }
   const certificates = rootCertificates.map((pem) => new X509Certificate(pem))
   return { origin: 'the public authorities that Node knows', certificates }

@@ -2,10 +2,10 @@
 // may hold links to what only root may read, pipes, and what others put there.
 
 import { X509Certificate } from 'node:crypto'
-import { constants } from 'node:fs'
-import { lstat, open, readdir, type FileHandle } from 'node:fs/promises'
+import { lstat, readdir, type FileHandle } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { errorCode } from '../../errors.ts'
+import { openToRead } from '../../regular-file.ts'
 import { certificatesIn } from '../../tls/pem.ts'
 
 // Clients read every *.crt of the folder, so a second file adds to the first one.
@@ -44,8 +44,7 @@ export async function readCertsFolder(folder: string): Promise<readonly CertsFil
 
 async function readCertsFile(path: string): Promise<CertsFile> {
   const isLink = (await lstat(path)).isSymbolicLink()
-  // Without O_NONBLOCK opening a pipe would wait for somebody to write into it.
-  const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((error: unknown) => {
+  const handle = await openToRead(path).catch((error: unknown) => {
     // A link to nowhere, or to a socket.
     if (isLink && ['ENOENT', 'ELOOP', 'ENXIO'].includes(errorCode(error) ?? '')) return undefined
     throw error

@@ -1,8 +1,8 @@
 // What clients are to trust: the root that we issued, or what a certificate that was issued elsewhere ends in.
 
-import { readFile } from 'node:fs/promises'
 import type { Config } from '../../config.ts'
 import { CommandError, errorMessage, InvalidFileError } from '../../errors.ts'
+import { readRegular } from '../../regular-file.ts'
 import type { Root } from '../../tls/certificate.ts'
 import { readRoot } from '../../tls/keystore.ts'
 import { parseOwnChain } from '../../tls/own-bundle.ts'
@@ -32,10 +32,11 @@ export async function readTrusted({ tlsCert, stateDir }: Config): Promise<Truste
     const root = await readRoot(stateDir)
     return { kind: 'root', root, file: root.file, preparation: [] }
   }
-  const text = await readFile(tlsCert, 'utf8').catch((cause: unknown) => {
+  const bytes = await readRegular(tlsCert).catch((cause: unknown) => {
+    if (cause instanceof InvalidFileError) throw cause
     throw new InvalidFileError(tlsCert, `cannot be read: ${errorMessage(cause)}`, { cause })
   })
-  const { certificates, anchor } = parseOwnChain(text, tlsCert)
+  const { certificates, anchor } = parseOwnChain(bytes.toString(), tlsCert)
   const [leaf] = certificates
   if (anchor !== undefined) return certificates.length === 1 ? selfSigned(anchor) : endOfChain(anchor)
   return {

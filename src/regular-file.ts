@@ -1,0 +1,34 @@
+// Reading a file at a path where anything may stand: a named pipe that nobody writes to never opens, and a device never
+// ends. Who could put one there must not be able to stop a process that looks at it, or to fill its memory.
+
+import { constants, type BigIntStats, type Stats } from 'node:fs'
+import { open, type FileHandle } from 'node:fs/promises'
+import { InvalidFileError } from './errors.ts'
+
+const MAX_MIB = 64
+const MAX_BYTES = MAX_MIB * 1024 * 1024
+
+/** Opens it for reading, and waits for nobody. Rejects with system errors. */
+export function openToRead(file: string): Promise<FileHandle> {
+  return open(file, constants.O_RDONLY | constants.O_NONBLOCK)
+}
+
+/** Throws `InvalidFileError` for what is no regular file, or a larger one than 64 MiB. */
+export function refuseUnlessRegular(stats: Stats | BigIntStats, file: string): void {
+  if (!stats.isFile()) {
+    throw new InvalidFileError(file, 'is a pipe, a device or a socket: put a regular file in its place')
+  }
+  if (stats.size > MAX_BYTES) throw new InvalidFileError(file, `is larger than ${MAX_MIB} MiB`)
+}
+
+/** The bytes of a file. Rejects with system errors (`EISDIR` for a folder), and as `refuseUnlessRegular` does. */
+export async function readRegular(file: string): Promise<Buffer> {
+  const handle = await openToRead(file)
+  try {
+    const stats = await handle.stat()
+    if (!stats.isDirectory()) refuseUnlessRegular(stats, file)
+    return await handle.readFile()
+  } finally {
+    await handle.close()
+  }
+}
