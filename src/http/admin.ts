@@ -4,9 +4,11 @@ import { getRequestListener } from '@hono/node-server'
 import { Hono } from 'hono'
 import { createServer, type Server } from 'node:http'
 import type { Socket } from 'node:net'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Metrics } from '../metrics.ts'
 import { bind, type BoundAddress } from './bind.ts'
 import { PAGE_HEADERS } from './pages/document.ts'
+import { shareWhileUnderWay } from './share.ts'
 import { statusPage, type StatusFigures } from './pages/status-page.ts'
 
 /** One part of the sidecar as `/readyz` tells it. */
@@ -50,16 +52,20 @@ export async function createAdminListener({
   metrics,
   ...where
 }: AdminOptions): Promise<AdminListener> {
+  const ready = shareWhileUnderWay(readiness)
+  const metricsText = shareWhileUnderWay(async () => {
+    // What is gathered takes no time that others could come in: those that were read in this turn are to share it.
+    await nextTurn()
+    return metrics.text()
+  })
   const app = new Hono()
-  app.get('/', async (c) =>
-    c.body(await statusPage({ ...(await readiness()), ...figures() }), 200, PAGE_HEADERS),
-  )
+  app.get('/', async (c) => c.body(await statusPage({ ...(await ready()), ...figures() }), 200, PAGE_HEADERS))
   app.get('/healthz', (c) => c.text('ok\n'))
   app.get('/readyz', async (c) => {
-    const state = await readiness()
+    const state = await ready()
     return c.json(state, state.ready ? 200 : 503, { 'Cache-Control': 'no-store' })
   })
-  app.get('/metrics', async (c) => c.body(await metrics.text(), 200, { 'Content-Type': metrics.contentType }))
+  app.get('/metrics', async (c) => c.body(await metricsText(), 200, { 'Content-Type': metrics.contentType }))
   app.notFound((c) => c.text('Here are /, /healthz, /readyz and /metrics.\n', 404))
   const handler = getRequestListener(app.fetch, { overrideGlobalObjects: false })
   const server = createServer((incoming, outgoing) => void handler(incoming, outgoing))

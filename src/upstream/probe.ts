@@ -9,27 +9,8 @@ export type ProbeOutcome =
 // Health checks commonly give up after a few seconds themselves.
 const PROBE_TIMEOUT_MS = 2_000
 
-interface Target {
-  readonly hostname: string
-  readonly port: number
-}
-
-/**
- * A probe for many callers. Those that ask while one is under way share it: whoever asks without a login must not make
- * as many requests of the registry.
- */
-export function createProbe(target: Target): () => Promise<ProbeOutcome> {
-  let underWay: Promise<ProbeOutcome> | undefined
-  return () => {
-    underWay ??= probeRegistry(target).finally(() => {
-      underWay = undefined
-    })
-    return underWay
-  }
-}
-
 /** Asks the registry for `GET /v2/` (OCI distribution specification, end-1) on a connection of its own. */
-export function probeRegistry({ hostname, port }: Target): Promise<ProbeOutcome> {
+export function probeRegistry({ hostname, port }: { hostname: string; port: number }): Promise<ProbeOutcome> {
   return new Promise((resolve) => {
     const signal = AbortSignal.timeout(PROBE_TIMEOUT_MS)
     const probe = request({ hostname, port, path: '/v2/', agent: false, signal }, (response) => {

@@ -14,7 +14,7 @@ import { failExchange, type Exchange } from './exchange.ts'
 import { failureOf, type UpstreamFailure } from './failure.ts'
 import { requestHeaders, type ForwardedFor } from './headers.ts'
 import { createLocationRewrite } from './location-rewrite.ts'
-import { createProbe, type ProbeOutcome } from './probe.ts'
+import { probeRegistry, type ProbeOutcome } from './probe.ts'
 import { relayResponse } from './relay.ts'
 import { createSpliceMemory } from './splice-memory.ts'
 import { createSplicingAgent } from './splice.ts'
@@ -109,7 +109,7 @@ export function createUpstream({ hostname, port, spliceMemory, ...limits }: Upst
 
   return {
     forward,
-    probe: createProbe({ hostname, port }),
+    probe: () => probeRegistry({ hostname, port }),
     get spliceBytesInUse() {
       return memory.inUse
     },
