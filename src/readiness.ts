@@ -39,9 +39,9 @@ export async function readinessOf({
   return { ready: Object.values(parts).every((part) => part.ready), parts }
 }
 
-/** Whole days until the leaf expires. */
-export function leafDaysLeft({ notAfter }: Pick<LeafFacts, 'notAfter'>): number {
-  return Math.floor((notAfter.getTime() - Date.now()) / DAY_MS)
+/** Whole days until the leaf expires, from now or another time on. */
+export function leafDaysLeft({ notAfter }: Pick<LeafFacts, 'notAfter'>, at = new Date()): number {
+  return Math.floor((notAfter.getTime() - at.getTime()) / DAY_MS)
 }
 
 function usersState({ file, isLoaded, state, table }: Users): PartState {

@@ -1,8 +1,10 @@
 // What a person, or a program, is told of the certificate that is served.
 
 import { resolve } from 'node:path'
+import { leafDaysLeft } from '../readiness.ts'
 import { renewalStart, type LeafFacts, type Root } from '../tls/certificate.ts'
 import type { EarlierRoot } from '../tls/cross.ts'
+import { dayOf } from './day.ts'
 
 /** What is served, as far as a person wants to know. */
 export interface Served {
@@ -15,8 +17,6 @@ export interface Served {
   readonly earlier: readonly EarlierRoot[]
 }
 
-const DAY_MS = 86_400_000
-
 /** For --json. */
 export function documentOf({ origin, file, leaf, root, earlier }: Served, at: Date) {
   const { subjectAltNames, fingerprint, notBefore, notAfter } = leaf
@@ -28,7 +28,7 @@ export function documentOf({ origin, file, leaf, root, earlier }: Served, at: Da
       fingerprint,
       notBefore,
       notAfter,
-      daysLeft: daysLeft(leaf, at),
+      daysLeft: leafDaysLeft(leaf, at),
       renewedFrom: renewedFrom({ origin, leaf, root }) ?? null,
     },
     root: root === undefined ? null : documentOfRoot(root),
@@ -46,7 +46,7 @@ function documentOfRoot({ file, fingerprint, notAfter, permitted }: Root) {
 }
 
 export function linesOf({ origin, file, leaf, root, earlier }: Served, at: Date): readonly string[] {
-  const days = daysLeft(leaf, at)
+  const days = leafDaysLeft(leaf, at)
   const left = leaf.notAfter <= at ? 'expired' : `${days} days left`
   return [
     `leaf         ${resolve(file)}`,
@@ -84,12 +84,4 @@ function renewalOf(served: Pick<Served, 'origin' | 'leaf' | 'root'>): string {
 
 function renewedFrom({ origin, leaf, root }: Pick<Served, 'origin' | 'leaf' | 'root'>): Date | undefined {
   return origin === 'own' || root === undefined ? undefined : renewalStart(leaf, root)
-}
-
-function daysLeft({ notAfter }: LeafFacts, at: Date): number {
-  return Math.floor((notAfter.getTime() - at.getTime()) / DAY_MS)
-}
-
-export function dayOf(date: Date): string {
-  return date.toISOString().slice(0, 10)
 }

@@ -11,7 +11,8 @@ import { notPermitted } from '../tls/name-constraints.ts'
 import type { SubjectAltName } from '../tls/names.ts'
 import { parseOwnChain } from '../tls/own-bundle.ts'
 import { wantedNames, wantedNamesUnder } from '../certificates/wanted-names.ts'
-import { dayOf, documentOf, linesOf, type Served } from './cert-report.ts'
+import { documentOf, linesOf, type Served } from './cert-report.ts'
+import { dayOf } from './day.ts'
 import type { ExitCode, World } from './world.ts'
 
 export interface CertRequest {

@@ -5,6 +5,7 @@ import { leafDaysLeft } from '../../readiness.ts'
 import type { LeafFacts } from '../../tls/certificate.ts'
 import { readRoot } from '../../tls/keystore.ts'
 import { isCovered } from '../../tls/names.ts'
+import { dayOf } from '../day.ts'
 import type { Finding } from './finding.ts'
 
 /** The root here, or the certificate that the settings name: whether it can be served, and for which names. */
@@ -13,8 +14,9 @@ export async function checkCertificate(config: Config): Promise<readonly Finding
   try {
     if (own !== undefined) return await checkOwnCertificate(own, config.hosts)
     const { file, fingerprint, notAfter } = await readRoot(config.stateDir)
-    const until = notAfter.toISOString().slice(0, 10)
-    return [{ level: 'ok', part: 'certificate', text: `root ${file}, ${fingerprint}, until ${until}` }]
+    return [
+      { level: 'ok', part: 'certificate', text: `root ${file}, ${fingerprint}, until ${dayOf(notAfter)}` },
+    ]
   } catch (error) {
     return [{ level: 'problem', part: 'certificate', text: errorMessage(error) }]
   }

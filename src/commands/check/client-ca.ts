@@ -4,6 +4,7 @@ import type { Config } from '../../config.ts'
 import { errorMessage } from '../../errors.ts'
 import { readRegular } from '../../regular-file.ts'
 import { parseClientCa } from '../../tls/client-ca.ts'
+import { dayOf } from '../day.ts'
 import type { Finding } from './finding.ts'
 
 /** Nothing when none are named. */
@@ -13,7 +14,6 @@ export async function checkClientCa({ tlsClientCa: file }: Config): Promise<read
   try {
     const text = (await readRegular(file)).toString()
     const { fingerprints, notAfter, leftOut } = parseClientCa(text, { file, now: new Date() })
-    const until = notAfter.toISOString().slice(0, 10)
     const notes = leftOut.map(({ number, reason, mend }): Finding => {
       return {
         level: 'note',
@@ -22,7 +22,10 @@ export async function checkClientCa({ tlsClientCa: file }: Config): Promise<read
         mend,
       }
     })
-    return [{ level: 'ok', part, text: `${fingerprints.length} in ${file}, until ${until}` }, ...notes]
+    return [
+      { level: 'ok', part, text: `${fingerprints.length} in ${file}, until ${dayOf(notAfter)}` },
+      ...notes,
+    ]
   } catch (error) {
     const mend = 'put the certificates of the CAs there that sign those of your clients, in PEM'
     return [{ level: 'problem', part, text: errorMessage(error), mend }]

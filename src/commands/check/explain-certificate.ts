@@ -3,6 +3,7 @@
 import type { X509Certificate } from 'node:crypto'
 import { leafFacts } from '../../tls/certificate.ts'
 import { isCovered } from '../../tls/names.ts'
+import { dayOf } from '../day.ts'
 import type { RegistryAddress } from '../trust/registry-key.ts'
 import { printable, type Finding } from './finding.ts'
 
@@ -20,7 +21,7 @@ export function explainCertificate(shown: Shown): readonly Finding[] {
   const problems = [...nameProblems(shown), ...dateProblems(shown)]
   if (problems.length > 0) return problems
   const [{ validTo, fingerprint256 }] = shown.chain
-  const text = `for ${shown.target.name.value}, until ${dayOf(validTo)}, SHA-256 ${fingerprint256}`
+  const text = `for ${shown.target.name.value}, until ${dayOf(new Date(validTo))}, SHA-256 ${fingerprint256}`
   return [{ level: 'ok', part: 'certificate', text }]
 }
 
@@ -50,7 +51,7 @@ function dateProblems({ chain, isOurs, now }: Shown): readonly Finding[] {
         isOurs && index === 0
           ? 'the sidecar renews it while it runs: see the errors in its log, or run `registry-sidecar cert renew`'
           : 'have it renewed'
-      const text = `${what} expired on ${dayOf(certificate.validTo)}`
+      const text = `${what} expired on ${dayOf(new Date(certificate.validTo))}`
       return [{ level: 'problem', part: 'certificate', text, mend: `${renew}; ${clock}` }]
     }
     if (new Date(certificate.validFrom) <= now) return []
@@ -62,8 +63,4 @@ function dateProblems({ chain, isOurs, now }: Shown): readonly Finding[] {
 /** The subject of a certificate on one line. */
 export function subjectOf({ subject }: X509Certificate): string {
   return printable(subject.replaceAll('\n', ', '))
-}
-
-function dayOf(date: string): string {
-  return new Date(date).toISOString().slice(0, 10)
 }

@@ -4,6 +4,7 @@ import type { Root } from '../../tls/certificate.ts'
 import type { RegistryKeys, TrustSubject } from '../../trust/client-trust.ts'
 import { trustClients } from '../../trust/clients.ts'
 import { fetchCommands, FETCHED_FILE } from '../../trust/shell-commands.ts'
+import { dayOf } from '../day.ts'
 import type { Machine } from '../machine.ts'
 import type { FileOutcome } from './file-outcome.ts'
 
@@ -41,11 +42,7 @@ export function describeRemoval({ root, removed, keys }: RemovalReport): string 
 }
 
 function head({ fingerprint, notAfter }: Root, file: string): readonly string[] {
-  return [
-    `root         ${file}`,
-    `SHA-256      ${fingerprint}`,
-    `valid until  ${notAfter.toISOString().slice(0, 10)}`,
-  ]
+  return [`root         ${file}`, `SHA-256      ${fingerprint}`, `valid until  ${dayOf(notAfter)}`]
 }
 
 function host(keys: RegistryKeys): string {

@@ -7,6 +7,7 @@ import type { Root } from '../../tls/certificate.ts'
 import { readRoot } from '../../tls/keystore.ts'
 import { parseOwnChain } from '../../tls/own-bundle.ts'
 import { FETCHED_FILE } from '../../trust/shell-commands.ts'
+import { dayOf } from '../day.ts'
 
 export interface TrustedRoot {
   readonly kind: 'root'
@@ -95,7 +96,7 @@ export function describeIssuer(certificate: IssuedElsewhere, { pem, install, jso
   const lines = [
     `certificate  ${path}`,
     `SHA-256      ${fingerprint}`,
-    `valid until  ${notAfter.toISOString().slice(0, 10)}`,
+    `valid until  ${dayOf(notAfter)}`,
     `issued by    ${issuer}`,
     '',
     'It was not issued here, so there is no root of ours to trust. Clients that trust its issuer, as all do with a public',

@@ -1,0 +1,4 @@
+/** A point in time as people read it here: the day in UTC, `2026-02-28`. */
+export function dayOf(date: Date): string {
+  return date.toISOString().slice(0, 10)
+}
