@@ -44,7 +44,7 @@ export interface ListenerOptions {
   readonly handler: RequestListener
   readonly host: string | undefined
   readonly port: number
-  /** A connection on which nothing moves for this long is ended, unless its request is with the registry. */
+  /** A connection on which nothing moves for this long is ended, unless its request is with us or the registry (idle.ts). */
   readonly idleTimeoutMs: number
   /** Told what clients call us. */
   readonly askedNames?: AskedNames
