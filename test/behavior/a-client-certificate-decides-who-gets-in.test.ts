@@ -6,7 +6,7 @@ import https from 'node:https'
 import type { AddressInfo } from 'node:net'
 import path from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { createClientAuthority, type ClientPair } from '../fixtures/client-authority.ts'
 import { findProgram } from '../fixtures/real.ts'
 import {
@@ -91,6 +91,15 @@ const messageOf = ({ body }: TestResponse): string => {
   return `${errors[0]?.code ?? ''} ${errors[0]?.message ?? ''}`
 }
 
+/** Keeps one connection until the test is over. */
+function agentForTest(): https.Agent {
+  const agent = new https.Agent({ keepAlive: true, maxSockets: 1 })
+  onTestFinished(() => {
+    agent.destroy()
+  })
+  return agent
+}
+
 const byForeigner = createClientAuthority().issue({ subject: 'alice' })
 const middle = authority.issueAuthority()
 const behindMiddle = middle.issue({ subject: 'alice' })
@@ -167,14 +176,13 @@ describe.each(['require', 'instead'])('with SIDECAR_TLS_CLIENT_AUTH=%s', (mode) 
 
 describe('with SIDECAR_TLS_CLIENT_AUTH=require', () => {
   it('ends what a certificate is worth with it, also on a connection of before', async () => {
-    const soon = authority.issue({ subject: 'alice', notAfter: new Date(Date.now() + 1_500) })
     const { ask, line } = await setScene({})
-    const agent = new https.Agent({ keepAlive: true, maxSockets: 1 })
+    const agent = agentForTest()
+    const soon = authority.issue({ subject: 'alice', notAfter: new Date(Date.now() + 3_000) })
     expect((await ask(soon, { agent, as: ALICE })).status).toBe(200)
     const refused = async () => (await ask(soon, { agent, as: ALICE })).status === 403
-    await until(refused, { deadlineMs: 4_000, what: 'the end' })
+    await until(refused, { deadlineMs: 10_000, what: 'the end' })
     expect(await line()).toMatchObject({ reason: 'client certificate expired' })
-    agent.destroy()
   })
 
   it('is the default, and wants the password too', async () => {
@@ -222,7 +230,7 @@ describe('with SIDECAR_TLS_CLIENT_AUTH=instead', () => {
   it('refuses a name that is no user, until it is one, and again when it is none any more', async () => {
     const { ask, line, sidecar } = await setScene(env)
     const bob = authority.issue({ subject: 'bob' })
-    const agent = new https.Agent({ keepAlive: true, maxSockets: 1 })
+    const agent = agentForTest()
     const refused = await ask(bob, { agent, as: ALICE })
     expect([refused.status, messageOf(refused)]).toEqual([
       403,
@@ -235,7 +243,6 @@ describe('with SIDECAR_TLS_CLIENT_AUTH=instead', () => {
     sidecar.writeUsers(ALICE_ENTRY)
     await sidecar.reload()
     expect((await ask(bob, { agent })).status).toBe(403)
-    agent.destroy()
   })
 
   it('lets nobody in before there is a users file', async () => {
