@@ -30,6 +30,7 @@ interface Numbers {
   readonly maxConnections?: number
   readonly maxPerSource?: number
   readonly maxRequests?: number
+  readonly handshakeTimeoutMs?: number
 }
 
 /** A listener with these limits and a clock of its own; it holds the answers of paths that end in "held". */
@@ -37,6 +38,7 @@ async function scene({
   maxConnections = Infinity,
   maxPerSource = Infinity,
   maxRequests = Infinity,
+  handshakeTimeoutMs = 10_000,
 }: Numbers): Promise<Scene> {
   const time = { now: 0 }
   const reached: (readonly [LimitName, string])[] = []
@@ -63,7 +65,7 @@ async function scene({
       audit,
       connections,
       transfers: { step: () => Promise.resolve(), inFlight: 0 },
-      handshakeTimeoutMs: 300,
+      handshakeTimeoutMs,
       headerTimeoutMs: 60_000,
     },
   })
@@ -116,7 +118,7 @@ async function ask(socket: TLSSocket, head = HEAD): Promise<string> {
 const isClosed = (socket: net.Socket) =>
   until(() => socket.closed, { deadlineMs: 3_000, what: 'the connection is closed' })
 const isOpen = ({ limits }: Scene, count: number) =>
-  until(() => limits.open === count, { deadlineMs: 3_000, what: `${count} connections` })
+  until(() => limits.open === count, { deadlineMs: 10_000, what: `${count} connections` })
 
 describe('too many connections', () => {
   it.each([
@@ -140,7 +142,7 @@ describe('too many connections', () => {
   })
 
   it('count from the moment TCP accepts them, handshake or not', async () => {
-    const at = await scene({ maxPerSource: 2 })
+    const at = await scene({ maxPerSource: 2, handshakeTimeoutMs: 2_000 })
     await at.knock()
     await at.knock()
     await isOpen(at, 2)
@@ -152,11 +154,11 @@ describe('too many connections', () => {
   })
 
   it('get no handshake when they come as a flood', async () => {
-    const at = await scene({ maxPerSource: 1 })
+    const at = await scene({ maxPerSource: 1, handshakeTimeoutMs: 2_000 })
     const held = await at.shake()
     const flood = await Promise.all(Array.from({ length: 100 }, () => at.knock()))
     for (const socket of flood) socket.resume()
-    await until(() => flood.every(({ closed }) => closed), { deadlineMs: 3_000, what: 'all are closed' })
+    await until(() => flood.every(({ closed }) => closed), { deadlineMs: 10_000, what: 'all are closed' })
     const times = (limit: LimitName) => at.reached.filter(([name]) => name === limit).length
     expect([times('connections-per-source'), times('handshake-time')]).toEqual([100, 32])
     expect(held.closed).toBe(false)
