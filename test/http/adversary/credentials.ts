@@ -65,6 +65,24 @@ export const CREDENTIALS: readonly AdversaryCase[] = [
     400,
     'end',
   ),
+  entry(
+    'host that is no URL before alice',
+    head('GET /v2/ HTTP/1.1', 'Host: [', LOGIN, AGENT) + get('/v2/stranger'),
+    400,
+    'end',
+  ),
+  entry(
+    'upload whose host is no URL before alice',
+    head('PUT /v2/x HTTP/1.1', 'Host: [', LOGIN, AGENT, 'Content-Length: 2') + 'ab' + get('/v2/stranger'),
+    400,
+    'end',
+  ),
+  entry(
+    'missing host before alice',
+    head('GET /v2/ HTTP/1.1', LOGIN, AGENT) + get('/v2/stranger'),
+    400,
+    'end',
+  ),
   entry('nonsense before alice', GARBAGE + get('/v2/stranger'), 400, 'end'),
   entry('alice before nonsense', get('/v2/') + GARBAGE, 200, 'end'),
   entry(
