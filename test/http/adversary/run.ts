@@ -2,7 +2,7 @@
 
 import { converse, type Conversation, type Target } from '../../fixtures/conversation.ts'
 import type { LenientUpstream } from '../../fixtures/lenient-upstream.ts'
-import { readByCase, violationsOf, type JudgedFront } from './judge.ts'
+import { readByCase, show, violationsOf, type JudgedFront } from './judge.ts'
 import type { NamedCase } from './table.ts'
 
 /** How a case's bytes are cut into TLS records. */
@@ -42,6 +42,12 @@ export async function runCases(cases: readonly NamedCase[], run: Run): Promise<r
   await Promise.all(Array.from({ length: AT_ONCE }, work))
   await settle(run)
   const readings = readByCase(run.upstream.take())
+  // What nobody claims, nobody would judge.
+  const names = new Set(cases.map(({ name }) => name))
+  const strays = [...readings]
+    .filter(([name]) => !names.has(name))
+    .flatMap(([, { seen, ambiguities }]) => [...seen.map(show), ...ambiguities])
+  if (strays.length > 0) throw new Error(`of no case: ${strays.join(', ')}`)
   return cases.map((entry) => {
     const conversation = conversations.get(entry)
     const { answers = [], isClosed = false, hangs = true } = conversation ?? {}
