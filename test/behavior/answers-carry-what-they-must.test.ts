@@ -94,7 +94,7 @@ describe('an answer of the registry', () => {
 })
 
 describe('Strict-Transport-Security', () => {
-  it('is sent with all answers once it is wanted, and never the one of the registry', async () => {
+  it('is, once wanted, sent with all answers to requests that could be read, and never the one of the registry', async () => {
     const upstream = await upstreamForTest(
       answering(
         'HTTP/1.1 200 OK\r\nStrict-Transport-Security: max-age=1\r\nX-A: b\r\nX-A: c\r\nContent-Length: 0\r\n\r\n',
