@@ -88,10 +88,13 @@ function takeAllFiles({ port }: Program): () => void {
 function statusOf({ port, ca }: Program, auth: string): Promise<number> {
   return new Promise((resolve) => {
     https
-      .get({ host: '127.0.0.1', port, ca, path: '/v2/', auth, agent: false, timeout: 5_000 }, (response) => {
-        response.resume()
-        resolve(response.statusCode ?? 0)
-      })
+      .get(
+        { host: '127.0.0.1', port, ca, path: '/v2/', auth, agent: false, signal: AbortSignal.timeout(5_000) },
+        (response) => {
+          response.resume()
+          resolve(response.statusCode ?? 0)
+        },
+      )
       .on('error', () => {
         resolve(0)
       })
