@@ -3,8 +3,9 @@ import https from 'node:https'
 import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { expect, it, onTestFinished } from 'vitest'
+import { peakRssMib } from '../bench/process-tree.ts'
 import { endlessRegistry, pullSlowly, standIdle, type Host } from '../fixtures/crowd.ts'
-import { start } from '../fixtures/process.ts'
+import { portOf, start } from '../fixtures/process.ts'
 import { ALICE, ALICE_ENTRY } from '../fixtures/sidecar.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 
@@ -15,11 +16,6 @@ const PULLS = 200
 // `npm run bench:crowd` prints the figures. This is far above them, and far below what 200 pulls would take that each
 // held 16 MiB of their body.
 const MOST_MIB = 600
-
-function residentMib(pid: number | undefined): number {
-  const status = readFileSync(`/proc/${pid ?? 0}/status`, 'utf8')
-  return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) / 1024
-}
 
 function statusOf({ port, ca }: Host): Promise<number> {
   return new Promise((resolve, reject) => {
@@ -55,7 +51,7 @@ it.runIf(process.platform === 'linux')(
         SIDECAR_ADMIN_LISTEN: 'off',
       },
     })
-    const port = Number(/"tls":"127\.0\.0\.1:(\d+)"/.exec(await sidecar.line(/"tls":/))?.[1])
+    const port = await portOf(sidecar)
     const host = { port, ca: readFileSync(path.join(folder, 'state/root.crt')) }
     const idle = await standIdle(host, IDLE)
     const pulls = await pullSlowly(host, { count: PULLS, path: `/v2/x/${5 * GIB}`, as: ALICE, pauseMs: 100 })
@@ -70,6 +66,8 @@ it.runIf(process.platform === 'linux')(
     }
     expect(pulls.received).toBeGreaterThan(before)
     expect([...idle.sockets, ...pulls.sockets].filter(({ destroyed }) => destroyed)).toEqual([])
-    expect(residentMib(sidecar.child.pid)).toBeLessThan(MOST_MIB)
+    const peak = peakRssMib(sidecar.child.pid ?? 0)
+    expect(peak).toBeGreaterThan(0)
+    expect(peak).toBeLessThan(MOST_MIB)
   },
 )

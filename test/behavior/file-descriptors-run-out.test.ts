@@ -7,7 +7,7 @@ import net from 'node:net'
 import path from 'node:path'
 import tls, { type TLSSocket } from 'node:tls'
 import { expect, it, onTestFinished } from 'vitest'
-import { start, type Running } from '../fixtures/process.ts'
+import { portOf, start, type Running } from '../fixtures/process.ts'
 import { OK, upstreamForTest, type Behavior } from '../fixtures/programmable-upstream.ts'
 import { ALICE, ALICE_ENTRY } from '../fixtures/sidecar.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
@@ -44,7 +44,7 @@ async function serve(upstreamPort: number, openFiles?: number): Promise<Program>
     },
     ...(openFiles === undefined ? {} : { openFiles }),
   })
-  const port = Number(/"tls":"127\.0\.0\.1:(\d+)"/.exec(await running.line(/"tls":/))?.[1])
+  const port = await portOf(running)
   return {
     ...running,
     usersFile,

@@ -6,7 +6,7 @@ import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import tls from 'node:tls'
 import { describe, expect, it } from 'vitest'
-import { run, start, type Running } from '../fixtures/process.ts'
+import { portOf, run, start, type Running } from '../fixtures/process.ts'
 import { upstreamForTest } from '../fixtures/programmable-upstream.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 import { until } from '../fixtures/until.ts'
@@ -31,8 +31,7 @@ async function startWithPush(env: Readonly<Record<string, string>> = {}): Promis
     SIDECAR_ADMIN_LISTEN: 'off',
   }
   const sidecar = start([], { cwd, env: { ...settings, ...env } })
-  const ready = JSON.parse(await sidecar.line(/ready to serve/)) as { tls: string }
-  const port = Number(ready.tls.split(':')[1])
+  const port = await portOf(sidecar)
   const ca = readFileSync(path.join(cwd, 'state', 'root.crt'))
   const socket = tls.connect({ host: '127.0.0.1', port, ca })
   socket.on('error', () => undefined)

@@ -13,6 +13,7 @@ import { pipeline } from 'node:stream/promises'
 import { ALICE, ALICE_ENTRY } from '../fixtures/sidecar.ts'
 import { registryProgram, startRegistry } from '../fixtures/registry.ts'
 import { makeTempFolder, removeFolder } from '../fixtures/temp-folder.ts'
+import { residentMib } from './process-tree.ts'
 
 const MIB = 1024 * 1024
 const GIB = 1024 * MIB
@@ -74,8 +75,7 @@ try {
 }
 
 function rss(): number {
-  const match = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${sidecar.pid ?? 0}/status`, 'utf8'))
-  return Number(match?.[1]) / 1024
+  return residentMib(sidecar.pid ?? 0)
 }
 
 function report(when: string, mebibytes: number): void {

@@ -37,6 +37,12 @@ export function peakRssMib(root: number): number {
   )
 }
 
+/** The resident size of this process alone. Throws when there is no such process. */
+export function residentMib(pid: number): number {
+  const match = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  return Number(match?.[1]) / 1024
+}
+
 export function resetPeakRss(root: number): void {
   // 5 makes the peak the present size: proc(5), clear_refs.
   for (const pid of processTree(root)) writeFileSync(`/proc/${pid}/clear_refs`, '5')
