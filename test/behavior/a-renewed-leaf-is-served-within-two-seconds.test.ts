@@ -1,14 +1,12 @@
 import { X509Certificate } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { PassThrough } from 'node:stream'
 import tls from 'node:tls'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { renewCert } from '../../src/commands/cert.ts'
-import { parseConfig } from '../../src/config.ts'
 import { issueLeaf, issueRoot } from '../../src/tls/issue.ts'
 import { openKeystore } from '../../src/tls/keystore.ts'
 import { wantedNames } from '../../src/certificates/wanted-names.ts'
+import { renewedCert } from '../fixtures/renewed-cert.ts'
 import { sidecarForTest, type TestSidecar } from '../fixtures/sidecar.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 import { until } from '../fixtures/until.ts'
@@ -33,13 +31,9 @@ function handshake({ port, root }: TestSidecar, session?: Buffer): Promise<Hands
   })
 }
 
-/** What `cert renew` does; resolves to the fingerprint that it printed. */
+/** Resolves to the fingerprint of the leaf that is there then. */
 async function renew({ folder }: TestSidecar): Promise<string> {
-  const stdout = new PassThrough()
-  const world = { env: {}, stdin: stdout, stdout, stderr: stdout, onSignal: () => () => undefined }
-  const config = parseConfig({ env: { SIDECAR_STATE_DIR: path.join(folder, 'state') } })
-  expect(await renewCert({ config, root: false, json: true }, world)).toBe(0)
-  return (JSON.parse(String(stdout.read())) as { leaf: { fingerprint: string } }).leaf.fingerprint
+  return (await renewedCert(path.join(folder, 'state'))).leaf.fingerprint
 }
 
 async function msUntilServed(sidecar: TestSidecar, fingerprint: string): Promise<number> {

@@ -1,27 +1,11 @@
 import { X509Certificate } from 'node:crypto'
 import path from 'node:path'
-import { PassThrough } from 'node:stream'
 import tls from 'node:tls'
 import { expect, it } from 'vitest'
-import { renewCert } from '../../src/commands/cert.ts'
-import { parseConfig } from '../../src/config.ts'
 import { fingerprintServed } from '../fixtures/own-certificate.ts'
+import { renewedCert } from '../fixtures/renewed-cert.ts'
 import { sidecarForTest, type TestSidecar } from '../fixtures/sidecar.ts'
 import { until } from '../fixtures/until.ts'
-
-interface Renewed {
-  readonly leaf: { readonly fingerprint: string }
-  readonly root: { readonly fingerprint: string }
-}
-
-/** What `cert renew --root` does; resolves to what it printed. */
-async function renewRoot(stateDir: string): Promise<Renewed> {
-  const stdout = new PassThrough()
-  const world = { env: {}, stdin: stdout, stdout, stderr: stdout, onSignal: () => () => undefined }
-  const config = parseConfig({ env: { SIDECAR_STATE_DIR: stateDir } })
-  expect(await renewCert({ config, root: true, json: true }, world)).toBe(0)
-  return JSON.parse(String(stdout.read())) as Renewed
-}
 
 /** Every handshake of a client that trusts one root, until it sees that leaf. Rejects when one of them fails. */
 async function msUntilServed({ port, root }: TestSidecar, fingerprint: string): Promise<number> {
@@ -39,7 +23,7 @@ it('sidecars on one folder serve it within two seconds, to clients of the root b
   const running = await one.connect()
 
   for (const before of [one.root.fingerprint, undefined]) {
-    const { leaf, root } = await renewRoot(stateDir)
+    const { leaf, root } = await renewedCert(stateDir, { root: true })
     // Clients go on to trust the root of the start alone.
     const took = await Promise.all(sidecars.map((sidecar) => msUntilServed(sidecar, leaf.fingerprint)))
     for (const ms of took) expect(ms).toBeLessThan(2_000)
@@ -59,7 +43,7 @@ it('sidecars on one folder serve it within two seconds, to clients of the root b
 it('clients that trust another root are refused as before', async () => {
   const sidecar = await sidecarForTest()
   const stranger = await sidecarForTest()
-  const { leaf } = await renewRoot(path.join(sidecar.folder, 'state'))
+  const { leaf } = await renewedCert(path.join(sidecar.folder, 'state'), { root: true })
   await msUntilServed(sidecar, leaf.fingerprint)
   const options = { port: sidecar.port, host: '127.0.0.1', servername: 'localhost', ca: stranger.root.pem }
   const refusal = new Promise((resolve, reject) => {
