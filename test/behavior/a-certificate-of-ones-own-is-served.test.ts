@@ -1,7 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { get } from 'node:http'
 import https from 'node:https'
 import type { IncomingMessage } from 'node:http'
 import path from 'node:path'
@@ -13,8 +12,9 @@ import {
   fingerprintServed,
   moveInto,
 } from '../fixtures/own-certificate.ts'
-import { run, start } from '../fixtures/process.ts'
-import { upstreamForTest } from '../fixtures/programmable-upstream.ts'
+import { portOf, run, start } from '../fixtures/process.ts'
+import { answering, OK, upstreamForTest } from '../fixtures/programmable-upstream.ts'
+import { askAdmin } from '../fixtures/scrape.ts'
 import { ALICE, sidecarForTest, type TestSidecar } from '../fixtures/sidecar.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 import { until } from '../fixtures/until.ts'
@@ -36,19 +36,7 @@ function ownFolder(pair = authority.issue(), chain = ''): OwnFolder {
   return { certFile, keyFile, env: { SIDECAR_TLS_CERT: certFile, SIDECAR_TLS_KEY: keyFile } }
 }
 
-interface PartState {
-  readonly ready: boolean
-  readonly state: string
-  readonly reason: string
-}
-
-async function readyz(sidecar: TestSidecar): Promise<PartState | undefined> {
-  const request = get({ host: '127.0.0.1', port: sidecar.adminAddress?.port, path: '/readyz', agent: false })
-  const [response] = (await once(request, 'response')) as [IncomingMessage]
-  let body = ''
-  for await (const chunk of response) body += String(chunk)
-  return (JSON.parse(body) as { parts: Record<string, PartState> }).parts['certificate']
-}
+const partOf = async (sidecar: TestSidecar) => (await sidecar.readiness()).parts.certificate
 
 describe('a certificate of one’s own', () => {
   it('is served, and nothing is issued', async () => {
@@ -56,7 +44,7 @@ describe('a certificate of one’s own', () => {
     const sidecar = await sidecarForTest({ env: ownFolder(pair).env, rootPem: authority.rootPem })
     expect(await fingerprintServed(sidecar.port, authority.rootPem)).toBe(fingerprintOf(pair))
     expect(existsSync(path.join(sidecar.folder, 'state'))).toBe(false)
-    expect(await readyz(sidecar)).toEqual({
+    expect(await partOf(sidecar)).toEqual({
       ready: true,
       state: 'ok',
       reason: '89 days left; issued elsewhere',
@@ -117,12 +105,17 @@ describe('a certificate of one’s own', () => {
 
   it('stays in force when its replacement is broken: /readyz says stale, and is still 200', async () => {
     const { certFile, env } = ownFolder()
-    const sidecar = await sidecarForTest({ env, rootPem: authority.rootPem })
+    const upstream = await upstreamForTest(answering(OK))
+    const sidecar = await sidecarForTest({ env, rootPem: authority.rootPem, upstreamPort: upstream.port })
     const before = await fingerprintServed(sidecar.port, authority.rootPem)
     moveInto(certFile, 'nonsense')
-    await until(async () => (await readyz(sidecar))?.state === 'stale', { deadlineMs: 3_000, what: 'stale' })
-    expect(await readyz(sidecar)).toMatchObject({
+    await until(async () => (await partOf(sidecar)).state === 'stale', { deadlineMs: 3_000, what: 'stale' })
+    const { status, text } = await askAdmin(sidecar, '/readyz')
+    const { parts } = JSON.parse(text) as { parts: Record<string, unknown> }
+    expect(status).toBe(200)
+    expect(parts['certificate']).toMatchObject({
       ready: true,
+      state: 'stale',
       reason: expect.stringMatching(
         /^89 days left; issued elsewhere; .*tls\.crt: holds no readable/,
       ) as string,
@@ -148,8 +141,7 @@ describe('a certificate of one’s own', () => {
     const blind = { SIDECAR_WATCH_POLL: 'off', CHOKIDAR_USEPOLLING: '1', CHOKIDAR_INTERVAL: '3600000' }
     const settings = { SIDECAR_LISTEN: '127.0.0.1:0', SIDECAR_ADMIN_LISTEN: 'off', ...blind }
     const running = start([], { cwd: tempFolder(), env: { ...settings, ...env } })
-    const ready = JSON.parse(await running.line(/ready to serve/)) as { tls: string }
-    const port = Number(ready.tls.split(':')[1])
+    const port = await portOf(running)
 
     const next = authority.issue()
     writeFileSync(keyFile, next.keyPem)

@@ -1,6 +1,5 @@
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
-import http, { type IncomingMessage } from 'node:http'
 import https from 'node:https'
 import net from 'node:net'
 import path from 'node:path'
@@ -9,6 +8,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createClientAuthority, type ClientPair } from '../fixtures/client-authority.ts'
 import { moveInto } from '../fixtures/own-certificate.ts'
 import { answering, OK, upstreamForTest, type Behavior } from '../fixtures/programmable-upstream.ts'
+import { askAdmin } from '../fixtures/scrape.ts'
 import { askByOpenssl } from '../fixtures/session.ts'
 import { ALICE, sidecarForTest, type TestSettings, type TestSidecar } from '../fixtures/sidecar.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
@@ -57,16 +57,8 @@ async function ask(socket: tls.TLSSocket, ...lines: readonly string[]): Promise<
 }
 
 async function stateOf({ sidecar }: Scene): Promise<unknown> {
-  const request = http.get({
-    host: '127.0.0.1',
-    port: sidecar.adminAddress?.port,
-    path: '/readyz',
-    agent: false,
-  })
-  const [response] = (await once(request, 'response')) as [IncomingMessage]
-  let body = ''
-  for await (const chunk of response) body += String(chunk)
-  return (JSON.parse(body) as { parts: Record<string, unknown> }).parts['clientCa']
+  const { text } = await askAdmin(sidecar, '/readyz')
+  return (JSON.parse(text) as { parts: Record<string, unknown> }).parts['clientCa']
 }
 
 describe('a client CA that is replaced', () => {

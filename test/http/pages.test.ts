@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { get as httpGet } from 'node:http'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { shownKeys } from '../../src/http/pages/shown-keys.ts'
 import { statusPage } from '../../src/http/pages/status-page.ts'
 import { trustPage } from '../../src/http/pages/trust-page.ts'
 import { createAuthority, issueByIntermediate } from '../fixtures/own-certificate.ts'
+import { askAdmin } from '../fixtures/scrape.ts'
 import {
   sidecarForTest,
   startSidecar,
@@ -154,21 +154,7 @@ describe('the name on a page', () => {
 
 describe('the status page', () => {
   it('is the / of the admin listener', async () => {
-    const { adminAddress } = sidecar
-    const { headers, text, status } = await new Promise<{
-      headers: TestResponse['headers']
-      status: number | undefined
-      text: string
-    }>((resolve, reject) => {
-      httpGet({ ...adminAddress, path: '/', agent: false }, (response) => {
-        let text = ''
-        response.setEncoding('utf8')
-        response.on('data', (chunk: string) => (text += chunk))
-        response.on('end', () => {
-          resolve({ headers: response.headers, status: response.statusCode, text })
-        })
-      }).on('error', reject)
-    })
+    const { headers, text, status } = await askAdmin(sidecar, '/')
     expect(status).toBe(200)
     for (const part of ['users', 'certificate', 'upstream', 'draining'])
       expect(text).toContain(`<th>${part}</th>`)
