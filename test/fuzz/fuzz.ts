@@ -9,7 +9,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { live, say } from '../bench/life.ts'
 import { createEventLoopProbe } from '../bench/flood/event-loop-delay.ts'
 import { sidecarOn } from '../bench/peers/sidecar.ts'
-import { peakRssMib, resetPeakRss } from '../bench/process-tree.ts'
+import { peakRssMib, residentMib, resetPeakRss } from '../bench/process-tree.ts'
 import { createStage } from '../bench/stage.ts'
 import { pidOf } from '../bench/subjects.ts'
 import { startLenientUpstream } from '../fixtures/lenient-upstream.ts'
@@ -34,7 +34,7 @@ async function main({ cases, seed, node }: Options): Promise<void> {
   const sidecar = await sidecarOn('sidecar', node, probe.nodeArgs).start(node, stage, upstream.port)
   const [pid, ca] = [pidOf(sidecar), readFileSync(stage.identity.root, 'utf8')]
   const fuzzed = { target: { port: sidecar.port, ca, sessions: {} }, upstream, ids: new Set<string>() }
-  say(`${cases} cases, seed ${seed}; again with: npm run fuzz -- --cases ${cases} --seed ${seed}`)
+  say(`${cases} cases, seed ${seed}; again with: npm run fuzz -- --cases ${cases} --seed=${seed}`)
   await fuzz(fuzzed, Math.min(WARM_UP_CASES, cases), seed)
   const before = residentMib(pid)
   resetPeakRss(pid)
@@ -48,7 +48,7 @@ async function main({ cases, seed, node }: Options): Promise<void> {
   console.log(`cases/s           ${(cases / seconds).toFixed(0)}`)
   console.log(`event loop        p99 ${p99.toFixed(1)} ms late, at most ${max.toFixed(1)} ms`)
   console.log(
-    `resident memory   ${before} MiB before, ${residentMib(pid)} MiB after, peak ${peakRssMib(pid).toFixed(0)} MiB`,
+    `resident memory   ${before.toFixed(0)} MiB before, ${residentMib(pid).toFixed(0)} MiB after, peak ${peakRssMib(pid).toFixed(0)} MiB`,
   )
   upstream.close()
 }
@@ -68,9 +68,4 @@ async function fuzz(fuzzed: Fuzzed, cases: number, seed: number): Promise<void> 
     endOnFailure: true,
   })
   if (failed) throw errorInstance
-}
-
-function residentMib(pid: number): string {
-  const [, kib] = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
-  return (Number(kib) / 1024).toFixed(0)
 }

@@ -11,7 +11,7 @@ export interface Options {
 export const USAGE = `npm run fuzz -- [options]
 
   --cases N            how many spoilt connections (100000)
-  --seed N             the same cases as the run that printed this seed
+  --seed=N             the same cases as the run that printed this seed
   --node PATH          Node for the sidecar
 `
 
@@ -27,7 +27,7 @@ export function parseOptions(args: readonly string[]): Options {
   })
   return {
     cases: wholeNumber('--cases', values.cases),
-    seed: wholeNumber('--seed', values.seed),
+    seed: seedOf(values.seed),
     node: values.node,
   }
 }
@@ -36,4 +36,11 @@ function wholeNumber(name: string, text: string): number {
   const number = Number(text)
   if (!Number.isInteger(number) || number < 1) throw new Error(`${name} takes a whole number from 1`)
   return number
+}
+
+// fast-check makes them of 32 bits with a sign.
+function seedOf(text: string): number {
+  const seed = Number(text)
+  if (!Number.isInteger(seed)) throw new Error('--seed takes a whole number')
+  return seed
 }

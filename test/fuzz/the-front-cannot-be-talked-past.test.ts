@@ -18,6 +18,6 @@ it('is talked past by no spoilt request', { timeout: 120_000 }, async () => {
     await judgeBatch(batch, fuzzed)
   })
   const { seed, failed, errorInstance } = await fc.check(property, { numRuns: RUNS, endOnFailure: true })
-  const again = `npm run fuzz -- --cases ${BATCH * RUNS} --seed ${seed}`
+  const again = `npm run fuzz -- --cases ${BATCH * RUNS} --seed=${seed}`
   expect(failed ? `${String(errorInstance)}\n${again}` : 'nothing found').toBe('nothing found')
 })
