@@ -67,7 +67,8 @@ function createPause() {
     // A clock that was set back must not make it last for hours.
     isOn: (now: number): boolean => now >= begun && now - begun < lengthMs,
     begin(now: number): void {
-      const isQuiet = Math.abs(now - begun) >= LONGEST_PAUSE_MS
+      // The longest pause itself is no quiet: the look that ends it would always find as much time gone by.
+      const isQuiet = Math.abs(now - begun) >= LONGEST_PAUSE_MS + SHORTEST_PAUSE_MS
       lengthMs = isQuiet ? SHORTEST_PAUSE_MS : Math.min(lengthMs * 2, LONGEST_PAUSE_MS)
       begun = now
     },
