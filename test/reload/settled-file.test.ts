@@ -7,6 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { errorCode, InvalidFileError } from '../../src/errors.ts'
 import { readSettled } from '../../src/reload/settled-file.ts'
+import { asNobody, NOBODY } from '../fixtures/nobody.ts'
 
 let base = ''
 let file = ''
@@ -135,15 +136,3 @@ describe('readSettled rejects with InvalidFileError', () => {
     })
   })
 })
-
-const NOBODY = 65534
-
-async function asNobody<T>(action: () => Promise<T>): Promise<T> {
-  if (process.geteuid?.() !== 0) return action()
-  process.seteuid?.(NOBODY)
-  try {
-    return await action()
-  } finally {
-    process.seteuid?.(0)
-  }
-}
