@@ -190,7 +190,7 @@ it('a leaf that could not be served is served at the next attempt', async () => 
 it('a leaf that another process has put into the folder is served without waiting for the hour', async () => {
   const { folder, served, pending } = await setScene()
   const { leaf } = await renewLeaf({ folder, names: () => NAMES, now: START })
-  await expect.poll(() => served.map((bundle) => bundle.leaf)).toEqual([leaf])
+  await expect.poll(() => served.map((bundle) => bundle.leaf), { timeout: 10_000 }).toEqual([leaf])
   expect(pending()).toEqual([HOUR_MS])
 })
 

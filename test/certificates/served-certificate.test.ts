@@ -140,7 +140,9 @@ describe('certificate and key that are replaced', () => {
     ['the certificate first, both emptied before', slowly, ['certFile', 'keyFile']],
     ['the key first, both removed before', removing, ['keyFile', 'certFile']],
   ] as const)('never cost a handshake: %s', async (_, replace, order) => {
-    const { files, first, client, certificate, becomes, messages, lines } = await setScene()
+    const { files, first, client, certificate, becomes, messages, lines } = await setScene({
+      patienceMs: 10_000,
+    })
     await becomes(first)
     const next = authority.issue()
     const texts = { certFile: next.certPem, keyFile: next.keyPem }
@@ -193,7 +195,10 @@ describe('certificate and key that are replaced', () => {
   })
 
   it('come into force as certbot does it: symlinks repointed one after the other', async () => {
-    const { files, client, first, becomes, messages } = await setScene({ prepare: certbotFolder })
+    const { files, client, first, becomes, messages } = await setScene({
+      prepare: certbotFolder,
+      patienceMs: 10_000,
+    })
     await becomes(first)
     const next = authority.issue()
 

@@ -189,25 +189,28 @@ describe('check --host explains what speaks no TLS', () => {
     )
   })
 
-  it.each<[what: string, server: () => Server, expected: RegExp]>([
+  it.each<[what: string, server: () => Server, expected: RegExp, timeoutMs: number]>([
     [
       'another HTTP server',
       () => createHttpServer((_request, response) => response.writeHead(404).end()),
       /tls: an HTTP server without TLS answers there, with 404 → .*is the port right/,
+      5_000,
     ],
     [
       'a banner, without the escape sequences in it',
       () => createServer((socket) => socket.write('SSH-2.0-Open\x1b[31mSSH\r\n')),
       /tls: something else than a registry listens there; it begins with "SSH-2\.0-Open \[31mSSH" →/,
+      5_000,
     ],
     [
       'a door that closes',
       () => createServer((socket) => socket.end()),
       /tls: it ends the connection without a handshake/,
+      5_000,
     ],
-    ['silence', () => createServer(), /tls: it accepts the connection and then says nothing → /],
-  ])('%s', async (_what, server, expected) => {
-    const { code, text } = await checkAt({ port: await serve(server()), timeoutMs: 250 })
+    ['silence', () => createServer(), /tls: it accepts the connection and then says nothing → /, 600],
+  ])('%s', async (_what, server, expected, timeoutMs) => {
+    const { code, text } = await checkAt({ port: await serve(server()), timeoutMs })
     expect(code).toBe(1)
     expect(text).toMatch(expected)
     // eslint-disable-next-line no-control-regex
@@ -458,7 +461,7 @@ describe('check --host explains an answer', () => {
 
   it('that never comes', async () => {
     const port = await serveTls(pairUnder(LONG_AGO), {}, () => undefined)
-    expect((await checkAt({ port, timeoutMs: 400 })).text).toMatch(
+    expect((await checkAt({ port, timeoutMs: 1_500 })).text).toMatch(
       /problem answer: the handshake is done, but GET/,
     )
   })
