@@ -41,7 +41,7 @@ describe('the common name', () => {
     ['as IA5String', cn({ tag: IA5, value: 'alice' }), 'alice'],
     ['outside ASCII, as it came', { subject: 'Zoë' }, 'Zoë'],
     ['decomposed, as it came', { subject: 'Zoe\u0308' }, 'Zoe\u0308'],
-    ['with a byte order mark of its own, which is no other name', { subject: 'Zoe ' }, 'Zoe '],
+    ['with a blank at its end, as it came', { subject: 'Zoe ' }, 'Zoe '],
     ['with what Node would quote', { subject: 'mallory, DNS:alice' }, 'mallory, DNS:alice'],
     ['with a quote', { subject: 'a"b' }, 'a"b'],
     ['with a backslash', { subject: 'a\\b' }, 'a\\b'],
@@ -216,8 +216,7 @@ it('bytes that are no certificate yield no name', () => {
 })
 
 it('the attribute is found by its whole identifier', () => {
-  expect(COMMON_NAME).toBe('2.5.4.3')
-  expect(nameIn(cn({ oid: '2.5.4.3.1', value: 'alice' })).ok).toBe(false)
+  expect(nameIn(cn({ oid: `${COMMON_NAME}.1`, value: 'alice' })).ok).toBe(false)
 })
 
 describe('the setting', () => {
