@@ -1,16 +1,13 @@
 import { execFileSync } from 'node:child_process'
-import { PassThrough } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 import { parseConfig } from '../src/config.ts'
 import { affordableConnections, openFilesLimit } from '../src/file-descriptors.ts'
-import { createLog } from '../src/log.ts'
+import { recordedLog } from './fixtures/recorded-log.ts'
 
 function afford(wanted: number | 'off', openFiles: number | undefined) {
-  const destination = new PassThrough()
-  const log = createLog({ level: 'info', format: 'json', destination })
+  const { log, lines } = recordedLog()
   const connections = affordableConnections({ wanted, openFiles }, log)
-  const text = (destination.read() as Buffer | null)?.toString() ?? ''
-  return { connections, text }
+  return { connections, lines }
 }
 
 describe('the connections that there are file descriptors for', () => {
@@ -19,7 +16,7 @@ describe('the connections that there are file descriptors for', () => {
     ['off wants what there is', 'off', 1_024, 384],
     ['no limit known', 8_000, undefined, Infinity],
   ] as const)('%s', (_, wanted, openFiles, connections) => {
-    expect(afford(wanted, openFiles)).toEqual({ connections, text: '' })
+    expect(afford(wanted, openFiles)).toEqual({ connections, lines: [] })
   })
 
   it.each([
@@ -30,9 +27,10 @@ describe('the connections that there are file descriptors for', () => {
     (openFiles, connections) => {
       const afforded = afford(8_000, openFiles)
       expect(afforded.connections).toBe(connections)
-      expect(JSON.parse(afforded.text)).toMatchObject({ level: 40, openFiles, connections, wanted: 8_000 })
-      expect(afforded.text).toContain('ulimit -n 16256')
-      expect(afforded.text).toContain('SIDECAR_MAX_CONNECTIONS')
+      expect(afforded.lines).toMatchObject([{ level: 40, openFiles, connections, wanted: 8_000 }])
+      const text = JSON.stringify(afforded.lines)
+      expect(text).toContain('ulimit -n 16256')
+      expect(text).toContain('SIDECAR_MAX_CONNECTIONS')
     },
   )
 

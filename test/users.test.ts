@@ -1,11 +1,10 @@
 import { renameSync, writeFileSync } from 'node:fs'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { PassThrough } from 'node:stream'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { bindingOf, formatKeptLine } from '../src/auth/kept-line.ts'
-import { createLog } from '../src/log.ts'
 import { loadUsers, type Users } from '../src/users.ts'
 import { largeUsersFile } from './fixtures/large-users-file.ts'
+import { recordedLog } from './fixtures/recorded-log.ts'
 import { ALICE_ENTRY } from './fixtures/sidecar.ts'
 import { tempFolder } from './fixtures/temp-folder.ts'
 import { until } from './fixtures/until.ts'
@@ -17,7 +16,7 @@ const LINES = 100_000
 
 interface LoggedUsers extends Users {
   readonly put: (text: string) => void
-  readonly lines: () => readonly Record<string, unknown>[]
+  readonly lines: readonly Record<string, unknown>[]
 }
 
 async function usersOf(text: string): Promise<LoggedUsers> {
@@ -27,20 +26,9 @@ async function usersOf(text: string): Promise<LoggedUsers> {
     renameSync(`${file}.new`, file)
   }
   put(text)
-  const destination = new PassThrough()
-  let logged = ''
-  destination.on('data', (chunk: Buffer) => (logged += chunk.toString()))
-  const users = await loadUsers({
-    file,
-    pollMs: 'off',
-    log: createLog({ level: 'info', format: 'json', destination }),
-  })
+  const { log, lines } = recordedLog()
+  const users = await loadUsers({ file, pollMs: 'off', log })
   onTestFinished(() => users.close())
-  const lines = () =>
-    logged
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => JSON.parse(line) as Record<string, unknown>)
   return Object.assign(Object.create(users) as Users, { put, lines })
 }
 
@@ -51,11 +39,11 @@ describe('every reload', () => {
 
     await users.reload()
 
-    expect(users.lines()).toMatchObject([
+    expect(users.lines).toMatchObject([
       { users: 2, added: ['alice', 'bob'], removed: [], changed: [] },
       { users: 2, added: ['carol'], removed: ['bob'], changed: ['alice'] },
     ])
-    expect(JSON.stringify(users.lines())).not.toContain('$2')
+    expect(JSON.stringify(users.lines)).not.toContain('$2')
   })
 })
 
@@ -75,7 +63,7 @@ describe('an old password that is kept', () => {
 
     await users.reload()
 
-    expect(users.lines().at(-1)).toMatchObject({ added: [], removed: [], changed: ['alice'] })
+    expect(users.lines.at(-1)).toMatchObject({ added: [], removed: [], changed: ['alice'] })
   })
 
   it('is none when its time ran out, and somebody else is added', async () => {
@@ -90,7 +78,7 @@ describe('an old password that is kept', () => {
 
     await users.reload()
 
-    expect(users.lines().at(-1)).toMatchObject({ added: ['bob'], removed: [], changed: [] })
+    expect(users.lines.at(-1)).toMatchObject({ added: ['bob'], removed: [], changed: [] })
   })
 })
 
@@ -127,15 +115,15 @@ describe(`a users file of ${LINES} lines`, () => {
     users.put(ALICE_ENTRY + BOB_ENTRY)
     await users.reload()
 
-    const [first, second] = users.lines().filter(({ msg }) => msg === 'users in force')
+    const [first, second] = users.lines.filter(({ msg }) => msg === 'users in force')
     expect(first).toMatchObject({ users: LINES, counts: { added: LINES, removed: 0, changed: 0 } })
     expect(first?.['added']).toHaveLength(20)
     expect(second).toMatchObject({ added: ['bob'], counts: { added: 1, removed: LINES - 1, changed: 0 } })
     expect(second?.['removed']).toHaveLength(20)
-    expect(users.lines().find(({ more }) => more === 980)).toMatchObject({
+    expect(users.lines.find(({ more }) => more === 980)).toMatchObject({
       msg: 'more lines of the users file skipped',
     })
-    expect(JSON.stringify(users.lines()).length).toBeLessThan(10_000)
+    expect(JSON.stringify(users.lines).length).toBeLessThan(10_000)
   })
 })
 
@@ -147,13 +135,13 @@ describe('close()', () => {
     const reloading = users.reload().then(() => (isReloaded = true))
 
     await users.close()
-    const [lines, table] = [users.lines().length, users.table]
+    const [lines, table] = [users.lines.length, users.table]
     expect(isReloaded).toBe(true)
     await reloading
     users.put(ALICE_ENTRY)
     await new Promise((resolve) => setImmediate(resolve))
 
-    expect(users.lines()).toHaveLength(lines)
+    expect(users.lines).toHaveLength(lines)
     expect(users.table).toBe(table)
   })
 })

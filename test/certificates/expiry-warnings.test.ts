@@ -1,32 +1,19 @@
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { PassThrough } from 'node:stream'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { loadClientCa } from '../../src/certificates/client-ca.ts'
 import { createExpiryWarnings } from '../../src/certificates/expiry-warnings.ts'
 import { openIssuedCertificate } from '../../src/certificates/issued-certificate.ts'
 import { parseConfig } from '../../src/config.ts'
-import { createLog, type Log } from '../../src/log.ts'
 import { createAuthority } from '../fixtures/own-certificate.ts'
+import { recordedLog } from '../fixtures/recorded-log.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 
 const DAY_MS = 86_400_000
 
-function recordingLog(): { readonly log: Log; readonly lines: () => readonly Record<string, unknown>[] } {
-  const destination = new PassThrough()
-  let text = ''
-  destination.on('data', (chunk: Buffer) => (text += chunk.toString()))
-  const lines = () =>
-    text
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => JSON.parse(line) as Record<string, unknown>)
-  return { log: createLog({ level: 'info', format: 'json', destination }), lines }
-}
-
 describe('the warnings of an end', () => {
   it('come once at each of the given days, and at the end', () => {
-    const { log, lines } = recordingLog()
+    const { log, lines } = recordedLog()
     let now = 0
     const warnings = createExpiryWarnings({
       file: 'x.crt',
@@ -39,7 +26,7 @@ describe('the warnings of an end', () => {
       now = day * DAY_MS
       warnings.look({ notAfter: new Date(400 * DAY_MS), fingerprint: 'AA' })
     }
-    expect(lines().map(({ msg, daysLeft }) => [msg, daysLeft])).toEqual([
+    expect(lines.map(({ msg, daysLeft }) => [msg, daysLeft])).toEqual([
       ['the root ends soon', 365],
       ['the root ends soon', 30],
       ['the root has expired: clients refuse it', undefined],
@@ -49,13 +36,13 @@ describe('the warnings of an end', () => {
 
 describe('the end of a root', () => {
   async function openAt(now: Date, folder: string) {
-    const { log, lines } = recordingLog()
+    const { log, lines } = recordedLog()
     const config = parseConfig({ env: { SIDECAR_STATE_DIR: folder, SIDECAR_WATCH_POLL: 'off' } })
     const timetable = { now: () => now, after: () => () => undefined }
     const certificate = await openIssuedCertificate(config, log, { timetable })
     onTestFinished(() => certificate.close())
     await certificate.reload()
-    return lines().filter(({ msg }) => msg === 'the root ends soon')
+    return lines.filter(({ msg }) => msg === 'the root ends soon')
   }
 
   it('is told a year ahead, with the mend', async () => {
@@ -71,13 +58,13 @@ describe('the end of a client CA', () => {
   it('is told when it is loaded', async () => {
     const file = path.join(tempFolder(), 'ca.pem')
     writeFileSync(file, createAuthority().rootPem)
-    const { log, lines } = recordingLog()
+    const { log, lines } = recordedLog()
     const first = await loadClientCa({ file, pollMs: 'off', log })
     onTestFinished(() => first.close())
-    expect(lines().filter(({ msg }) => msg === 'a client CA ends soon')).toEqual([])
+    expect(lines.filter(({ msg }) => msg === 'a client CA ends soon')).toEqual([])
     const clock = () => new Date(first.current.notAfter.getTime() - 5 * DAY_MS)
     const late = await loadClientCa({ file, pollMs: 'off', log, clock })
     onTestFinished(() => late.close())
-    expect(lines().find(({ msg }) => msg === 'a client CA ends soon')).toMatchObject({ file, daysLeft: 5 })
+    expect(lines.find(({ msg }) => msg === 'a client CA ends soon')).toMatchObject({ file, daysLeft: 5 })
   })
 })

@@ -1,12 +1,11 @@
 import path from 'node:path'
-import { PassThrough } from 'node:stream'
 import { expect, it, onTestFinished } from 'vitest'
 import { createExpiryWarnings } from '../../src/certificates/expiry-warnings.ts'
 import { keepLeafRenewed, type LeafRenewal, type Timetable } from '../../src/certificates/leaf-renewal.ts'
-import { createLog } from '../../src/log.ts'
 import type { CertificateBundle } from '../../src/tls/certificate.ts'
 import { openKeystore, renewLeaf, type Keystore } from '../../src/tls/keystore.ts'
 import type { SubjectAltName } from '../../src/tls/names.ts'
+import { recordedLog } from '../fixtures/recorded-log.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 
 const START = new Date('2030-01-01T00:00:00Z')
@@ -22,7 +21,7 @@ interface Scene {
   readonly pending: () => readonly number[]
   /** Lets the time come that was asked for, or this many milliseconds if given; resolves after the look. */
   readonly pass: (ms?: number) => Promise<void>
-  readonly lines: () => readonly Record<string, unknown>[]
+  readonly lines: readonly Record<string, unknown>[]
 }
 
 interface Obstacles {
@@ -43,7 +42,7 @@ async function setScene({ renewing, serving }: Obstacles = {}): Promise<Scene> {
     },
   })
   const { timetable, pending, advance } = createTimetable()
-  const { log, lines } = recordLog()
+  const { log, lines } = recordedLog()
   const served: CertificateBundle[] = []
   const renewal = await keepLeafRenewed({
     keystore,
@@ -89,18 +88,6 @@ function createTimetable() {
   return { timetable, advance, pending: () => asked.map(({ delayMs }) => delayMs) }
 }
 
-function recordLog() {
-  const destination = new PassThrough()
-  let logged = ''
-  destination.on('data', (chunk: Buffer) => (logged += chunk.toString()))
-  const lines = () =>
-    logged
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => JSON.parse(line) as Record<string, unknown>)
-  return { log: createLog({ level: 'info', format: 'json', destination }), lines }
-}
-
 it('the leaf is looked at every hour and renewed at two thirds of its life', async () => {
   const { renewal, served, pending, pass } = await setScene()
   expect(pending()).toEqual([HOUR_MS])
@@ -139,7 +126,7 @@ it('a renewal that fails is tried again, ever more rarely up to an hour, and soo
 
 it('each failure is logged with its reason, the end of the leaf and the time of the next attempt', async () => {
   const { lines } = await setScene({ renewing: () => new Error('disk full') })
-  expect(lines()).toEqual([
+  expect(lines).toEqual([
     expect.objectContaining({
       msg: 'leaf not renewed, the old one stays',
       err: expect.objectContaining({ message: 'disk full' }) as unknown,
@@ -151,7 +138,7 @@ it('each failure is logged with its reason, the end of the leaf and the time of 
 
 it('a leaf that cannot be renewed is warned about 30 days, 7 days and a day before its end, once each', async () => {
   const { pass, lines } = await setScene({ renewing: () => new Error('disk full') })
-  const warned = () => lines().filter(({ msg }) => String(msg).startsWith('the certificate ends soon'))
+  const warned = () => lines.filter(({ msg }) => String(msg).startsWith('the certificate ends soon'))
   const counts: number[] = []
   for (const days of [58, 3, 1, 20, 3, 4, 0.5]) {
     await pass(days * DAY_MS)
@@ -167,7 +154,7 @@ it('a leaf that is not valid yet is told once, with the mend: the clock was set 
   await pass(-2 * HOUR_MS)
   await pass()
   await pass(-DAY_MS)
-  expect(lines()).toEqual([
+  expect(lines).toEqual([
     expect.objectContaining({
       level: 50,
       msg: 'the certificate is not valid yet: clients refuse it',
@@ -199,5 +186,5 @@ it('after closing nothing is looked at, and nothing is waited for', async () => 
   await renewal.close()
   await renewLeaf({ folder, names: () => NAMES, now: START })
   await renewal.look()
-  expect([served, pending(), lines()]).toEqual([[], [], []])
+  expect([served, pending(), lines]).toEqual([[], [], []])
 })

@@ -1,12 +1,11 @@
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { PassThrough } from 'node:stream'
 import { describe, expect, it } from 'vitest'
-import { createLog } from '../../src/log.ts'
 import type { OwnFiles } from '../../src/certificates/own-files.ts'
 import { loadOwnCertificate } from '../../src/certificates/served-certificate.ts'
 import { bindMount, mayMount } from '../fixtures/mount.ts'
 import { createAuthority } from '../fixtures/own-certificate.ts'
+import { recordedLog } from '../fixtures/recorded-log.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 
 const authority = createAuthority()
@@ -21,14 +20,9 @@ function ownFiles(folder = tempFolder()): OwnFiles {
 }
 
 async function warningsAtStart(files: OwnFiles): Promise<readonly unknown[]> {
-  const destination = new PassThrough()
-  const log = createLog({ level: 'warn', format: 'json', destination })
+  const { log, lines } = recordedLog('warn')
   await (await loadOwnCertificate({ files, pollMs: 'off', log })).close()
-  const text = String((destination.read() as Buffer | null) ?? '')
-  return text
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line) as unknown)
+  return lines
 }
 
 describe('a key that everybody can read', () => {

@@ -1,10 +1,8 @@
 import { mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { PassThrough } from 'node:stream'
 import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createListener } from '../../src/http/listener.ts'
-import { createLog } from '../../src/log.ts'
 import type { OwnFiles } from '../../src/certificates/own-files.ts'
 import { loadOwnCertificate, type CertificateInForce } from '../../src/certificates/served-certificate.ts'
 import type { IssuedCertificate } from '../../src/tls/issue.ts'
@@ -15,6 +13,7 @@ import {
   moveInto,
   type SteadyClient,
 } from '../fixtures/own-certificate.ts'
+import { recordedLog } from '../fixtures/recorded-log.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 import { until } from '../fixtures/until.ts'
 
@@ -31,7 +30,7 @@ interface Scene {
   readonly client: SteadyClient
   readonly first: IssuedCertificate
   readonly messages: (level?: number) => readonly unknown[]
-  readonly lines: () => readonly Record<string, unknown>[]
+  readonly lines: readonly Record<string, unknown>[]
   /** Resolves when new connections are served this one. */
   readonly becomes: (pair: IssuedCertificate) => Promise<number>
   readonly becomesStale: (reason: RegExp) => Promise<number>
@@ -68,10 +67,7 @@ async function setScene({
 }: SceneOptions = {}): Promise<Scene> {
   const pair = first ?? authority.issue()
   const files = prepare(tempFolder(), pair)
-  const destination = new PassThrough()
-  let logged = ''
-  destination.on('data', (chunk: Buffer) => (logged += chunk.toString()))
-  const log = createLog({ level: 'info', format: 'json', destination })
+  const { log, lines } = recordedLog()
   const timed = clock === undefined ? {} : { clock }
   const certificate = await loadOwnCertificate({ files, pollMs, log, patienceMs, ...timed })
   onTestFinished(() => certificate.close())
@@ -88,21 +84,13 @@ async function setScene({
   })
   const client = connectSteadily(listener.address.port, authority.rootPem)
   onTestFinished(() => client.stop())
-  const lines = () =>
-    logged
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => JSON.parse(line) as Record<string, unknown>)
   return {
     files,
     certificate,
     client,
     first: pair,
     lines,
-    messages: (level = 40) =>
-      lines()
-        .filter((line) => Number(line['level']) >= level)
-        .map(({ msg }) => msg),
+    messages: (level = 40) => lines.filter((line) => Number(line['level']) >= level).map(({ msg }) => msg),
     becomes: (next) =>
       until(() => client.served.at(-1) === fingerprintOf(next), {
         deadlineMs: 5_000,
@@ -159,7 +147,7 @@ describe('certificate and key that are replaced', () => {
     expect(client.served).toEqual([fingerprintOf(first), fingerprintOf(next)])
     expect(client.failures).toEqual([])
     expect(messages()).toEqual([])
-    expect(lines().filter(({ msg }) => msg === REPLACED)).toMatchObject([
+    expect(lines.filter(({ msg }) => msg === REPLACED)).toMatchObject([
       { file: files.certFile, fingerprint: fingerprintOf(next), names: ['localhost', '127.0.0.1'] },
     ])
     await until(() => certificate.state.kind === 'fresh', { deadlineMs: 1_000, what: 'fresh' })
@@ -267,7 +255,7 @@ describe('a mismatch', () => {
     expect(await becomesStale(/does not belong to/)).toBeGreaterThan(PATIENCE_MS - 100)
     await pause(500)
 
-    expect(lines().filter(({ level }) => level === 50)).toMatchObject([
+    expect(lines.filter(({ level }) => level === 50)).toMatchObject([
       {
         file: files.keyFile,
         reason: `does not belong to ${files.certFile}: put the two in place that were issued together`,
@@ -363,7 +351,7 @@ describe('the end of a certificate', () => {
       clock: () => new Date(now),
     })
     const end = certificate.current.leaf.notAfter.getTime()
-    const warnings = () => lines().filter(({ msg }) => /ends soon|has expired/.test(String(msg)))
+    const warnings = () => lines.filter(({ msg }) => /ends soon|has expired/.test(String(msg)))
     const counts: number[] = []
     for (const daysLeft of [30.1, 30, 20, 7, 5, 1, 0.5, 0, -1]) {
       now = end - daysLeft * DAY_MS

@@ -1,11 +1,10 @@
-import { Writable } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 import type { AskedName } from '../../src/http/asked-names.ts'
-import { createLog } from '../../src/log.ts'
 import type { CertificateInForce } from '../../src/certificates/served-certificate.ts'
 import type { Root } from '../../src/tls/certificate.ts'
 import type { SubjectAltName } from '../../src/tls/names.ts'
 import { createUncoveredNames } from '../../src/certificates/uncovered-names.ts'
+import { recordedLog } from '../fixtures/recorded-log.ts'
 
 const DAY_MS = 86_400_000
 const ROOT: Root = { file: 'root.crt', pem: '', fingerprint: '', notAfter: new Date(0) }
@@ -16,13 +15,7 @@ interface Settings {
 }
 
 function setScene({ origin = 'issued', ...settings }: Settings = {}) {
-  const logged: Record<string, unknown>[] = []
-  const destination = new Writable({
-    write: (chunk: Buffer, _encoding, done) => {
-      logged.push(JSON.parse(chunk.toString()) as Record<string, unknown>)
-      done()
-    },
-  })
+  const { log, lines } = recordedLog()
   let now = 0
   let subjectAltNames: readonly SubjectAltName[] = [
     { type: 'dns', value: 'proxy' },
@@ -39,7 +32,7 @@ function setScene({ origin = 'issued', ...settings }: Settings = {}) {
         return { certPem: '', keyPem: '', leaf }
       },
     },
-    log: createLog({ level: 'info', format: 'json', destination }),
+    log,
     clock: () => now,
   })
   const asked = (
@@ -47,7 +40,7 @@ function setScene({ origin = 'issued', ...settings }: Settings = {}) {
     { by = 'server name', address = '192.0.2.1' }: Partial<AskedName> = {},
   ): AskedName => ({ name, by, address })
   return {
-    lines: () => logged,
+    lines,
     ask: (name: string, how?: Partial<AskedName>) => {
       names.asked(asked(name, how))
     },
@@ -66,7 +59,7 @@ describe('a name that the leaf does not cover', () => {
     const { ask, lines } = setScene()
     ask('Other.example.')
     ask('other.example', { address: '192.0.2.2', by: 'host header' })
-    expect(lines()).toEqual([
+    expect(lines).toEqual([
       expect.objectContaining({
         level: 40,
         msg: 'a client uses a name that the leaf does not cover',
@@ -83,10 +76,10 @@ describe('a name that the leaf does not cover', () => {
     ask('other')
     pass(DAY_MS - 1)
     ask('other')
-    expect(lines()).toHaveLength(1)
+    expect(lines).toHaveLength(1)
     pass(1)
     ask('other')
-    expect(lines()).toHaveLength(2)
+    expect(lines).toHaveLength(2)
   })
 
   it.each(['proxy', 'PROXY.', 'a.lab.example', '10.0.0.1', '[2001:DB8:0::1]', '2001:db8::1'])(
@@ -94,7 +87,7 @@ describe('a name that the leaf does not cover', () => {
     (name) => {
       const { ask, lines } = setScene()
       ask(name)
-      expect(lines()).toEqual([])
+      expect(lines).toEqual([])
     },
   )
 
@@ -111,9 +104,9 @@ describe('a name that the leaf does not cover', () => {
   ])('is nothing that no certificate can carry: %j', (name) => {
     const { ask, refuse, lines } = setScene()
     ask(name)
-    expect(lines()).toEqual([])
+    expect(lines).toEqual([])
     refuse(name, 'unknown ca')
-    expect(lines().map((line) => line['name'])).toEqual([undefined])
+    expect(lines.map((line) => line['name'])).toEqual([undefined])
   })
 
   it('is asked of the leaf in force', () => {
@@ -121,18 +114,18 @@ describe('a name that the leaf does not cover', () => {
     reissue([{ type: 'dns', value: 'other' }])
     ask('other')
     ask('proxy')
-    expect(lines().map(({ name }) => name)).toEqual(['proxy'])
+    expect(lines.map(({ name }) => name)).toEqual(['proxy'])
   })
 
   it('of a source that makes up names is told ten times, and leaves the others theirs', () => {
     const { ask, lines } = setScene()
     for (let count = 0; count < 1_000; count++) ask(`made-up-${count}`)
-    expect(lines()).toHaveLength(11)
-    expect(lines().at(-1)).toMatchObject({
+    expect(lines).toHaveLength(11)
+    expect(lines.at(-1)).toMatchObject({
       msg: 'clients use more names that the leaf does not cover than are listed today',
     })
     ask('other', { address: '192.0.2.2' })
-    expect(lines().at(-1)).toMatchObject({ name: 'other' })
+    expect(lines.at(-1)).toMatchObject({ name: 'other' })
   })
 
   it('of many sources is told a hundred times, and a hundred times the next day', () => {
@@ -142,31 +135,29 @@ describe('a name that the leaf does not cover', () => {
         ask(`made-up-${count}`, { address: `192.0.2.${count % 250}` })
     }
     flood()
-    expect(lines()).toHaveLength(101)
+    expect(lines).toHaveLength(101)
     pass(DAY_MS)
     flood()
-    expect(lines()).toHaveLength(202)
+    expect(lines).toHaveLength(202)
   })
 
   it('of one IPv6 network is told as of one source', () => {
     const { ask, lines } = setScene()
     for (let count = 0; count < 100; count++) ask(`made-up-${count}`, { address: `2001:db8::${count}` })
-    expect(lines()).toHaveLength(11)
+    expect(lines).toHaveLength(11)
   })
 
   it('is a matter for whoever issued the certificate, when that was not us', () => {
     const { ask, lines } = setScene({ origin: 'own', root: undefined })
     ask('other')
-    expect(mendsIn(lines())).toEqual([
-      'have the certificate of SIDECAR_TLS_CERT issued anew with other in it',
-    ])
+    expect(mendsIn(lines)).toEqual(['have the certificate of SIDECAR_TLS_CERT issued anew with other in it'])
   })
 
   it('needs another root too, when the root may not vouch for it', () => {
     const { ask, lines } = setScene({ root: { ...ROOT, permitted: [{ type: 'dns', value: 'example' }] } })
     ask('a.example')
     ask('other')
-    expect(mendsIn(lines())).toEqual([
+    expect(mendsIn(lines)).toEqual([
       'add a.example to SIDECAR_HOSTS and start again',
       expect.stringMatching(/add other to SIDECAR_HOSTS .* may not vouch .* empty state folder/),
     ])
@@ -179,7 +170,7 @@ describe('a client that refuses the certificate', () => {
     refuse('proxy', 'bad certificate')
     refuse('a.lab.example', 'unknown ca')
     refuse('proxy', 'bad certificate', { address: '192.0.2.2' })
-    const [first, ...others] = lines()
+    const [first, ...others] = lines
     expect(first).toMatchObject({
       level: 40,
       msg: 'a client refused the certificate: it does not seem to trust its root',
@@ -194,13 +185,13 @@ describe('a client that refuses the certificate', () => {
   it('for its name alone is told of the name alone', () => {
     const { refuse, lines } = setScene()
     refuse('other', 'bad certificate')
-    expect(mendsIn(lines())).toEqual(['add other to SIDECAR_HOSTS and start again'])
+    expect(mendsIn(lines)).toEqual(['add other to SIDECAR_HOSTS and start again'])
   })
 
   it('for its root, by another name too, is told of both', () => {
     const { refuse, lines } = setScene()
     refuse('other', 'unknown ca')
-    expect(mendsIn(lines())).toEqual([
+    expect(mendsIn(lines)).toEqual([
       expect.stringMatching(/^add other/),
       expect.stringMatching(/^have it trust/),
     ])
@@ -209,7 +200,7 @@ describe('a client that refuses the certificate', () => {
   it('without a name in its handshake may have dialed an address that we cannot see', () => {
     const { refuse, lines } = setScene()
     refuse('10.0.0.1', 'bad certificate', { by: 'address' })
-    expect(mendsIn(lines())).toEqual([
+    expect(mendsIn(lines)).toEqual([
       expect.stringMatching(
         /trust the root.*; or, if it dials an address other than 10\.0\.0\.1, add that to SIDECAR_HOSTS$/,
       ),
@@ -219,15 +210,15 @@ describe('a client that refuses the certificate', () => {
   it('that was issued elsewhere is sent to its issuer', () => {
     const { refuse, lines } = setScene({ origin: 'own', root: undefined })
     refuse('proxy', 'unknown ca')
-    expect(mendsIn(lines())).toEqual([expect.stringMatching(/root of SIDECAR_TLS_CERT.*intermediate/)])
+    expect(mendsIn(lines)).toEqual([expect.stringMatching(/root of SIDECAR_TLS_CERT.*intermediate/)])
   })
 
   it('is told of a hundred addresses, and then that there are more', () => {
     const { refuse, lines } = setScene()
     for (let count = 0; count < 500; count++)
       refuse('proxy', 'unknown ca', { address: `192.0.${count >> 8}.${count & 255}` })
-    expect(lines()).toHaveLength(101)
-    expect(lines().at(-1)).toMatchObject({
+    expect(lines).toHaveLength(101)
+    expect(lines.at(-1)).toMatchObject({
       msg: 'more clients refused the certificate than are listed today',
     })
   })

@@ -1,21 +1,13 @@
-import { PassThrough } from 'node:stream'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createLimitAudit, LIMITS } from '../../src/http/limit-audit.ts'
-import { createLog } from '../../src/log.ts'
+import { recordedLog } from '../fixtures/recorded-log.ts'
 
 function scene() {
-  const destination = new PassThrough()
-  let text = ''
-  destination.on('data', (chunk: Buffer) => (text += chunk.toString()))
+  const { log, lines } = recordedLog()
   const counts = new Map<string, number>()
-  const audit = createLimitAudit(createLog({ level: 'info', format: 'json', destination }), {
+  const audit = createLimitAudit(log, {
     limitReached: (limit, times = 1) => counts.set(limit, (counts.get(limit) ?? 0) + times),
   })
-  const lines = () =>
-    text
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => JSON.parse(line) as Record<string, unknown>)
   return { audit, counts, lines }
 }
 
@@ -26,7 +18,7 @@ describe('the audit of limits', () => {
   it('tells the first time at once, and names the setting', () => {
     const { audit, lines } = scene()
     audit.reached('connections-per-source', '192.0.2.1')
-    expect(lines()).toMatchObject([
+    expect(lines).toMatchObject([
       {
         limit: 'connections-per-source',
         setting: 'SIDECAR_MAX_CONNECTIONS_PER_SOURCE',
@@ -45,14 +37,14 @@ describe('the audit of limits', () => {
         audit.reached('connections', i % 3 === 0 ? `192.0.2.${i % 250}` : 'flood')
       vi.advanceTimersByTime(10_000)
     }
-    expect(lines()).toMatchObject([
+    expect(lines).toMatchObject([
       { who: '192.0.2.0', count: 1 },
       { who: 'flood', count: 4_999 },
       { who: 'flood', count: 5_000 },
       { who: 'flood', count: 5_000 },
     ])
     audit.close()
-    expect(lines()).toHaveLength(4)
+    expect(lines).toHaveLength(4)
   })
 
   it('is silent after a flood, and tells the next one at once', () => {
@@ -61,7 +53,7 @@ describe('the audit of limits', () => {
     vi.advanceTimersByTime(20_000)
     expect(vi.getTimerCount()).toBe(0)
     audit.reached('header-time', 'a')
-    expect(lines()).toHaveLength(2)
+    expect(lines).toHaveLength(2)
     audit.close()
   })
 
@@ -70,7 +62,7 @@ describe('the audit of limits', () => {
     for (let i = 0; i < 50_000; i++) audit.reached('connections', `source ${i}`)
     audit.reached('connections', 'source 1')
     audit.close()
-    expect(lines()).toMatchObject([{ who: 'source 0' }, { who: 'source 1', count: 50_000 }])
+    expect(lines).toMatchObject([{ who: 'source 0' }, { who: 'source 1', count: 50_000 }])
   })
 
   it('tells at its end what was only counted, and leaves no timer', () => {
@@ -78,7 +70,7 @@ describe('the audit of limits', () => {
     audit.reached('transfers-per-user', 'alice')
     audit.reached('transfers-per-user', 'alice')
     audit.close()
-    expect(lines().map(({ count }) => count)).toEqual([1, 1])
+    expect(lines.map(({ count }) => count)).toEqual([1, 1])
     audit.reached('transfers-per-user', 'alice')
     expect(vi.getTimerCount()).toBe(0)
   })

@@ -1,25 +1,12 @@
-import { Writable } from 'node:stream'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { BUSY_REASON, createLoginAudit, THROTTLED_REASON } from '../../src/http/login-audit.ts'
-import { createLog } from '../../src/log.ts'
-
-type Line = Readonly<Record<string, unknown>>
+import { recordedLog } from '../fixtures/recorded-log.ts'
 
 function auditForTest() {
-  let text = ''
-  const destination = new Writable({
-    write: (chunk, _encoding, done) => {
-      text += String(chunk)
-      done()
-    },
-  })
-  const audit = createLoginAudit(createLog({ level: 'info', format: 'json', destination }))
+  const recorded = recordedLog()
+  const audit = createLoginAudit(recorded.log)
   /** What was written since this was asked last. */
-  const lines = (): readonly Line[] => {
-    const parsed = text.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as Line]))
-    text = ''
-    return parsed
-  }
+  const lines = () => recorded.lines.splice(0)
   const refuse = (
     reason: string,
     { address = '192.0.2.1', username }: { address?: string; username?: string } = {},

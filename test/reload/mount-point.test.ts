@@ -1,10 +1,9 @@
 import { mkdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
-import { PassThrough } from 'node:stream'
 import { describe, expect, it } from 'vitest'
-import { createLog } from '../../src/log.ts'
 import { isMountPoint, mountPointsIn } from '../../src/reload/mount-point.ts'
 import { loadUsers } from '../../src/users.ts'
 import { bindMount, mayMount } from '../fixtures/mount.ts'
+import { recordedLog } from '../fixtures/recorded-log.ts'
 import { ALICE_ENTRY } from '../fixtures/sidecar.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 
@@ -103,19 +102,14 @@ describe('a users file that is a mount of its own', () => {
 })
 
 async function warningsAtStart(file: string): Promise<readonly unknown[]> {
-  const destination = new PassThrough()
-  const log = createLog({ level: 'warn', format: 'json', destination })
+  const { log, lines } = recordedLog('warn')
   const users = await loadUsers({ file, pollMs: 'off', log })
   await users.close()
-  const text = String((destination.read() as Buffer | null) ?? '')
-  return text
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line) as unknown)
+  return lines
 }
 
 async function namesAt(file: string): Promise<readonly string[]> {
-  const log = createLog({ level: 'error', format: 'json', destination: new PassThrough() })
+  const { log } = recordedLog('error')
   const users = await loadUsers({ file, pollMs: 'off', log })
   await users.close()
   return [...users.table.entries.keys()]
