@@ -1,13 +1,12 @@
 import path from 'node:path'
-import { PassThrough } from 'node:stream'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { parseConfig } from '../../src/config.ts'
 import { openIssuedCertificate } from '../../src/certificates/issued-certificate.ts'
-import type { Timetable } from '../../src/certificates/leaf-renewal.ts'
-import { createLog } from '../../src/log.ts'
 import { namesOfMachine } from '../../src/certificates/machine-names.ts'
 import type { Machine } from '../../src/certificates/machine.ts'
 import type { CertificateInForce } from '../../src/certificates/served-certificate.ts'
+import { createHandClock } from '../fixtures/hand-clock.ts'
+import { recordedLog } from '../fixtures/recorded-log.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 import { until } from '../fixtures/until.ts'
 
@@ -24,43 +23,26 @@ function machineAt(...first: readonly string[]) {
   }
 }
 
-/** Lets the looks of a kind come due that were asked for that many milliseconds ahead. */
-function createTimetable() {
-  let asked: readonly { readonly delayMs: number; readonly callback: () => void }[] = []
-  const timetable: Timetable = {
-    now: () => new Date(),
-    after: (delayMs, callback) => {
-      const one = { delayMs, callback }
-      asked = [...asked, one]
-      return () => {
-        asked = asked.filter((other) => other !== one)
-      }
-    },
-  }
-  const isAsked = (ms: number) => asked.some(({ delayMs }) => delayMs === ms)
-  const due = (ms: number) => until(() => isAsked(ms), { deadlineMs: 5_000, what: `a look in ${ms} ms` })
-  return {
-    timetable,
-    pass: async (ms: number) => {
-      await due(ms)
-      const [first] = asked.filter(({ delayMs }) => delayMs === ms)
-      asked = asked.filter((one) => one !== first)
-      first?.callback()
-      // Whoever looks asks for the next look when it is over.
-      await due(ms)
-    },
-  }
-}
-
 async function open(stateDir: string, { machine }: { readonly machine: Machine }) {
-  const { timetable, pass } = createTimetable()
+  const { timetable, pending, ring } = createHandClock(new Date())
   const config = parseConfig({
     env: { SIDECAR_STATE_DIR: stateDir, SIDECAR_HOSTS: 'proxy', SIDECAR_WATCH_POLL: 'off' },
   })
-  const log = createLog({ level: 'info', format: 'json', destination: new PassThrough().resume() })
+  const { log } = recordedLog()
   const certificate = await openIssuedCertificate(config, log, { machine, timetable })
   onTestFinished(() => certificate.close())
-  return { certificate, pass }
+  const asked = (ms: number) =>
+    until(() => pending().includes(ms), { deadlineMs: 5_000, what: `a look in ${ms} ms` })
+  return {
+    certificate,
+    /** Lets the look come due that was asked for that many milliseconds ahead. */
+    pass: async (ms: number) => {
+      await asked(ms)
+      ring(ms)
+      // Whoever looks asks for the next look when it is over.
+      await asked(ms)
+    },
+  }
 }
 
 const carries = ({ current }: CertificateInForce, address: string) =>

@@ -1,10 +1,11 @@
 import path from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
 import { createExpiryWarnings } from '../../src/certificates/expiry-warnings.ts'
-import { keepLeafRenewed, type LeafRenewal, type Timetable } from '../../src/certificates/leaf-renewal.ts'
+import { keepLeafRenewed, type LeafRenewal } from '../../src/certificates/leaf-renewal.ts'
 import type { CertificateBundle } from '../../src/tls/certificate.ts'
 import { openKeystore, renewLeaf, type Keystore } from '../../src/tls/keystore.ts'
 import type { SubjectAltName } from '../../src/tls/names.ts'
+import { createHandClock } from '../fixtures/hand-clock.ts'
 import { recordedLog } from '../fixtures/recorded-log.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 
@@ -41,7 +42,7 @@ async function setScene({ renewing, serving }: Obstacles = {}): Promise<Scene> {
       return real.renewIfDue(...request)
     },
   })
-  const { timetable, pending, advance } = createTimetable()
+  const { timetable, pending, turn, ring } = createHandClock(START)
   const { log, lines } = recordedLog()
   const served: CertificateBundle[] = []
   const renewal = await keepLeafRenewed({
@@ -59,33 +60,12 @@ async function setScene({ renewing, serving }: Obstacles = {}): Promise<Scene> {
   })
   onTestFinished(() => renewal.close())
   const pass = (ms?: number) => {
-    advance(ms)
+    turn(ms ?? Math.max(...pending()))
+    ring()
     // Joins the look that the timetable has just called for.
     return renewal.look()
   }
   return { folder, renewal, served, pending, pass, lines }
-}
-
-function createTimetable() {
-  let now = START.getTime()
-  let asked: readonly { readonly delayMs: number; readonly callback: () => void }[] = []
-  const timetable: Timetable = {
-    now: () => new Date(now),
-    after: (delayMs, callback) => {
-      const one = { delayMs, callback }
-      asked = [...asked, one]
-      return () => {
-        asked = asked.filter((other) => other !== one)
-      }
-    },
-  }
-  const advance = (ms?: number) => {
-    const due = asked
-    asked = []
-    now += ms ?? Math.max(...due.map(({ delayMs }) => delayMs))
-    for (const { callback } of due) callback()
-  }
-  return { timetable, advance, pending: () => asked.map(({ delayMs }) => delayMs) }
 }
 
 it('the leaf is looked at every hour and renewed at two thirds of its life', async () => {

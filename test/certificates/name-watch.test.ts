@@ -1,25 +1,16 @@
 import { expect, it, onTestFinished } from 'vitest'
-import type { Timetable } from '../../src/certificates/leaf-renewal.ts'
 import { watchNames } from '../../src/certificates/name-watch.ts'
+import { createHandClock } from '../fixtures/hand-clock.ts'
 
 const LOOK_MS = 15_000
 const MINUTE_MS = 60_000
 const HOUR_MS = 60 * MINUTE_MS
 
 function setScene() {
-  let now = Date.parse('2030-01-01T00:00:00Z')
-  let pending: { readonly delayMs: number; readonly callback: () => void } | undefined
-  const timetable: Timetable = {
-    now: () => new Date(now),
-    after: (delayMs, callback) => {
-      pending = { delayMs, callback }
-      return () => {
-        pending = undefined
-      }
-    },
-  }
+  const start = Date.parse('2030-01-01T00:00:00Z')
+  const { timetable, pending, turn, ring } = createHandClock(new Date(start))
+  const now = () => timetable.now().getTime()
   const scene = { lacks: false, renewals: [] as number[], refreshed: 0 }
-  const start = now
   const watch = watchNames({
     refresh: () => {
       scene.refreshed += 1
@@ -27,7 +18,7 @@ function setScene() {
     },
     lacks: () => scene.lacks,
     renew: () => {
-      scene.renewals.push(now - start)
+      scene.renewals.push(now() - start)
       return Promise.resolve()
     },
     timetable,
@@ -36,34 +27,23 @@ function setScene() {
 
   /** Lets the time of the next look come, and resolves when it is over. */
   async function look(): Promise<void> {
-    const due = pending
-    pending = undefined
-    now += due?.delayMs ?? 0
-    due?.callback()
-    await expect.poll(() => pending, { interval: 1 }).toBeDefined()
+    turn(Math.max(...pending()))
+    ring()
+    await expect.poll(pending, { interval: 1 }).toHaveLength(1)
   }
 
   async function pass(ms: number): Promise<void> {
-    const end = now + ms
-    while (now < end) await look()
+    const end = now() + ms
+    while (now() < end) await look()
   }
 
-  return {
-    scene,
-    watch,
-    look,
-    pass,
-    pending: () => pending?.delayMs,
-    setClock: (ms: number) => {
-      now = start + ms
-    },
-  }
+  return { scene, watch, look, pass, pending, turn }
 }
 
 it('a name that the leaf lacks has it renewed at the next look, fifteen seconds later at most', async () => {
   const { scene, look, pending } = setScene()
   await look()
-  expect([scene.renewals, scene.refreshed, pending()]).toEqual([[], 1, LOOK_MS])
+  expect([scene.renewals, scene.refreshed, pending()]).toEqual([[], 1, [LOOK_MS]])
   scene.lacks = true
   await look()
   expect(scene.renewals).toEqual([2 * LOOK_MS])
@@ -91,10 +71,10 @@ it('after an hour of rest the next one is soon followed again', async () => {
 })
 
 it('a clock that is set back does not hold up the next renewal', async () => {
-  const { scene, look, setClock } = setScene()
+  const { scene, look, turn } = setScene()
   scene.lacks = true
   await look()
-  setClock(-24 * HOUR_MS)
+  turn(-24 * HOUR_MS)
   await look()
   expect(scene.renewals).toHaveLength(2)
 })
@@ -102,5 +82,5 @@ it('a clock that is set back does not hold up the next renewal', async () => {
 it('after closing nothing is looked at', async () => {
   const { scene, watch, pending } = setScene()
   await watch.close()
-  expect([pending(), scene.refreshed]).toEqual([undefined, 0])
+  expect([pending(), scene.refreshed]).toEqual([[], 0])
 })
