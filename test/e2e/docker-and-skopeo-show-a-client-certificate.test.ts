@@ -2,11 +2,12 @@
 
 import { execFile, execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createClientAuthority, type ClientPair } from '../fixtures/client-authority.ts'
+import { imageId, trustFolder, trustRoot } from '../fixtures/docker-client.ts'
 import { docker, hasEngine, isRoot } from '../fixtures/engine.ts'
 import { findProgram } from '../fixtures/real.ts'
 import { registryProgram, startRegistry, type Registry } from '../fixtures/registry.ts'
@@ -20,8 +21,8 @@ const canRun = hasEngine() && isRoot() && registryProgram !== undefined && skope
 // Root, because what the engine trusts lies below /etc.
 describe.skipIf(!canRun)('a client certificate instead of a password', { timeout: 60_000 }, () => {
   const folder = makeTempFolder()
-  let registry: Registry
-  let sidecar: TestSidecar
+  let registry: Registry | undefined
+  let sidecar: TestSidecar | undefined
   let certs = ''
   let image = ''
 
@@ -46,10 +47,10 @@ describe.skipIf(!canRun)('a client certificate instead of a password', { timeout
         SIDECAR_TLS_CLIENT_AUTH: 'instead',
       },
     })
-    certs = `/etc/docker/certs.d/${address}:${sidecar.port}`
-    image = `${address}:${sidecar.port}/team/certified:1`
-    mkdirSync(certs, { recursive: true })
-    writeFileSync(path.join(certs, 'ca.crt'), sidecar.root.pem)
+    const host = `${address}:${sidecar.port}`
+    certs = trustFolder(host)
+    image = `${host}/team/certified:1`
+    trustRoot(host, sidecar.root.pem)
     writeFileSync(path.join(folder, 'layer.bin'), randomBytes(100_000))
     execFileSync('tar', ['-cf', 'image.tar', 'layer.bin'], { cwd: folder })
     await client('import', path.join(folder, 'image.tar'), image)
@@ -57,8 +58,8 @@ describe.skipIf(!canRun)('a client certificate instead of a password', { timeout
   afterAll(async () => {
     await client('image', 'rm', '-f', image).catch(() => undefined)
     removeFolder(certs)
-    await sidecar.stop()
-    await registry.stop()
+    await sidecar?.stop()
+    await registry?.stop()
     removeFolder(folder)
   })
 
@@ -76,18 +77,17 @@ describe.skipIf(!canRun)('a client certificate instead of a password', { timeout
     await expect(client('push', image)).rejects.toThrow(
       /demands a client certificate.* another authority signed/,
     )
-    expect((await registryAnswers()).stdout).not.toContain('team/certified')
+    expect(await registryCatalog()).toEqual({ repositories: [] })
   })
 
   it('pushes and pulls by docker, as the user it names', async () => {
     put(authority.issue({ subject: 'alice' }))
-    const idOf = async () => (await client('image', 'inspect', '-f', '{{.Id}}', image)).stdout
-    const pushed = await idOf()
+    const pushed = await imageId(image)
     await client('push', image)
     await client('image', 'rm', image)
     await client('pull', image)
-    expect(await idOf()).toBe(pushed)
-    const last = sidecar.lines.filter(({ msg }) => msg === 'request').at(-1)
+    expect(await imageId(image)).toBe(pushed)
+    const last = sidecar?.lines.filter(({ msg }) => msg === 'request').at(-1)
     expect(last).toMatchObject({ user: 'alice', clientCertificate: 'alice' })
   })
 
@@ -106,7 +106,7 @@ describe.skipIf(!canRun)('a client certificate instead of a password', { timeout
     writeFileSync(path.join(certs, 'client.key'), key, { mode: 0o600 })
   }
 
-  function registryAnswers() {
-    return promisify(execFile)('curl', ['-sS', `http://127.0.0.1:${registry.port}/v2/_catalog`])
+  async function registryCatalog(): Promise<unknown> {
+    return (await fetch(`http://127.0.0.1:${registry?.port ?? 0}/v2/_catalog`)).json()
   }
 })
