@@ -4,11 +4,11 @@
 import { X509Certificate } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import tls from 'node:tls'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { issueRoot } from '../../src/tls/issue.ts'
 import { buildRandomImage, imageId, mapName, trustFolder, trustRoot } from '../fixtures/docker-client.ts'
 import { docker, hasEngine, isRoot } from '../fixtures/engine.ts'
+import { fingerprintServed } from '../fixtures/own-certificate.ts'
 import { ALICE, ALICE_ENTRY } from '../fixtures/sidecar.ts'
 import { buildSidecarImage, copyProject, SIDECAR_IMAGE } from '../fixtures/sidecar-image.ts'
 import { makeTempFolder, removeFolder } from '../fixtures/temp-folder.ts'
@@ -60,18 +60,9 @@ describe.skipIf(!hasEngine() || !isRoot())('docker that trusts the root', { time
     await until(isReady, { deadlineMs: 20_000, what: 'a sidecar that is ready' })
   }
 
-  /** The leaf that a client gets, verified under the one root. */
-  async function leafServed(name: string): Promise<X509Certificate> {
-    return new Promise((resolve, reject) => {
-      const socket = tls.connect({ host: address, port: PORT, servername: name, ca: rootPem }, () => {
-        const leaf = socket.getPeerX509Certificate()
-        if (leaf === undefined) reject(new Error('no certificate was served'))
-        else resolve(leaf)
-        socket.destroy()
-      })
-      socket.once('error', reject)
-    })
-  }
+  /** The fingerprint of the leaf that a client gets, verified under the one root. */
+  const fingerprintAt = (name: string) =>
+    fingerprintServed(PORT, rootPem, { host: address, servername: name })
 
   async function loginPushAndPull(name: string): Promise<void> {
     const image = `${registryOf(name)}/team/hello:1`
@@ -143,25 +134,25 @@ describe.skipIf(!hasEngine() || !isRoot())('docker that trusts the root', { time
     await expect(login(NEW_NAME)).rejects.toThrow(
       /x509: certificate is valid for .*, not any\.renamed\.sidecar\.test/,
     )
-    const before = await leafServed(OLD_NAME)
+    const before = await fingerprintAt(OLD_NAME)
     await runSidecar(SIDECAR_IMAGE, `${OLD_NAME},${NEW_WILDCARD}`)
-    expect((await leafServed(NEW_NAME)).fingerprint256).not.toBe(before.fingerprint256)
+    expect(await fingerprintAt(NEW_NAME)).not.toBe(before)
     await loginPushAndPull(OLD_NAME)
     await loginPushAndPull(NEW_NAME)
   })
 
   it('goes on when the leaf is renewed under its feet', async () => {
-    const before = await leafServed(OLD_NAME)
+    const before = await fingerprintAt(OLD_NAME)
     const renewed = JSON.parse(await registrySidecar('cert', 'renew', '--json')) as Renewed
-    expect(renewed.leaf.fingerprint).not.toBe(before.fingerprint256)
-    const isServed = async () => (await leafServed(OLD_NAME)).fingerprint256 === renewed.leaf.fingerprint
+    expect(renewed.leaf.fingerprint).not.toBe(before)
+    const isServed = async () => (await fingerprintAt(OLD_NAME)) === renewed.leaf.fingerprint
     await until(isServed, { deadlineMs: 5_000, what: 'the renewed leaf' })
     await loginPushAndPull(OLD_NAME)
   })
 
   it('goes on when the root is renewed, whether it trusts the former root or the new one', async () => {
     const renewed = JSON.parse(await registrySidecar('cert', 'renew', '--root', '--json')) as Renewed
-    const isServed = async () => (await leafServed(OLD_NAME)).fingerprint256 === renewed.leaf.fingerprint
+    const isServed = async () => (await fingerprintAt(OLD_NAME)) === renewed.leaf.fingerprint
     await until(isServed, { deadlineMs: 5_000, what: 'the leaf under the new root' })
     await loginPushAndPull(OLD_NAME)
     // By its other name the registry is that of a client which comes only now.
@@ -172,10 +163,10 @@ describe.skipIf(!hasEngine() || !isRoot())('docker that trusts the root', { time
   })
 
   it('goes on after a restart with the same state', async () => {
-    const before = await leafServed(OLD_NAME)
+    const before = await fingerprintAt(OLD_NAME)
     await docker(['restart', '-t', '10', ID])
     await untilReady()
-    expect((await leafServed(OLD_NAME)).fingerprint256).toBe(before.fingerprint256)
+    expect(await fingerprintAt(OLD_NAME)).toBe(before)
     await loginPushAndPull(OLD_NAME)
   })
 
@@ -184,10 +175,10 @@ describe.skipIf(!hasEngine() || !isRoot())('docker that trusts the root', { time
     mkdirSync(context)
     writeFileSync(path.join(context, 'Dockerfile'), `FROM ${SIDECAR_IMAGE}\nLABEL upgraded=${ID}\n`)
     await docker(['build', '-t', UPGRADED_IMAGE, context])
-    const before = await leafServed(OLD_NAME)
+    const before = await fingerprintAt(OLD_NAME)
     await runSidecar(UPGRADED_IMAGE, `${OLD_NAME},${NEW_WILDCARD}`)
     expect((await docker(['inspect', '-f', '{{.Config.Labels.upgraded}}', ID])).stdout.trim()).toBe(ID)
-    expect((await leafServed(OLD_NAME)).fingerprint256).toBe(before.fingerprint256)
+    expect(await fingerprintAt(OLD_NAME)).toBe(before)
     await loginPushAndPull(OLD_NAME)
     await loginPushAndPull(NEW_NAME)
   })
