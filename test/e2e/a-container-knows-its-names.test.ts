@@ -8,6 +8,7 @@ const ROOT = path.join(import.meta.dirname, '..', '..')
 // As compose names them: a project, and what belongs to it.
 const PROJECT = `names-e2e-${process.pid}`
 const NETWORK = `${PROJECT}_default`
+const IMAGE = 'node:24-slim'
 const ASK = `
   import { lookAtMachine } from '/app/dist/certificates/machine.js'
   const machine = await lookAtMachine()
@@ -15,7 +16,11 @@ const ASK = `
 `
 
 describe.skipIf(!hasEngine())('a container', { timeout: 60_000 }, () => {
-  beforeAll(() => docker(['network', 'create', NETWORK]))
+  beforeAll(async () => {
+    // Fetching it takes longer than a test may.
+    await docker(['image', 'inspect', IMAGE]).catch(() => docker(['pull', '-q', IMAGE]))
+    await docker(['network', 'create', NETWORK])
+  }, 300_000)
   afterAll(() => docker(['network', 'rm', NETWORK]))
 
   const namesIn = async (...args: string[]): Promise<readonly string[]> => {
@@ -23,7 +28,7 @@ describe.skipIf(!hasEngine())('a container', { timeout: 60_000 }, () => {
       '-v',
       `${path.join(ROOT, name)}:/app/${name}:ro`,
     ])
-    const run = ['run', '--rm', ...args, ...mounts, 'node:24-slim', 'node', '--input-type=module', '-e', ASK]
+    const run = ['run', '--rm', ...args, ...mounts, IMAGE, 'node', '--input-type=module', '-e', ASK]
     return JSON.parse((await docker(run)).stdout) as readonly string[]
   }
 
