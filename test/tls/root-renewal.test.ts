@@ -11,10 +11,11 @@ import { openKeystore, readAuthority, readRoot, renewLeaf, renewRoot } from '../
 import type { SubjectAltName } from '../../src/tls/names.ts'
 import { certificatesIn } from '../../src/tls/pem.ts'
 import { accepts } from '../fixtures/accepts.ts'
+import { openssl } from '../fixtures/own-certificate.ts'
 import { findProgram } from '../fixtures/real.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 
-const openssl = findProgram('openssl')
+const hasOpenssl = findProgram('openssl') !== undefined
 const NOW = new Date()
 const DAY_MS = 86_400_000
 const NAMES: readonly SubjectAltName[] = [dns('localhost'), { type: 'ip', value: '10.0.0.1' }]
@@ -110,7 +111,7 @@ it('whoever reads right between two files of a renewal looks again', async () =>
   await expect(looking).resolves.toMatchObject([root, { root }, {}])
 })
 
-describe.skipIf(openssl === undefined)('a cross certificate', () => {
+describe.skipIf(!hasOpenssl)('a cross certificate', () => {
   it('is the new root in all but its signature and who is named as signer', async () => {
     const folder = stateFolder()
     await open(folder, { constrainTo: [...NAMES, dns('old.example')] })
@@ -310,20 +311,17 @@ describe('a renewal of the root is refused, and changes nothing,', () => {
     })
   })
 
-  it.skipIf(openssl === undefined)(
-    'when the root may sign leaves alone, as those of earlier versions',
-    async () => {
-      const folder = await folderOfEarlierVersion()
-      await expectRefusal(folder, NOW, {
-        file: 'root.crt',
-        reason: /pathlen.*nothing was changed\. For another root, empty this folder/,
-      })
-      await expect(open(folder)).resolves.toMatchObject({ issued: { root: false, leaf: false } })
-    },
-  )
+  it.skipIf(!hasOpenssl)('when the root may sign leaves alone, as those of earlier versions', async () => {
+    const folder = await folderOfEarlierVersion()
+    await expectRefusal(folder, NOW, {
+      file: 'root.crt',
+      reason: /pathlen.*nothing was changed\. For another root, empty this folder/,
+    })
+    await expect(open(folder)).resolves.toMatchObject({ issued: { root: false, leaf: false } })
+  })
 })
 
-describe.skipIf(openssl === undefined)('a root of another program', () => {
+describe.skipIf(!hasOpenssl)('a root of another program', () => {
   it.each(['rsa:2048', 'ed25519'])(
     'is not renewed when it is of %s, and serves its leaf as before',
     async (key) => {
@@ -470,11 +468,10 @@ async function expectRefusal(
 async function folderOfEarlierVersion(): Promise<string> {
   const folder = stateFolder()
   await open(folder)
-  const make =
-    'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 99 -subj /CN=old -keyout root.key -out root.crt'
-  const extensions = ['basicConstraints=critical,CA:TRUE,pathlen:0', 'keyUsage=critical,keyCertSign,cRLSign']
-  const args = [...make.split(' '), ...extensions.flatMap((one) => ['-addext', one])]
-  execFileSync(openssl ?? '', args, { cwd: folder, stdio: 'pipe' })
+  const key = '-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout root.key'
+  const extensions =
+    '-addext basicConstraints=critical,CA:TRUE,pathlen:0 -addext keyUsage=critical,keyCertSign,cRLSign'
+  openssl(folder, `req -x509 ${key} -days 99 -subj /CN=old ${extensions} -out root.crt`)
   for (const name of ['root.sha256', 'leaf.key', 'leaf.crt']) rmSync(path.join(folder, name))
   await open(folder)
   return folder
@@ -483,20 +480,17 @@ async function folderOfEarlierVersion(): Promise<string> {
 /** With a root of another kind of key, and a leaf under it that clients accept. */
 function folderOfAnotherProgram(key: string): string {
   const folder = tempFolder()
-  const run = (command: string, ...more: readonly string[]) =>
-    execFileSync(openssl ?? '', [...command.split(' '), ...more], { cwd: folder, stdio: 'pipe' })
-  const authority = [
-    '-addext',
-    'basicConstraints=critical,CA:TRUE',
-    '-addext',
-    'keyUsage=critical,keyCertSign',
-  ]
-  run(`req -x509 -newkey ${key} -nodes -days 99 -subj /CN=corp -keyout root.key -out root.crt`, ...authority)
+  const authority = '-addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign'
+  openssl(
+    folder,
+    `req -x509 -newkey ${key} -nodes -days 99 -subj /CN=corp ${authority} -keyout root.key -out root.crt`,
+  )
   const ec = '-newkey ec -pkeyopt ec_paramgen_curve:P-256'
-  run(`req ${ec} -nodes -subj /CN=leaf -keyout leaf.key -out leaf.csr`)
+  openssl(folder, `req ${ec} -nodes -subj /CN=leaf -keyout leaf.key -out leaf.csr`)
   const names = NAMES.map(({ type, value }) => `${type === 'ip' ? 'IP' : 'DNS'}:${value}`)
   writeFileSync(path.join(folder, 'names'), `subjectAltName=${names.join()}`)
-  run(
+  openssl(
+    folder,
     'x509 -req -in leaf.csr -CA root.crt -CAkey root.key -set_serial 1 -days 80 -extfile names -out leaf.crt',
   )
   for (const name of ['leaf.csr', 'names']) rmSync(path.join(folder, name))
@@ -550,5 +544,5 @@ function cut(folder: string, count: number): void {
 }
 
 function textOf(pem: string): string {
-  return execFileSync(openssl ?? '', ['x509', '-noout', '-text'], { input: pem, encoding: 'utf8' })
+  return execFileSync('openssl', ['x509', '-noout', '-text'], { input: pem, encoding: 'utf8' })
 }
