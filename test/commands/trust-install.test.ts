@@ -6,7 +6,7 @@ import type { Machine } from '../../src/commands/machine.ts'
 import { CommandError, ConfigError } from '../../src/errors.ts'
 import { issueRoot } from '../../src/tls/issue.ts'
 import { asNobody } from '../fixtures/nobody.ts'
-import { createAuthority } from '../fixtures/own-certificate.ts'
+import { createAuthority, selfSigned } from '../fixtures/own-certificate.ts'
 import { setScene, type Document, type Scene } from '../fixtures/trust-scene.ts'
 
 const KEY = 'proxy:8443'
@@ -25,13 +25,7 @@ function put(file: string, text: string): void {
 
 /** A root that nothing here has issued. */
 const foreign = (): string => FOREIGN_ROOT
-const FOREIGN_ROOT = foreignRoot()
-
-function foreignRoot(): string {
-  const command =
-    'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /dev/null -days 2 -subj'
-  return execFileSync('openssl', [...command.split(' '), '/CN=Corporate root'], { stdio: 'pipe' }).toString()
-}
+const FOREIGN_ROOT = selfSigned('corporate-root').certPem
 
 /** What became of the files below a folder, as `outcome name`. */
 async function outcomesOf(scene: Scene, verb: 'install' | 'uninstall'): Promise<readonly string[]> {

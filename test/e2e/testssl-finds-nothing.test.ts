@@ -1,10 +1,10 @@
 // testssl.sh, which people point at their registries, against the sidecar with both kinds of key.
 
-import { execFile, execFileSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { registerKey } from '../fixtures/own-certificate.ts'
+import { selfSigned } from '../fixtures/own-certificate.ts'
 import { findProgram } from '../fixtures/real.ts'
 import { startSidecar, type TestSidecar } from '../fixtures/sidecar.ts'
 import { makeTempFolder, removeFolder } from '../fixtures/temp-folder.ts'
@@ -110,13 +110,15 @@ describe.skipIf(testssl === undefined)('testssl.sh', { timeout: 180_000 }, () =>
 
 async function startWithRsa(folder: string): Promise<TestSidecar> {
   const [certFile, keyFile] = [path.join(folder, 'tls.crt'), path.join(folder, 'tls.key')]
-  const made = 'req -x509 -newkey rsa:2048 -nodes -keyout tls.key -out tls.crt -days 300 -subj /CN=localhost'
-  const extensions = ['subjectAltName=DNS:localhost', 'extendedKeyUsage=serverAuth']
-  const added = extensions.flatMap((extension) => ['-addext', extension])
-  execFileSync('openssl', [...made.split(' '), ...added], { cwd: folder, stdio: 'pipe' })
-  registerKey(readFileSync(keyFile, 'utf8'))
+  const { certPem, keyPem } = selfSigned('localhost', {
+    key: 'rsa:2048',
+    extensions: ['extendedKeyUsage=serverAuth'],
+    days: 300,
+  })
+  writeFileSync(certFile, certPem)
+  writeFileSync(keyFile, keyPem)
   return startSidecar({
     env: { SIDECAR_TLS_CERT: certFile, SIDECAR_TLS_KEY: keyFile },
-    rootPem: readFileSync(certFile, 'utf8'),
+    rootPem: certPem,
   })
 }

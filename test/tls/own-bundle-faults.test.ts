@@ -6,7 +6,7 @@ import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { InvalidFileError } from '../../src/errors.ts'
 import { readOwnPair, type OwnFiles } from '../../src/certificates/own-files.ts'
-import { createAuthority, openssl, registerKey } from '../fixtures/own-certificate.ts'
+import { createAuthority, selfSigned } from '../fixtures/own-certificate.ts'
 import { asNobody } from '../fixtures/nobody.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 
@@ -118,8 +118,8 @@ describe('a file is refused, with the mend', () => {
       [],
       /docker does not take \(rsa-pss\)/,
     ],
-  ])('a certificate %s', async (_, kind, extensions, reason) => {
-    const error = await refusalOf(selfSigned(kind, extensions))
+  ])('a certificate %s', async (_, key, extensions, reason) => {
+    const error = await refusalOf(filesWith(selfSigned('localhost', { key, extensions })))
     expect(error.reason).toMatch(reason)
   })
 })
@@ -133,7 +133,7 @@ describe('what looks wrong and is not', () => {
     ['a certificate for servers and clients', ['extendedKeyUsage=clientAuth,serverAuth']],
     ['a certificate for any purpose', ['extendedKeyUsage=anyExtendedKeyUsage']],
   ])('%s', async (_, extensions) => {
-    const files = selfSigned('ec -pkeyopt ec_paramgen_curve:P-256', extensions)
+    const files = filesWith(selfSigned('localhost', { extensions }))
     await expect(readOwnPair(files, new Date(Date.now() + 60_000))).resolves.toMatchObject({ kind: 'pair' })
   })
 
@@ -151,16 +151,6 @@ function filesWith({ certPem, keyPem }: ReturnType<typeof authority.issue>): Own
   writeFileSync(files.certFile, certPem)
   writeFileSync(files.keyFile, keyPem)
   return { ...files, keyPasswordFile: undefined }
-}
-
-function selfSigned(kind: string, extensions: readonly string[]): OwnFiles {
-  const folder = tempFolder()
-  openssl(folder, `genpkey -algorithm ${kind} -out tls.key`)
-  const added = ['subjectAltName=DNS:localhost', ...extensions].map((text) => `-addext ${text}`).join(' ')
-  openssl(folder, `req -x509 -key tls.key -subj /CN=localhost -days 9 ${added} -out tls.crt`)
-  registerKey(readFileSync(path.join(folder, 'tls.key'), 'utf8'))
-  const [certFile, keyFile] = [path.join(folder, 'tls.crt'), path.join(folder, 'tls.key')]
-  return { certFile, keyFile, keyPasswordFile: undefined }
 }
 
 async function refusalOf(files: OwnFiles): Promise<InvalidFileError> {

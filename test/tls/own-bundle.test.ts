@@ -8,7 +8,13 @@ import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { InvalidFileError } from '../../src/errors.ts'
 import { readOwnPair } from '../../src/certificates/own-files.ts'
 import { parseOwnChain, parseOwnPair, type OwnTexts } from '../../src/tls/own-bundle.ts'
-import { createAuthority, fingerprintServed, openssl, registerKey } from '../fixtures/own-certificate.ts'
+import {
+  createAuthority,
+  fingerprintServed,
+  openssl,
+  registerKey,
+  selfSigned,
+} from '../fixtures/own-certificate.ts'
 import { registerSecret } from '../fixtures/run-logs.ts'
 import { makeTempFolder, removeFolder, tempFolder } from '../fixtures/temp-folder.ts'
 
@@ -165,11 +171,11 @@ describe('the certificate file', () => {
   })
 
   it('is its own root when it signs itself, also without the right to sign others', () => {
-    const folder = tempFolder()
-    openssl(folder, 'genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out plain.key')
-    selfSign(folder, 'plain.key', ['basicConstraints=critical,CA:FALSE', 'keyUsage=digitalSignature'])
-    const pem = readFileSync(path.join(folder, 'tls.crt'), 'utf8')
-    expect(parseOwnChain(pem, 'tls.crt').anchor?.fingerprint).toBe(new X509Certificate(pem).fingerprint256)
+    const extensions = ['basicConstraints=critical,CA:FALSE', 'keyUsage=digitalSignature']
+    const { certPem } = selfSigned('localhost', { extensions })
+    expect(parseOwnChain(certPem, 'tls.crt').anchor?.fingerprint).toBe(
+      new X509Certificate(certPem).fingerprint256,
+    )
   })
 
   it('is not its own root for naming itself as issuer alone', () => {
@@ -247,13 +253,7 @@ describe('a pair is refused with the mend', () => {
   })
 
   it('when OpenSSL would not serve it: a short key', () => {
-    const folder = tempFolder()
-    openssl(folder, 'genrsa -out plain.key 512')
-    selfSign(folder, 'plain.key')
-    const [certPem, keyPem] = ['tls.crt', 'plain.key'].map((name) =>
-      readFileSync(path.join(folder, name), 'utf8'),
-    )
-    expect(refusalOf({ certPem: certPem ?? '', keyPem: keyPem ?? '' }).reason).toMatch(
+    expect(refusalOf(selfSigned('localhost', { key: 'rsa:512' })).reason).toMatch(
       /cannot be served.*2048 bits/,
     )
   })
@@ -296,12 +296,9 @@ function nameless(): OwnTexts {
 }
 
 /** Writes tls.crt for localhost, signed by this key itself. */
-function selfSign(folder: string, key: string, extensions: readonly string[] = []): void {
-  const added = ['subjectAltName=DNS:localhost,IP:127.0.0.1', ...extensions]
-  openssl(
-    folder,
-    `req -x509 -key ${key} -subj /CN=localhost -days 9 ${added.map((text) => `-addext ${text}`).join(' ')} -out tls.crt`,
-  )
+function selfSign(folder: string, key: string): void {
+  const names = 'subjectAltName=DNS:localhost,IP:127.0.0.1'
+  openssl(folder, `req -x509 -key ${key} -subj /CN=localhost -days 9 -addext ${names} -out tls.crt`)
 }
 
 /** Writes root.crt, leaf.key and tls.crt: a leaf and the intermediate that issued it, all RSA. */
