@@ -3,7 +3,7 @@
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, writeFileSync } from 'node:fs'
-import https, { createServer, type Server } from 'node:https'
+import { createServer, type Server } from 'node:https'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -14,6 +14,7 @@ import { openKeystore, renewRoot } from '../../src/tls/keystore.ts'
 import type { SubjectAltName } from '../../src/tls/names.ts'
 import { findProgram } from '../fixtures/real.ts'
 import { makeTempFolder, removeFolder } from '../fixtures/temp-folder.ts'
+import { TLS_CLIENTS, type Target } from '../fixtures/tls-clients.ts'
 
 const run = promisify(execFile)
 const NAMES: readonly SubjectAltName[] = [
@@ -21,11 +22,8 @@ const NAMES: readonly SubjectAltName[] = [
   { type: 'dns', value: '*.lab.example' },
   { type: 'ip', value: '127.0.0.1' },
 ]
-const MANIFEST = JSON.stringify({ schemaVersion: 2, mediaType: 'application/vnd.oci.image.manifest.v1+json' })
 
 const openssl = findProgram('openssl') ?? ''
-const curl = findProgram('curl') ?? ''
-const skopeo = findProgram('skopeo') ?? ''
 // On Debian it speaks through GnuTLS.
 const wget = findProgram('wget') ?? ''
 
@@ -73,12 +71,12 @@ interface Trust {
 type Client = (served: Served, trust: Trust) => Promise<unknown>
 
 const CLIENTS: readonly (readonly [string, boolean, Client])[] = [
+  ...TLS_CLIENTS.map(
+    ({ name, isThere, connect }) =>
+      [name, isThere, ({ port }: Served, trust: Trust) => connect(targetOf(port, trust))] as const,
+  ),
   ['openssl verify, in strict mode', openssl !== '', verifyWithOpenssl],
-  ['openssl s_client', openssl !== '', connectWithOpenssl],
-  ['curl', curl !== '', fetchWithCurl],
   ['wget', wget !== '', fetchWithWget],
-  ['Node', true, fetchWithNode],
-  ['skopeo, which verifies as Go does', skopeo !== '', inspectWithSkopeo],
 ]
 
 type TrustedRoots = readonly [string, number, (roots: readonly string[]) => readonly (string | undefined)[]]
@@ -124,9 +122,15 @@ function stageOf(kind: string, renewals: number): Stage {
   return stage
 }
 
+function targetOf(port: number, { file, pem }: Trust): Target {
+  // Nobody asks a proxy for an address of the loopback.
+  const where = { name: '127.0.0.1', host: '127.0.0.1', port, proxy: '' }
+  return { ...where, rootFile: file, rootPem: pem, folder: path.dirname(file) }
+}
+
 let trusts = 0
 
-// Alone in its folder, where skopeo looks for it.
+// Alone in its folder, where skopeo and podman look for it.
 function trustIn(pem: string): Trust {
   const own = path.join(folder, `trust-${trusts++}`)
   mkdirSync(own)
@@ -138,11 +142,7 @@ function trustIn(pem: string): Trust {
 async function serve({ certPem, keyPem }: CertificateBundle, name: string): Promise<Served> {
   const chain = path.join(folder, `${name}.crt`)
   writeFileSync(chain, certPem)
-  const server = createServer({ cert: certPem, key: keyPem }, (request, response) => {
-    const isManifest = request.url?.includes('/manifests/') === true
-    response.setHeader('Content-Type', 'application/vnd.oci.image.manifest.v1+json')
-    response.end(isManifest ? MANIFEST : 'hello')
-  })
+  const server = createServer({ cert: certPem, key: keyPem }, (_, response) => response.end('hello'))
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()
@@ -166,26 +166,6 @@ async function verifyWithOpenssl({ chain }: Served, { file }: Trust): Promise<vo
   expect((await run(openssl, [...args, chain])).stdout).toContain(': OK')
 }
 
-async function connectWithOpenssl({ port }: Served, { file }: Trust): Promise<void> {
-  const args = [
-    's_client',
-    '-connect',
-    `127.0.0.1:${port}`,
-    '-verify_return_error',
-    '-x509_strict',
-    '-verify_ip',
-    '127.0.0.1',
-  ]
-  const session = run(openssl, [...args, '-CAfile', file])
-  session.child.stdin?.end()
-  expect((await session).stdout).toContain('Verify return code: 0 (ok)')
-}
-
-async function fetchWithCurl({ port }: Served, { file }: Trust): Promise<void> {
-  const args = ['--silent', '--show-error', '--noproxy', '*', '--max-time', '10', '--cacert', file]
-  expect((await run(curl, [...args, `https://127.0.0.1:${port}/`])).stdout).toBe('hello')
-}
-
 async function fetchWithWget({ port }: Served, { file }: Trust): Promise<void> {
   const args = [
     '--quiet',
@@ -196,17 +176,4 @@ async function fetchWithWget({ port }: Served, { file }: Trust): Promise<void> {
     `--ca-certificate=${file}`,
   ]
   expect((await run(wget, [...args, `https://localhost:${port}/`])).stdout).toBe('hello')
-}
-
-async function fetchWithNode({ port }: Served, { pem }: Trust): Promise<void> {
-  const request = https.get({ host: '127.0.0.1', port, ca: pem, agent: false })
-  const [response] = (await once(request, 'response')) as [{ resume(): void; statusCode: number }]
-  response.resume()
-  expect(response.statusCode).toBe(200)
-}
-
-async function inspectWithSkopeo({ port }: Served, { file }: Trust): Promise<void> {
-  const image = `docker://127.0.0.1:${port}/app:1`
-  const { stdout } = await run(skopeo, ['inspect', '--raw', '--cert-dir', path.dirname(file), image])
-  expect(stdout).toBe(MANIFEST)
 }
