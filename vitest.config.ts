@@ -12,8 +12,8 @@ export default defineConfig({
     // Together they see to it that a run fails when it logged a secret.
     globalSetup: 'test/fixtures/no-secret-is-logged.ts',
     setupFiles: 'test/fixtures/record-logs.ts',
-    testTimeout: 20_000,
-    hookTimeout: 30_000,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     coverage: { provider: 'v8', include: ['src/**'] },
   },
 })
