@@ -99,7 +99,7 @@ describe.skipIf(!hasEngine() || !isRoot())('docker that trusts the root', { time
     const inspected = await docker(['inspect', '-f', '{{.NetworkSettings.IPAddress}}', `${ID}-registry`])
     address = inspected.stdout.trim()
     rootPem = await registrySidecar('trust', '--pem')
-    for (const name of [OLD_NAME, NEW_NAME]) undo.push(mapName(name, address))
+    for (const name of [OLD_NAME, NEW_NAME]) undo.push(await mapName(name, address))
     // The last thing that is ever done to the client, but for the test of what it refuses, which takes its own back.
     for (const name of [OLD_NAME, NEW_NAME, address]) {
       undo.push(() => {
@@ -146,14 +146,14 @@ describe.skipIf(!hasEngine() || !isRoot())('docker that trusts the root', { time
     const renewed = JSON.parse(await registrySidecar('cert', 'renew', '--json')) as Renewed
     expect(renewed.leaf.fingerprint).not.toBe(before)
     const isServed = async () => (await fingerprintAt(OLD_NAME)) === renewed.leaf.fingerprint
-    await until(isServed, { deadlineMs: 5_000, what: 'the renewed leaf' })
+    await until(isServed, { deadlineMs: 15_000, what: 'the renewed leaf' })
     await loginPushAndPull(OLD_NAME)
   })
 
   it('goes on when the root is renewed, whether it trusts the former root or the new one', async () => {
     const renewed = JSON.parse(await registrySidecar('cert', 'renew', '--root', '--json')) as Renewed
     const isServed = async () => (await fingerprintAt(OLD_NAME)) === renewed.leaf.fingerprint
-    await until(isServed, { deadlineMs: 5_000, what: 'the leaf under the new root' })
+    await until(isServed, { deadlineMs: 15_000, what: 'the leaf under the new root' })
     await loginPushAndPull(OLD_NAME)
     // By its other name the registry is that of a client which comes only now.
     const newRoot = await registrySidecar('trust', '--pem')
