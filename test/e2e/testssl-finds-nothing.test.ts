@@ -1,6 +1,7 @@
 // testssl.sh, which people point at their registries, against the sidecar with both kinds of key.
 
 import { execFile } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -17,8 +18,8 @@ const EXPECTED: Readonly<Record<string, string>> = {
     'nobody runs a revocation service for a private root; leaves live 90 days, and are replaced at once',
 }
 
-// About the machine that testssl runs on, and about a question that it hangs up on too early when that is busy;
-// test/http/listener.test.ts asks the same.
+// About the machine that testssl runs on, and about a question that it hangs up on too early when that is busy, time
+// and again; test/http/listener.test.ts asks the same.
 const NOT_OURS: ReadonlySet<string> = new Set(['engine_problem', 'sessionresumption_ticket'])
 
 interface Finding {
@@ -32,7 +33,7 @@ async function scan(
   { port, root, folder }: TestSidecar,
   checks: readonly string[],
 ): Promise<readonly Finding[]> {
-  const name = checks.join('')
+  const name = `${checks.join('')}-${randomUUID()}`
   writeFileSync(path.join(folder, 'root.crt'), root.pem)
   const quiet = ['--quiet', '--color', '0', '--warnings', 'off', '--nodns', 'none']
   const limits = ['--connect-timeout', '10', '--openssl-timeout', '10']
@@ -52,7 +53,14 @@ async function scanAll(
   sidecar: TestSidecar,
   groups: readonly (readonly string[])[],
 ): Promise<readonly Finding[]> {
-  return (await Promise.all(groups.map((checks) => scan(sidecar, checks)))).flat()
+  const scanTwice = async (checks: readonly string[]): Promise<readonly Finding[]> => {
+    const found = await scan(sidecar, checks)
+    if (complaintsIn(found).length === 0) return found
+    // On a busy machine it hangs up early, and takes that for an answer. What is true it says again.
+    console.log('testssl.sh is asked again, because of', complaintsIn(found))
+    return scan(sidecar, checks)
+  }
+  return (await Promise.all(groups.map(scanTwice))).flat()
 }
 
 /** What is MEDIUM or worse, or could not be found out, and is not expected. */
@@ -63,7 +71,7 @@ function complaintsIn(findings: readonly Finding[]): readonly Finding[] {
   )
 }
 
-describe.skipIf(testssl === undefined)('testssl.sh', { timeout: 180_000 }, () => {
+describe.skipIf(testssl === undefined)('testssl.sh', { timeout: 300_000 }, () => {
   const folder = makeTempFolder()
   const sidecars: TestSidecar[] = []
   let ofIssued: Promise<readonly Finding[]>
