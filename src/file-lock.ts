@@ -31,6 +31,9 @@ export interface LockTimes {
 const DEFAULT_TIMES: LockTimes = { waitMs: 10_000, staleMs: 4_000 }
 const TOUCH_EVERY_MS = 1_000
 const POLL_MS = 30
+// From one look to the next no more counts as untouched: when the machine, or this process, stood still for seconds,
+// so may have the holder, and its touch comes now.
+const MOST_MS_PER_LOOK = 500
 
 interface HeldLock extends FileLock {
   release(): Promise<void>
@@ -53,14 +56,17 @@ export async function withFileLock<T>(
 async function acquire(path: string, { waitMs, staleMs }: LockTimes): Promise<HeldLock> {
   const deadline = performance.now() + waitMs
   let seen: string | undefined
-  let seenSince = 0
+  let [untouchedMs, lastLook] = [0, 0]
   while (performance.now() < deadline) {
     const lock = await create(path)
     if (lock) return lock
     const state = await observe(path)
     // By our own clock and not by the file's time: machines that share a folder may disagree about the time.
-    if (state !== seen) [seen, seenSince] = [state, performance.now()]
-    if (state !== undefined && performance.now() - seenSince >= staleMs) {
+    const look = performance.now()
+    untouchedMs = state === seen ? untouchedMs + Math.min(look - lastLook, MOST_MS_PER_LOOK) : 0
+    seen = state
+    lastLook = look
+    if (state !== undefined && untouchedMs >= staleMs) {
       const taken = await takeOver(path, state)
       if (taken) return taken
     }

@@ -1,12 +1,32 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { withFileLock } from '../src/file-lock.ts'
 import { CommandError } from '../src/errors.ts'
 import { tempFolder } from './fixtures/temp-folder.ts'
+import { until } from './fixtures/until.ts'
 
 const guardedFile = (): string => path.join(tempFolder(), 'htpasswd')
+
+/** Holds the lock until `release`; then `holder` resolves if it was held all the time. */
+async function held(file: string) {
+  let release = (): void => undefined
+  const released = new Promise<void>((resolve) => {
+    release = resolve
+  })
+  const holder = withFileLock(file, async (lock) => {
+    await released
+    await lock.assertHeld()
+  })
+  await until(() => existsSync(`${file}.lock`), { deadlineMs: 5_000, what: 'the lock' })
+  return {
+    holder,
+    release: () => {
+      release()
+    },
+  }
+}
 
 it('a lock left by a crashed run is taken over by one waiter at a time', async () => {
   const file = guardedFile()
@@ -33,16 +53,24 @@ it('a lock left by a crashed run is taken over by one waiter at a time', async (
 
 it('a lock of a living run is waited for, and never taken over', async () => {
   const file = guardedFile()
-  const finished = new AbortController()
-  const holder = withFileLock(file, async (lock) => {
-    await expect.poll(() => finished.signal.aborted, { timeout: 10_000 }).toBe(true)
-    await lock.assertHeld()
-  })
-  await expect.poll(() => existsSync(`${file}.lock`)).toBe(true)
+  const { holder, release } = await held(file)
   const waiting = withFileLock(file, () => Promise.resolve(), { waitMs: 3_000, staleMs: 2_000 })
   await expect(waiting).rejects.toThrow(/held by another run; if there is none, remove .*htpasswd\.lock/)
-  finished.abort()
+  release()
   await holder
+})
+
+it('a lock is not taken over for a time in which the waiter itself stood still, as the holder may have', async () => {
+  const file = guardedFile()
+  writeFileSync(`${file}.lock`, 'of another run')
+  const waiting = withFileLock(file, () => Promise.resolve(), { waitMs: 50_000, staleMs: 2_000 })
+  await sleep(200)
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2_500)
+  // Long enough to look again.
+  await sleep(100)
+  expect(readFileSync(`${file}.lock`, 'utf8')).toBe('of another run')
+  rmSync(`${file}.lock`)
+  await waiting
 })
 
 it('a lock that was lost while the process stood still is noticed before anything is written', async () => {
