@@ -1,6 +1,7 @@
 // Each test runs the real command with a PATH of its own, so that which ways there are does not depend on the machine.
 
 import { randomBytes, createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import https from 'node:https'
 import net from 'node:net'
@@ -145,7 +146,9 @@ describe('quickstart', () => {
     const running = newcomer().quickstart({ SIDECAR_UPSTREAM: `http://127.0.0.1:${registry.port}` })
     await push(await clientOf(running))
     await stop(running)
-    expect(await probeRegistry({ hostname: '127.0.0.1', port: registry.port })).toEqual({ kind: 'answers' })
+    const isThere = async () =>
+      (await probeRegistry({ hostname: '127.0.0.1', port: registry.port })).kind === 'answers'
+    await until(isThere, { deadlineMs: 5_000, what: 'its answer' })
   })
 
   it('serves a certificate of one’s own, and sends whoever asks for trust to the one who issued it', async () => {
@@ -195,6 +198,26 @@ describe('quickstart', () => {
     await push(await clientOf(running))
     await stop(running)
     expect(running.stdout()).toMatch(/registry\.log: it ended at once\. Trying the next way/)
+  })
+
+  it.skipIf(!canSearch)('takes another port when its own was taken meanwhile', async () => {
+    const { folder, install, quickstart } = newcomer()
+    const first = 'if [ ! -e taken ]; then while [ ! -e taken ]; do /bin/sleep 0.05; done; exit 1; fi'
+    install('registry', `${first}; exec ${registryProgram ?? ''} "$@"`)
+    const running = quickstart()
+    const settings = path.join(folder, 'registry-data/registry.yml')
+    const isChosen = () => existsSync(settings) && readFileSync(settings, 'utf8').endsWith('}')
+    await until(isChosen, { deadlineMs: 10_000, what: 'its port' })
+    const port = registryPort(folder)
+    const other = net.createServer((socket) => socket.destroy()).listen(port, '127.0.0.1')
+    onTestFinished(() => {
+      other.close()
+    })
+    await once(other, 'listening')
+    writeFileSync(path.join(folder, 'taken'), '')
+    await push(await clientOf(running))
+    expect(registryPort(folder)).not.toBe(port)
+    await stop(running)
   })
 
   it.skipIf(!canSearch)('takes the container that an earlier start left, and does not stop it', async () => {
@@ -281,7 +304,7 @@ describe('quickstart ends', () => {
     install('registry')
     const running = quickstart()
     await running.line(/docker login/)
-    expect(await isRegistryGone(folder)).toBe(false)
+    await until(async () => !(await isRegistryGone(folder)), { deadlineMs: 5_000, what: 'the registry' })
     running.child.kill('SIGKILL')
     await until(() => isRegistryGone(folder), { deadlineMs: 5_000, what: 'the end of the registry' })
   })

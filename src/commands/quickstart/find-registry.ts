@@ -8,7 +8,7 @@ import type { UpstreamAddress } from '../../setting-values.ts'
 import { probeRegistry } from '../../upstream/probe.ts'
 import type { Machine } from '../machine.ts'
 import { hasDockerEngine, startRegistryContainer } from './registry-container.ts'
-import { startRegistryProcess } from './registry-process.ts'
+import { isTaken, startRegistryProcess } from './registry-process.ts'
 import { findOnPath, runProgram, type ProgramResult } from './run-program.ts'
 import type { World } from '../world.ts'
 
@@ -35,6 +35,7 @@ export interface Search {
 const USUAL_ADDRESS: UpstreamAddress = { hostname: '127.0.0.1', port: 5000 }
 const ANSWER_TIMEOUT_MS = 15_000
 const ANSWER_POLL_MS = 100
+const PORT_ATTEMPTS = 3
 const PACKAGE_TIMEOUT_MS = 300_000
 const PACKAGE = 'docker-registry'
 
@@ -100,9 +101,17 @@ function programOnPath(name: string): (search: Search) => Promise<FoundRegistry 
 async function startProgram(binary: string, search: Search): Promise<FoundRegistry> {
   const folder = resolve('registry-data')
   search.say(`Starting ${binary}`)
-  const started = await startRegistryProcess(binary, { folder, env: search.env })
-  const description = `${binary}, images in ${folder}, log in ${started.logFile}`
-  return answering({ ...started, description }, search)
+  for (let attempt = 1; ; attempt++) {
+    const started = await startRegistryProcess(binary, { folder, env: search.env })
+    const description = `${binary}, images in ${folder}, log in ${started.logFile}`
+    try {
+      return await answering({ ...started, description }, search)
+    } catch (error) {
+      search.signal.throwIfAborted()
+      // It has ended by now: who has its port took it before the registry could.
+      if (attempt === PORT_ATTEMPTS || !(await isTaken(started.address))) throw error
+    }
+  }
 }
 
 async function debianPackage(search: Search): Promise<FoundRegistry | undefined> {

@@ -126,6 +126,19 @@ async function stop(child: ChildProcess, ended: AbortSignal): Promise<void> {
   clearTimeout(lastResort)
 }
 
+/** Whether somebody else listens there. */
+export async function isTaken({ hostname, port }: UpstreamAddress): Promise<boolean> {
+  try {
+    const server = createServer().listen(port, hostname)
+    await once(server, 'listening')
+    server.close()
+    return false
+  } catch (error) {
+    return errorCode(error) === 'EADDRINUSE'
+  }
+}
+
+// Nothing keeps it free until the registry listens there.
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
