@@ -88,6 +88,8 @@ export async function outcomeOf(
     if (wanted === before) throw new Error('the change changed nothing')
     const isInForce = () => likenessOf(users.table) === wanted
     const tookMs = isInForce() ? 0 : await until(isInForce, { deadlineMs, what: 'the change is in force' })
+    // Users are in force before that is logged. Closing waits for what is under way.
+    await users.close()
     return {
       tookMs,
       swaps: swaps.count - loaded,

@@ -27,7 +27,7 @@ describe('a change noticed by events', () => {
 
     await way.change(watched.base)
 
-    expect(await watched.becomes('old-new')).toBeLessThan(1000)
+    await watched.becomes('old-new', 1000)
     expect(watched.seen).toEqual(['old', 'old-new'])
     expect(watched.value.state).toEqual({ kind: 'fresh' })
   })
@@ -106,12 +106,17 @@ describe('a change noticed by events', () => {
   it('a file of another name in the folder is none of its business', async () => {
     const watched = await watchedFile()
     const before = watched.looks()
+    // A change of the file itself may show as several looks, so it is another watch that tells when this one is told.
+    const other = path.join(watched.base, 'users', 'other')
+    const witness = await createWatchedFile({ pollMs: 'off', prepare: () => Promise.resolve(other) })
+    open.push(witness)
 
-    await writeFile(path.join(watched.base, 'users', 'other'), 'x')
+    await writeFile(other, 'x')
+    await witness.becomes('x')
+    expect(watched.looks()).toBe(before)
+
     await renameOver(watched.base, 'new')
     await watched.becomes('new')
-
-    expect(watched.looks()).toBe(before + 1)
   })
 
   it('a replaced folder is followed although another watch still holds on to the former one', async () => {
