@@ -140,7 +140,8 @@ describe('healthcheck', () => {
     expect((await run(['healthcheck'], { cwd, env: admin })).code).toBe(0)
     sidecar.child.kill('SIGTERM')
     await sidecar.finished
-    const gone = await run(['healthcheck'], { cwd, env: admin })
+    // Not where it was: another test may have been given that port by now.
+    const gone = await run(['healthcheck'], { cwd, env: { ...env, SIDECAR_ADMIN_LISTEN: '127.0.0.1:1' } })
     expect(gone.code).toBe(1)
     expect(gone.stderr).toMatch(/no sidecar answers on 127\.0\.0\.1:\d+: ECONNREFUSED/)
   })

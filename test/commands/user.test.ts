@@ -1,8 +1,9 @@
 import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { PassThrough } from 'node:stream'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import compare from '../../src/auth/bcrypt.ts'
 import { parseHtpasswd } from '../../src/auth/htpasswd.ts'
 import { addUser, changePassword, removeUser } from '../../src/commands/user.ts'
@@ -12,6 +13,7 @@ import type { World } from '../../src/commands/world.ts'
 import { CommandError, ConfigError } from '../../src/errors.ts'
 import { findProgram } from '../fixtures/real.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
+import { until } from '../fixtures/until.ts'
 
 const ROOT = path.resolve(import.meta.dirname, '../..')
 const PASSWORD = 'correct horse'
@@ -475,14 +477,18 @@ it.skipIf(script === undefined)('a real terminal shows nothing of what is typed'
   const command = 'exec "$NODE" --import tsx --input-type=module --eval "$MODULE"'
   const env = { ...process.env, NODE: process.execPath, MODULE: module, REQUEST: JSON.stringify(made) }
   const child = spawn(script ?? '', ['-qec', command, '/dev/null'], { cwd: ROOT, env })
+  onTestFinished(() => {
+    child.kill('SIGKILL')
+  })
+  const ended = once(child, 'close')
   let screen = ''
   child.stdout.on('data', (chunk: Buffer) => (screen += chunk.toString()))
   for (const prompt of ['New password for alice: ', 'The same again: ']) {
-    await expect.poll(() => screen, { timeout: 10_000 }).toContain(prompt)
+    await until(() => screen.includes(prompt), { deadlineMs: 20_000, what: prompt })
     child.stdin.write(`${PASSWORD}\r`)
   }
-  await expect.poll(() => child.exitCode, { timeout: 10_000 }).toBe(0)
-  child.stdin.end()
+  // Its end may be known before all that it wrote was read.
+  expect(await ended).toEqual([0, null])
   expect(screen).toContain(`added alice to ${made.file}`)
   expect(screen).not.toContain(PASSWORD)
   expect(matches(made.file, 'alice', PASSWORD)).toBe(true)
