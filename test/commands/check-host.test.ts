@@ -19,6 +19,8 @@ import { tempFolder } from '../fixtures/temp-folder.ts'
 
 const DAY_MS = 86_400_000
 const LOCALHOST = [{ type: 'dns', value: 'localhost' }] as const
+// Longer than what goes before it takes where the machine stands still for a while.
+const SILENCE_MS = 4_000
 const LONG_AGO = issueRoot({ now: new Date(Date.now() - 365 * DAY_MS) })
 
 const asRegistry: RequestListener = (_request, response) => {
@@ -48,7 +50,7 @@ interface Outcome {
 }
 
 async function checkAt({ port, host = `localhost:${port}`, ...situation }: Situation): Promise<Outcome> {
-  const { stateDir, systemPem = '', certsPem, timeoutMs = 5_000 } = situation
+  const { stateDir, systemPem = '', certsPem, timeoutMs = 30_000 } = situation
   const folder = tempFolder()
   const [home, etc] = [path.join(folder, 'home'), path.join(folder, 'etc')]
   put(path.join(etc, 'ssl/certs/ca-certificates.crt'), systemPem)
@@ -194,21 +196,21 @@ describe('check --host explains what speaks no TLS', () => {
       'another HTTP server',
       () => createHttpServer((_request, response) => response.writeHead(404).end()),
       /tls: an HTTP server without TLS answers there, with 404 → .*is the port right/,
-      5_000,
+      30_000,
     ],
     [
       'a banner, without the escape sequences in it',
       () => createServer((socket) => socket.write('SSH-2.0-Open\x1b[31mSSH\r\n')),
       /tls: something else than a registry listens there; it begins with "SSH-2\.0-Open \[31mSSH" →/,
-      5_000,
+      30_000,
     ],
     [
       'a door that closes',
       () => createServer((socket) => socket.end()),
       /tls: it ends the connection without a handshake/,
-      5_000,
+      30_000,
     ],
-    ['silence', () => createServer(), /tls: it accepts the connection and then says nothing → /, 600],
+    ['silence', () => createServer(), /tls: it accepts the connection and then says nothing → /, SILENCE_MS],
   ])('%s', async (_what, server, expected, timeoutMs) => {
     const { code, text } = await checkAt({ port: await serve(server()), timeoutMs })
     expect(code).toBe(1)
@@ -461,7 +463,7 @@ describe('check --host explains an answer', () => {
 
   it('that never comes', async () => {
     const port = await serveTls(pairUnder(LONG_AGO), {}, () => undefined)
-    expect((await checkAt({ port, timeoutMs: 1_500 })).text).toMatch(
+    expect((await checkAt({ port, timeoutMs: SILENCE_MS })).text).toMatch(
       /problem answer: the handshake is done, but GET/,
     )
   })

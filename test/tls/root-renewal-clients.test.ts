@@ -171,7 +171,7 @@ async function fetchWithWget({ port }: Served, { file }: Trust): Promise<void> {
     '--quiet',
     '--no-proxy',
     '--tries=1',
-    '--timeout=10',
+    '--timeout=30',
     '--output-document=-',
     `--ca-certificate=${file}`,
   ]
