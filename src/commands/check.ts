@@ -99,7 +99,7 @@ function addUser(file: string): string {
 
 async function checkRegistry({ upstream, hosts, listen }: Config): Promise<readonly Finding[]> {
   const url = `http://${upstream.hostname}:${upstream.port}`
-  const outcome = await probeRegistry(upstream)
+  const outcome = await probeRegistry(upstream, TIMEOUT_MS)
   if (outcome.kind !== 'answers') {
     const mend = 'start it there, or set SIDECAR_UPSTREAM'
     return [{ level: 'problem', part: 'registry', text: `${url}: ${outcome.reason}`, mend }]

@@ -10,15 +10,18 @@ export type ProbeOutcome =
 const PROBE_TIMEOUT_MS = 2_000
 
 /** Asks the registry for `GET /v2/` (OCI distribution specification, end-1) on a connection of its own. */
-export function probeRegistry({ hostname, port }: { hostname: string; port: number }): Promise<ProbeOutcome> {
+export function probeRegistry(
+  { hostname, port }: { hostname: string; port: number },
+  timeoutMs = PROBE_TIMEOUT_MS,
+): Promise<ProbeOutcome> {
   return new Promise((resolve) => {
-    const signal = AbortSignal.timeout(PROBE_TIMEOUT_MS)
+    const signal = AbortSignal.timeout(timeoutMs)
     const probe = request({ hostname, port, path: '/v2/', agent: false, signal }, (response) => {
       response.resume()
       resolve(outcomeOf(response.statusCode ?? 0))
     })
     probe.on('error', (error) => {
-      const reason = signal.aborted ? `no answer within ${PROBE_TIMEOUT_MS / 1000} s` : describe(error)
+      const reason = signal.aborted ? `no answer within ${timeoutMs / 1000} s` : describe(error)
       resolve({ kind: 'unreachable', reason })
     })
     probe.end()

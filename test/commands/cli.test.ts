@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest'
 import { run, start } from '../fixtures/process.ts'
 import { answering, OK, upstreamForTest } from '../fixtures/programmable-upstream.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
+import { until } from '../fixtures/until.ts'
 
 const FREE_PORTS = { SIDECAR_LISTEN: '127.0.0.1:0', SIDECAR_ADMIN_LISTEN: '127.0.0.1:0' }
 
@@ -137,7 +138,9 @@ describe('healthcheck', () => {
     expect(withoutUsers.stdout).toContain('no users are configured')
     await run(['user', 'add', 'alice', '--cost', '4', '--generate'], { cwd, env })
     await sidecar.line(/users in force/)
-    expect((await run(['healthcheck'], { cwd, env: admin })).code).toBe(0)
+    // It says no as well when the upstream takes its time to answer.
+    const isReady = async () => (await run(['healthcheck'], { cwd, env: admin })).code === 0
+    await until(isReady, { deadlineMs: 2_000, what: '0' })
     sidecar.child.kill('SIGTERM')
     await sidecar.finished
     // Not where it was: another test may have been given that port by now.
