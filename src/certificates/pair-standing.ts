@@ -8,13 +8,20 @@ export interface PairStanding {
   readonly state: FileState
   /** How many faults have been told. */
   readonly failed: number
+  /** Whether files have not belonged together for so long that it is told when a look that begins now finds the same. */
+  readonly isPatienceOver: boolean
   /** The files are good. */
   readonly mend: () => void
   /** A file is no good. Tells so, unless it was told just that before. Returns the error, for throwing. */
   readonly fail: (error: InvalidFileError) => InvalidFileError
   /** Files do not belong together, as in the midst of a replacement. The same, once that has lasted. */
-  readonly suspect: (error: InvalidFileError) => InvalidFileError
+  readonly suspect: (error: InvalidFileError, when: Suspicion) => InvalidFileError
   readonly close: () => void
+}
+
+export interface Suspicion {
+  /** What `isPatienceOver` said before the files were read. */
+  readonly isLasting: boolean
 }
 
 export interface PairStandingOptions {
@@ -28,7 +35,8 @@ export interface PairStandingOptions {
 export function createPairStanding({ log, patienceMs, onPatienceOver }: PairStandingOptions): PairStanding {
   let state: FileState = { kind: 'fresh' }
   let told: string | undefined
-  let suspicion: { readonly since: number; readonly timer: NodeJS.Timeout } | undefined
+  let timer: NodeJS.Timeout | undefined
+  let isPatienceOver = false
   let failed = 0
   let isClosed = false
 
@@ -38,6 +46,9 @@ export function createPairStanding({ log, patienceMs, onPatienceOver }: PairStan
     },
     get failed() {
       return failed
+    },
+    get isPatienceOver() {
+      return isPatienceOver
     },
     mend() {
       endSuspicion()
@@ -49,10 +60,12 @@ export function createPairStanding({ log, patienceMs, onPatienceOver }: PairStan
       endSuspicion()
       return tell(error)
     },
-    suspect(error) {
+    // Not by the time that has passed meanwhile: when this process stood still while it read the files, as on a machine
+    // that sleeps, what it holds in its hand is how they stood before that.
+    suspect(error, { isLasting }) {
       if (isClosed) return error
-      suspicion ??= { since: performance.now(), timer: setTimeout(onPatienceOver, patienceMs) }
-      return performance.now() - suspicion.since >= patienceMs ? tell(error) : error
+      timer ??= setTimeout(endPatience, patienceMs)
+      return isLasting ? tell(error) : error
     },
     close() {
       isClosed = true
@@ -71,8 +84,14 @@ export function createPairStanding({ log, patienceMs, onPatienceOver }: PairStan
     return error
   }
 
+  function endPatience(): void {
+    isPatienceOver = true
+    onPatienceOver()
+  }
+
   function endSuspicion(): void {
-    clearTimeout(suspicion?.timer)
-    suspicion = undefined
+    clearTimeout(timer)
+    timer = undefined
+    isPatienceOver = false
   }
 }

@@ -160,10 +160,11 @@ async function loadPair({
   }
 
   async function lookOnce(): Promise<void> {
+    const { isPatienceOver: isLasting } = standing
     const outcome = await readOwnPair(files, clock()).catch((error: unknown) => {
       throw error instanceof InvalidFileError ? standing.fail(error) : error
     })
-    if (outcome.kind === 'mismatch') throw standing.suspect(outcome.error)
+    if (outcome.kind === 'mismatch') throw standing.suspect(outcome.error, { isLasting })
     if (!isSame(outcome.certificate, current)) publish(outcome.certificate)
     standing.mend()
   }

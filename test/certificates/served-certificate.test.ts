@@ -280,7 +280,24 @@ describe('a mismatch', () => {
       put('keyFile', authority.issue().keyPem)
       await pause(500)
       put('keyFile', first.keyPem)
+      // That it is whole again has been seen, however long this process was kept from looking.
+      await certificate.reload()
       await pause(PATIENCE_MS)
+    }
+    expect(messages()).toEqual([])
+    expect(certificate.state).toEqual({ kind: 'fresh' })
+  })
+
+  it('that ends while the process stands still is never told', async () => {
+    const patienceMs = 400
+    const { put, first, messages, certificate } = await setScene({ patienceMs })
+    // Looks take most of the 100 ms between polls, so that some of these come in the midst of one.
+    for (let round = 0; round < 6; round++) {
+      put('keyFile', authority.issue().keyPem)
+      await pause(180 + 20 * round)
+      standStill(patienceMs + 100)
+      put('keyFile', first.keyPem)
+      await certificate.reload()
     }
     expect(messages()).toEqual([])
     expect(certificate.state).toEqual({ kind: 'fresh' })
@@ -305,6 +322,10 @@ describe('a mismatch', () => {
     await expect(opened).rejects.toThrow(/tls\.key: does not belong to .*tls\.crt/)
   })
 })
+
+function standStill(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
+}
 
 describe('a broken replacement', () => {
   it.each<[what: string, file: 'certFile' | 'keyFile', text: string, reason: RegExp]>([
