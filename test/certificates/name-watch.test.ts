@@ -29,7 +29,7 @@ function setScene() {
   async function look(): Promise<void> {
     turn(Math.max(...pending()))
     ring()
-    await expect.poll(pending, { interval: 1 }).toHaveLength(1)
+    await expect.poll(pending, { interval: 1, timeout: 10_000 }).toHaveLength(1)
   }
 
   async function pass(ms: number): Promise<void> {
