@@ -24,7 +24,7 @@ const DIGEST = digestOf(BLOB)
 
 it(
   `${RENEWALS} renewals lose none of ${PULLS} pulls and ${PUSHES} pushes that run through all of them`,
-  { timeout: 60_000 },
+  { timeout: 300_000 },
   async () => {
     const registry = await registryInSteps()
     const sidecar = await sidecarForTest({
@@ -33,7 +33,7 @@ it(
     })
     const pulls = await Promise.all(Array.from({ length: PULLS }, (_, index) => startPull(sidecar, index)))
     const pushes = Array.from({ length: PUSHES }, (_, index) => startPush(sidecar, index))
-    await until(() => registry.pushing() === PUSHES, { deadlineMs: 10_000, what: 'all pushes' })
+    await until(() => registry.pushing() === PUSHES, { deadlineMs: 30_000, what: 'all pushes' })
 
     const served = [await fingerprintServed(sidecar.port, sidecar.root.pem)]
     for (const part of PARTS.slice(0, RENEWALS)) {
