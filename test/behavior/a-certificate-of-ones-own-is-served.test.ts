@@ -85,6 +85,7 @@ describe('a certificate of one’s own', () => {
       path: '/v2/app/blobs/x',
     })
     const [response] = (await once(pull, 'response')) as [IncomingMessage]
+    await until(() => client.served.length > 0, { deadlineMs: 3_000, what: 'the first is served' })
 
     const next = authority.issue()
     moveInto(keyFile, next.keyPem)
