@@ -14,7 +14,7 @@ export interface Fuzzed {
   readonly ids: Set<string>
 }
 
-/** Longer than the sidecar takes for anything that it got whole. */
+/** More turns of the event loop, which the sidecar shares, than it takes for anything that it got whole. */
 const SILENCE_MS = 60
 const DEADLINE_MS = 10_000
 

@@ -16,7 +16,7 @@ const LEAST_SPOILT = 7
 
 const scene = adversaryScene()
 
-it('is talked past by no spoilt request', { timeout: 120_000 }, async () => {
+it('is talked past by no spoilt request', { timeout: 300_000 }, async () => {
   const fuzzed = { ...scene(), ids: new Set<string>() }
   let whole = 0
   const property = fc.asyncProperty(batches(BATCH), async (batch) => {

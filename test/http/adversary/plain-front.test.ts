@@ -59,7 +59,7 @@ const BITES: Readonly<Record<string, readonly string[]>> = {
 }
 
 // Some of these cases leave the ten lines waiting for ever.
-const DEADLINE_MS = 1_500
+const DEADLINE_MS = 1_000
 // Those that are in order do not.
 const IN_ORDER_DEADLINE_MS = 20_000
 

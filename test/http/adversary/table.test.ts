@@ -30,7 +30,7 @@ describe('the adversary', () => {
     ['in one piece', WHOLE, Infinity],
     ['cut at each line end, also between CR and LF', BY_LINE, 8_000],
     ['byte by byte', BY_BYTE, 1_000],
-  ])('talks past nothing: %s', { timeout: 120_000 }, async (_how, cutting, longest) => {
+  ])('talks past nothing: %s', { timeout: 300_000 }, async (_how, cutting, longest) => {
     const outcomes = await runAll(
       cutting,
       TABLE.filter(({ bytes }) => bytes.length <= longest),
