@@ -38,7 +38,7 @@ async function scene({
   maxConnections = Infinity,
   maxPerSource = Infinity,
   maxRequests = Infinity,
-  handshakeTimeoutMs = 10_000,
+  handshakeTimeoutMs = 60_000,
 }: Numbers): Promise<Scene> {
   const time = { now: 0 }
   const reached: (readonly [LimitName, string])[] = []
@@ -110,9 +110,14 @@ async function ask(socket: TLSSocket, head = HEAD): Promise<string> {
   }
   socket.on('data', onData)
   socket.write(head)
-  await until(() => /\r\n\r\n[^]/.test(text) || socket.closed, { deadlineMs: 3_000, what: 'an answer' })
+  await until(() => isWhole(text) || socket.closed, { deadlineMs: 3_000, what: 'an answer' })
   socket.off('data', onData)
   return text
+}
+
+function isWhole(answer: string): boolean {
+  const length = Number(/\r\nContent-Length: (\d+)/i.exec(answer)?.[1])
+  return answer.includes('\r\n\r\n') && answer.length >= answer.indexOf('\r\n\r\n') + 4 + length
 }
 
 const isClosed = (socket: net.Socket) =>
@@ -142,19 +147,28 @@ describe('too many connections', () => {
   })
 
   it('count from the moment TCP accepts them, handshake or not', async () => {
-    const at = await scene({ maxPerSource: 2, handshakeTimeoutMs: 2_000 })
+    const at = await scene({ maxPerSource: 2 })
     await at.knock()
     await at.knock()
     await isOpen(at, 2)
     expect(await ask(await at.shake())).toMatch(/^HTTP\/1\.1 503 /)
-    // Their time for the handshake ends, and their places are free.
-    await isOpen(at, 0)
-    expect(at.reached.filter(([limit]) => limit === 'handshake-time')).toHaveLength(2)
-    expect(await ask(await at.shake())).toMatch(/^HTTP\/1\.1 200 /)
+  })
+
+  it('leave their places when their time for the handshake ends', async () => {
+    const at = await scene({ maxPerSource: 2, handshakeTimeoutMs: 500 })
+    for (const gone of [2, 4]) {
+      await at.knock()
+      await at.knock()
+      await until(() => at.reached.length >= gone, { deadlineMs: 10_000, what: `${gone} that are too slow` })
+      await isOpen(at, 0)
+    }
+    // None that came later found the places of those before it taken.
+    expect(at.reached.map(([limit]) => limit)).toEqual(Array(4).fill('handshake-time'))
   })
 
   it('get no handshake when they come as a flood', async () => {
-    const at = await scene({ maxPerSource: 1, handshakeTimeoutMs: 2_000 })
+    // As long as nobody may take for its own handshake, and no longer than those may stay that are told.
+    const at = await scene({ maxPerSource: 1, handshakeTimeoutMs: 4_000 })
     const held = await at.shake()
     const flood = await Promise.all(Array.from({ length: 100 }, () => at.knock()))
     for (const socket of flood) socket.resume()

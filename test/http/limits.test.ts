@@ -12,8 +12,8 @@ const SETTINGS: LimitSettings = {
   maxConnectionsPerSource: 4000,
   maxRequestsPerConnection: 'off',
   maxTransfersPerUser: 'off',
-  handshakeTimeout: 10_000,
-  headerTimeout: 10_000,
+  handshakeTimeout: 60_000,
+  headerTimeout: 60_000,
 }
 
 /** How many connections one source gets, of a hundred that it opens. */

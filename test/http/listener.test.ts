@@ -23,7 +23,7 @@ async function setScene(options: Partial<ListenerOptions> = {}): Promise<Scene> 
   const listener = await createListener({
     certificate: authority.issue(),
     handler: (_, response) => response.end('ok'),
-    idleTimeoutMs: 5_000,
+    idleTimeoutMs: 60_000,
     host: '127.0.0.1',
     port: 0,
     ...options,
@@ -55,7 +55,7 @@ describe.each(['tls1_2', 'tls1_3'] as const)('a session ticket of %s', (version)
     const { ask } = await setScene({ ticketKeysLifeMs: 300 })
     await ask(version, '-sess_out', 's')
     const isGone = async () => !/^Reused/m.test(await ask(version, '-sess_in', 's'))
-    await until(isGone, { deadlineMs: 3_000, what: 'the end of the keys' })
+    await until(isGone, { deadlineMs: 10_000, what: 'the end of the keys' })
   })
 })
 
