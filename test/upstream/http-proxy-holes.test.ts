@@ -59,7 +59,7 @@ describe('a body on a method that has none', () => {
         sidecar,
         `PUT /v2/x HTTP/1.1\r\nHost: localhost\r\n${BASIC}\r\n${framing}\r\nRange: bytes=0-\r\nConnection: ${name}\r\n\r\n${body}`,
       )
-      await until(() => talk.answer !== '', { deadlineMs: 5_000, what: 'an answer' })
+      await until(() => talk.answer.endsWith('ok'), { deadlineMs: 5_000, what: 'an answer' })
       expect(talk.answer).toContain('200 OK')
       for (const kept of ['host: localhost', 'range: bytes=0-', framing]) {
         expect(upstream.received[0]?.toLowerCase()).toContain(kept.toLowerCase())
@@ -83,7 +83,9 @@ describe('an upstream that misbehaves', () => {
       (socket: Socket) => socket.end('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n'),
     ],
   ])('and %s in the body destroys the connection and ends nothing cleanly', async (_what, act) => {
-    const upstream = await upstreamForTest((_soFar, socket) => act(socket))
+    const upstream = await upstreamForTest((soFar, socket) => {
+      if (soFar.endsWith('\r\n\r\n')) act(socket)
+    })
     const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
     const talk = await converse(sidecar, GET)
     await until(() => talk.isClosed, { deadlineMs: 5_000, what: 'the end of the connection' })
@@ -100,10 +102,11 @@ describe('an upstream that misbehaves', () => {
     const upstream = await upstreamForTest(answering(PROMISED))
     const sidecar = await sidecarForTest({
       upstreamPort: upstream.port,
-      env: { SIDECAR_IDLE_TIMEOUT: '1s' },
+      // Longer than anything before the answer may take.
+      env: { SIDECAR_IDLE_TIMEOUT: '4s' },
     })
     const talk = await converse(sidecar, GET)
-    await until(() => talk.isClosed, { deadlineMs: 5_000, what: 'the end of the connection' })
+    await until(() => talk.isClosed, { deadlineMs: 20_000, what: 'the end of the connection' })
     expect(talk.answer).toContain('half')
     await until(() => upstream.open === 0, { deadlineMs: 5_000, what: 'the end of the upstream connection' })
   })
@@ -212,8 +215,9 @@ describe('connections to the upstream', () => {
   it('that turn out stale are replaced once for GET and HEAD', async () => {
     // Each connection serves one request and is cut when the next one comes.
     const upstream = await upstreamForTest((soFar, socket) => {
-      if (soFar.match(/\r\n\r\n/g)?.length === 1) socket.write(OK)
-      else socket.resetAndDestroy()
+      const heads = soFar.split('\r\n\r\n').length - 1
+      if (heads === 1) socket.write(OK)
+      else if (heads > 1) socket.resetAndDestroy()
     })
     const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
     for (let i = 0; i < 5; i++) expect((await sidecar.request({ as: ALICE, path: '/v2/x' })).status).toBe(200)
@@ -229,15 +233,27 @@ describe('connections to the upstream', () => {
 
 describe('connections that are all stale', () => {
   it('cost a GET nothing: its second try has one of its own', async () => {
+    const answers: (() => void)[] = []
     const upstream = await upstreamForTest((soFar, socket) => {
-      if (soFar.match(/\r\n\r\n/g)?.length === 1) setTimeout(() => socket.write(OK), 100)
-      else socket.resetAndDestroy()
+      const heads = soFar.split('\r\n\r\n').length - 1
+      if (heads === 1) answers.push(() => socket.write(OK))
+      else if (heads > 1) socket.resetAndDestroy()
     })
     const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
-    const get = () => sidecar.request({ as: ALICE, path: '/v2/x' })
-    await get()
-    await Promise.all([get(), get(), get()])
-    expect((await get()).status).toBe(200)
+    const answerAll = async (count: number) => {
+      await until(() => answers.length === count, { deadlineMs: 5_000, what: `${count} requests` })
+      for (const answer of answers.splice(0)) answer()
+    }
+    const get = async () => (await sidecar.request({ as: ALICE, path: '/v2/x' })).status
+    // All are there before any is answered, so that each has a connection of its own, which the next one finds.
+    const together = Promise.all([get(), get(), get()])
+    await answerAll(3)
+    expect(await together).toEqual([200, 200, 200])
+    const next = get()
+    await answerAll(1)
+    expect(await next).toBe(200)
+    // The one that was stale, and the one of the second try.
+    expect(upstream.received).toHaveLength(4)
   })
 })
 
