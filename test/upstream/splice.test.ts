@@ -39,7 +39,7 @@ interface Pull {
 async function pull(port: number, { leaveAt = Infinity, slowly = false } = {}): Promise<Pull> {
   const request = http.get({ port, path: '/v2/x', agent: false })
   request.on('error', () => undefined)
-  const closed = once(request, 'close')
+  const closed = new Promise((resolve) => request.once('close', resolve))
   const [response] = (await once(request, 'response')) as [http.IncomingMessage]
   response.on('error', () => undefined)
   const chunks: Buffer[] = []
@@ -117,7 +117,7 @@ describe('a large answer', () => {
 
   it(
     `cut by the registry at any of ${CUTS} places never looks whole, and holds nothing wrong`,
-    { timeout: 120_000 },
+    { timeout: 180_000 },
     async () => {
       const random = seeded(2)
       const cut = { at: 0, isReset: false }
@@ -141,7 +141,7 @@ describe('a large answer', () => {
 
   it(
     `left by the client at any of ${CUTS} places takes the registry's connection along`,
-    { timeout: 120_000 },
+    { timeout: 180_000 },
     async () => {
       const random = seeded(3)
       let open = 0
@@ -174,7 +174,7 @@ describe('a large answer', () => {
 
   it(
     'is never refused for want of a buffer: 100 at once with memory for a few',
-    { timeout: 60_000 },
+    { timeout: 180_000 },
     async () => {
       const answer = (socket: Socket) =>
         socket.write(Buffer.concat([Buffer.from(headFor(BLOB.length)), BLOB]))
