@@ -11,8 +11,11 @@ export interface DrainGate {
   drained(): Promise<void>
 }
 
-// A push is several requests: between PATCH and PUT nothing is in flight, and closing just then would lose the blob.
-const BETWEEN_REQUESTS_MS = 1_000
+// A push is several requests: between PATCH and PUT nothing is in flight, and closing just then would lose the blob. So
+// a second has to pass. Looks are counted, not milliseconds: when this process itself stood still for that second, the
+// next request may have come, and lie unread in its socket.
+const QUIET_LOOKS = 10
+const LOOK_EVERY_MS = 100
 
 export function createDrainGate(): DrainGate {
   let inFlight = 0
@@ -28,8 +31,13 @@ export function createDrainGate(): DrainGate {
       if (isOver) return
       isOver = true
       inFlight -= 1
-      if (inFlight === 0 && onQuiet !== undefined) timer = setTimeout(onQuiet, BETWEEN_REQUESTS_MS)
+      if (inFlight === 0) lookWhetherQuiet(QUIET_LOOKS)
     }
+  }
+
+  function lookWhetherQuiet(looks: number): void {
+    if (looks === 0) onQuiet?.()
+    else if (onQuiet !== undefined) timer = setTimeout(lookWhetherQuiet, LOOK_EVERY_MS, looks - 1)
   }
 
   return {
