@@ -20,12 +20,16 @@ export interface Watchdog {
 // A registry on the same network answers a SYN within milliseconds; what takes this long is not there.
 const CONNECT_TIMEOUT_MS = 10_000
 
-// Looks per limit: a transfer ends at most a quarter later than its limit.
+// Looks per limit: a transfer ends at most a quarter later than its limit. So many have to find that nothing moved: when
+// this process itself stood still (`docker pause`, a machine without a free core), its first look afterwards comes
+// before anything is read that has arrived meanwhile.
 const LOOKS_PER_LIMIT = 4
 
 interface Progress {
   bytes: number
   movedAt: number
+  /** How many looks have found that nothing moved since. */
+  looks: number
 }
 
 export function createWatchdog(limits: WatchdogLimits): Watchdog {
@@ -41,10 +45,12 @@ export function createWatchdog(limits: WatchdogLimits): Watchdog {
       if (bytes !== progress.bytes) {
         progress.bytes = bytes
         progress.movedAt = now
+        progress.looks = 0
         continue
       }
+      progress.looks += 1
       const { limitMs, failure } = patienceFor(exchange, limits)
-      if (now - progress.movedAt < limitMs) continue
+      if (now - progress.movedAt < limitMs || progress.looks < LOOKS_PER_LIMIT) continue
       // Failing ends no answer that was handed over whole. One that its client does not take is ended all the same.
       const isHandedOver = exchange.outgoing.writableEnded
       failExchange(exchange, failure)
@@ -54,7 +60,7 @@ export function createWatchdog(limits: WatchdogLimits): Watchdog {
 
   return {
     watch: (exchange) =>
-      progressOf.set(exchange, { bytes: bytesMoved(exchange), movedAt: performance.now() }),
+      progressOf.set(exchange, { bytes: bytesMoved(exchange), movedAt: performance.now(), looks: 0 }),
     unwatch: (exchange) => progressOf.delete(exchange),
     close: () => {
       clearInterval(timer)

@@ -66,3 +66,19 @@ it.each([
   expect(failures).toHaveLength(ended)
   watchdog.close()
 })
+
+it('an answer that came while this process stood still is not ended for that', () => {
+  const now = vi.spyOn(performance, 'now')
+  const watchdog = createWatchdog(LIMITS)
+  const { exchange, registry, failures } = answered({ writableEnded: false })
+  watchdog.watch(exchange)
+  vi.advanceTimersByTime(300)
+  now.mockReturnValue(performance.now() + 60_000)
+  // The first look afterwards comes before anything is read.
+  vi.advanceTimersByTime(250)
+  registry.bytesRead += 1
+  vi.advanceTimersByTime(250)
+  now.mockRestore()
+  expect(failures).toEqual([])
+  watchdog.close()
+})
