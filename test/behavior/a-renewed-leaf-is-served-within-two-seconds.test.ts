@@ -36,9 +36,9 @@ async function renew({ folder }: TestSidecar): Promise<string> {
   return (await renewedCert(path.join(folder, 'state'))).leaf.fingerprint
 }
 
-async function msUntilServed(sidecar: TestSidecar, fingerprint: string): Promise<number> {
-  return until(async () => (await handshake(sidecar)).fingerprint === fingerprint, {
-    deadlineMs: 5_000,
+async function untilServed(sidecar: TestSidecar, fingerprint: string): Promise<void> {
+  await until(async () => (await handshake(sidecar)).fingerprint === fingerprint, {
+    deadlineMs: 2_000,
     what: 'the renewed leaf',
   })
 }
@@ -46,13 +46,13 @@ async function msUntilServed(sidecar: TestSidecar, fingerprint: string): Promise
 describe('a leaf that `cert renew` has issued', () => {
   it('is served within two seconds', async () => {
     const sidecar = await sidecarForTest({ env: { SIDECAR_WATCH_POLL: 'off' } })
-    expect(await msUntilServed(sidecar, await renew(sidecar))).toBeLessThan(2_000)
+    await untilServed(sidecar, await renew(sidecar))
   })
 
   it('is served within two seconds where file events are lost', async () => {
     onTestFinished(withoutFileEvents())
     const sidecar = await sidecarForTest()
-    expect(await msUntilServed(sidecar, await renew(sidecar))).toBeLessThan(2_000)
+    await untilServed(sidecar, await renew(sidecar))
   })
 
   it('is served to clients that come back with a session from before', async () => {
@@ -60,7 +60,7 @@ describe('a leaf that `cert renew` has issued', () => {
     const { session } = await handshake(sidecar)
     expect((await handshake(sidecar, session)).isReused).toBe(true)
     const fingerprint = await renew(sidecar)
-    await msUntilServed(sidecar, fingerprint)
+    await untilServed(sidecar, fingerprint)
     expect(await handshake(sidecar, session)).toMatchObject({ isReused: false, fingerprint })
   })
 
@@ -101,7 +101,7 @@ it('half a pair is never served, and neither is the leaf of another root', async
   // Replaced by a leaf of our own, in the end: every handshake until then is verified under our root.
   const seen = new Set<string>()
   await until(async () => seen.add((await handshake(sidecar)).fingerprint).size > 1, {
-    deadlineMs: 5_000,
+    deadlineMs: 20_000,
     what: 'a leaf in the place of the broken pair',
   })
   expect([...seen][0]).toBe(fingerprint)

@@ -1,8 +1,14 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { converse } from '../fixtures/conversation.ts'
 import { answering, upstreamForTest } from '../fixtures/programmable-upstream.ts'
 import { ALICE, sidecarForTest, startSidecar, type TestSidecar } from '../fixtures/sidecar.ts'
 import { until } from '../fixtures/until.ts'
+
+// How long a refused client may go on talking. A client of this process may need longer than the second of the real one.
+vi.mock('../../src/upstream/linger.ts', async (importOriginal) => ({
+  ...(await importOriginal<object>()),
+  LINGER_MS: 60_000,
+}))
 
 const UPLOAD = '/v2/a/blobs/uploads/1?_state=x'
 
@@ -28,7 +34,7 @@ describe('an answer of our own', () => {
       pieces: [bytes],
       answers: 1,
       closes: false,
-      deadlineMs: 5_000,
+      deadlineMs: 20_000,
     })
     const [answer] = conversation.answers
     conversation.end()
@@ -54,7 +60,7 @@ describe('a refusal of what is no HTTP', () => {
     let answer = ''
     socket.on('data', (chunk: Buffer) => (answer += chunk.toString()))
     socket.resume()
-    await until(() => socket.closed, { deadlineMs: 5_000, what: 'the end of the connection' })
+    await until(() => socket.closed, { deadlineMs: 20_000, what: 'the end of the connection' })
     expect(answer).toMatch(/^HTTP\/1\.1 400 /)
   })
 })
@@ -87,7 +93,7 @@ describe('an answer of the registry', () => {
     const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
     await sidecar.request({ as: ALICE, path: '/v2/', headers: { 'X-Request-Id': 'evil' } })
     const line = () => sidecar.lines.find(({ msg }) => msg === 'request')
-    await until(() => line() !== undefined, { deadlineMs: 2_000, what: 'the line of the request' })
+    await until(() => line() !== undefined, { deadlineMs: 20_000, what: 'the line of the request' })
     expect(/x-request-id: (.*)\r\n/i.exec(upstream.received.join(''))?.[1]).toBe(line()?.['id'])
     expect(upstream.received.join('')).not.toContain('evil')
   })

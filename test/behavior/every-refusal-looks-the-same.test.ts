@@ -53,10 +53,11 @@ describe('a request without the right credentials', () => {
   it('is told from the others in the log, with the user only once verified', async () => {
     const upstream = await upstreamForTest(answering(OK))
     const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
-    await sidecar.request({ as: 'alice:wrong', path: '/v2/?secret=1' })
-    await sidecar.request({ as: ALICE, path: '/v2/?secret=1' })
     const requests = () => sidecar.lines.filter(({ msg }) => msg === 'request')
-    await until(() => requests().length === 2, { deadlineMs: 2_000, what: 'two lines' })
+    await sidecar.request({ as: 'alice:wrong', path: '/v2/?secret=1' })
+    await until(() => requests().length === 1, { deadlineMs: 20_000, what: 'the first line' })
+    await sidecar.request({ as: ALICE, path: '/v2/?secret=1' })
+    await until(() => requests().length === 2, { deadlineMs: 20_000, what: 'the second line' })
     expect(requests()).toMatchObject([
       { status: 401, reason: 'wrong password', method: 'GET', path: '/v2/', address: '127.0.0.1' },
       { status: 200, user: 'alice', method: 'GET', path: '/v2/' },
@@ -100,8 +101,10 @@ describe('without users', () => {
     expect((await sidecar.readiness()).parts.users).toMatchObject({ ready: false, state: 'missing' })
     const { ALICE_ENTRY } = await import('../fixtures/sidecar.ts')
     sidecar.writeUsers(ALICE_ENTRY)
-    const isIn = async () => (await sidecar.request({ as: ALICE, path: '/v2/' })).status === 200
-    await until(isIn, { deadlineMs: 1_000, what: 'the file picked up' })
+    // Without a login, whose first check waits for the threads to have started.
+    const isPickedUp = async () => (await sidecar.request({ path: '/v2/' })).status === 401
+    await until(isPickedUp, { deadlineMs: 1_000, what: 'the file picked up' })
+    expect((await sidecar.request({ as: ALICE, path: '/v2/' })).status).toBe(200)
   })
 
   it('an emptied file lets nobody in', async () => {
@@ -114,7 +117,7 @@ describe('without users', () => {
     const upstream = await upstreamForTest(answering(OK))
     const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
     sidecar.writeUsers('this is no htpasswd file\n')
-    await until(() => sidecar.users.state.kind === 'stale', { deadlineMs: 2_000, what: 'the failed reload' })
+    await until(() => sidecar.users.state.kind === 'stale', { deadlineMs: 20_000, what: 'the failed reload' })
     expect((await sidecar.request({ as: ALICE, path: '/v2/' })).status).toBe(200)
     expect(await sidecar.readiness()).toMatchObject({ parts: { users: { ready: true, state: 'stale' } } })
   })

@@ -1,11 +1,37 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import type { VerifierParts } from '../../src/auth/verifier.ts'
 import { answering, OK, upstreamForTest, type Behavior } from '../fixtures/programmable-upstream.ts'
 import { ALICE, sidecarForTest, type TestSidecar } from '../fixtures/sidecar.ts'
 import { until } from '../fixtures/until.ts'
 
 const BASIC = `Authorization: Basic ${Buffer.from(ALICE).toString('base64')}`
-const IDLE_MS = 600
+// Longer than this process stands still on a busy machine, also where the test has yet to say something.
+const IDLE_MS = 4_000
+// Of ten, which take longer than that together.
+const STEP_MS = 700
+const SOON_MS = 20_000
+
+/** Logins that are being checked, until `until` is fulfilled. */
+const held = vi.hoisted(() => ({ logins: 0, until: Promise.resolve() }))
+
+vi.mock(import('../../src/auth/verifier.ts'), async (importOriginal) => {
+  const original = await importOriginal()
+  return {
+    ...original,
+    createVerifier: (parts: VerifierParts) => {
+      const verifier = original.createVerifier(parts)
+      return {
+        verify: async (credentials, source) => {
+          held.logins += 1
+          await held.until
+          held.logins -= 1
+          return verifier.verify(credentials, source)
+        },
+      }
+    },
+  }
+})
 
 async function talkTo(sidecar: TestSidecar) {
   const socket = await sidecar.connect()
@@ -46,9 +72,12 @@ describe('a fault before the answer', () => {
     const answer = await sidecar.request({ as: ALICE, path: '/v2/x' })
     expect(answer.status).toBe(status)
     expect(answer.body.toString()).toMatch(/^\{"errors":\[\{"code":"UNAVAILABLE"/)
-    await until(() => reasonsOf(sidecar).length === 1, { deadlineMs: 2_000, what: 'the log line' })
+    await until(() => reasonsOf(sidecar).length === 1, { deadlineMs: SOON_MS, what: 'the log line' })
     expect(reasonsOf(sidecar)[0]).toEqual([status, expect.stringMatching(reason)])
-    await until(() => upstream.open === 0, { deadlineMs: 2_000, what: 'the end of the upstream connection' })
+    await until(() => upstream.open === 0, {
+      deadlineMs: SOON_MS,
+      what: 'the end of the upstream connection',
+    })
   })
 
   it('is none when 100 or 103 comes first', async () => {
@@ -67,11 +96,20 @@ describe('time', () => {
     const upstream = await upstreamForTest(answering(OK))
     const sidecar = await sidecarForTest({
       upstreamPort: upstream.port,
-      // Made once at cost 14, which takes longer than that.
-      users: 'alice:$2b$14$vn1qfUxKyeE.B8sf1qaJou9orA/Fn7nwwQ1amBFhJTy9prFMEy/f2\n',
-      env: { SIDECAR_IDLE_TIMEOUT: '500ms' },
+      env: { SIDECAR_IDLE_TIMEOUT: `${IDLE_MS}ms` },
     })
-    expect(await sidecar.request({ as: ALICE, path: '/v2/x' })).toMatchObject({ status: 200 })
+    let letIn = (): void => undefined
+    held.until = new Promise((resolve) => (letIn = resolve))
+    onTestFinished(() => {
+      letIn()
+    })
+    const answer = sidecar.request({ as: ALICE, path: '/v2/x' }).catch((error: unknown) => error)
+    await until(() => held.logins === 1, { deadlineMs: SOON_MS, what: 'the login' })
+    // Idle for less long than the one that waits for its login.
+    const other = await talkTo(sidecar)
+    await until(() => other.isClosed, { deadlineMs: SOON_MS, what: 'the end of an idle connection' })
+    letIn()
+    expect(await answer).toMatchObject({ status: 200 })
   })
 
   it('is given to an answer that drips, for as long as it drips', async () => {
@@ -97,22 +135,22 @@ describe('time', () => {
     trickling.socket.write(head)
     stalled.socket.write(`${head}01234`)
     for (const digit of '0123456789') {
-      await pause(IDLE_MS / 4)
+      await pause(STEP_MS)
       trickling.socket.write(digit)
     }
     await until(() => trickling.answer.includes('202'), {
-      deadlineMs: 2_000,
+      deadlineMs: SOON_MS,
       what: 'the answer to the trickle',
     })
-    await until(() => stalled.isClosed, { deadlineMs: 2_000, what: 'the end of the stalled push' })
+    await until(() => stalled.isClosed, { deadlineMs: SOON_MS, what: 'the end of the stalled push' })
     expect(stalled.answer).toBe('')
     expect(upstream.received.filter((text) => text.endsWith('01234'))).toHaveLength(1)
     trickling.socket.destroy()
-    await until(() => reasonsOf(sidecar).length === 2, { deadlineMs: 2_000, what: 'both log lines' })
+    await until(() => reasonsOf(sidecar).length === 2, { deadlineMs: SOON_MS, what: 'both log lines' })
     expect(reasonsOf(sidecar)).toContainEqual([499, 'client-closed: the client sent no byte of its request'])
   })
 
-  it('is not given to a registry that stops reading an upload', { timeout: 30_000 }, async () => {
+  it('is not given to a registry that stops reading an upload', { timeout: 60_000 }, async () => {
     const upstream = await upstreamForTest((_soFar, socket) => socket.pause())
     const sidecar = await sidecarForTest({
       upstreamPort: upstream.port,
@@ -124,7 +162,7 @@ describe('time', () => {
     )
     const piece = Buffer.alloc(1024 * 1024)
     for (let i = 0; i < 50; i++) talk.socket.write(piece)
-    await until(() => talk.answer.startsWith('HTTP/1.1 504 '), { deadlineMs: 10_000, what: 'the answer' })
+    await until(() => talk.answer.startsWith('HTTP/1.1 504 '), { deadlineMs: SOON_MS, what: 'the answer' })
     talk.socket.destroy()
   })
 })
@@ -132,7 +170,7 @@ describe('time', () => {
 async function drip(write: (text: string) => unknown): Promise<void> {
   write('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n')
   for (const digit of '0123456789') {
-    await pause(IDLE_MS / 4)
+    await pause(STEP_MS)
     write(digit)
   }
 }

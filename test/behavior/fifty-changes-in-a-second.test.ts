@@ -7,8 +7,10 @@ import { ALICE, ALICE_ENTRY, sidecarForTest } from '../fixtures/sidecar.ts'
 import { until } from '../fixtures/until.ts'
 
 const CHANGES = 50
-// A burst lasts 50 ms and a look 40: no more fit into a second, however many changes there are.
-const SHORTEST_RELOAD_MS = 90
+// Looks follow bursts, which last 50 ms: no more fit into a second, however many changes there are. Timers count whole
+// milliseconds, and may be early by a part of one. Beside the bursts there are the polls.
+const SHORTEST_BURST_MS = 49
+const POLL_MS = 1_000
 
 const WAYS: readonly ((file: string, text: string) => void)[] = [
   writeFileSync,
@@ -46,6 +48,6 @@ it('50 changes in a second leave the last one in force, and never let a broken s
   console.log(`${reloads.length} reloads, the last in force ${tookMs.toFixed(0)} ms after the last change`)
   expect([...statuses]).toEqual([200])
   expect(reloads.every(({ users }) => users === 2)).toBe(true)
-  expect(reloads.length).toBeLessThanOrEqual(elapsedMs / SHORTEST_RELOAD_MS + 1)
+  expect(reloads.length).toBeLessThanOrEqual(elapsedMs / SHORTEST_BURST_MS + 1 + elapsedMs / POLL_MS + 1)
   expect(sidecar.lines.filter(({ level }) => Number(level) >= 40)).toEqual([])
 })

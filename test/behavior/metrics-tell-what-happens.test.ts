@@ -33,7 +33,7 @@ describe('the metrics', () => {
     await sidecar.request({ method: 'PURGE', path: '/v2/' })
     const read = () => scrape(sidecar)
     const seconds = 'registry_sidecar_request_seconds_count'
-    await until(async () => (await read()).get(seconds) === 4, { deadlineMs: 2_000, what: 'four requests' })
+    await until(async () => (await read()).get(seconds) === 4, { deadlineMs: 20_000, what: 'four requests' })
     const metrics = await read()
     const requests = (labels: string) => metrics.get(`registry_sidecar_requests_total{${labels}}`)
     expect(requests('method="GET",status="200"')).toBe(2)
@@ -92,7 +92,7 @@ describe('the metrics', () => {
     rmSync(file)
     rmSync(path.join(stateDir, 'root.key'))
     await until(async () => ((await countsOf(sidecar))[1] ?? 0) > 0, {
-      deadlineMs: 3_000,
+      deadlineMs: 20_000,
       what: 'the failure',
     })
   })
@@ -121,7 +121,7 @@ describe('the metrics', () => {
     const isStale = async () => (await scrape(sidecar)).get('registry_sidecar_file_stale{part="users"}') === 1
     expect(await isStale()).toBe(false)
     sidecar.writeUsers('no entry at all\n')
-    await until(isStale, { deadlineMs: 3_000, what: 'the metric' })
+    await until(isStale, { deadlineMs: 20_000, what: 'the metric' })
   })
 
   it('hold what dashboards know of any Node process', async () => {

@@ -41,7 +41,7 @@ async function startWithPush(env: Readonly<Record<string, string>> = {}): Promis
   socket.write(
     `PATCH /v2/a/blobs/uploads/1 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic ${login}\r\nContent-Length: 10\r\n\r\nfirst`,
   )
-  const half = { deadlineMs: 5_000, what: 'the first half' }
+  const half = { deadlineMs: 20_000, what: 'the first half' }
   await until(() => upstream.received.join('').endsWith('first'), half)
   return {
     sidecar,
@@ -53,7 +53,7 @@ async function startWithPush(env: Readonly<Record<string, string>> = {}): Promis
     },
     async finish() {
       socket.write('later')
-      await until(() => answer.includes('\r\n\r\n'), { deadlineMs: 5_000, what: 'the answer' })
+      await until(() => answer.includes('\r\n\r\n'), { deadlineMs: 20_000, what: 'the answer' })
       socket.destroy()
       return answer
     },
