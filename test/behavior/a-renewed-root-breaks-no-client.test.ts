@@ -16,7 +16,8 @@ async function untilServed({ port, root }: TestSidecar, fingerprint: string): Pr
 }
 
 it('sidecars on one folder serve it within two seconds, to clients of the root before and of the new one', async () => {
-  const one = await sidecarForTest()
+  // Its connection says nothing for as long as this takes.
+  const one = await sidecarForTest({ env: { SIDECAR_HEADER_TIMEOUT: '10m' } })
   const stateDir = path.join(one.folder, 'state')
   const other = await sidecarForTest({ env: { SIDECAR_STATE_DIR: stateDir } })
   const sidecars = [one, other]
