@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { createSharedOutcomes } from '../../src/auth/shared-outcomes.ts'
 import { createVerifiedCache, type Verified } from '../../src/auth/verified-cache.ts'
+import { until } from '../fixtures/until.ts'
 
 const login = (username: string, password: string, hash: string): Verified => ({ username, password, hash })
 
@@ -41,7 +42,8 @@ describe('a remembered success', () => {
   it('does not outlast its time, however often it is used', async () => {
     const cache = createVerifiedCache(50)
     cache.remember(login('a', 'p', 'h'))
-    await expect.poll(() => cache.has(login('a', 'p', 'h')), { interval: 5 }).toBe(false)
+    const isOver = () => !cache.has(login('a', 'p', 'h'))
+    await until(isOver, { deadlineMs: 5_000, what: 'the end of its time' })
   })
 })
 
