@@ -2,28 +2,17 @@
 
 import { parseHtpasswd, parseHtpasswdInSlices, type UserTable } from './auth/htpasswd.ts'
 import { errorCode, InvalidFileError } from './errors.ts'
-import type { Log } from './log.ts'
-import { follow } from './reload/follow.ts'
+import { follow, type Following, type FollowOptions } from './reload/follow.ts'
 import { isMountPoint } from './reload/mount-point.ts'
 import { createReloadable, type FileState } from './reload/reloadable.ts'
 import { tellChange } from './user-changes.ts'
 
-export interface Users {
+export interface Users extends Following {
   readonly file: string
   /** Empty until the file has been read once. */
   readonly table: UserTable
   readonly isLoaded: boolean
   readonly state: FileState
-  /** Reads the file again. Rejects with InvalidFileError, and keeps the last good table, when it is no good. */
-  reload(): Promise<void>
-  /** Waits for a reload under way. Afterwards the file is neither watched nor read. */
-  close(): Promise<void>
-}
-
-export interface UsersOptions {
-  readonly file: string
-  readonly pollMs: number | 'off'
-  readonly log: Log
 }
 
 /** What to tell a person whose users file is a mount point. */
@@ -36,7 +25,7 @@ export const FILE_MOUNT = {
  * Loads and watches the users file. A missing one is waited for; one that cannot be used rejects with
  * InvalidFileError, since at start there is no last good table to live on.
  */
-export async function loadUsers({ file, pollMs, log }: UsersOptions): Promise<Users> {
+export async function loadUsers({ file, pollMs, log }: FollowOptions): Promise<Users> {
   const nobody = parseHtpasswd(Buffer.alloc(0), file)
   const parse = (bytes: Buffer) => parseHtpasswdInSlices(bytes, file)
   const users = createReloadable({ file, parse, initial: nobody, log })

@@ -7,30 +7,23 @@ import type { Log } from '../log.ts'
 import { createExpiryWarnings } from './expiry-warnings.ts'
 import { warnOfMount } from './own-file-warnings.ts'
 import { createReloadable, type FileState } from '../reload/reloadable.ts'
-import { follow } from '../reload/follow.ts'
+import { follow, type Following, type FollowOptions } from '../reload/follow.ts'
 import { isAcceptedClient, isSameClientCa, parseClientCa, type ClientCa } from '../tls/client-ca.ts'
 import { clientNameOf } from '../tls/client-name.ts'
 import type { Users } from '../users.ts'
 
-export interface ClientCaInForce {
+export interface ClientCaInForce extends Following {
   readonly current: ClientCa
   readonly state: FileState
   /** `listener` is called whenever other authorities have come into force. */
   onChange(listener: (next: ClientCa) => void): void
-  /** Reads the file again. Rejects with InvalidFileError, and keeps what is in force, when it is no good. */
-  reload(): Promise<void>
-  /** Waits for a reload under way. Afterwards the file is neither watched nor read. */
-  close(): Promise<void>
 }
 
 const HOUR_MS = 3_600_000
 const MEND =
   'put the authority that follows it into the file beside it, and have clients get certificates of that one'
 
-export interface ClientCaOptions {
-  readonly file: string
-  readonly pollMs: number | 'off'
-  readonly log: Log
+export interface ClientCaOptions extends FollowOptions {
   readonly clock?: () => Date
 }
 
