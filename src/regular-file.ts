@@ -5,8 +5,9 @@ import { constants, type BigIntStats, type Stats } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 import { InvalidFileError } from './errors.ts'
 
+const MIB = 1024 * 1024
 const MAX_MIB = 64
-const MAX_BYTES = MAX_MIB * 1024 * 1024
+const MAX_BYTES = MAX_MIB * MIB
 
 /** Opens it for reading, and waits for nobody. Rejects with system errors. */
 export function openToRead(file: string): Promise<FileHandle> {
@@ -18,7 +19,20 @@ export function refuseUnlessRegular(stats: Stats | BigIntStats, file: string): v
   if (!stats.isFile()) {
     throw new InvalidFileError(file, 'is a pipe, a device or a socket: put a regular file in its place')
   }
-  if (stats.size > MAX_BYTES) throw new InvalidFileError(file, `is larger than ${MAX_MIB} MiB`)
+  if (stats.size > MAX_BYTES) throw tooLarge(file)
+}
+
+/**
+ * The bytes of an open file from its beginning. Rejects with `InvalidFileError` as soon as there are more than 64 MiB: a
+ * file may grow while it is read, and those of /proc say that they are empty, some of which never end.
+ */
+export async function readBounded(handle: FileHandle, file: string): Promise<Buffer> {
+  // A whole piece more than may be, not a byte: some files of /proc cannot be read by odd lengths.
+  const end = MAX_BYTES + MIB - 1
+  const stream = handle.createReadStream({ autoClose: false, start: 0, end, highWaterMark: MIB })
+  const bytes = Buffer.concat((await stream.toArray()) as Buffer[])
+  if (bytes.length > MAX_BYTES) throw tooLarge(file)
+  return bytes
 }
 
 /** The bytes of a file. Rejects with system errors (`EISDIR` for a folder), and as `refuseUnlessRegular` does. */
@@ -27,8 +41,12 @@ export async function readRegular(file: string): Promise<Buffer> {
   try {
     const stats = await handle.stat()
     if (!stats.isDirectory()) refuseUnlessRegular(stats, file)
-    return await handle.readFile()
+    return await readBounded(handle, file)
   } finally {
     await handle.close()
   }
+}
+
+function tooLarge(file: string): InvalidFileError {
+  return new InvalidFileError(file, `is larger than ${MAX_MIB} MiB`)
 }

@@ -6,7 +6,7 @@
 import type { FileHandle } from 'node:fs/promises'
 import { setTimeout as pause } from 'node:timers/promises'
 import { errorCode, errorMessage, InvalidFileError } from '../errors.ts'
-import { openToRead, refuseUnlessRegular } from '../regular-file.ts'
+import { openToRead, readBounded, refuseUnlessRegular } from '../regular-file.ts'
 
 const LOOK_PAUSE_MS = 40
 
@@ -62,7 +62,7 @@ async function lookInside(handle: FileHandle, file: string): Promise<Look> {
   const after = await extentOf(handle, file)
   if (!isSame(before, after)) return { kind: 'changing' }
   if (after.size === 0n) return { kind: 'empty' }
-  const bytes = await handle.readFile()
+  const bytes = await readBounded(handle, file)
   return isSame(after, await extentOf(handle, file)) ? { kind: 'content', bytes } : { kind: 'changing' }
 }
 
