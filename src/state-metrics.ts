@@ -93,7 +93,7 @@ function measureEnds(
 function measureLoad(metrics: Metrics, { gate, limits }: Pick<MeasuredParts, 'gate' | 'limits'>): void {
   metrics.gauge({
     name: 'requests_in_flight',
-    help: 'Requests that passed admission and are not over.',
+    help: 'Requests that were let in and are not over, and logins that are being checked.',
     read: () => [{ value: gate.inFlight }],
   })
   metrics.gauge({

@@ -74,7 +74,7 @@ const LIMITED_HEADERS: ReadonlySet<string> = new Set([
 const UPLOAD_IN_PROGRESS = /^\/v2\/.+\/blobs\/uploads\/[^/?]+(?:\?|$)/
 
 /** Lets only requests pass that every parser reads the same way, and while draining only what finishes an upload. */
-export function admit(gate: DrainGate): Step {
+export function admit(gate: Pick<DrainGate, 'isDraining'>): Step {
   return async function admitRequest(c, next) {
     const { incoming, outgoing } = c.env
     const objection = objectionTo(incoming)
@@ -88,7 +88,6 @@ export function admit(gate: DrainGate): Step {
     // after such a request, so what a client sends behind it would wait for ever.
     if (incoming.httpVersionMinor === 0 || incoming.headers.upgrade !== undefined)
       outgoing.shouldKeepAlive = false
-    outgoing.once('close', gate.enter())
     await next()
     return undefined
   }

@@ -10,7 +10,7 @@ import type { Upstream } from '../upstream/upstream.ts'
 import { admit, METHODS } from './admit.ts'
 import { authenticate, type AuthenticateOptions } from './authenticate.ts'
 import { demandClientCertificate, refuseOutdated, type CertificateDemand } from './client-certificate.ts'
-import type { DrainGate } from './drain-gate.ts'
+import { countInFlight } from './drain-gate.ts'
 import { forward } from './forward.ts'
 import type { Limits } from './limits.ts'
 import { observe } from './observe.ts'
@@ -23,7 +23,6 @@ import { bodyOf, commonHeaders, refusal } from './registry-error.ts'
 export interface AppOptions extends AuthenticateOptions {
   readonly log: Log
   readonly metrics: Metrics
-  readonly gate: DrainGate
   readonly upstream: Upstream
   readonly limits: Limits
   /** What is asked of clients' certificates. Undefined: none is asked for. */
@@ -59,6 +58,7 @@ export function createApp(options: AppOptions): RequestListener {
     authenticate(options),
     ...(demand === undefined ? [] : [refuseOutdated()]),
     limits.transfers.step,
+    countInFlight(gate),
     forward(upstream, { metrics, audit: limits.audit }),
   )
   app.notFound((c) => refuse(c, refusal('notFound', 'this address serves /v2/ only'), 'no such path'))

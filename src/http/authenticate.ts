@@ -3,6 +3,7 @@
 import { formatChallenge, parseBasic } from '../auth/basic.ts'
 import type { Verdict, Verifier } from '../auth/verifier.ts'
 import type { Metrics } from '../metrics.ts'
+import type { DrainGate } from './drain-gate.ts'
 import { createHoldBack } from './hold-back.ts'
 import { keepFromIdleTimer } from './idle.ts'
 import { BUSY_REASON, THROTTLED_REASON, type LoginAudit } from './login-audit.ts'
@@ -14,6 +15,7 @@ export interface AuthenticateOptions {
   readonly verifier: Verifier
   readonly audit: LoginAudit
   readonly metrics: Metrics
+  readonly gate: DrainGate
   /** False until a users file has been read once: then there is nobody to compare with. */
   readonly hasUsers: () => boolean
 }
@@ -29,7 +31,7 @@ interface NotLetIn {
 }
 
 /** Lets only verified users pass; nothing of a request reaches the registry before that. */
-export function authenticate({ realm, verifier, audit, metrics, hasUsers }: AuthenticateOptions): Step {
+export function authenticate({ realm, verifier, audit, metrics, gate, hasUsers }: AuthenticateOptions): Step {
   const challenge = unauthorized(formatChallenge(realm))
   const holdBack = createHoldBack()
 
@@ -51,7 +53,7 @@ export function authenticate({ realm, verifier, audit, metrics, hasUsers }: Auth
     }
     // Where many log in at once, the check may take longer than a connection may be idle.
     const letIdle = keepFromIdleTimer(c.env.outgoing)
-    const verdict = await verifier.verify(basic, address)
+    const verdict = await gate.checking(verifier.verify(basic, address))
     letIdle()
     if (verdict.kind !== 'ok') {
       const { answer, reason, isKnown } = notLetIn(verdict, challenge)

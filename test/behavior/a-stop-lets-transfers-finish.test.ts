@@ -3,7 +3,7 @@ import https from 'node:https'
 import net from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { setTimeout as pause } from 'node:timers/promises'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { answering, OK, upstreamForTest } from '../fixtures/programmable-upstream.ts'
 import { scrape } from '../fixtures/scrape.ts'
 import { ALICE, sidecarForTest, type TestSidecar } from '../fixtures/sidecar.ts'
@@ -84,6 +84,48 @@ describe('draining', () => {
     expect(await sidecar.drain(DEADLINE_MS)).toBe(true)
     expect(performance.now() - start).toBeLessThan(DEADLINE_MS)
     agent.destroy()
+  })
+
+  it('is held up by nobody who is not let in', { timeout: 120_000 }, async () => {
+    const upstream = await upstreamForTest((soFar, socket) => {
+      if (soFar.endsWith('firstlater')) socket.write(CREATED)
+    })
+    const sidecar = await sidecarForTest({ upstreamPort: upstream.port, env: { SIDECAR_THROTTLE: 'off' } })
+    const push = await beginPush(sidecar)
+    const strangers = await Promise.all([1, 2].map(() => sidecar.connect()))
+    const deaf = await sidecar.connect()
+    await until(() => upstream.received.join('').includes('first'), {
+      deadlineMs: SOON_MS,
+      what: 'the first half',
+    })
+    // More answers than any buffer takes, of which none is read.
+    deaf.pause()
+    deaf.write('GET /-/ HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(2_000))
+    const answered = strangers.map((socket) => {
+      const heard = { text: '' }
+      socket.on('data', (chunk: Buffer) => (heard.text += chunk.toString('latin1')))
+      socket.on('error', () => undefined)
+      return heard
+    })
+    const wrong = `Authorization: Basic ${Buffer.from('alice:wrong').toString('base64')}\r\n`
+    const asking = setInterval(() => {
+      for (const [index, socket] of strangers.entries()) {
+        const login = index === 0 ? '' : wrong
+        socket.write(
+          `PATCH /v2/app/blobs/uploads/2 HTTP/1.1\r\nHost: localhost\r\n${login}Content-Length: 0\r\n\r\n`,
+        )
+      }
+    }, 200)
+    onTestFinished(() => {
+      clearInterval(asking)
+      deaf.destroy()
+    })
+
+    const drained = sidecar.drain(DEADLINE_MS)
+    expect(await answerTo(push, 'later')).toMatch(/^HTTP\/1\.1 201 /)
+    expect(await drained).toBe(true)
+    // They were heard meanwhile: otherwise this shows nothing.
+    for (const { text } of answered) expect(text.split('HTTP/1.1 401 ').length).toBeGreaterThan(3)
   })
 
   it('waits for bytes that are written but not yet sent', { timeout: 120_000 }, async () => {
