@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { withFileLock } from '../src/file-lock.ts'
 import { CommandError } from '../src/errors.ts'
+import { standStill } from './fixtures/stand-still.ts'
 import { tempFolder } from './fixtures/temp-folder.ts'
 import { until } from './fixtures/until.ts'
 
@@ -65,7 +66,7 @@ it('a lock is not taken over for a time in which the waiter itself stood still, 
   writeFileSync(`${file}.lock`, 'of another run')
   const waiting = withFileLock(file, () => Promise.resolve(), { waitMs: 50_000, staleMs: 2_000 })
   await sleep(200)
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2_500)
+  standStill(2_500)
   // Long enough to look again.
   await sleep(100)
   expect(readFileSync(`${file}.lock`, 'utf8')).toBe('of another run')

@@ -14,6 +14,7 @@ import {
   type SteadyClient,
 } from '../fixtures/own-certificate.ts'
 import { recordedLog } from '../fixtures/recorded-log.ts'
+import { standStill } from '../fixtures/stand-still.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 import { until } from '../fixtures/until.ts'
 
@@ -322,10 +323,6 @@ describe('a mismatch', () => {
     await expect(opened).rejects.toThrow(/tls\.key: does not belong to .*tls\.crt/)
   })
 })
-
-function standStill(ms: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
-}
 
 describe('a broken replacement', () => {
   it.each<[what: string, file: 'certFile' | 'keyFile', text: string, reason: RegExp]>([

@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { createDrainGate } from '../../src/http/drain-gate.ts'
+import { standStill } from '../fixtures/stand-still.ts'
 
 it('counts a request as part of a push that comes while this process stands still', async () => {
   const gate = createDrainGate()
@@ -25,7 +26,3 @@ it('counts a request as part of a push that comes while this process stands stil
 it('is drained at once when nothing is in flight', async () => {
   await createDrainGate().drained()
 })
-
-function standStill(ms: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
-}
