@@ -50,14 +50,7 @@ export async function startRegistryProcess(
       cause: error,
     })
   }
-  const child = await spawnLogged([binary, 'serve', configFile], { env, logFile })
-  const ending = new AbortController()
-  // A signal that could not be sent, to one that has ended meanwhile: `close` tells all there is to know.
-  child.on('error', () => undefined)
-  child.once('close', () => {
-    ending.abort()
-  })
-  const { signal: ended } = ending
+  const { child, ended } = await spawnLogged([binary, 'serve', configFile], { env, logFile })
   return { address: { hostname: '127.0.0.1', port }, logFile, ended, stop: () => stop(child, ended) }
 }
 
@@ -87,15 +80,17 @@ async function keepSecret(file: string): Promise<string> {
   }
 }
 
+interface Spawned {
+  readonly child: ChildProcess
+  readonly ended: AbortSignal
+}
+
 interface LoggedProgram {
   readonly env: World['env']
   readonly logFile: string
 }
 
-async function spawnLogged(
-  command: readonly string[],
-  { env, logFile }: LoggedProgram,
-): Promise<ChildProcess> {
+async function spawnLogged(command: readonly string[], { env, logFile }: LoggedProgram): Promise<Spawned> {
   const log = await open(logFile, 'a')
   try {
     const child = spawn('/bin/sh', ['-c', WATCHED_START, 'sh', ...command], {
@@ -103,13 +98,25 @@ async function spawnLogged(
       detached: true,
       env: withoutRegistryVariables(env),
     })
+    // Before anything is waited for: one that ends at once may have ended by then, and would never be seen to.
+    const ended = endOf(child)
     await once(child, 'spawn')
-    return child
+    return { child, ended }
   } catch (error) {
     throw new CommandError(`the registry cannot be started: ${errorMessage(error)}`, { cause: error })
   } finally {
     await log.close()
   }
+}
+
+function endOf(child: ChildProcess): AbortSignal {
+  const ending = new AbortController()
+  // A signal that could not be sent, to one that has ended meanwhile: `close` tells all there is to know.
+  child.on('error', () => undefined)
+  child.once('close', () => {
+    ending.abort()
+  })
+  return ending.signal
 }
 
 // Each setting of a registry can be overridden by a variable, and one meant for another registry must not be.
