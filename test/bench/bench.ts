@@ -2,6 +2,7 @@
 //
 //   npm run bench -- [options]        `--help` lists them; needs curl and the real registry's program on the PATH
 
+import { assertPageHasSection, writePageSection } from './benchmarks-page.ts'
 import { live, say } from './life.ts'
 import { push } from './curl.ts'
 import { describeMachine } from './machine.ts'
@@ -12,7 +13,6 @@ import { pullMany, pullOne, pushOne } from './measures/transfers.ts'
 import { choose, parseOptions, USAGE, type Options } from './options.ts'
 import { peersFor } from './peers.ts'
 import { registryProgram, registryVersion, startBareRegistry } from './peers/registry.ts'
-import { assertReadmeHasSection, writeReadmeSection } from './readme.ts'
 import { formatJson, formatMarkdown, type Run } from './report.ts'
 import { runRounds, type Sample } from './rounds.ts'
 import { createStage, writeBlob, type Stage } from './stage.ts'
@@ -32,7 +32,7 @@ async function main(options: Options): Promise<void> {
   const all = peersFor(options.nodes)
   const wanted = choose(all, options.only)
   const measures = choose(MEASURES, options.measures)
-  if (options.readme) assertReadmeHasSection()
+  if (options.write) assertPageHasSection()
   if (registryProgram === undefined) throw new Error('no docker-registry or registry on the PATH')
   const machine = describeMachine(await registryVersion(registryProgram))
   const missing = wanted.filter(({ program }) => program === undefined).map(({ name }) => name)
@@ -80,7 +80,7 @@ async function stockRegistry(stage: Stage, registry: Endpoint, { sizeMib }: Opti
 function report(run: Run): void {
   const markdown = formatMarkdown(run)
   console.log(run.options.json ? formatJson(run) : markdown)
-  if (run.options.readme) writeReadmeSection(markdown)
+  if (run.options.write) writePageSection(markdown)
 }
 
 function sayProgress({ round, measure, peer, figures }: Sample): void {

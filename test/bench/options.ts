@@ -9,7 +9,7 @@ export interface Options {
   /** The Node binaries to run the sidecar with; the first one's figures are the base of the ratios. */
   readonly nodes: readonly string[]
   readonly json: boolean
-  readonly readme: boolean
+  readonly write: boolean
 }
 
 export const USAGE = `npm run bench -- [options]
@@ -20,7 +20,7 @@ export const USAGE = `npm run bench -- [options]
   --measure A,B        these measures only: pull, push, small, fresh, many, ttfb
   --node PATH          Node for the sidecar; given several times, each is a peer of its own
   --json               print every figure as JSON instead of the table
-  --readme             also replace what stands between <!-- bench --> and <!-- /bench --> in README.md
+  --write              also replaces the text between <!-- bench --> and <!-- /bench --> in docs/benchmarks.md
 `
 
 /** Throws, with what is wrong, on anything unknown. */
@@ -34,7 +34,7 @@ export function parseOptions(args: readonly string[]): Options {
       measure: { type: 'string' },
       node: { type: 'string', multiple: true, default: [process.execPath] },
       json: { type: 'boolean', default: false },
-      readme: { type: 'boolean', default: false },
+      write: { type: 'boolean', default: false },
     },
   })
   return {
@@ -44,7 +44,7 @@ export function parseOptions(args: readonly string[]): Options {
     measures: values.measure?.split(','),
     nodes: values.node,
     json: values.json,
-    readme: values.readme,
+    write: values.write,
   }
 }
 
