@@ -2,6 +2,7 @@
 
 import { createAttempts } from './auth/attempts.ts'
 import { createBcryptPool, type BcryptPool } from './auth/bcrypt-pool.ts'
+import { createPace, type Pace } from './auth/pace.ts'
 import { createThrottle } from './auth/throttle.ts'
 import { createVerifiedCache } from './auth/verified-cache.ts'
 import { createVerifier, type Verifier } from './auth/verifier.ts'
@@ -53,12 +54,15 @@ export function createParts(config: Config, { log, users, closers, affordable }:
 function createAuthentication(
   config: Config,
   { users, closers }: Pick<Ground, 'users' | 'closers'>,
-): { readonly verifier: Verifier; readonly pool: BcryptPool } {
+): { readonly verifier: Verifier; readonly pace: Pace; readonly pool: BcryptPool } {
   const pool = createBcryptPool()
   closers.push(() => pool.close())
+  // A clock that is set back must not make anybody wait for hours.
+  const now = () => performance.now()
+  const throttle = createThrottle(config.throttle, now)
+  const pace = createPace({ limit: config.throttle, throttle, now })
   const attempts = createAttempts({
-    // A clock that is set back must not make anybody wait for hours.
-    throttle: createThrottle(config.throttle, () => performance.now()),
+    throttle,
     compare: (comparison) => pool.compare(comparison),
     threads: pool.threads,
   })
@@ -70,5 +74,5 @@ function createAuthentication(
     cache: createVerifiedCache(config.authCache),
     attempts,
   })
-  return { verifier, pool }
+  return { verifier, pace, pool }
 }

@@ -22,10 +22,11 @@ export interface LoginAudit {
 }
 
 export const THROTTLED_REASON = 'too many failed logins'
+export const DROPPED_REASON = 'too many logins waiting after failed ones'
 export const BUSY_REASON = 'logins queue full'
 
 // Refusing these costs us next to nothing, so a flood brings thousands in a second. One line says it all.
-const TOLD_ONCE: ReadonlySet<string> = new Set([THROTTLED_REASON, BUSY_REASON])
+const TOLD_ONCE: ReadonlySet<string> = new Set([THROTTLED_REASON, DROPPED_REASON, BUSY_REASON])
 
 const WINDOW_MS = 60_000
 

@@ -3,7 +3,14 @@ import { createSharedOutcomes } from '../../src/auth/shared-outcomes.ts'
 import { createVerifiedCache, type Verified } from '../../src/auth/verified-cache.ts'
 import { until } from '../fixtures/until.ts'
 
-const login = (username: string, password: string, hash: string): Verified => ({ username, password, hash })
+const HERE = '192.0.2.1'
+
+const login = (username: string, password: string, hash: string, source = HERE): Verified => ({
+  source,
+  username,
+  password,
+  hash,
+})
 
 describe('a remembered success', () => {
   it('is found again', () => {
@@ -16,6 +23,8 @@ describe('a remembered success', () => {
     ['of another name', login('alicf', 'b:c', 'h')],
     ['of another password', login('a', 'b:d', 'h')],
     ['of another hash', login('a', 'b:c', 'i')],
+    ['of another source', login('a', 'b:c', 'h', '192.0.2.2')],
+    ['with the source in the name', login(`${HERE}a`, 'b:c', 'h', '')],
     ['with a colon elsewhere', login('a:b', 'c', 'h')],
     ['with the hash in the name', login('ah', 'b:c', '')],
     ['with the password in the hash', login('a', '', 'hb:c')],
@@ -28,7 +37,7 @@ describe('a remembered success', () => {
 
   it('gives way to newer ones, so that memory is bounded', () => {
     const cache = createVerifiedCache(60_000)
-    for (let i = 0; i <= 10_000; i++) cache.remember(login(`user${i}`, 'p', 'h'))
+    for (let i = 0; i <= 20_000; i++) cache.remember(login(`user${i}`, 'p', 'h'))
     expect(cache.has(login('user0', 'p', 'h'))).toBe(false)
     expect(cache.has(login('user1', 'p', 'h'))).toBe(true)
   })

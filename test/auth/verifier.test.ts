@@ -206,10 +206,17 @@ describe('an old password', () => {
 })
 
 describe('a remembered login', () => {
-  it('is not computed again, wherever it comes from', async () => {
+  it('is not computed again for the source that proved it', async () => {
     const { verify, state } = verifierOver(LINES.alice)
-    for (let i = 0; i < 5; i++) await verify('alice', 'a', `192.0.2.${i}`)
+    for (let i = 0; i < 5; i++) await verify('alice', 'a')
     expect(state.attempts).toHaveLength(1)
+  })
+
+  it('is computed once for each source, which learns nothing from the others', async () => {
+    const { verify, state } = verifierOver(LINES.alice)
+    for (const source of ['192.0.2.1', '192.0.2.2', '192.0.2.1', '2001:db8::/64', '192.0.2.2'])
+      await verify('alice', 'a', source)
+    expect(state.attempts.map(({ source }) => source)).toEqual(['192.0.2.1', '192.0.2.2', '2001:db8::/64'])
   })
 
   it('is a success only', async () => {
