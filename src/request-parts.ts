@@ -7,6 +7,7 @@ import { createThrottle } from './auth/throttle.ts'
 import { createVerifiedCache } from './auth/verified-cache.ts'
 import { createVerifier, type Verifier } from './auth/verifier.ts'
 import type { Config } from './config.ts'
+import { createAccessLog } from './http/access-log.ts'
 import { createDrainGate } from './http/drain-gate.ts'
 import { createLimits } from './http/limits.ts'
 import { createLoginAudit } from './http/login-audit.ts'
@@ -43,12 +44,16 @@ export function createParts(config: Config, { log, users, closers, affordable }:
   closers.push(() => {
     upstream.close()
   })
+  const accessLog = createAccessLog(log)
+  closers.push(() => {
+    accessLog.close()
+  })
   const audit = createLoginAudit(log)
   closers.push(() => {
     audit.close()
   })
   const authentication = createAuthentication(config, { users, closers })
-  return { gate: createDrainGate(), upstream, audit, limits, metrics, ...authentication }
+  return { gate: createDrainGate(), upstream, accessLog, audit, limits, metrics, ...authentication }
 }
 
 function createAuthentication(
