@@ -1,8 +1,10 @@
 // Who may have a bcrypt, and when: the queue in front of the pool.
 //
 // Sources take turns, so a login waits at most for the checks that are running and one of each other source, however
-// many attempts a flood brings along. When very many sources overload us together there is no fair way out; then
-// the bound on what waits holds the memory, and the deadline sees to it that everybody gets an answer.
+// many attempts a flood brings along. Sources that have not failed lately go first: hundreds of sources that guess at
+// once fail once each, and then no longer hold up a user who has the right password. When very many sources that never
+// failed overload us together there is no fair way out; then the bound on what waits holds the memory, and the
+// deadline sees to it that everybody gets an answer.
 
 import type { Comparison } from './bcrypt.ts'
 import { createFairQueue } from './fair-queue.ts'
@@ -61,6 +63,7 @@ export function createAttempts({ throttle, compare, threads }: AttemptsParts): A
   const queue = createFairQueue<Waiting>({
     total: MAX_WAITING,
     perSource: Math.min(MAX_WAITING, MAX_WAITING_PER_THREAD * threads),
+    isFavored: (source) => !throttle.hasFailed(source),
   })
   let running = 0
   let isClosed = false

@@ -23,6 +23,8 @@ export interface Tried {
 export interface Throttle {
   /** Milliseconds until this source may try this name again; 0 when it may now. */
   retryAfterMs(tried: Tried): number
+  /** Whether this source has failed within the window. */
+  hasFailed(source: string): boolean
   failed(tried: Tried): void
   succeeded(tried: Tried): void
   /** Entries in each table; for tests and figures. */
@@ -80,6 +82,7 @@ function createCountingThrottle({ failures, windowMs }: ThrottleLimit, now: () =
         waitOf(sources.get(tried.source), failures),
         waitOf(pairs.get(pairOf(tried)), failures * PAIR_FAILURES),
       ),
+    hasFailed: (source) => (sources.peek(source)?.endsAt ?? 0) > now(),
     failed: (tried) => {
       add(sources, tried.source, windowMs)
       add(pairs, pairOf(tried), windowMs * PAIR_WINDOWS)
@@ -98,6 +101,7 @@ function createCountingThrottle({ failures, windowMs }: ThrottleLimit, now: () =
 function createNoThrottle(): Throttle {
   return {
     retryAfterMs: () => 0,
+    hasFailed: () => false,
     failed: () => undefined,
     succeeded: () => undefined,
     sizes: { sources: 0, pairs: 0 },

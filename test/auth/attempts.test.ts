@@ -117,6 +117,35 @@ describe('the pool', () => {
   })
 })
 
+describe('hundreds of sources that guess at once', () => {
+  it('hold up a source that has not failed for no more than two checks', async () => {
+    const { attempts, checks } = attemptsAt()
+    const sources = times(600, () => `guesser${(count += 1)}`)
+    const first = sources.map((source) => run(attempts, source))
+    await finishAll(checks)
+    await Promise.all(first)
+    const again = sources.map((source) => run(attempts, source))
+    const fresh = run(attempts, 'fresh', RIGHT)
+    await finishAll(checks)
+    expect(sourcesOf(checks).indexOf('fresh')).toBeLessThanOrEqual(600 + 2)
+    expect(await fresh).toEqual({ kind: 'matched', index: 0 })
+    expect(await kindsOf(again)).toEqual({ unmatched: 600 })
+  })
+
+  it('make room for it when they fill the queue', async () => {
+    const { attempts, checks } = attemptsAt()
+    const sources = times(1_024, () => `guesser${(count += 1)}`)
+    const first = sources.map((source) => run(attempts, source))
+    await finishAll(checks)
+    await Promise.all(first)
+    const again = ['running', ...sources].map((source) => run(attempts, source))
+    const fresh = run(attempts, 'fresh', RIGHT)
+    await finishAll(checks)
+    expect(await fresh).toEqual({ kind: 'matched', index: 0 })
+    expect(await kindsOf(again)).toEqual({ unmatched: 1_024, busy: 1 })
+  })
+})
+
 describe('the throttle', () => {
   it('refuses on arrival, without a check', async () => {
     const { attempts, checks } = attemptsAt({ throttle: { failures: 1, windowMs: RETRY_MS } })
