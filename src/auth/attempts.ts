@@ -15,6 +15,8 @@ export interface Attempt {
   readonly source: string
   readonly username: string
   readonly comparison: Comparison
+  /** This source has proved this password not long ago: it need not wait because others there have failed. */
+  readonly isProven: boolean
 }
 
 export type AttemptOutcome =
@@ -121,7 +123,7 @@ export function createAttempts({ throttle, compare, threads }: AttemptsParts): A
 // Asked when an attempt arrives, so that a flood does not even wait, and again when its turn comes: of attempts that
 // arrive together none has failed yet. Those that wait or run do not count, for they may all be right.
 function throttledOutcome(throttle: Throttle, tried: Attempt): AttemptOutcome | undefined {
-  const retryAfterMs = throttle.retryAfterMs(tried)
+  const retryAfterMs = tried.isProven ? 0 : throttle.retryAfterMs(tried)
   return retryAfterMs > 0 ? { kind: 'throttled', retryAfterMs } : undefined
 }
 

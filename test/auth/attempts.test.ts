@@ -46,6 +46,7 @@ function run(attempts: Attempts, source: string, password = 'wrong'): Promise<At
     source,
     username: `user${count}`,
     comparison: { password, hashes: [source], decoys: [] },
+    isProven: false,
   })
 }
 
@@ -155,6 +156,17 @@ describe('the throttle', () => {
     await vi.advanceTimersByTimeAsync(1_000)
     expect(await run(attempts, 'a', RIGHT)).toEqual({ kind: 'throttled', retryAfterMs: RETRY_MS - 1_000 })
     expect(checks).toHaveLength(1)
+  })
+
+  it('lets a password through that the source has proved', async () => {
+    const { attempts, checks } = attemptsAt({ throttle: { failures: 1, windowMs: RETRY_MS } })
+    const first = run(attempts, 'a')
+    checks[0]?.finish(-1)
+    await first
+    const comparison = { password: RIGHT, hashes: ['a'], decoys: [] }
+    const proven = attempts.run({ source: 'a', username: 'alice', comparison, isProven: true })
+    checks[1]?.finish(0)
+    expect(await proven).toEqual({ kind: 'matched', index: 0 })
   })
 
   it('refuses on arrival, without waiting for the checks of others', async () => {

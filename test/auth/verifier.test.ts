@@ -107,7 +107,10 @@ describe('a verdict', () => {
     const asked: string[] = []
     const table = parseHtpasswd(Buffer.from(ROTATED), 'htpasswd', NOW)
     const cache = {
-      has: ({ username }: { username: string }) => (asked.push(username), false),
+      recall: ({ username }: { username: string }) => {
+        asked.push(username)
+        return 'none' as const
+      },
       remember: () => undefined,
     }
     const run = () => Promise.resolve({ kind: 'throttled', retryAfterMs: 1 } as const)
@@ -263,8 +266,8 @@ describe('a remembered login', () => {
     expect(state.attempts).toHaveLength(3)
   })
 
-  it('does not outlast its time', async () => {
-    const { verify, state } = verifierOver(LINES.alice, { ttlMs: 1 })
+  it('does not outlast its time, and is no guess when it is computed again', async () => {
+    const { verify, state } = verifierOver(LINES.alice, { ttlMs: 50 })
     await verify('alice', 'a')
     await expect
       .poll(async () => {
@@ -272,5 +275,8 @@ describe('a remembered login', () => {
         return state.attempts.length
       })
       .toBeGreaterThan(1)
+    await verify('alice', 'b')
+    await verify('alice', 'a', '192.0.2.2')
+    expect(state.attempts.map(({ isProven }) => isProven)).toEqual([false, true, false, false])
   })
 })

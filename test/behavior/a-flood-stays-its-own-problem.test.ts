@@ -146,6 +146,21 @@ describe('a source over the limit', () => {
     expect((await get(sidecar, ALICE)).status).toBe(200)
   })
 
+  it('keeps the logins that it has proved, also when they have to be computed again', async () => {
+    const clock = clockForTest()
+    const env = { SIDECAR_THROTTLE: '4/10h', SIDECAR_AUTH_CACHE: '10m' }
+    const sidecar = await sidecarWithUpstream({ users: ALICE_ENTRY + BOB_ENTRY, env })
+    expect((await get(sidecar, ALICE)).status).toBe(200)
+    for (let i = 0; i < 4; i++) expect((await get(sidecar, 'alice:wrong')).status).toBe(401)
+    const before = sidecar.comparisons
+    for (let i = 1; i <= 4; i++) {
+      clock.pass(6 * MINUTE_MS)
+      expect((await get(sidecar, ALICE)).status).toBe(200)
+      expect((await get(sidecar, BOB)).status, 'not proved here').toBe(429)
+    }
+    expect(sidecar.comparisons).toBe(before + 2)
+  })
+
   it('waits for one name only when it is that name it keeps getting wrong', async () => {
     const clock = clockForTest()
     const sidecar = await sidecarWithUpstream({
