@@ -16,7 +16,7 @@ export interface RequestOutcome {
   readonly sentBytes: number
 }
 
-export type RefusedLoginKind = 'malformed' | 'refused' | 'throttled' | 'busy' | 'certificate'
+export type RefusedLoginKind = 'malformed' | 'refused' | 'throttled' | 'dropped' | 'busy' | 'certificate'
 
 export interface Sample {
   readonly value: number

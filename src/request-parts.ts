@@ -2,10 +2,12 @@
 
 import { createAttempts } from './auth/attempts.ts'
 import { createBcryptPool, type BcryptPool } from './auth/bcrypt-pool.ts'
+import { createPace, type Pace } from './auth/pace.ts'
 import { createThrottle } from './auth/throttle.ts'
 import { createVerifiedCache } from './auth/verified-cache.ts'
 import { createVerifier, type Verifier } from './auth/verifier.ts'
 import type { Config } from './config.ts'
+import { createAccessLog } from './http/access-log.ts'
 import { createDrainGate } from './http/drain-gate.ts'
 import { createLimits } from './http/limits.ts'
 import { createLoginAudit } from './http/login-audit.ts'
@@ -42,23 +44,30 @@ export function createParts(config: Config, { log, users, closers, affordable }:
   closers.push(() => {
     upstream.close()
   })
+  const accessLog = createAccessLog(log)
+  closers.push(() => {
+    accessLog.close()
+  })
   const audit = createLoginAudit(log)
   closers.push(() => {
     audit.close()
   })
   const authentication = createAuthentication(config, { users, closers })
-  return { gate: createDrainGate(), upstream, audit, limits, metrics, ...authentication }
+  return { gate: createDrainGate(), upstream, accessLog, audit, limits, metrics, ...authentication }
 }
 
 function createAuthentication(
   config: Config,
   { users, closers }: Pick<Ground, 'users' | 'closers'>,
-): { readonly verifier: Verifier; readonly pool: BcryptPool } {
+): { readonly verifier: Verifier; readonly pace: Pace; readonly pool: BcryptPool } {
   const pool = createBcryptPool()
   closers.push(() => pool.close())
+  // A clock that is set back must not make anybody wait for hours.
+  const now = () => performance.now()
+  const throttle = createThrottle(config.throttle, now)
+  const pace = createPace({ limit: config.throttle, throttle, now })
   const attempts = createAttempts({
-    // A clock that is set back must not make anybody wait for hours.
-    throttle: createThrottle(config.throttle, () => performance.now()),
+    throttle,
     compare: (comparison) => pool.compare(comparison),
     threads: pool.threads,
   })
@@ -70,5 +79,5 @@ function createAuthentication(
     cache: createVerifiedCache(config.authCache),
     attempts,
   })
-  return { verifier, pool }
+  return { verifier, pace, pool }
 }

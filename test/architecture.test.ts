@@ -49,7 +49,7 @@ const HOME_OF: Readonly<Record<string, RegExp>> = {
   hono: /^http\//,
   '@hono/node-server': /^http\//,
   piscina: /^auth\/bcrypt-pool\.ts$/,
-  'lru-cache': /^auth\/(?:verified-cache|throttle)\.ts$/,
+  'lru-cache': /^auth\/(?:verified-cache|throttle|pace)\.ts$/,
   'ipaddr.js': /^auth\/source\.ts$/,
   pino: /^log\.ts$/,
   'pino-pretty': /^log\.ts$/,

@@ -1,8 +1,10 @@
 // Who may have a bcrypt, and when: the queue in front of the pool.
 //
 // Sources take turns, so a login waits at most for the checks that are running and one of each other source, however
-// many attempts a flood brings along. When very many sources overload us together there is no fair way out; then
-// the bound on what waits holds the memory, and the deadline sees to it that everybody gets an answer.
+// many attempts a flood brings along. Sources that have not failed lately go first: hundreds of sources that guess at
+// once fail once each, and then no longer hold up a user who has the right password. When very many sources that never
+// failed overload us together there is no fair way out; then the bound on what waits holds the memory, and the
+// deadline sees to it that everybody gets an answer.
 
 import type { Comparison } from './bcrypt.ts'
 import { createFairQueue } from './fair-queue.ts'
@@ -13,6 +15,8 @@ export interface Attempt {
   readonly source: string
   readonly username: string
   readonly comparison: Comparison
+  /** This source has proved this password not long ago: it need not wait because others there have failed. */
+  readonly isProven: boolean
 }
 
 export type AttemptOutcome =
@@ -61,6 +65,7 @@ export function createAttempts({ throttle, compare, threads }: AttemptsParts): A
   const queue = createFairQueue<Waiting>({
     total: MAX_WAITING,
     perSource: Math.min(MAX_WAITING, MAX_WAITING_PER_THREAD * threads),
+    isFavored: (source) => !throttle.hasFailed(source),
   })
   let running = 0
   let isClosed = false
@@ -118,7 +123,7 @@ export function createAttempts({ throttle, compare, threads }: AttemptsParts): A
 // Asked when an attempt arrives, so that a flood does not even wait, and again when its turn comes: of attempts that
 // arrive together none has failed yet. Those that wait or run do not count, for they may all be right.
 function throttledOutcome(throttle: Throttle, tried: Attempt): AttemptOutcome | undefined {
-  const retryAfterMs = throttle.retryAfterMs(tried)
+  const retryAfterMs = tried.isProven ? 0 : throttle.retryAfterMs(tried)
   return retryAfterMs > 0 ? { kind: 'throttled', retryAfterMs } : undefined
 }
 

@@ -12,22 +12,27 @@ export interface FairQueue<T> {
 export interface FairQueueLimits {
   readonly total: number
   readonly perSource: number
+  /** Asked whenever it matters. Sources for which it holds go first, all but every fourth turn. */
+  readonly isFavored?: (source: string) => boolean
 }
 
-export function createFairQueue<T>({ total, perSource }: FairQueueLimits): FairQueue<T> {
+// The others wait longer, but they do get in.
+const TURNS_PER_UNFAVORED = 4
+
+export function createFairQueue<T>({
+  total,
+  perSource,
+  isFavored = () => true,
+}: FairQueueLimits): FairQueue<T> {
   // In the order of their turns; a source that has nothing waiting is not in it.
   const lanes = new Map<string, T[]>()
   let size = 0
+  let turns = 0
 
-  // Room is taken from the source that holds most, and only where that makes the two more equal. Were newcomers
-  // refused instead, a few sources that fill the queue would keep everybody else out.
-  function makeRoom(wanted: number): { readonly dropped: T } | undefined {
-    let longest: [source: string, lane: T[]] | undefined
-    for (const entry of lanes) if (entry[1].length > (longest?.[1].length ?? wanted)) longest = entry
-    if (longest === undefined) return undefined
-    const [source, lane] = longest
-    const newest = lane.at(-1)
-    if (newest === undefined) return undefined
+  function makeRoom(newcomer: string, wanted: number): { readonly dropped: T } | undefined {
+    const source = sourceToShorten(lanes, { newcomer, wanted, isFavored })
+    const newest = source === undefined ? undefined : lanes.get(source)?.at(-1)
+    if (source === undefined || newest === undefined) return undefined
     remove(source, newest)
     return { dropped: newest }
   }
@@ -35,7 +40,7 @@ export function createFairQueue<T>({ total, perSource }: FairQueueLimits): FairQ
   function push(source: string, item: T): T | undefined {
     const held = lanes.get(source)?.length ?? 0
     if (held >= perSource) return item
-    const room = size < total ? { dropped: undefined } : makeRoom(held + 1)
+    const room = size < total ? { dropped: undefined } : makeRoom(source, held + 1)
     if (room === undefined) return item
     lanes.set(source, [...(lanes.get(source) ?? []), item])
     size += 1
@@ -43,9 +48,10 @@ export function createFairQueue<T>({ total, perSource }: FairQueueLimits): FairQ
   }
 
   function shift(): T | undefined {
-    const [next] = lanes
-    if (next === undefined) return undefined
-    const [source, lane] = next
+    turns += 1
+    const source = sourceInTurn(lanes, turns, isFavored)
+    const lane = source === undefined ? undefined : lanes.get(source)
+    if (source === undefined || lane === undefined) return undefined
     const [item, ...rest] = lane
     // To the end of the order, or out of it.
     lanes.delete(source)
@@ -74,4 +80,38 @@ export function createFairQueue<T>({ total, perSource }: FairQueueLimits): FairQ
     shift,
     remove,
   }
+}
+
+type Lanes<T> = ReadonlyMap<string, readonly T[]>
+
+function sourceInTurn<T>(
+  lanes: Lanes<T>,
+  turn: number,
+  isFavored: (source: string) => boolean,
+): string | undefined {
+  const isTurnOfFavored = turn % TURNS_PER_UNFAVORED !== 0
+  const [first] = lanes.keys()
+  for (const source of lanes.keys()) if (isFavored(source) === isTurnOfFavored) return source
+  return first
+}
+
+interface Newcomer {
+  readonly newcomer: string
+  /** How many of its items would wait. */
+  readonly wanted: number
+  readonly isFavored: (source: string) => boolean
+}
+
+// Room is taken from the source that holds most, and only where that makes the two more equal. Were newcomers refused
+// instead, a few sources that fill the queue would keep everybody else out. A favored newcomer may also take the place
+// of any source that is not.
+function sourceToShorten<T>(lanes: Lanes<T>, { newcomer, wanted, isFavored }: Newcomer): string | undefined {
+  const isNewcomerFavored = isFavored(newcomer)
+  let found: string | undefined
+  let longest = 0
+  for (const [source, { length }] of lanes) {
+    const least = isNewcomerFavored && !isFavored(source) ? 0 : wanted
+    if (length > Math.max(least, longest)) [found, longest] = [source, length]
+  }
+  return found
 }

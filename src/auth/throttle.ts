@@ -23,6 +23,8 @@ export interface Tried {
 export interface Throttle {
   /** Milliseconds until this source may try this name again; 0 when it may now. */
   retryAfterMs(tried: Tried): number
+  /** Whether this source has failed within the last ten windows. */
+  hasFailed(source: string): boolean
   failed(tried: Tried): void
   succeeded(tried: Tried): void
   /** Entries in each table; for tests and figures. */
@@ -45,6 +47,9 @@ const MAX_COUNTS = 20_000
 // share its address may fail.
 const PAIR_FAILURES = 3
 const PAIR_WINDOWS = 10
+
+// A flood from many sources may not get through them all in one window.
+const MEMORY_WINDOWS = 10
 
 /** @param now milliseconds of a clock that never goes back */
 export function createThrottle(limit: ThrottleLimit | 'off', now: () => number): Throttle {
@@ -80,6 +85,10 @@ function createCountingThrottle({ failures, windowMs }: ThrottleLimit, now: () =
         waitOf(sources.get(tried.source), failures),
         waitOf(pairs.get(pairOf(tried)), failures * PAIR_FAILURES),
       ),
+    hasFailed: (source) => {
+      const count = sources.peek(source)
+      return count !== undefined && now() < count.endsAt + windowMs * (MEMORY_WINDOWS - 1)
+    },
     failed: (tried) => {
       add(sources, tried.source, windowMs)
       add(pairs, pairOf(tried), windowMs * PAIR_WINDOWS)
@@ -98,6 +107,7 @@ function createCountingThrottle({ failures, windowMs }: ThrottleLimit, now: () =
 function createNoThrottle(): Throttle {
   return {
     retryAfterMs: () => 0,
+    hasFailed: () => false,
     failed: () => undefined,
     succeeded: () => undefined,
     sizes: { sources: 0, pairs: 0 },

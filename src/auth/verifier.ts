@@ -6,8 +6,7 @@ import { isTooLong, type Comparison } from './bcrypt.ts'
 import { decoysBeside } from './decoys.ts'
 import { hashesAt, type UserTable } from './htpasswd.ts'
 import { createSharedOutcomes } from './shared-outcomes.ts'
-import { sourceOf } from './source.ts'
-import type { VerifiedCache } from './verified-cache.ts'
+import type { Recollection, VerifiedCache } from './verified-cache.ts'
 
 export type RefusalReason = 'unknown user' | 'wrong password' | 'password too long' | 'entry changed'
 
@@ -29,8 +28,8 @@ export type Verdict =
   | { readonly kind: 'throttled'; readonly retryAfterMs: number }
 
 export interface Verifier {
-  /** @param address where they come from */
-  verify(credentials: Credentials, address: string): Promise<Verdict>
+  /** @param source where they come from, as `sourceOf` names it */
+  verify(credentials: Credentials, source: string): Promise<Verdict>
 }
 
 export interface VerifierParts {
@@ -59,31 +58,33 @@ export function createVerifier({ table, cache, attempts, now = Date.now }: Verif
     return { kind: 'refused', reason, isKnown: table().entries.has(username) }
   }
 
-  async function verify({ username, password }: Credentials, address: string): Promise<Verdict> {
+  async function verify({ username, password }: Credentials, source: string): Promise<Verdict> {
     // bcrypt ignores what follows 72 bytes: someone who knows a long password's beginning would get in. Refused
     // before anything is computed for the name, so the time tells nothing about it.
     if (isTooLong(password)) return refuse('password too long', username)
     const hashes = validHashes(username)
-    const isRemembered = (hash: string): boolean => cache.has({ username, password, hash })
-    const remembered = hashes.findIndex(isRemembered)
+    const recall = (hash: string): Recollection => cache.recall({ source, username, password, hash })
+    const recalled = hashes.map(recall)
+    const remembered = recalled.indexOf('remembered')
     if (remembered >= 0) return { kind: 'ok', username, isOldPassword: remembered > 0 }
     const decoys = decoysBeside(table().decoys, hashes)
     // Decoys are looked up too, which nobody ever had: a name that has no hash, or fewer, must not be refused faster.
     // The bcrypt does not cover that up when the throttle lets none happen.
-    decoys.forEach(isRemembered)
-    const source = sourceOf(address)
+    decoys.forEach(recall)
+    // Proved here a while ago: the bcrypt is due again, and a flood from the same source must not keep it from happening.
+    const isProven = recalled.includes('lapsed')
     const comparison: Comparison = { password, hashes, decoys }
     // Equal attempts are one, but only from one source: a user who sends the right password while an attacker guesses
     // it must not be told that the attacker has to wait. Hashes are a part, so that whoever comes after a change of
     // the entry does not share with whoever came before.
     const outcome = await shared.of([source, username, password, ...hashes, ...decoys], () =>
-      attempts.run({ source, username, comparison }),
+      attempts.run({ source, username, comparison, isProven }),
     )
     if (outcome.kind === 'busy' || outcome.kind === 'throttled') return outcome
     // The check may have waited behind many others. A user who was removed meanwhile is out all the same.
     if (outcome.kind === 'unmatched') return refuse(reasonNow(username, hashes), username)
     const hash = hashes[outcome.index]
-    if (hash !== undefined) cache.remember({ username, password, hash })
+    if (hash !== undefined) cache.remember({ source, username, password, hash })
     return accept(username, hash)
   }
 

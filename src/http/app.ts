@@ -7,6 +7,7 @@ import { errorMessage } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Upstream } from '../upstream/upstream.ts'
+import type { AccessLog } from './access-log.ts'
 import { admit, METHODS } from './admit.ts'
 import { authenticate, type AuthenticateOptions } from './authenticate.ts'
 import { demandClientCertificate, refuseOutdated, type CertificateDemand } from './client-certificate.ts'
@@ -22,6 +23,7 @@ import { bodyOf, commonHeaders, refusal } from './registry-error.ts'
 
 export interface AppOptions extends AuthenticateOptions {
   readonly log: Log
+  readonly accessLog: AccessLog
   readonly metrics: Metrics
   readonly upstream: Upstream
   readonly limits: Limits
@@ -39,9 +41,9 @@ const NO_ROOT =
   'the certificate of this registry was issued elsewhere: clients that do not trust it get the root from its issuer'
 
 export function createApp(options: AppOptions): RequestListener {
-  const { log, metrics, gate, upstream, limits, demand, rootPem, page, hsts } = options
+  const { log, accessLog, metrics, gate, upstream, limits, demand, rootPem, page, hsts } = options
   const app = new Hono<Env>({ strict: true })
-  app.use(observe(log, metrics))
+  app.use(observe(accessLog, metrics))
   if (hsts !== 'off') app.use(strictTransport(hsts))
   app.use(admit(gate))
   app.get('/-/ca.crt', (c) => {
@@ -68,7 +70,7 @@ export function createApp(options: AppOptions): RequestListener {
     overrideGlobalObjects: false,
     // Bodies that nobody read are ours to end: see linger.ts.
     autoCleanupIncoming: false,
-    errorHandler: (error) => answerUnroutable(log, error),
+    errorHandler: (error) => answerUnroutable(accessLog, error),
   })
   return oneAtATime(limits.connections.perRequest((incoming, outgoing) => void listener(incoming, outgoing)))
 }
@@ -79,8 +81,8 @@ function answerBug(log: Log, c: PipelineContext, error: Error): Response {
 }
 
 // A Host header that makes no URL never reaches the pipeline. Nothing has been read or forwarded by then.
-function answerUnroutable(log: Log, error: unknown): Response {
-  log.info({ reason: errorMessage(error), status: 400 }, 'request refused before routing')
+function answerUnroutable(accessLog: AccessLog, error: unknown): Response {
+  accessLog.unroutable(errorMessage(error))
   const body = bodyOf(refusal('badRequest', 'missing or malformed host header'))
   return new Response(body, { status: 400, headers: { ...commonHeaders(body), Connection: 'close' } })
 }

@@ -1,18 +1,21 @@
 // Authorization header → verdict → pass on, or answer the challenge.
 
-import { formatChallenge, parseBasic } from '../auth/basic.ts'
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
+import type { Socket } from 'node:net'
+import { formatChallenge, parseBasic, type Credentials } from '../auth/basic.ts'
+import type { Pace, PacedConnection, Turn } from '../auth/pace.ts'
 import type { Verdict, Verifier } from '../auth/verifier.ts'
 import type { Metrics } from '../metrics.ts'
 import type { DrainGate } from './drain-gate.ts'
-import { createHoldBack } from './hold-back.ts'
 import { keepFromIdleTimer } from './idle.ts'
-import { BUSY_REASON, THROTTLED_REASON, type LoginAudit } from './login-audit.ts'
-import { refuse, type Step } from './pipeline.ts'
+import { BUSY_REASON, DROPPED_REASON, THROTTLED_REASON, type LoginAudit } from './login-audit.ts'
+import { refuse, type PipelineContext, type Step } from './pipeline.ts'
 import { refusal, unauthorized, type Refusal } from './registry-error.ts'
 
 export interface AuthenticateOptions {
   readonly realm: string
   readonly verifier: Verifier
+  readonly pace: Pace
   readonly audit: LoginAudit
   readonly metrics: Metrics
   readonly gate: DrainGate
@@ -31,9 +34,9 @@ interface NotLetIn {
 }
 
 /** Lets only verified users pass; nothing of a request reaches the registry before that. */
-export function authenticate({ realm, verifier, audit, metrics, gate, hasUsers }: AuthenticateOptions): Step {
+export function authenticate(options: AuthenticateOptions): Step {
+  const { realm, audit, metrics, hasUsers } = options
   const challenge = unauthorized(formatChallenge(realm))
-  const holdBack = createHoldBack()
 
   return async function authenticateRequest(c, next) {
     if (!hasUsers()) return refuse(c, NO_USERS, 'no users file')
@@ -51,15 +54,13 @@ export function authenticate({ realm, verifier, audit, metrics, gate, hasUsers }
       metrics.loginRefused('malformed')
       return refuse(c, challenge, basic.reason)
     }
-    // Where many log in at once, the check may take longer than a connection may be idle.
-    const letIdle = keepFromIdleTimer(c.env.outgoing)
-    const verdict = await gate.checking(verifier.verify(basic, address))
-    letIdle()
+    const verdict = await check(c, basic, options)
+    if (verdict.kind === 'gone') return RESPONSE_ALREADY_SENT
+    if (verdict.kind === 'dropped') return drop(c, options)
     if (verdict.kind !== 'ok') {
       const { answer, reason, isKnown } = notLetIn(verdict, challenge)
       audit.refused({ address, reason, username: isKnown ? basic.username : undefined })
       metrics.loginRefused(verdict.kind)
-      if (verdict.kind === 'throttled') await holdBack.wait()
       return refuse(c, answer, reason)
     }
     c.var.facts.username = verdict.username
@@ -67,6 +68,48 @@ export function authenticate({ realm, verifier, audit, metrics, gate, hasUsers }
     await next()
     return undefined
   }
+}
+
+async function check(
+  c: PipelineContext,
+  credentials: Credentials,
+  { verifier, pace, gate }: AuthenticateOptions,
+): Promise<Verdict | Exclude<Turn, { readonly kind: 'check' }>> {
+  const { incoming, outgoing } = c.env
+  const connection = pacedOf(incoming.socket, c.var.facts.address, pace)
+  // Where many log in at once, this may take longer than a connection may be idle.
+  const letIdle = keepFromIdleTimer(outgoing)
+  // A stop does not wait for turns, or a flood could hold it up.
+  const turn = await connection.turn(credentials, (leave) => outgoing.once('close', leave))
+  if (turn.kind !== 'check') {
+    letIdle()
+    return turn
+  }
+  const verdict = await gate.checking(verifier.verify(credentials, connection.source))
+  letIdle()
+  if (verdict.kind === 'ok') turn.succeeded()
+  else turn.failed()
+  return verdict
+}
+
+const PACED = Symbol('paced')
+
+type PacedSocket = Socket & { [PACED]?: PacedConnection }
+
+function pacedOf(socket: PacedSocket, address: string, pace: Pace): PacedConnection {
+  const known = socket[PACED]
+  if (known?.address === address) return known
+  return (socket[PACED] = pace.connection(address))
+}
+
+// Without an answer: a client that learns nothing from waiting has no reason to open more connections.
+function drop(c: PipelineContext, { audit, metrics }: AuthenticateOptions): Response {
+  const { facts } = c.var
+  facts.reason = DROPPED_REASON
+  audit.refused({ address: facts.address, reason: DROPPED_REASON, username: undefined })
+  metrics.loginRefused('dropped')
+  c.env.incoming.socket.destroy()
+  return RESPONSE_ALREADY_SENT
 }
 
 function notLetIn(verdict: Exclude<Verdict, { readonly kind: 'ok' }>, challenge: Refusal): NotLetIn {

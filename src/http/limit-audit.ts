@@ -2,6 +2,7 @@
 
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
+import { createBoundedLog } from './bounded-log.ts'
 
 /** Every limit: what raises it, and what has happened when it is met. Also the values of the metric's label. */
 export const LIMITS = {
@@ -62,47 +63,43 @@ export interface LimitAudit {
 
 const WINDOW_MS = 10_000
 
-// Told is only who met a limit most, so a botnet of more sources than this hides nothing worth knowing.
+// Only who met a limit most is told, so a botnet of more sources than this hides nothing worth knowing.
 const MAX_LISTED = 1_000
 
-/** What is still to be told of one limit. */
-interface Window {
-  untold: number
-  readonly timesOf: Map<string, number>
+interface Reached {
+  readonly limit: LimitName
+  readonly who: string
 }
 
 export function createLimitAudit(log: Log, metrics: Pick<Metrics, 'limitReached'>): LimitAudit {
-  const windows = new Map<LimitName, Window>()
-  let timer: NodeJS.Timeout | undefined
-  let isClosed = false
-  for (const limit of Object.keys(LIMITS)) metrics.limitReached(limit, 0)
+  const names = Object.keys(LIMITS)
+  // How often each of them met a limit without a line.
+  const timesOf = new Map<LimitName, Map<string, number>>()
+  for (const limit of names) metrics.limitReached(limit, 0)
+
+  const lines = createBoundedLog<Reached>({
+    windowMs: WINDOW_MS,
+    keyOf: ({ limit }) => limit,
+    linesOf: () => 1,
+    // A flood that goes on is one line per window, not two.
+    ongoingLines: 0,
+    maxKeysOf: () => names.length,
+    write: ({ limit, who }) => {
+      tell(limit, { who, count: 1 })
+    },
+    writeCounted: ({ limit }, count) => {
+      tell(limit, { who: mostOf(timesOf.get(limit) ?? new Map<string, number>()), count })
+      timesOf.delete(limit)
+    },
+    writeUnlisted: () => undefined,
+  })
 
   function reached(limit: LimitName, who: string): void {
     metrics.limitReached(limit)
-    const window = windows.get(limit)
-    if (window === undefined || isClosed) {
-      tell(limit, { who, count: 1 })
-      windows.set(limit, { untold: 0, timesOf: new Map() })
-      if (!isClosed) timer ??= setTimeout(endWindows, WINDOW_MS)
-      return
-    }
-    window.untold += 1
-    const { timesOf } = window
-    if (timesOf.size < MAX_LISTED || timesOf.has(who)) timesOf.set(who, (timesOf.get(who) ?? 0) + 1)
-  }
-
-  // A limit that was met in its window keeps it: a flood that goes on is one line per window, not two.
-  function endWindows(): void {
-    clearTimeout(timer)
-    timer = undefined
-    // Of those that are there now: what is put back is the next window's.
-    for (const [limit, window] of [...windows]) {
-      windows.delete(limit)
-      if (window.untold === 0) continue
-      tell(limit, { who: mostOf(window.timesOf), count: window.untold })
-      if (!isClosed) windows.set(limit, { untold: 0, timesOf: new Map() })
-    }
-    if (windows.size > 0) timer = setTimeout(endWindows, WINDOW_MS)
+    if (lines.add({ limit, who }) === 'written') return
+    const times = timesOf.get(limit) ?? new Map<string, number>()
+    timesOf.set(limit, times)
+    if (times.size < MAX_LISTED || times.has(who)) times.set(who, (times.get(who) ?? 0) + 1)
   }
 
   function tell(limit: LimitName, fields: { readonly who: string; readonly count: number }): void {
@@ -113,8 +110,7 @@ export function createLimitAudit(log: Log, metrics: Pick<Metrics, 'limitReached'
   return {
     reached,
     close: () => {
-      isClosed = true
-      endWindows()
+      lines.close()
     },
   }
 }

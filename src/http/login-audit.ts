@@ -6,6 +6,7 @@
 import { sourceOf } from '../auth/source.ts'
 import type { RefusalReason } from '../auth/verifier.ts'
 import type { Log } from '../log.ts'
+import { createBoundedLog } from './bounded-log.ts'
 
 export interface RefusedLogin {
   readonly address: string
@@ -22,10 +23,11 @@ export interface LoginAudit {
 }
 
 export const THROTTLED_REASON = 'too many failed logins'
+export const DROPPED_REASON = 'too many logins waiting after failed ones'
 export const BUSY_REASON = 'logins queue full'
 
 // Refusing these costs us next to nothing, so a flood brings thousands in a second. One line says it all.
-const TOLD_ONCE: ReadonlySet<string> = new Set([THROTTLED_REASON, BUSY_REASON])
+const TOLD_ONCE: ReadonlySet<string> = new Set([THROTTLED_REASON, DROPPED_REASON, BUSY_REASON])
 
 const WINDOW_MS = 60_000
 
@@ -43,47 +45,27 @@ const GUESSES: ReadonlySet<string> = new Set<RefusalReason>([
   'entry changed',
 ])
 
-interface Told {
-  readonly login: RefusedLogin
-  readonly lines: number
-  readonly untold: number
-}
-
 export function createLoginAudit(log: Log): LoginAudit {
-  const told = new Map<string, Told>()
-  let unlisted = 0
-  let timer: NodeJS.Timeout | undefined
-  let isClosed = false
-
-  function refused(login: RefusedLogin): void {
-    // Logins that waited may be refused by the very end of the queue: they get their line, and no timer.
-    if (!isClosed) timer ??= setTimeout(endWindow, WINDOW_MS)
+  const lines = createBoundedLog<RefusedLogin>({
+    windowMs: WINDOW_MS,
     // By source, as everything about failures is: whoever has a /64 does not get lines for each address of it.
-    const key = JSON.stringify([sourceOf(login.address), login.reason, login.username])
-    const { lines, untold } = told.get(key) ?? { lines: 0, untold: 0 }
-    if (lines === 0 && told.size >= (GUESSES.has(login.reason) ? MAX_GUESSES_LISTED : MAX_LISTED)) {
-      unlisted += 1
-      return
-    }
-    const isTold = lines < (TOLD_ONCE.has(login.reason) ? 1 : LINES_PER_WINDOW)
-    told.set(key, { login, lines: lines + Number(isTold), untold: untold + Number(!isTold) })
-    if (isTold) writeLine(log, login, {})
-  }
-
-  function endWindow(): void {
-    clearTimeout(timer)
-    timer = undefined
-    for (const { login, untold } of told.values()) if (untold > 0) writeLine(log, login, { count: untold })
-    told.clear()
-    if (unlisted > 0) log.warn({ count: unlisted }, 'more logins refused than are listed')
-    unlisted = 0
-  }
-
+    keyOf: ({ address, reason, username }) => JSON.stringify([sourceOf(address), reason, username]),
+    linesOf: ({ reason }) => (TOLD_ONCE.has(reason) ? 1 : LINES_PER_WINDOW),
+    maxKeysOf: ({ reason }) => (GUESSES.has(reason) ? MAX_GUESSES_LISTED : MAX_LISTED),
+    write: (login) => {
+      writeLine(log, login, {})
+    },
+    writeCounted: (login, count) => {
+      writeLine(log, login, { count })
+    },
+    writeUnlisted: (count) => {
+      log.warn({ count }, 'more logins refused than are listed')
+    },
+  })
   return {
-    refused,
+    refused: (login) => void lines.add(login),
     close: () => {
-      isClosed = true
-      endWindow()
+      lines.close()
     },
   }
 }

@@ -1,10 +1,10 @@
-// One access-log line per request, when its response closes.
+// Gives each request an id; hands it to the access log and the metrics when its response closes.
 
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
+import type { AccessLog } from './access-log.ts'
 import { METHODS } from './admit.ts'
 import type { RequestFacts, Step } from './pipeline.ts'
 
@@ -18,8 +18,8 @@ type ChargedSocket = Pick<Socket, 'bytesRead' | 'bytesWritten'> & {
   [CHARGED]?: { received: number; sent: number }
 }
 
-/** Gives the request an id; writes its line, and counts it, when it is over. */
-export function observe(log: Log, metrics: Metrics): Step {
+/** Gives the request an id; tells the access log of it, and counts it, when it is over. */
+export function observe(accessLog: AccessLog, metrics: Metrics): Step {
   const nextId = createIds()
   return async function observeRequest(c, next) {
     const { incoming, outgoing } = c.env
@@ -35,7 +35,7 @@ export function observe(log: Log, metrics: Metrics): Step {
     c.set('facts', facts)
     const startedAt = performance.now()
     outgoing.once('close', () => {
-      tell({ log, metrics }, { incoming, outgoing, facts, ms: performance.now() - startedAt })
+      tell({ accessLog, metrics }, { incoming, outgoing, facts, ms: performance.now() - startedAt })
     })
     await next()
   }
@@ -67,11 +67,11 @@ interface Closed {
 }
 
 interface Told {
-  readonly log: Log
+  readonly accessLog: AccessLog
   readonly metrics: Metrics
 }
 
-function tell({ log, metrics }: Told, { incoming, outgoing, facts, ms }: Closed): void {
+function tell({ accessLog, metrics }: Told, { incoming, outgoing, facts, ms }: Closed): void {
   const bytes = chargeBytes(incoming.socket)
   // 499: the client left, or the connection was destroyed, before any status was sent.
   const status = outgoing.headersSent ? outgoing.statusCode : 499
@@ -83,26 +83,23 @@ function tell({ log, metrics }: Told, { incoming, outgoing, facts, ms }: Closed)
     receivedBytes: bytes.received,
     sentBytes: bytes.sent,
   })
-  log.info(
-    {
-      id: facts.id,
-      user: facts.username,
-      method,
-      path: pathOf(incoming.url ?? ''),
-      status,
-      in: bytes.received,
-      out: bytes.sent,
-      ms: Math.round(ms * 10) / 10,
-      address: facts.address,
-      // What is undefined is not written.
-      clientCertificate: facts.clientCertificate,
-      certificateProblem: facts.certificateProblem,
-      oldPassword: facts.isOldPassword || undefined,
-      cut: !outgoing.writableFinished || undefined,
-      reason: facts.reason,
-    },
-    'request',
-  )
+  accessLog.request({
+    id: facts.id,
+    user: facts.username,
+    method,
+    path: pathOf(incoming.url ?? ''),
+    status,
+    in: bytes.received,
+    out: bytes.sent,
+    ms: Math.round(ms * 10) / 10,
+    address: facts.address,
+    // What is undefined is not written.
+    clientCertificate: facts.clientCertificate,
+    certificateProblem: facts.certificateProblem,
+    oldPassword: facts.isOldPassword || undefined,
+    cut: !outgoing.writableFinished || undefined,
+    reason: facts.reason,
+  })
 }
 
 // Heads included: what this request moved inside the TLS connection.

@@ -46,6 +46,7 @@ function run(attempts: Attempts, source: string, password = 'wrong'): Promise<At
     source,
     username: `user${count}`,
     comparison: { password, hashes: [source], decoys: [] },
+    isProven: false,
   })
 }
 
@@ -117,6 +118,35 @@ describe('the pool', () => {
   })
 })
 
+describe('hundreds of sources that guess at once', () => {
+  it('hold up a source that has not failed for no more than two checks', async () => {
+    const { attempts, checks } = attemptsAt()
+    const sources = times(600, () => `guesser${(count += 1)}`)
+    const first = sources.map((source) => run(attempts, source))
+    await finishAll(checks)
+    await Promise.all(first)
+    const again = sources.map((source) => run(attempts, source))
+    const fresh = run(attempts, 'fresh', RIGHT)
+    await finishAll(checks)
+    expect(sourcesOf(checks).indexOf('fresh')).toBeLessThanOrEqual(600 + 2)
+    expect(await fresh).toEqual({ kind: 'matched', index: 0 })
+    expect(await kindsOf(again)).toEqual({ unmatched: 600 })
+  })
+
+  it('make room for it when they fill the queue', async () => {
+    const { attempts, checks } = attemptsAt()
+    const sources = times(1_024, () => `guesser${(count += 1)}`)
+    const first = sources.map((source) => run(attempts, source))
+    await finishAll(checks)
+    await Promise.all(first)
+    const again = ['running', ...sources].map((source) => run(attempts, source))
+    const fresh = run(attempts, 'fresh', RIGHT)
+    await finishAll(checks)
+    expect(await fresh).toEqual({ kind: 'matched', index: 0 })
+    expect(await kindsOf(again)).toEqual({ unmatched: 1_024, busy: 1 })
+  })
+})
+
 describe('the throttle', () => {
   it('refuses on arrival, without a check', async () => {
     const { attempts, checks } = attemptsAt({ throttle: { failures: 1, windowMs: RETRY_MS } })
@@ -126,6 +156,17 @@ describe('the throttle', () => {
     await vi.advanceTimersByTimeAsync(1_000)
     expect(await run(attempts, 'a', RIGHT)).toEqual({ kind: 'throttled', retryAfterMs: RETRY_MS - 1_000 })
     expect(checks).toHaveLength(1)
+  })
+
+  it('lets a password through that the source has proved', async () => {
+    const { attempts, checks } = attemptsAt({ throttle: { failures: 1, windowMs: RETRY_MS } })
+    const first = run(attempts, 'a')
+    checks[0]?.finish(-1)
+    await first
+    const comparison = { password: RIGHT, hashes: ['a'], decoys: [] }
+    const proven = attempts.run({ source: 'a', username: 'alice', comparison, isProven: true })
+    checks[1]?.finish(0)
+    expect(await proven).toEqual({ kind: 'matched', index: 0 })
   })
 
   it('refuses on arrival, without waiting for the checks of others', async () => {

@@ -5,7 +5,16 @@ const LIMITS = { total: 6, perSource: 5 }
 
 /** Items are named after their source: `a1` is the first of `a`. */
 function queueOf(...items: readonly string[]): FairQueue<string> {
-  const queue = createFairQueue<string>(LIMITS)
+  return fill(createFairQueue<string>(LIMITS), ...items)
+}
+
+/** The same where only these sources are favored. */
+function queueFavoring(favored: string, ...items: readonly string[]): FairQueue<string> {
+  const isFavored = (source: string) => favored.includes(source)
+  return fill(createFairQueue<string>({ ...LIMITS, isFavored }), ...items)
+}
+
+function fill(queue: FairQueue<string>, ...items: readonly string[]): FairQueue<string> {
   for (const item of items) expect(push(queue, item)).toBeUndefined()
   return queue
 }
@@ -42,6 +51,36 @@ describe('turns', () => {
     expect(queue.shift()).toBe('a1')
     push(queue, 'a2')
     expect(drain(queue)).toEqual(['b1', 'a2'])
+  })
+})
+
+describe('favored sources', () => {
+  it('go before others that came sooner, but for every fourth turn', () => {
+    const queue = queueFavoring('yz', 'a1', 'a2', 'b1', 'y1', 'z1', 'y2')
+    expect(drain(queue)).toEqual(['y1', 'z1', 'y2', 'a1', 'b1', 'a2'])
+    const waiting = queueFavoring('z', 'a1', 'z1', 'z2', 'z3', 'z4', 'z5')
+    expect(drain(waiting)).toEqual(['z1', 'z2', 'z3', 'a1', 'z4', 'z5'])
+  })
+
+  it('are those for which it holds when their turn comes', () => {
+    const favored = new Set(['a'])
+    const queue = fill(
+      createFairQueue<string>({ ...LIMITS, isFavored: (source) => favored.has(source) }),
+      'a1',
+      'b1',
+    )
+    favored.clear()
+    favored.add('b')
+    expect(drain(queue)).toEqual(['b1', 'a1'])
+  })
+
+  it('have room made by any that is not, and by favored ones as ever', () => {
+    const full = queueFavoring('xyz', 'a1', 'b1', 'b2', 'x1', 'y1', 'y2')
+    expect(push(full, 'z1')).toBe('b2')
+    expect(push(full, 'z2')).toBe('a1')
+    expect(push(full, 'z3')).toBe('b1')
+    expect(push(full, 'z4')).toBe('z4')
+    expect(push(full, 'c1')).toBe('z3')
   })
 })
 

@@ -45,6 +45,18 @@ describe('a source', () => {
     expect(throttle.retryAfterMs(carol)).toBe(0)
   })
 
+  it('is known to have failed for ten windows, whatever has succeeded since', () => {
+    const { throttle, clock } = throttleAt()
+    expect(throttle.hasFailed(alice.source)).toBe(false)
+    throttle.failed(alice)
+    throttle.succeeded(alice)
+    clock.ms += 10 * LIMIT.windowMs - 1
+    expect(throttle.hasFailed(alice.source)).toBe(true)
+    expect(throttle.hasFailed('192.0.2.2')).toBe(false)
+    clock.ms += 1
+    expect(throttle.hasFailed(alice.source)).toBe(false)
+  })
+
   it('begins a new window with its next failure', () => {
     const { throttle, clock } = throttleAt()
     fail(throttle, alice, 20)

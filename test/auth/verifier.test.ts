@@ -107,7 +107,10 @@ describe('a verdict', () => {
     const asked: string[] = []
     const table = parseHtpasswd(Buffer.from(ROTATED), 'htpasswd', NOW)
     const cache = {
-      has: ({ username }: { username: string }) => (asked.push(username), false),
+      recall: ({ username }: { username: string }) => {
+        asked.push(username)
+        return 'none' as const
+      },
       remember: () => undefined,
     }
     const run = () => Promise.resolve({ kind: 'throttled', retryAfterMs: 1 } as const)
@@ -206,10 +209,17 @@ describe('an old password', () => {
 })
 
 describe('a remembered login', () => {
-  it('is not computed again, wherever it comes from', async () => {
+  it('is not computed again for the source that proved it', async () => {
     const { verify, state } = verifierOver(LINES.alice)
-    for (let i = 0; i < 5; i++) await verify('alice', 'a', `192.0.2.${i}`)
+    for (let i = 0; i < 5; i++) await verify('alice', 'a')
     expect(state.attempts).toHaveLength(1)
+  })
+
+  it('is computed once for each source, which learns nothing from the others', async () => {
+    const { verify, state } = verifierOver(LINES.alice)
+    for (const source of ['192.0.2.1', '192.0.2.2', '192.0.2.1', '2001:db8::/64', '192.0.2.2'])
+      await verify('alice', 'a', source)
+    expect(state.attempts.map(({ source }) => source)).toEqual(['192.0.2.1', '192.0.2.2', '2001:db8::/64'])
   })
 
   it('is a success only', async () => {
@@ -256,8 +266,8 @@ describe('a remembered login', () => {
     expect(state.attempts).toHaveLength(3)
   })
 
-  it('does not outlast its time', async () => {
-    const { verify, state } = verifierOver(LINES.alice, { ttlMs: 1 })
+  it('does not outlast its time, and is no guess when it is computed again', async () => {
+    const { verify, state } = verifierOver(LINES.alice, { ttlMs: 50 })
     await verify('alice', 'a')
     await expect
       .poll(async () => {
@@ -265,5 +275,8 @@ describe('a remembered login', () => {
         return state.attempts.length
       })
       .toBeGreaterThan(1)
+    await verify('alice', 'b')
+    await verify('alice', 'a', '192.0.2.2')
+    expect(state.attempts.map(({ isProven }) => isProven)).toEqual([false, true, false, false])
   })
 })

@@ -42,7 +42,7 @@ function clockForTest(): { readonly pass: (ms: number) => void } {
   return { pass: (ms) => (ahead += ms) }
 }
 
-/** `GET /v2/` over and over, until `isOver`, on this many connections; the answers in order. */
+/** `GET /v2/` over and over, until `isOver`, on this many connections; the answers in order. Some get none. */
 async function flood(
   sidecar: TestSidecar,
   { connections, isOver }: { readonly connections: number; readonly isOver: () => boolean },
@@ -52,7 +52,9 @@ async function flood(
   const lanes = Array.from({ length: connections }, async (_, lane) => {
     for (let i = 0; !isOver(); i++) {
       const as = `user${lane}:guess ${i}`
-      answers.push(await sidecar.request({ agent, localAddress: FLOOD, path: '/v2/', as }))
+      const request = { agent, localAddress: FLOOD, path: '/v2/', as }
+      const answer = await sidecar.request(request).catch(() => undefined)
+      if (answer !== undefined) answers.push(answer)
     }
   })
   await Promise.all(lanes)
@@ -101,7 +103,8 @@ describe('64 connections with wrong passwords from one address', () => {
       // Four threads at most: three more may be running when the last one fails.
       expect(refused.length).toBeGreaterThanOrEqual(LIMIT)
       expect(refused.length).toBeLessThanOrEqual(LIMIT + 3)
-      expect(sidecar.comparisons).toBe(before + 1 + refused.length)
+      // Bob, and alice from the other of her two addresses.
+      expect(sidecar.comparisons).toBe(before + 2 + refused.length)
       expect(throttled.length + busy.length).toBeGreaterThanOrEqual(64 - LIMIT)
       expect(throttled.length).toBeGreaterThan(0)
       for (const { headers, body } of throttled) {
@@ -116,11 +119,12 @@ describe('64 connections with wrong passwords from one address', () => {
 
   it('are a bounded number of lines in the audit', { timeout: 300_000 }, async () => {
     const sidecar = await sidecarWithUpstream({ users: ALICE_ENTRY })
-    let answers = 0
-    const isOver = () => (answers += 1) > 1_000
+    let requests = 0
+    const isOver = () => (requests += 1) > 200
     await flood(sidecar, { connections: 64, isOver })
     const lines = sidecar.lines.filter(({ msg }) => msg === 'login refused')
-    expect(lines.length).toBeLessThanOrEqual(LIMIT + 3 + 1)
+    // One line for all that are throttled, one for all that are cut.
+    expect(lines.length).toBeLessThanOrEqual(LIMIT + 3 + 2)
   })
 })
 
@@ -135,13 +139,26 @@ describe('a source over the limit', () => {
     // The minute is for this test, if it takes that long.
     expect(Number(answer.headers['retry-after'])).toBeGreaterThan(29 * 60)
     expect(Number(answer.headers['retry-after'])).toBeLessThanOrEqual(30 * 60)
-    const asked = performance.now()
     expect((await get(sidecar, 'alice:wrong')).status).toBe(429)
-    expect(performance.now() - asked, 'held back for a moment').toBeGreaterThan(200)
     expect((await get(sidecar, ALICE, ELSEWHERE)).status).toBe(200)
     clock.pass(30 * MINUTE_MS)
     expect((await get(sidecar, 'alice:wrong')).status).toBe(401)
     expect((await get(sidecar, ALICE)).status).toBe(200)
+  })
+
+  it('keeps the logins that it has proved, also when they have to be computed again', async () => {
+    const clock = clockForTest()
+    const env = { SIDECAR_THROTTLE: '4/10h', SIDECAR_AUTH_CACHE: '10m' }
+    const sidecar = await sidecarWithUpstream({ users: ALICE_ENTRY + BOB_ENTRY, env })
+    expect((await get(sidecar, ALICE)).status).toBe(200)
+    for (let i = 0; i < 4; i++) expect((await get(sidecar, 'alice:wrong')).status).toBe(401)
+    const before = sidecar.comparisons
+    for (let i = 1; i <= 4; i++) {
+      clock.pass(6 * MINUTE_MS)
+      expect((await get(sidecar, ALICE)).status).toBe(200)
+      expect((await get(sidecar, BOB)).status, 'not proved here').toBe(429)
+    }
+    expect(sidecar.comparisons).toBe(before + 2)
   })
 
   it('waits for one name only when it is that name it keeps getting wrong', async () => {

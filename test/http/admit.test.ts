@@ -3,6 +3,7 @@
 
 import { describe, expect, it } from 'vitest'
 import { answering, OK, upstreamForTest } from '../fixtures/programmable-upstream.ts'
+import { scrape } from '../fixtures/scrape.ts'
 import { sidecarForTest } from '../fixtures/sidecar.ts'
 import { until } from '../fixtures/until.ts'
 
@@ -29,16 +30,18 @@ describe('a client', () => {
     const sidecar = await sidecarForTest({ env: { SIDECAR_IDLE_TIMEOUT: `${idleMs}ms` } })
     const socket = await sidecar.connect()
     socket.pause()
-    const answered = () => sidecar.lines.filter(({ msg }) => msg === 'request')
+    const seconds = 'registry_sidecar_request_seconds'
     let sent = 0
     // Few at a time, as many as are allowed to wait, until what nobody reads has filled every buffer. The answer that
     // gets stuck then is over when its connection is.
-    const isOver = () => {
-      if (answered().length >= sent) {
+    const isOver = async () => {
+      const metrics = await scrape(sidecar)
+      const answered = metrics.get(`${seconds}_count`) ?? 0
+      if (answered >= sent) {
         socket.write(head('GET /-/ HTTP/1.1', HOST).repeat(10))
         sent += 10
       }
-      return answered().some(({ ms }) => Number(ms) > idleMs - 100)
+      return answered > (metrics.get(`${seconds}_bucket{le="2"}`) ?? 0)
     }
     await until(isOver, { deadlineMs: 30_000, what: 'the end of the connection' })
     socket.destroy()

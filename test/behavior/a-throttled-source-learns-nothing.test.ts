@@ -1,0 +1,117 @@
+// Guesses at a login that is remembered, from another source and from the one that proved it, on any number of
+// connections.
+
+import { Agent } from 'node:https'
+import { expect, it, onTestFinished } from 'vitest'
+import { connect, type Connection } from '../bench/flood/connection.ts'
+import { answering, OK, upstreamForTest } from '../fixtures/programmable-upstream.ts'
+import { ALICE, ALICE_ENTRY, sidecarForTest, type TestSidecar } from '../fixtures/sidecar.ts'
+import { until } from '../fixtures/until.ts'
+
+const PROVEN = '127.0.0.2'
+const ELSEWHERE = '127.0.0.3'
+const LIMIT = 20
+
+const BURST = 20
+const PER_SECOND = 10
+const SECONDS = 6
+const HANDSHAKES_AT_A_TIME = 32
+const OPEN_DEADLINE_MS = 120_000
+
+interface Guessing {
+  /** Statuses of all answers so far. */
+  readonly statuses: readonly number[]
+  /** When the first guess was sent, as `performance.now` tells it. */
+  readonly since: number
+  readonly stop: () => void
+}
+
+async function sidecarWithAlice(): Promise<TestSidecar> {
+  const upstream = await upstreamForTest(answering(OK))
+  const env = {
+    // No window that ends while a slow machine is still at it.
+    SIDECAR_THROTTLE: `${LIMIT}/1h`,
+    // Both ends of 1,500 handshakes are this process.
+    SIDECAR_HANDSHAKE_TIMEOUT: '5m',
+    SIDECAR_HEADER_TIMEOUT: '5m',
+  }
+  return sidecarForTest({ upstreamPort: upstream.port, users: ALICE_ENTRY, env })
+}
+
+/** Guesses alice's password on this many connections, as quickly as answers come; each is opened anew when it ends. */
+async function guess(sidecar: TestSidecar, localAddress: string, connections: number): Promise<Guessing> {
+  const route = { port: sidecar.port, ca: sidecar.root.pem, localAddress }
+  const open = new Set<Connection>()
+  const statuses: number[] = []
+  const state = { isOver: false }
+  let guesses = 0
+  const openOne = async () => {
+    const connection = await connect(route)
+    open.add(connection)
+    return connection
+  }
+  const lane = async (first: Connection): Promise<void> => {
+    let connection = first
+    while (!state.isOver) {
+      const status = await connection.login('alice', `guess ${guesses++}`)
+      if (status !== 0) statuses.push(status)
+      if (connection.isOpen) continue
+      open.delete(connection)
+      connection = await openOne()
+    }
+  }
+  const stop = () => {
+    state.isOver = true
+    for (const connection of open) connection.close()
+  }
+  onTestFinished(stop)
+  for (let at = 0; at < connections; at += HANDSHAKES_AT_A_TIME) {
+    const count = Math.min(HANDSHAKES_AT_A_TIME, connections - at)
+    await Promise.all(Array.from({ length: count }, openOne))
+  }
+  const since = performance.now()
+  for (const connection of open) lane(connection).catch(() => undefined)
+  return { statuses, since, stop }
+}
+
+it.each([
+  { connections: 64, from: ELSEWHERE, who: 'another source' },
+  { connections: 1_500, from: ELSEWHERE, who: 'another source' },
+  { connections: 64, from: PROVEN, who: 'the source that proved the login' },
+  { connections: 1_500, from: PROVEN, who: 'the source that proved the login' },
+])(
+  '$connections connections of $who get no more guesses answered than one, while the login goes on to work',
+  { timeout: 300_000 },
+  async ({ connections, from }) => {
+    const sidecar = await sidecarWithAlice()
+    const agent = new Agent({ keepAlive: true, maxSockets: 1, ca: sidecar.root.pem })
+    onTestFinished(() => {
+      agent.destroy()
+    })
+    const asAlice = { path: '/v2/', as: ALICE, localAddress: PROVEN }
+    expect((await sidecar.request({ ...asAlice, agent })).status).toBe(200)
+    const { statuses, since, stop } = await guess(sidecar, from, connections)
+    const isThrottled = () => statuses.includes(429)
+    await until(isThrottled, { deadlineMs: OPEN_DEADLINE_MS, what: 'the throttle' })
+
+    if (from !== PROVEN) {
+      // It is cut or answered; what it must not be is let in.
+      const right = await sidecar.request({ ...asAlice, localAddress: from }).then(
+        ({ status }) => status,
+        () => 0,
+      )
+      expect(right, 'the right password from the throttled source').not.toBe(200)
+    }
+    let kept = 0
+    const end = performance.now() + SECONDS * 1_000
+    for (; performance.now() < end || kept < 20; kept++) {
+      expect((await sidecar.request({ ...asAlice, agent })).status).toBe(200)
+      expect((await sidecar.request(asAlice)).status, 'on a new connection').toBe(200)
+    }
+    stop()
+    const seconds = (performance.now() - since) / 1_000
+    expect(statuses).not.toContain(200)
+    expect(statuses.length, `answers in ${seconds} s`).toBeLessThanOrEqual(BURST + 1 + PER_SECOND * seconds)
+    expect(statuses.length).toBeGreaterThan(LIMIT)
+  },
+)
