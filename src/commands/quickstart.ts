@@ -2,7 +2,8 @@
 
 import { readUsersFile } from '../auth/users-file.ts'
 import { DEFAULT_COST } from '../auth/htpasswd-line.ts'
-import { parseConfig, variableOf, type Sources } from '../config.ts'
+import { parseConfig, type Sources } from '../config.ts'
+import { variableOf } from '../settings/setting.ts'
 import { findRegistry, useRegistry, type FoundRegistry } from './quickstart/find-registry.ts'
 import { firstSteps } from './quickstart/first-steps.ts'
 import { thisMachine } from './machine.ts'

@@ -1,8 +1,9 @@
 // Registry key: what clients call the registry, which is also the name under which their settings look it up.
 
 import { isIPv6 } from 'node:net'
-import { variableOf, type Config } from '../../config.ts'
+import type { Config } from '../../config.ts'
 import { ConfigError } from '../../errors.ts'
+import { variableOf } from '../../settings/setting.ts'
 import { parseHostName, type SubjectAltName } from '../../tls/names.ts'
 import type { RegistryKeys } from '../../trust/client-trust.ts'
 
