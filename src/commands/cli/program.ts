@@ -4,6 +4,7 @@ import { createRequire } from 'node:module'
 import { Command } from 'commander'
 import { watchSignals } from '../early-signals.ts'
 import { addCertCommands, addTrustCommand } from './certificate-commands.ts'
+import { addCompletionCommand } from './completion-command.ts'
 import { addUserCommands } from './user-commands.ts'
 import {
   configOf,
@@ -37,6 +38,7 @@ export function createProgram(wiring: Wiring): Command {
   addCertCommands(program, wiring)
   addTrustCommand(program, wiring)
   addCheckCommands(program, wiring)
+  addCompletionCommand(program, wiring)
   return program
 }
 
