@@ -16,6 +16,8 @@ export interface Sources {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Values of flags, by setting; they win over the environment. */
   readonly flags?: Readonly<Partial<Record<SettingName, string>>>
+  /** Values that count where neither flag nor variable is set. */
+  readonly found?: Readonly<Partial<Record<SettingName, string>>>
 }
 
 /**
@@ -23,14 +25,14 @@ export interface Sources {
  *
  * @throws ConfigError with every problem there is, unknown `SIDECAR_…` variables included
  */
-export function parseConfig({ env, flags = {} }: Sources): Config {
+export function parseConfig({ env, flags = {}, found = {} }: Sources): Config {
   const problems = unknownVariables(env)
   const config: Record<string, unknown> = {}
   for (const name of settingNames()) {
     const fromFlag = flags[name]
     const text = fromFlag ?? env[variableOf(name)]
     const setting = settingOf(name)
-    const result = setting.parse(text === '' || text === undefined ? setting.default : text)
+    const result = setting.parse(text === '' || text === undefined ? (found[name] ?? setting.default) : text)
     const source = fromFlag === undefined ? variableOf(name) : flagOf(name)
     if (result.ok) config[name] = result.value
     else problems.push(`${source}: ${result.reason}`)
@@ -60,7 +62,8 @@ function uselessClientSettings(sources: Sources): readonly string[] {
   return useless.map((name) => `${variableOf(name)}: ${mend}`)
 }
 
-function isSetIn({ env, flags = {} }: Sources): (name: SettingName) => boolean {
+/** Whether a flag or variable gives a setting a value. */
+export function isSetIn({ env, flags = {} }: Sources): (name: SettingName) => boolean {
   return (name) => (flags[name] ?? env[variableOf(name)] ?? '') !== ''
 }
 

@@ -1,7 +1,7 @@
 // Defines the `cert` commands and `trust`.
 
 import type { Command } from 'commander'
-import { configOf, withJson, withSettings, type Flags, type Wiring } from './wiring.ts'
+import { configInForce, configOf, withJson, withSettings, type Flags, type Wiring } from './wiring.ts'
 
 export function addCertCommands(program: Command, { world, finish }: Wiring): void {
   const cert = program.command('cert').description('show or renew the certificate')
@@ -44,7 +44,8 @@ export function addTrustCommand(program: Command, { world, finish }: Wiring): vo
         json: flags['json'] === true,
       }
       const { trust } = await import('../trust.ts')
-      finish(await trust({ config: configOf(world, flags), ...choice }, world))
+      const config = await configInForce(world, flags, ['listen'])
+      finish(await trust({ config, ...choice }, world))
     },
   )
 }

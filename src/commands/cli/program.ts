@@ -7,6 +7,7 @@ import { addCertCommands, addTrustCommand } from './certificate-commands.ts'
 import { addCompletionCommand } from './completion-command.ts'
 import { addUserCommands } from './user-commands.ts'
 import {
+  configInForce,
   configOf,
   sourcesOf,
   withAllSettings,
@@ -76,9 +77,9 @@ function addCheckCommands(program: Command, { world, finish }: Wiring): void {
     .command('healthcheck')
     .description('ask the running sidecar whether it is ready: exit code 0 if it is, else 1')
     .option('--json', 'print one JSON document, as without this flag')
-  withSettings(healthcheck, ['adminListen']).action(async (flags: Flags) => {
+  withSettings(healthcheck, ['adminListen', 'stateDir']).action(async (flags: Flags) => {
     const { healthcheck } = await import('../healthcheck.ts')
-    finish(await healthcheck(configOf(world, flags), world))
+    finish(await healthcheck(await configInForce(world, flags, ['adminListen']), world))
   })
 }
 

@@ -4,6 +4,8 @@ import { Option, type Command } from 'commander'
 import { parseConfig, type Config, type Sources } from '../../config.ts'
 import { flagOf, variableOf } from '../../settings/setting.ts'
 import { settingNames, settingOf, TOPICS, type SettingName } from '../../settings/table.ts'
+import type { RecordedName } from '../quickstart/record.ts'
+import { settingsInForce } from '../settings-in-force.ts'
 import type { ExitCode, World } from '../world.ts'
 
 /** What commander read for one command, by option. */
@@ -43,6 +45,19 @@ export function sourcesOf(world: World, flags: Flags): Sources {
 
 export function configOf(world: World, flags: Flags): Config {
   return parseConfig(sourcesOf(world, flags))
+}
+
+/** The settings, where these come from a running quickstart unless they are set; says so on stderr. */
+export async function configInForce(
+  world: World,
+  flags: Flags,
+  names: readonly RecordedName[],
+): Promise<Config> {
+  const { config, taken, ignored } = await settingsInForce(sourcesOf(world, flags), names)
+  for (const note of [taken, ignored]) {
+    if (note !== undefined) world.stderr.write(`registry-sidecar: ${note}\n`)
+  }
+  return config
 }
 
 function settingOption(name: SettingName): Option {
