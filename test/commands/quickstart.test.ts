@@ -164,7 +164,7 @@ describe('quickstart', () => {
     expect(stdout).toMatch(new RegExp(`^ok +registry: http://127\\.0\\.0\\.1:${upstream.port} answers$`, 'm'))
     const trusted = await run(['trust'], { cwd: folder })
     expect(trusted).toMatchObject({ code: 0 })
-    expect(trusted.stdout).toContain(/:\d+/.exec(login)?.[0])
+    expect(trusted.stdout).toContain(/localhost:\d+/.exec(login)?.[0])
     const isReady = async () => (await run(['healthcheck'], { cwd: folder })).code === 0
     await until(isReady, { deadlineMs: 5_000, what: '0' })
     await stop(running)

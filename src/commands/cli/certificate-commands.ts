@@ -1,6 +1,7 @@
 // Defines the `cert` commands and `trust`.
 
-import type { Command } from 'commander'
+import { Option, type Command } from 'commander'
+import { trustClients } from '../../trust/clients.ts'
 import { configInForce, configOf, withJson, withSettings, type Flags, type Wiring } from './wiring.ts'
 
 export function addCertCommands(program: Command, { world, finish }: Wiring): void {
@@ -31,13 +32,17 @@ export function addTrustCommand(program: Command, { world, finish }: Wiring): vo
       'the name that clients use for the registry; may be given several times',
       collect,
     )
+    .addOption(new Option('--client <name...>', 'show the commands for this client').choices(clientNames()))
+    .option('--all', 'show the commands for every client, not only for those found on this machine')
     .option('--install', "write the root into this machine's certs.d folders")
     .option('--uninstall', 'remove what --install wrote')
     .option('--pem', 'print only the certificate')
   withSettings(withJson(command), ['stateDir', 'hosts', 'listen', 'tlsCert', 'tlsKey']).action(
     async (flags: Flags) => {
       const choice = {
-        hosts: Array.isArray(flags['host']) ? (flags['host'] as readonly string[]) : [],
+        hosts: textsOf(flags['host']),
+        clients: textsOf(flags['client']),
+        all: flags['all'] === true,
         install: flags['install'] === true,
         uninstall: flags['uninstall'] === true,
         pem: flags['pem'] === true,
@@ -48,6 +53,16 @@ export function addTrustCommand(program: Command, { world, finish }: Wiring): vo
       finish(await trust({ config, ...choice }, world))
     },
   )
+}
+
+// The names are the same for every subject.
+function clientNames(): readonly string[] {
+  const machine = { platform: 'linux', isRoot: false } as const
+  return trustClients({ keys: ['HOST'], file: 'root.crt', machine }).map(({ client }) => client)
+}
+
+function textsOf(value: Flags[string]): readonly string[] {
+  return Array.isArray(value) ? (value as readonly string[]) : []
 }
 
 function collect(value: string, earlier: readonly string[] = []): readonly string[] {
