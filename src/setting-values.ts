@@ -1,4 +1,4 @@
-// The texts that settings are written in: durations, addresses, URLs. Text in, value or reason out.
+// Parses the texts of settings: durations, addresses, URLs.
 
 export type Parsed<T> =
   { readonly ok: true; readonly value: T } | { readonly ok: false; readonly reason: string }
@@ -24,10 +24,10 @@ const MILLISECONDS_IN: Readonly<Record<string, number>> = {
 
 const BYTES_IN: Readonly<Record<string, number>> = { KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 }
 
-// What setTimeout can wait; longer than that it fires at once.
+// setTimeout fires at once for longer times.
 const LONGEST_TIMER_MS = 2 ** 31 - 1
 
-// What a client that counts in 32 bits can keep.
+// A client may keep it as a 32-bit number.
 const LONGEST_AGE_S = 2 ** 31 - 1
 
 /** `500ms`, `25s`, `2m`, `1h`, `1d` → milliseconds, at least 1. */
@@ -37,7 +37,7 @@ export function parseDuration(text: string): Parsed<number> {
   return span
 }
 
-/** `12h`, `365d` → whole seconds, at least 1: how long others are to remember something, which no timer waits for. */
+/** `12h`, `365d` → whole seconds, at least 1, for times that clients remember and no timer waits for. */
 export function parseAge(text: string): Parsed<number> {
   const span = parseSpan(text)
   if (!span.ok) return span
@@ -51,13 +51,13 @@ export function parseAge(text: string): Parsed<number> {
 function parseSpan(text: string): Parsed<number> {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text)
   if (match === null)
-    return refused(`"${text}" is no duration: write a number with its unit, as in 500ms, 25s or 2m`)
+    return refused(`"${text}" is not a duration: write a number with its unit, as in 500ms, 25s or 2m`)
   const milliseconds = Math.round(Number(match[1]) * (MILLISECONDS_IN[match[2] ?? ''] ?? Number.NaN))
-  if (milliseconds < 1) return refused(`"${text}" must be more than nothing`)
+  if (milliseconds < 1) return refused(`"${text}" must be greater than 0`)
   return { ok: true, value: milliseconds }
 }
 
-/** So many failed logins within so long. */
+/** The most failed logins per window. */
 export interface FailureRate {
   readonly failures: number
   readonly windowMs: number
@@ -76,13 +76,14 @@ export function parseFailureRate(text: string): Parsed<FailureRate> {
 export function parseSize(text: string): Parsed<number> {
   const match = /^(\d{1,6})(KiB|MiB|GiB)$/.exec(text)
   if (match === null)
-    return refused(`"${text}" is no size: write a number with its unit, as in 512KiB or 64MiB`)
+    return refused(`"${text}" is not a size: write a number with its unit, as in 512KiB or 64MiB`)
   return { ok: true, value: Number(match[1]) * (BYTES_IN[match[2] ?? ''] ?? Number.NaN) }
 }
 
 /** A whole number from 1 to 9,999,999, without a unit. */
 export function parseCount(text: string): Parsed<number> {
-  if (!/^[1-9]\d{0,6}$/.test(text)) return refused(`"${text}" is no count: write a whole number, as in 2000`)
+  if (!/^[1-9]\d{0,6}$/.test(text))
+    return refused(`"${text}" is not a count: write a whole number, as in 2000`)
   return { ok: true, value: Number(text) }
 }
 
@@ -90,26 +91,26 @@ export function parseCount(text: string): Parsed<number> {
 export function parseListen(text: string): Parsed<ListenAddress> {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:/[\]]*)):(\d{1,5})$/.exec(text)
   if (match === null)
-    return refused(`"${text}" is no address: write host:port, as in :8443 or 127.0.0.1:8443`)
+    return refused(`"${text}" is not an address: write host:port, as in :8443 or 127.0.0.1:8443`)
   const port = Number(match[3])
-  if (port > 65_535) return refused(`"${text}": ports end at 65535`)
+  if (port > 65_535) return refused(`"${text}": the highest port is 65535`)
   const host = match[1] ?? match[2]
   return { ok: true, value: { host: host === '' ? undefined : host, port } }
 }
 
 /** `http://host[:port]` and nothing after it. */
 export function parseUpstream(text: string): Parsed<UpstreamAddress> {
-  if (!URL.canParse(text)) return refused(`"${text}" is no URL: write http://host:port`)
+  if (!URL.canParse(text)) return refused(`"${text}" is not a URL: write http://host:port`)
   const url = new URL(text)
   if (url.protocol !== 'http:') {
     return refused(
-      `"${url.protocol}//…": the registry is reached over plain http, as in http://registry:5000`,
+      `"${url.protocol}//…": the registry must be reached over plain http, as in http://registry:5000`,
     )
   }
   if (url.username !== '' || url.password !== '')
     return refused('the URL must carry no user name or password')
   if (url.pathname !== '/' || url.search !== '' || url.hash !== '') {
-    return refused(`"${text}": only http://host:port, with nothing after it`)
+    return refused(`"${text}": write only http://host:port, with nothing after it`)
   }
   const hostname = url.hostname.replace(/^\[|\]$/g, '')
   return { ok: true, value: { hostname, port: url.port === '' ? 80 : Number(url.port) } }
@@ -125,26 +126,31 @@ export function parseWord<const W extends string>(words: readonly W[]): (text: s
   }
 }
 
-/** `true` or `false`, and nothing else: a setting that protects must not be off because of how it was written. */
+/** `true` or `false` alone, because a misread word must not switch off a protection. */
 export function parseSwitch(text: string): Parsed<boolean> {
   const word = parseWord(['true', 'false'])(text)
   return word.ok ? { ok: true, value: word.value === 'true' } : word
 }
 
-/** The word `off`, or what the other parser makes of the text. */
+/** The word `off`, or a text for the other parser. */
 export function orOff<T>(parse: (text: string) => Parsed<T>): (text: string) => Parsed<T | 'off'> {
   return (text) => (text === 'off' ? { ok: true, value: 'off' } : parse(text))
 }
 
-/** Undefined for an empty text, or what the other parser makes of it. */
+/** An empty text, which is undefined, or a text for the other parser. */
 export function optional<T>(parse: (text: string) => Parsed<T>): (text: string) => Parsed<T | undefined> {
   return (text) => (text === '' ? { ok: true, value: undefined } : parse(text))
 }
 
-/** What stands in a challenge's quoted string: printable ASCII, at least one character that is no blank. */
+/** Any text that can be a path. */
+export function parseText(text: string): Parsed<string> {
+  return text.includes('\0') ? refused('a path holds no NUL character') : { ok: true, value: text }
+}
+
+/** Printable ASCII with at least one visible character, because the challenge quotes it. */
 export function parseRealm(text: string): Parsed<string> {
   if (text.trim() === '') return refused('the realm must not be empty: podman and skopeo refuse that')
-  if (!/^[\x20-\x7e]+$/.test(text)) return refused('the realm may hold printable ASCII only')
+  if (!/^[\x20-\x7e]+$/.test(text)) return refused('the realm must be printable ASCII')
   return { ok: true, value: text }
 }
 

@@ -54,8 +54,8 @@ const HOME_OF: Readonly<Record<string, RegExp>> = {
   pino: /^log\.ts$/,
   'pino-pretty': /^log\.ts$/,
   'prom-client': /^metrics\.ts$/,
-  zod: /^config\.ts$/,
-  commander: /^commands\/cli\.ts$/,
+  zod: /^access\//,
+  commander: /^commands\/cli(?:\/[a-z-]+)?\.ts$/,
 }
 
 /** Once in these files, word for word. OpenSSL verifies there all the same, and its verdict is heeded: see there. */

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { flagOf, parseConfig, settingNames, variableOf } from '../src/config.ts'
+import { parseConfig } from '../src/config.ts'
 import { ConfigError } from '../src/errors.ts'
+import { flagOf, variableOf } from '../src/settings/setting.ts'
+import { settingNames } from '../src/settings/table.ts'
 
 function problemsOf(env: Record<string, string>, flags: Record<string, string> = {}): readonly string[] {
   try {
@@ -79,7 +81,7 @@ describe('settings', () => {
   it.each<[what: string, variable: string, text: string, mend: RegExp]>([
     ['a bare number', 'SIDECAR_IDLE_TIMEOUT', '300', /unit/],
     ['a negative duration', 'SIDECAR_DRAIN_TIMEOUT', '-1s', /unit/],
-    ['no time at all', 'SIDECAR_RESPONSE_TIMEOUT', '0s', /more than nothing/],
+    ['no time at all', 'SIDECAR_RESPONSE_TIMEOUT', '0s', /greater than 0/],
     ['longer than a timer can wait', 'SIDECAR_AUTH_CACHE', '30d', /at most 24d/],
     ['an HSTS age without unit', 'SIDECAR_HSTS', '31536000', /unit/],
     ['an HSTS age below a second', 'SIDECAR_HSTS', '10ms', /at least 1s/],

@@ -19,7 +19,7 @@ describe('the settings of limits', () => {
     expect(parseConfig({ env: { [variable]: 'off' } })[name]).toBe('off')
     for (const text of ['0', '-1', '1.5', '1k', '0x10', '007', '10000000', 'none', '1e3']) {
       expect(() => parseConfig({ env: { [variable]: text } }), text).toThrow(
-        `${variable}: "${text}" is no count`,
+        `${variable}: "${text}" is not a count`,
       )
     }
   })

@@ -1,7 +1,7 @@
 // Looks at everything a running sidecar needs, from the outside, and says what to mend.
 
 import { parseHtpasswd } from '../auth/htpasswd.ts'
-import { parseConfig, type Config, type Sources } from '../config.ts'
+import type { Config, Sources } from '../config.ts'
 import { ConfigError, errorCode, errorMessage, InvalidFileError } from '../errors.ts'
 import { readRegular } from '../regular-file.ts'
 import { isMountPoint } from '../reload/mount-point.ts'
@@ -13,6 +13,7 @@ import { checkClientCa } from './check/client-ca.ts'
 import { isGood, lineOf, type Finding } from './check/finding.ts'
 import { checkHost } from './check/host.ts'
 import { thisMachine, type Machine } from './machine.ts'
+import { settingsInForce } from './settings-in-force.ts'
 import { parseRegistryAddress } from './trust/registry-key.ts'
 import type { ExitCode, World } from './world.ts'
 
@@ -30,16 +31,16 @@ export interface CheckRequest {
 export async function check(request: CheckRequest, world: World): Promise<ExitCode> {
   const { sources, json, host, machine = thisMachine(), timeoutMs = TIMEOUT_MS } = request
   const target = host === undefined ? undefined : parseRegistryAddress(host)
-  const { config, findings: wrong } = checkSettings(sources)
-  const findings = config === undefined ? wrong : await found(config)
+  const { config, findings: aboutSettings } = await checkSettings(sources)
+  const findings = config === undefined ? aboutSettings : await found(config)
   const ok = isGood(findings)
   if (json) world.stdout.write(`${JSON.stringify({ ok, findings })}\n`)
   else for (const finding of findings) world.stdout.write(`${lineOf(finding)}\n`)
   if (config === undefined) return 64
   return ok ? 0 : 1
 
-  function found(settings: Config): Promise<readonly Finding[]> {
-    if (target === undefined) return checkParts(settings)
+  async function found(settings: Config): Promise<readonly Finding[]> {
+    if (target === undefined) return [...aboutSettings, ...(await checkParts(settings))]
     return checkHost({ config: settings, target, machine, env: world.env, timeoutMs, now: new Date() })
   }
 }
@@ -47,18 +48,26 @@ export async function check(request: CheckRequest, world: World): Promise<ExitCo
 // dockerd gives up a login after 15 s in all.
 const TIMEOUT_MS = 5_000
 
-function checkSettings(sources: Sources): { config?: Config; findings: readonly Finding[] } {
+async function checkSettings(
+  sources: Sources,
+): Promise<{ readonly config?: Config; readonly findings: readonly Finding[] }> {
+  const part = 'settings'
   try {
-    return { config: parseConfig(sources), findings: [] }
+    const { config, taken, ignored } = await settingsInForce(sources, ['upstream', 'listen'])
+    const findings: readonly Finding[] = [
+      { level: 'ok', part, text: 'all understood' },
+      ...(taken === undefined ? [] : [{ level: 'ok', part, text: taken } as const]),
+      ...(ignored === undefined ? [] : [{ level: 'note', part, text: ignored } as const]),
+    ]
+    return { config, findings }
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
-    return { findings: error.problems.map((text) => ({ level: 'problem', part: 'settings', text })) }
+    return { findings: error.problems.map((text) => ({ level: 'problem', part, text })) }
   }
 }
 
 async function checkParts(config: Config): Promise<readonly Finding[]> {
   return [
-    { level: 'ok', part: 'settings', text: 'all understood' },
     ...(await checkUsers(config.users)),
     ...(await checkMount(config.users)),
     ...(await checkCertificate(config)),

@@ -16,10 +16,15 @@ export function thisMachine(): Machine {
   return {
     platform: platform(),
     hostname: hostname(),
-    isRoot: orElse(() => userInfo().uid, -1) === 0,
+    isRoot: ownUid() === 0,
     home: orElse(homedir, '/'),
     etc: '/etc',
   }
+}
+
+/** The user id of this process, or -1 where the system does not tell. */
+export function ownUid(): number {
+  return orElse(() => userInfo().uid, -1)
 }
 
 // Both throw for a user whom /etc/passwd does not know, which is usual in containers.

@@ -7,7 +7,7 @@ import type { ExitCode, World } from './world.ts'
 
 export interface ServeOptions {
   /** Called once, when everything is bound. */
-  readonly onReady?: (sidecar: Sidecar) => void
+  readonly onReady?: (sidecar: Sidecar) => Promise<void>
 }
 
 /** Runs the sidecar until a signal ends it. */
@@ -19,7 +19,7 @@ export async function serve(config: Config, world: World, { onReady }: ServeOpti
   // Before anything is announced: whoever reads that we are ready may send a signal at once.
   const stopped = runUntilStopped(sidecar, { drainTimeoutMs: config.drainTimeout, log, onSignal })
   announce(log, config, sidecar)
-  onReady?.(sidecar)
+  await onReady?.(sidecar)
   return stopped
 }
 

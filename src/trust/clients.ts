@@ -46,7 +46,7 @@ function docker({ keys, file, machine }: TrustSubject): ClientTrust {
     commands: keys.map(
       (key) => `${sudo(machine)}${copyFile(file, `/etc/docker/certs.d/${quoted(key)}/ca.crt`)}`,
     ),
-    note: 'dockerd on Linux; it reads this at every operation, no restart',
+    note: 'dockerd on Linux; it reads this at every operation, no restart; for localhost it needs nothing',
   }
 }
 

@@ -4,6 +4,7 @@ import type { IncomingMessage } from 'node:http'
 import https from 'node:https'
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { TOPICS } from '../../src/settings/table.ts'
 import { run, start } from '../fixtures/process.ts'
 import { answering, OK, upstreamForTest } from '../fixtures/programmable-upstream.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
@@ -21,6 +22,37 @@ describe('the command line', () => {
     const serveHelp = await run(['serve', '--help'])
     expect(serveHelp.stdout).toContain('SIDECAR_UPSTREAM')
     expect(serveHelp.stdout).toContain('--drain-timeout')
+  })
+
+  it("shows a command's own options first, and then only the settings that it uses", async () => {
+    const { stdout } = await run(['user', 'passwd', '--help'])
+    const flags = [...stdout.matchAll(/^ {2}.*?(--[a-z-]+)/gm)].map(([, flag]) => flag)
+    expect(flags).toEqual(['--generate', '--cost', '--keep-old', '--json', '--help', '--users'])
+    expect(await run(['user', 'list', '--listen', ':1'])).toMatchObject({ code: 64, stdout: '' })
+  })
+
+  it('shows the settings of serve by topic', async () => {
+    const { stdout } = await run(['serve', '--help'])
+    const headings = [...stdout.matchAll(/^(\S.*):$/gm)].map(([, heading]) => heading)
+    expect(headings).toEqual([...TOPICS.map(({ title }) => title), 'Options'])
+    const limits = stdout.slice(stdout.indexOf('Limits:'), stdout.indexOf('Logs and files:'))
+    expect(limits.match(/--max-[a-z-]+/g)).toHaveLength(4)
+  })
+
+  it('checks variables also where no flag of their name exists', async () => {
+    const { code, stderr } = await run(['user', 'list'], { env: { SIDECAR_LISTEN: 'x' }, cwd: tempFolder() })
+    expect(code).toBe(64)
+    expect(stderr).toContain('SIDECAR_LISTEN')
+  })
+
+  it.each([
+    [['chek'], "unknown command 'chek'", 'check'],
+    [['user', 'lst'], "unknown command 'lst'", 'list'],
+    [['user', 'list', '--user', 'x'], "unknown option '--user'", '--users'],
+  ])('suggests a command or flag for %j', async (args, message, suggestion) => {
+    const { code, stdout, stderr } = await run(args, { cwd: tempFolder() })
+    expect([code, stdout]).toEqual([64, ''])
+    expect(stderr).toContain(`error: ${message}\n(Did you mean ${suggestion}?)`)
   })
 
   it.each([

@@ -9,7 +9,7 @@ import path from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { probeRegistry } from '../../src/upstream/probe.ts'
 import { createAuthority, fingerprintOf, fingerprintServed } from '../fixtures/own-certificate.ts'
-import { start, type Running } from '../fixtures/process.ts'
+import { run, start, type Running } from '../fixtures/process.ts'
 import { answering, upstreamForTest } from '../fixtures/programmable-upstream.ts'
 import { isRealRequired } from '../fixtures/real.ts'
 import { registryProgram, startRegistry } from '../fixtures/registry.ts'
@@ -135,6 +135,7 @@ describe('quickstart', () => {
       expect((await again.send('GET', BLOB_PATH)).body.equals(BLOB)).toBe(true)
       await stop(second)
       expect(second.stdout()).toContain('The users in users/htpasswd are left as they are')
+      expect(second.stdout()).toContain('password is lost: node dist/main.js user passwd admin --generate\n')
       expect(second.stdout()).not.toContain('password: ')
       expect(readFileSync(path.join(folder, 'registry-data/registry.yml'), 'utf8')).toContain(secret)
     },
@@ -149,6 +150,38 @@ describe('quickstart', () => {
     const isThere = async () =>
       (await probeRegistry({ hostname: '127.0.0.1', port: registry.port })).kind === 'answers'
     await until(isThere, { deadlineMs: 5_000, what: 'its answer' })
+  })
+
+  it('leads other commands in its folder to the addresses that it chose', async () => {
+    const upstream = await upstreamForTest(answering('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}'))
+    const { folder, quickstart } = newcomer()
+    const running = quickstart({
+      SIDECAR_UPSTREAM: `http://127.0.0.1:${upstream.port}`,
+      SIDECAR_ADMIN_LISTEN: '127.0.0.1:0',
+    })
+    const login = await running.line(/docker login localhost/)
+    const { stdout } = await run(['check'], { cwd: folder })
+    expect(stdout).toMatch(new RegExp(`^ok +registry: http://127\\.0\\.0\\.1:${upstream.port} answers$`, 'm'))
+    const trusted = await run(['trust'], { cwd: folder })
+    expect(trusted).toMatchObject({ code: 0 })
+    expect(trusted.stdout).toContain(/localhost:\d+/.exec(login)?.[0])
+    const isReady = async () => (await run(['healthcheck'], { cwd: folder })).code === 0
+    await until(isReady, { deadlineMs: 5_000, what: '0' })
+    await stop(running)
+    expect((await run(['check'], { cwd: folder })).stdout).toContain('http://127.0.0.1:5000')
+  })
+
+  it('says how to add a user where the users file has none', async () => {
+    const upstream = await upstreamForTest(answering('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}'))
+    const { folder, quickstart } = newcomer()
+    writeFileSync(path.join(folder, 'my users'), '# nobody\n')
+    const running = quickstart({
+      SIDECAR_UPSTREAM: `http://127.0.0.1:${upstream.port}`,
+      SIDECAR_USERS: 'my users',
+    })
+    expect(await running.line(/No users/)).toContain("user add admin --generate --users 'my users'")
+    await running.line(/docker login localhost/)
+    await stop(running)
   })
 
   it('serves a certificate of one’s own, and sends whoever asks for trust to the one who issued it', async () => {
@@ -255,6 +288,22 @@ describe('quickstart', () => {
 })
 
 describe('quickstart ends', () => {
+  it.each(['SIDECAR_LISTEN', 'SIDECAR_ADMIN_LISTEN'])(
+    'with no user created when the port of %s is taken',
+    async (variable) => {
+      const upstream = await upstreamForTest(answering('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}'))
+      const { folder, quickstart } = newcomer()
+      const { code, stdout, stderr } = await quickstart({
+        SIDECAR_UPSTREAM: `http://127.0.0.1:${upstream.port}`,
+        [variable]: `127.0.0.1:${upstream.port}`,
+      }).finished
+      expect(code).toBe(1)
+      expect(stderr).toContain(variable)
+      expect(stdout).not.toContain('password')
+      expect(existsSync(path.join(folder, 'users'))).toBe(false)
+    },
+  )
+
   it.skipIf(isUsualTaken)('with the ways to get a registry when there is none', async () => {
     const { folder, quickstart } = newcomer()
     const { code, stderr } = await quickstart().finished

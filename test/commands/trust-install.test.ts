@@ -146,7 +146,7 @@ describe('trust --install', () => {
       const files = (JSON.parse(text) as Document).installed ?? []
       return new Set(files.map(({ file }) => path.basename(path.dirname(file))))
     }
-    expect(await installedBy([])).toEqual(new Set(['workshop:443', 'workshop']))
+    expect(await installedBy([])).toEqual(new Set(['workshop:443', 'workshop', 'localhost:443', 'localhost']))
     expect(await installedBy(['proxy:443'])).toEqual(new Set(['proxy:443']))
     expect(await installedBy(['proxy', 'proxy:443', 'a:1'])).toEqual(new Set(['proxy', 'proxy:443', 'a:1']))
   })

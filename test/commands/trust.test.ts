@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { readFileSync, statSync } from 'node:fs'
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { ConfigError, InvalidFileError } from '../../src/errors.ts'
@@ -24,7 +24,7 @@ describe('trust prints', () => {
 
   it('the exact commands for each client', async () => {
     const { root, print } = await setScene({ isRoot: false })
-    const text = await print({ hosts: ['proxy:8443'] })
+    const text = await print({ hosts: ['proxy:8443'], all: true })
     const install = `install -D -m 644 ${root.file}`
     expect(text.split('\n')).toEqual(
       expect.arrayContaining([
@@ -122,7 +122,7 @@ describe('the host that clients call', () => {
     const text = await print({ json: true }, { SIDECAR_LISTEN: ':443' })
     expect((JSON.parse(text) as Document).host).toBe('workshop:443')
     const folders = commandsOf(text, 'docker').map((command) => path.basename(path.dirname(command)))
-    expect(folders).toEqual(['workshop:443', 'workshop'])
+    expect(folders).toEqual(['workshop:443', 'workshop', 'localhost:443', 'localhost'])
   })
 
   it('must be given when the system picks the port', async () => {
@@ -132,7 +132,88 @@ describe('the host that clients call', () => {
   })
 })
 
+describe('trust without a choice of clients', () => {
+  /** The clients whose commands a text shows. */
+  const clientsIn = (text: string): readonly string[] =>
+    [...text.matchAll(/^([a-z0-9-]+): /gm)].map(([, client = '']) => client)
+
+  it('shows those that it finds on this machine', async () => {
+    const { folder, print } = await setScene()
+    const bin = path.join(folder, 'bin')
+    mkdirSync(bin)
+    for (const program of ['skopeo', 'helm']) writeFileSync(path.join(bin, program), '', { mode: 0o755 })
+    mkdirSync(path.join(folder, 'etc/rancher'), { recursive: true })
+    const text = await print({}, { PATH: bin })
+    expect(clientsIn(text)).toEqual(['podman', 'helm', 'k3s'])
+    expect(text).toMatch(/--client NAME, or --all \(docker, docker-rootless, containerd, .*windows\)/)
+    expect(text.split('\n').length).toBeLessThan(50)
+  })
+
+  it('shows docker and podman where it finds none', async () => {
+    const { print } = await setScene()
+    const text = await print({}, { PATH: '' })
+    expect(clientsIn(text)).toEqual(['docker', 'podman'])
+    expect(text.split('\n').length).toBeLessThan(25)
+  })
+
+  it('shows what belongs to a Mac there, and not what belongs to Linux', async () => {
+    const { folder, print } = await setScene({ platform: 'darwin', isRoot: false })
+    const bin = path.join(folder, 'bin')
+    mkdirSync(bin)
+    for (const program of ['docker', 'crane']) writeFileSync(path.join(bin, program), '', { mode: 0o755 })
+    expect(clientsIn(await print({}, { PATH: bin }))).toEqual(['crane', 'macos'])
+  })
+
+  it('shows the chosen ones with --client, every one with --all, and every one in JSON', async () => {
+    const { print } = await setScene()
+    expect(clientsIn(await print({ clients: ['crane', 'k3s'] }))).toEqual(['crane', 'k3s'])
+    const names = (JSON.parse(await print({ json: true })) as Document).clients.map(({ client }) => client)
+    expect(clientsIn(await print({ all: true }))).toEqual(names)
+    const chosen = JSON.parse(await print({ json: true, clients: ['helm'] })) as Document
+    expect(chosen.clients.map(({ client }) => client)).toEqual(['helm'])
+  })
+
+  it.each<[what: string, env: Record<string, string>, host: string]>([
+    ['localhost alone without settings', {}, 'localhost:8443'],
+    [
+      'those of SIDECAR_HOSTS and localhost',
+      { SIDECAR_HOSTS: 'proxy,*.lab.example,10.0.0.1' },
+      'proxy:8443 and 10.0.0.1:8443 and localhost:8443',
+    ],
+    [
+      'each of them once',
+      { SIDECAR_HOSTS: 'localhost,proxy', SIDECAR_LISTEN: ':443' },
+      'proxy:443 and proxy and localhost:443 and localhost',
+    ],
+  ])('uses names that are known to be in use: %s', async (_what, env, host) => {
+    const { print } = await setScene()
+    const text = await print({}, env)
+    expect(text).toContain(`host         ${host}\n`)
+    expect(text).not.toContain('workshop')
+  })
+
+  it('fetches under a name that other machines can use, or asks for one', async () => {
+    const { print } = await setScene()
+    expect(await print({}, { SIDECAR_HOSTS: 'proxy' })).toContain('https://proxy:8443/-/ca.crt')
+    const text = await print()
+    expect(text).not.toContain('curl')
+    expect(text).toContain('Other machines need the name that they use: give it with --host HOST:PORT.')
+  })
+
+  it('names what else the certificate carries', async () => {
+    const { print } = await setScene()
+    expect(await print()).toContain('the certificate also carries proxy')
+    expect(await print({ hosts: ['proxy:8443'] })).not.toContain('also carries')
+  })
+})
+
 describe('trust refuses', () => {
+  it.each(['install', 'uninstall', 'pem'])('--client and --all together with --%s', async (flag) => {
+    const { print } = await setScene()
+    await expect(print({ all: true, [flag]: true })).rejects.toThrow(ConfigError)
+    await expect(print({ clients: ['docker'], [flag]: true })).rejects.toThrow(ConfigError)
+  })
+
   it('a state folder without a root, and issues none', async () => {
     const { folder, print } = await setScene()
     const nowhere = path.join(folder, 'nowhere')

@@ -305,7 +305,7 @@ describe('user passwd --keep-old', () => {
       'SIDECAR_LISTEN: no',
       'the name holds a colon',
       '--cost is a whole number from 4 to 15',
-      expect.stringMatching(/^--keep-old: "x" is no duration/) as string,
+      expect.stringMatching(/^--keep-old: "x" is not a duration/) as string,
     ])
   })
 

@@ -1,8 +1,9 @@
 // Registry key: what clients call the registry, which is also the name under which their settings look it up.
 
 import { isIPv6 } from 'node:net'
-import { variableOf, type Config } from '../../config.ts'
+import type { Config } from '../../config.ts'
 import { ConfigError } from '../../errors.ts'
+import { variableOf } from '../../settings/setting.ts'
 import { parseHostName, type SubjectAltName } from '../../tls/names.ts'
 import type { RegistryKeys } from '../../trust/client-trust.ts'
 
@@ -20,9 +21,32 @@ export function registryKeys(
       `${variableOf('listen')} lets the system pick the port: say which one with --host HOST:PORT`,
     ])
   }
-  const name = hosts.find(({ value }) => !value.startsWith('*.'))?.value ?? hostname
+  const [name = hostname] = namesOf(hosts)
+  return keysOf(name, listen.port)
+}
+
+/**
+ * The keys of every name that is known to be in use: those of the settings, and localhost.
+ *
+ * @throws ConfigError when the port is known only to the running sidecar
+ */
+export function keysInUse({ hosts, listen }: Pick<Config, 'hosts' | 'listen'>): RegistryKeys {
+  const local = registryKeys({ hosts: [], listen }, LOCAL)
+  const [first, ...others] = namesOf(hosts).filter((name) => name !== LOCAL)
+  if (first === undefined) return local
+  return [...keysOf(first, listen.port), ...others.flatMap((name) => keysOf(name, listen.port)), ...local]
+}
+
+const LOCAL = 'localhost'
+
+// A pattern is no name that clients use.
+function namesOf(hosts: Config['hosts']): readonly string[] {
+  return hosts.map(({ value }) => value).filter((value) => !value.startsWith('*.'))
+}
+
+function keysOf(name: string, port: number): RegistryKeys {
   const host = isIPv6(name) ? `[${name}]` : name
-  return listen.port === 443 ? [`${host}:443`, host] : [`${host}:${listen.port}`]
+  return port === 443 ? [`${host}:443`, host] : [`${host}:${port}`]
 }
 
 export interface RegistryAddress {

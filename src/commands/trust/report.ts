@@ -1,7 +1,7 @@
 // What `trust` says to a person.
 
 import type { Root } from '../../tls/certificate.ts'
-import type { RegistryKeys, TrustSubject } from '../../trust/client-trust.ts'
+import type { ClientTrust, RegistryKeys, TrustSubject } from '../../trust/client-trust.ts'
 import { trustClients } from '../../trust/clients.ts'
 import { fetchCommands, FETCHED_FILE } from '../../trust/shell-commands.ts'
 import { dayOf } from '../day.ts'
@@ -15,6 +15,10 @@ export interface Report {
   readonly subject: TrustSubject
   /** Undefined when nothing was asked to be installed. */
   readonly installed: readonly FileOutcome[] | undefined
+  /** The clients whose commands are shown. */
+  readonly shown: readonly ClientTrust[]
+  /** Names in the certificate for which no commands are shown. */
+  readonly otherNames: readonly string[]
 }
 
 export interface RemovalReport {
@@ -24,10 +28,11 @@ export interface RemovalReport {
 }
 
 /** The instructions, or what has been installed. */
-export function describe({ root, preparation, subject, installed }: Report): string {
+export function describe(report: Report): string {
+  const { root, preparation, subject, installed } = report
   const rest =
     installed === undefined
-      ? [...preparation, ...instructions(subject)]
+      ? [...preparation, ...instructions(report)]
       : [...listOf(installed), ...withPreparation(preparation, installed), '', whatIsLeft(subject.machine)]
   return asText([...head(root, subject.file), host(subject.keys), '', ...rest])
 }
@@ -49,21 +54,40 @@ function host(keys: RegistryKeys): string {
   return `host         ${keys.join(' and ')}`
 }
 
-function instructions(subject: TrustSubject): readonly string[] {
-  const { keys } = subject
+const LOCAL_KEY = /^localhost(?::|$)/
+
+function instructions({ subject, shown, otherNames }: Report): readonly string[] {
+  const hidden = trustClients(subject)
+    .map(({ client }) => client)
+    .filter((client) => !shown.some((one) => one.client === client))
   return [
-    'To a client HOST and HOST:443 are different keys, and so is every other way of writing the name: trust the',
-    'root under the very name that stands before the first slash of your images; --host HOST:PORT names another.',
-    '',
-    'On another machine fetch the certificate first, and go on only if openssl prints the SHA-256 above; in the',
-    `commands below ${FETCHED_FILE} then takes the place of the path:`,
-    ...fetchCommands(keys[0]).map(indented),
-    ...trustClients(subject).flatMap(({ client, commands, note }) => [
-      '',
-      `${client}: ${note}`,
-      ...commands.map(indented),
-    ]),
+    ...shown.flatMap(({ client, commands, note }) => [`${client}: ${note}`, ...commands.map(indented), '']),
+    ...onOtherMachines(subject.keys),
+    'To a client HOST and HOST:443 are different keys: trust the root under the very name that stands before the',
+    `first slash of your images. --host HOST:PORT shows the commands for another name${examplesOf(otherNames)}.`,
+    ...(hidden.length === 0 ? [] : [`Other clients: --client NAME, or --all (${hidden.join(', ')}).`]),
   ]
+}
+
+function onOtherMachines(keys: RegistryKeys): readonly string[] {
+  const key = keys.find((one) => !LOCAL_KEY.test(one))
+  if (key === undefined) {
+    return ['Other machines need the name that they use: give it with --host HOST:PORT.', '']
+  }
+  return [
+    'On another machine fetch the certificate first, and go on only if openssl prints the SHA-256 above; in the',
+    `commands above ${FETCHED_FILE} then takes the place of the path:`,
+    ...fetchCommands(key).map(indented),
+    '',
+  ]
+}
+
+const MAX_EXAMPLES = 4
+
+function examplesOf(names: readonly string[]): string {
+  if (names.length === 0) return ''
+  const rest = names.length > MAX_EXAMPLES ? ', …' : ''
+  return `; the certificate also carries ${names.slice(0, MAX_EXAMPLES).join(', ')}${rest}`
 }
 
 function listOf(outcomes: readonly FileOutcome[]): readonly string[] {

@@ -1,0 +1,149 @@
+// Settings about users, certificates and client certificates.
+
+import {
+  optional,
+  orOff,
+  parseAge,
+  parseDuration,
+  parseFailureRate,
+  parseRealm,
+  parseSwitch,
+  parseText,
+  parseWord,
+  refused,
+  type Parsed,
+} from '../setting-values.ts'
+import { parseClientNameRule } from '../tls/client-name.ts'
+import { parseHostName, type SubjectAltName } from '../tls/names.ts'
+import type { Settings } from './setting.ts'
+
+export const LOGINS = {
+  users: {
+    default: 'users/htpasswd',
+    form: 'file',
+    parse: parseText,
+    meaning: 'The htpasswd file with bcrypt entries; changes take effect without a restart.',
+  },
+  realm: {
+    default: 'Registry',
+    form: 'text',
+    parse: parseRealm,
+    meaning: 'The realm in the login challenge.',
+  },
+  authCache: {
+    default: '10m',
+    form: 'duration',
+    parse: orOff(parseDuration),
+    meaning: 'How long a verified login is remembered; off for not at all.',
+  },
+  throttle: {
+    default: '20/1m',
+    form: 'rate',
+    parse: orOff(parseFailureRate),
+    meaning: 'How many logins of one source may fail per duration before it gets 429; off for no limit.',
+    details:
+      'A source is one IPv4 address or one IPv6 /64. If all clients share one address, for example behind another ' +
+      'proxy, 20 failures of anyone block new logins for a minute: set a higher limit or `off` there.',
+  },
+} as const satisfies Settings
+
+export const CERTIFICATES = {
+  stateDir: {
+    default: 'state',
+    form: 'folder',
+    parse: parseText,
+    meaning: 'The folder with the root, the leaf and their keys.',
+    details:
+      'Keep the whole folder, because clients trust the root in it. After a root renewal it also holds `cross.crt`.',
+  },
+  hosts: {
+    default: '',
+    form: 'names',
+    parse: parseHosts,
+    meaning: 'The names and addresses that clients use, separated by commas.',
+    details:
+      'Wildcards are allowed. The certificate always carries `localhost`, `127.0.0.1`, `::1`, the host name, and the ' +
+      'addresses of this machine with their names in `/etc/hosts`. In Docker networks it also carries the names of the ' +
+      'container and of its compose service. In Kubernetes the name of a Service also gets its longer forms ' +
+      '(`registry.NS.svc.cluster.local`).',
+  },
+  tlsCert: {
+    default: '',
+    form: 'file',
+    parse: optional(parseText),
+    meaning: 'A certificate chain (PEM) to serve instead of an issued one; needs its key too.',
+    details: 'The leaf comes first, then its chain. Changes take effect without a restart.',
+  },
+  tlsKey: {
+    default: '',
+    form: 'file',
+    parse: optional(parseText),
+    meaning: 'The private key of that certificate (PEM).',
+    details: 'RSA or EC, as PKCS#1, PKCS#8 or SEC1. Changes take effect without a restart.',
+  },
+  tlsKeyPasswordFile: {
+    default: '',
+    form: 'file',
+    parse: optional(parseText),
+    meaning: 'The file with the password of that key, on one line.',
+    details: 'Changes take effect without a restart.',
+  },
+  caConstrain: {
+    default: 'false',
+    form: 'true|false',
+    words: ['true', 'false'],
+    parse: parseSwitch,
+    meaning: 'true: a new root is valid only for the names that are served when it is issued.',
+    details:
+      'DNS names below these names are valid too. Set `SIDECAR_HOSTS` first. Other names later need a new root ' +
+      '(`cert renew --root`) that every client trusts; then remove `cross.crt` and `leaf.crt`.',
+  },
+  hsts: {
+    default: 'off',
+    form: 'duration',
+    parse: orOff(parseAge),
+    meaning: 'How long browsers must insist on HTTPS for this host, as in 365d; off for not at all.',
+    details:
+      'Every answer carries it as `Strict-Transport-Security`. Browsers apply it to the whole host name, on every port.',
+  },
+} as const satisfies Settings
+
+export const CLIENT_CERTIFICATES = {
+  tlsClientCa: {
+    default: '',
+    form: 'file',
+    parse: optional(parseText),
+    meaning: 'Demand client certificates that these CAs (PEM) have signed.',
+    details:
+      'Changes take effect without a restart. Add the root of each intermediate. Then only certificates that the ' +
+      'intermediate itself signed are accepted, not those of its root or of other intermediates.',
+  },
+  tlsClientAuth: {
+    default: 'require',
+    form: 'mode',
+    words: ['require', 'instead', 'optional'],
+    parse: parseWord(['require', 'instead', 'optional']),
+    meaning: 'require: client certificate and password; instead: certificate alone; optional: either.',
+    details:
+      'With `instead` the name in the certificate is the user, who must be in the users file, and no password is asked ' +
+      'for. With `optional` a valid certificate counts as with `instead`; clients without one need the password.',
+  },
+  tlsClientName: {
+    default: 'cn',
+    form: 'field',
+    words: ['cn', 'email', 'dns', 'uri'],
+    parse: parseClientNameRule,
+    meaning: 'The field of the client certificate that names the user: cn, email, dns or uri.',
+    details:
+      '`email`, `dns` and `uri` also take a pattern: `email:*@example.org`, `uri:spiffe://lab/user/*`. The `*` stands ' +
+      'for the user name.',
+  },
+} as const satisfies Settings
+
+function parseHosts(text: string): Parsed<readonly SubjectAltName[]> {
+  const items = text.split(',').map((item) => item.trim())
+  const results = items.filter((item) => item !== '').map((item) => parseHostName(item))
+  const reasons = results.flatMap((result) => (result.ok ? [] : [result.reason]))
+  if (reasons.length > 0) return refused(reasons.join('; '))
+  return { ok: true, value: results.flatMap((result) => (result.ok ? [result.name] : [])) }
+}

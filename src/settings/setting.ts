@@ -1,0 +1,29 @@
+// Defines a setting, and how its variable and flag are called.
+
+import type { Parsed } from '../setting-values.ts'
+
+export interface Setting {
+  /** The text that counts when none is given. */
+  readonly default: string
+  /** What a value is, for help. Shells complete `file` and `folder`. */
+  readonly form: string
+  /** Values that shells complete. */
+  readonly words?: readonly string[]
+  readonly parse: (text: string) => Parsed<unknown>
+  /** One sentence, for help and documentation. */
+  readonly meaning: string
+  /** What only the documentation says, as Markdown. */
+  readonly details?: string
+}
+
+export type Settings = Readonly<Record<string, Setting>>
+
+/** `adminListen` → `SIDECAR_ADMIN_LISTEN`. */
+export function variableOf(name: string): string {
+  return `SIDECAR_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`
+}
+
+/** `adminListen` → `--admin-listen`. */
+export function flagOf(name: string): string {
+  return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+}

@@ -1,0 +1,139 @@
+// Settings about addresses, transfers, limits and logs.
+
+import {
+  optional,
+  orOff,
+  parseCount,
+  parseDuration,
+  parseListen,
+  parseSize,
+  parseUpstream,
+  parseWord,
+} from '../setting-values.ts'
+import type { Settings } from './setting.ts'
+
+export const ADDRESSES = {
+  upstream: {
+    default: 'http://127.0.0.1:5000',
+    form: 'url',
+    parse: parseUpstream,
+    meaning: 'The registry behind the sidecar, reached over plain HTTP.',
+  },
+  listen: {
+    default: ':8443',
+    form: 'host:port',
+    parse: parseListen,
+    meaning: 'The TLS address for clients. Port 0 picks a free port.',
+    details: 'Without a host it is every address of this machine, IPv4 and IPv6.',
+  },
+  adminListen: {
+    default: '127.0.0.1:8444',
+    form: 'host:port',
+    parse: orOff(parseListen),
+    meaning: 'The plain-HTTP address for health, metrics and status; off for none.',
+    details: 'It asks for no login: keep it on the loopback or on a private network.',
+  },
+} as const satisfies Settings
+
+export const TRANSFERS = {
+  idleTimeout: {
+    default: '5m',
+    form: 'duration',
+    parse: parseDuration,
+    meaning: 'How long a transfer may move no byte before it is ended.',
+  },
+  responseTimeout: {
+    default: '15m',
+    form: 'duration',
+    parse: parseDuration,
+    meaning: 'How long the registry may take to begin its answer.',
+  },
+  drainTimeout: {
+    default: '25s',
+    form: 'duration',
+    parse: parseDuration,
+    meaning: 'How long transfers in flight may take to finish after SIGTERM.',
+  },
+  // Three round trips; a satellite link takes two seconds for them, a machine under load a few more.
+  handshakeTimeout: {
+    default: '10s',
+    form: 'duration',
+    parse: parseDuration,
+    meaning: 'How long a TLS handshake may take.',
+  },
+  // A request head fits into one packet, so a client that needs a minute for it wants to hold the connection.
+  headerTimeout: {
+    default: '60s',
+    form: 'duration',
+    parse: parseDuration,
+    meaning: 'How long the head of a request may take to arrive.',
+  },
+  spliceMemory: {
+    default: '64MiB',
+    form: 'size',
+    parse: parseSize,
+    meaning: 'The total buffer for large bodies.',
+    details: 'When it is used up, further transfers take a slower path.',
+  },
+} as const satisfies Settings
+
+export const LIMITS = {
+  // With two file descriptors each they fit into 16,384. A thousand machines that pull at once stay below it, and idle
+  // connections make room.
+  maxConnections: {
+    default: '8000',
+    form: 'count',
+    parse: orOff(parseCount),
+    meaning: 'How many connections may be open at once; off for no limit.',
+    details: 'Never more than (`ulimit -n` − 256) ÷ 2.',
+  },
+  // Half of all, so that no single source keeps the others out. Whole fleets share one address, so it is far above what
+  // one machine opens (about 10).
+  maxConnectionsPerSource: {
+    default: '4000',
+    form: 'count',
+    parse: orOff(parseCount),
+    meaning: 'How many connections one IPv4 address or IPv6 /64 may have open; off for no limit.',
+    details: 'At most half of all connections. Set it to `off` where all clients share one address.',
+  },
+  // An ordinary pull makes fewer than a hundred. Copying a whole registry over one connection reaches the limit, and
+  // then costs one more handshake.
+  maxRequestsPerConnection: {
+    default: '10000',
+    form: 'count',
+    parse: orOff(parseCount),
+    meaning: 'How many requests one connection may make before it ends; off for no limit.',
+  },
+  // One name often serves a whole fleet, as the pull secret of a cluster does. 600 nodes that pull three layers each at
+  // the same moment stay below it.
+  maxTransfersPerUser: {
+    default: '2000',
+    form: 'count',
+    parse: orOff(parseCount),
+    meaning: 'How many blob transfers one user may have at once; off for no limit.',
+    details: 'As many other requests are allowed beside them.',
+  },
+} as const satisfies Settings
+
+export const LOGS_AND_FILES = {
+  watchPoll: {
+    default: '1s',
+    form: 'duration',
+    parse: orOff(parseDuration),
+    meaning: 'How often watched files are checked without file events; off for events alone.',
+  },
+  logLevel: {
+    default: 'info',
+    form: 'level',
+    words: ['debug', 'info', 'warn', 'error'],
+    parse: parseWord(['debug', 'info', 'warn', 'error']),
+    meaning: 'The least severe log lines that are written: debug, info, warn or error.',
+  },
+  logFormat: {
+    default: '',
+    form: 'format',
+    words: ['json', 'pretty'],
+    parse: optional(parseWord(['json', 'pretty'])),
+    meaning: 'The form of log lines, json or pretty. If it is not set: pretty on a terminal, else json.',
+  },
+} as const satisfies Settings
