@@ -202,6 +202,23 @@ describe('a connection that has had its requests', () => {
   })
 })
 
+describe('requests that are pipelined', () => {
+  it('beyond the limit are refused behind the answers to those before, and the connection ends', async () => {
+    const sidecar = await sidecarWith({})
+    const socket = await sidecar.connect()
+    let text = ''
+    socket.on('data', (chunk: Buffer) => (text += chunk.toString()))
+    socket.write(get('/v2/', basic(ALICE)).repeat(40))
+    await closeOf(socket)
+    expect(text.match(/HTTP\/1\.1 \d+/g)).toEqual([...Array<string>(17).fill('HTTP/1.1 200'), 'HTTP/1.1 429'])
+    expect(text).toContain('too many pipelined requests')
+    await until(async () => (await gauges(sidecar)).every((value) => value === 0), {
+      ...SOON,
+      what: 'everything is given back',
+    })
+  })
+})
+
 describe('what was counted', () => {
   it('is given back by every way in which a connection can end', { timeout: 120_000 }, async () => {
     const sidecar = await sidecarWith({ SIDECAR_MAX_TRANSFERS_PER_USER: '5' })
