@@ -1,5 +1,7 @@
-// What passes for nobody, whoever asks. The upstream obeys whatever reaches it, so a request that two parsers could
-// read in two ways is refused before anything else looks at it.
+// Refuses, before authentication, requests that no client may send.
+//
+// The upstream obeys whatever reaches it, so a request that two parsers could read in two ways is refused before
+// anything else looks at it.
 
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { REQUEST_HEADERS } from '../upstream/headers.ts'
@@ -7,6 +9,7 @@ import { hasBody } from '../upstream/linger.ts'
 import type { DrainGate } from './drain-gate.ts'
 import { refuse, type Step } from './pipeline.ts'
 import { refusal, type Refusal } from './registry-error.ts'
+import { decodeDigest, targetObjection } from './request-target.ts'
 
 /** Those of the distribution specification, and OPTIONS, which the registry answers with what it allows. */
 export const METHODS: ReadonlySet<string> = new Set([
@@ -36,15 +39,7 @@ const SINGLE_HEADERS = [
   'if-range',
 ] as const
 
-// Names, tags, digests and upload ids hold no other characters, so nothing here needs decoding and nothing can be
-// decoded twice. A colon never stands before a slash: http-proxy would read "http:/" as a URL.
-const PATH = /^(?:\/(?!\.{1,2}(?:\/|$))(?:[A-Za-z0-9._+=-]|:(?!\/))+)*\/?$/
-
-// Printable ASCII without "#", which starts a fragment for some parsers, and without ";", which separates parameters
-// for registries built with a Go before 1.17 and makes later ones drop the parameter. Clients encode both.
-const QUERY = /^[\x21\x22\x24-\x3a\x3c-\x7e]*$/
-
-// That a port is at most 65535 has been seen to before: no URL can be made of another.
+// Validated by `URL` already, so the port is at most 65535.
 const HOST = /^(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?$/
 
 // No leading zero: some servers read such a number as octal.
@@ -54,10 +49,9 @@ const LENGTH = /^(?:0|[1-9]\d{0,14})$/
 // and "mount" of an upload would be others than those we saw. No client pushes anything of these types.
 const FORM = /^\s*(?:application\/x-www-form-urlencoded|multipart\/)/i
 
-// Registry clients send about ten headers. Their longest target carries an upload's state, some 500 bytes; their
-// longest line a token. Most servers stop at 8 KiB, and what one cuts another may read whole.
+// Registry clients send about ten headers, the longest with a token. Most servers stop at 8 KiB, and what one cuts
+// another may read whole.
 const MAX_HEADERS = 200
-const MAX_TARGET_BYTES = 8 * 1024
 const MAX_HEADER_LINE_BYTES = 8 * 1024
 
 // What the registry gets, or what we read ourselves. Other lines end here, such as a browser's or a load balancer's
@@ -77,9 +71,10 @@ const UPLOAD_IN_PROGRESS = /^\/v2\/.+\/blobs\/uploads\/[^/?]+(?:\?|$)/
 export function admit(gate: Pick<DrainGate, 'isDraining'>): Step {
   return async function admitRequest(c, next) {
     const { incoming, outgoing } = c.env
+    incoming.url = decodeDigest(incoming.url ?? '')
     const objection = objectionTo(incoming)
     if (objection !== undefined) return refuse(c, andClose(objection), objection.message)
-    if (gate.isDraining && !UPLOAD_IN_PROGRESS.test(incoming.url ?? '')) {
+    if (gate.isDraining && !UPLOAD_IN_PROGRESS.test(incoming.url)) {
       const stopping = refusal('unavailable', 'the sidecar is stopping; try again', { 'Retry-After': '5' })
       return refuse(c, andClose(stopping), 'draining')
     }
@@ -118,18 +113,6 @@ export function objectionTo(head: RequestHead): Refusal | undefined {
 // Nothing that follows on this connection is looked at: whoever sends a malformed request is confused or hostile.
 function andClose(objection: Refusal): Refusal {
   return { ...objection, closes: true }
-}
-
-// Origin form only (RFC 9112 §3.2.1): of "GET http://other/ HTTP/1.1" some servers believe the target, others Host.
-function targetObjection(target: string): Refusal | undefined {
-  if (target.length > MAX_TARGET_BYTES) return refusal('targetTooLong', 'no registry address is that long')
-  const mark = target.indexOf('?')
-  const path = mark === -1 ? target : target.slice(0, mark)
-  if (!path.startsWith('/') || !PATH.test(path)) {
-    return refusal('badRequest', 'the path has characters or segments that no registry path has')
-  }
-  if (mark !== -1 && !QUERY.test(target.slice(mark + 1))) return refusal('badRequest', 'malformed query')
-  return undefined
 }
 
 function headerObjection(rawHeaders: readonly string[]): Refusal | undefined {
