@@ -10,8 +10,8 @@ import type { Log } from './log.ts'
 // One for the client, one for the registry while a request is with it.
 const DESCRIPTORS_PER_CONNECTION = 2
 
-// What the process itself has open (about 30, and 6 for each thread that checks passwords), files being read, health
-// checks, and connections that are told that they are refused.
+// What the process itself has open (about 30, and 6 for each thread that checks passwords), files being read, and the
+// connections of the admin address.
 const RESERVED = 256
 
 // Below it nothing would work at all; whoever allows so few files runs into that limit first.

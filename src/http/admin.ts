@@ -1,4 +1,6 @@
-// The second listener: plain HTTP, for health checks, metrics and a status page. Nothing of it needs a login, so nothing of it tells a secret.
+// Serves health checks, metrics and a status page over plain HTTP.
+//
+// Nothing here needs a login, so nothing here may tell a secret.
 
 import { getRequestListener } from '@hono/node-server'
 import { Hono } from 'hono'
@@ -7,6 +9,7 @@ import type { Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Metrics } from '../metrics.ts'
 import { bind, type BoundAddress } from './bind.ts'
+import { withoutMapping } from './observe.ts'
 import { PAGE_HEADERS } from './pages/document.ts'
 import { shareWhileUnderWay } from './share.ts'
 import { statusPage, type StatusFigures } from './pages/status-page.ts'
@@ -40,9 +43,9 @@ export interface AdminOptions {
   readonly metrics: Pick<Metrics, 'contentType' | 'text'>
 }
 
-// Who checks health and reads metrics comes once in a while, and is done in a moment. Whoever reaches this address without
-// a login must not take the file descriptors that transfers need; nor may connections that are only held open keep a
-// health check out, for then somebody restarts the container.
+// Connections of this machine, and as many of all others. Neither may take the file descriptors that transfers need.
+// A health check in the same container comes over the loopback: were a flood from elsewhere to keep it out, the
+// container would be restarted.
 const MAX_CONNECTIONS = 64
 
 /** Binds and starts to accept. Rejects with a CommandError that names the mend when it cannot. */
@@ -69,7 +72,7 @@ export async function createAdminListener({
   app.notFound((c) => c.text('Here are /, /healthz, /readyz and /metrics.\n', 404))
   const handler = getRequestListener(app.fetch, { overrideGlobalObjects: false })
   const server = createServer((incoming, outgoing) => void handler(incoming, outgoing))
-  letTheOldestMakeRoom(server)
+  limitConnections(server)
   const address = await bind(server, { ...where, setting: 'SIDECAR_ADMIN_LISTEN' })
   // A connection that cannot be accepted is no reason to end the process.
   server.on('error', () => undefined)
@@ -85,16 +88,32 @@ export async function createAdminListener({
   }
 }
 
-function letTheOldestMakeRoom(server: Server): void {
-  const open = new Set<Socket>()
+function limitConnections(server: Server): void {
+  const [local, remote] = [new Set<Socket>(), new Set<Socket>()]
+  const answering = new WeakSet<Socket>()
   server.on('connection', (socket) => {
-    const [oldest] = open
-    if (open.size >= MAX_CONNECTIONS && oldest !== undefined) {
-      // At once: its 'close' comes too late for those that come in the same moment.
-      open.delete(oldest)
-      oldest.destroy()
-    }
+    const open = isLoopback(socket.remoteAddress) ? local : remote
+    if (open.size >= MAX_CONNECTIONS) closeOne(open, answering)
     open.add(socket)
     socket.once('close', () => open.delete(socket))
   })
+  server.on('request', ({ socket }, outgoing) => {
+    answering.add(socket)
+    outgoing.once('close', () => answering.delete(socket))
+  })
+}
+
+// The oldest, but one that waits for its answer last: answers are quick, and silent connections cost a flood nothing.
+function closeOne(open: Set<Socket>, answering: WeakSet<Socket>): void {
+  const [oldest] = open
+  const closed = [...open].find((socket) => !answering.has(socket)) ?? oldest
+  if (closed === undefined) return
+  // Now, not at its 'close': other connections come before that.
+  open.delete(closed)
+  closed.destroy()
+}
+
+function isLoopback(remoteAddress = ''): boolean {
+  const address = withoutMapping(remoteAddress)
+  return address === '::1' || address.startsWith('127.')
 }

@@ -1,5 +1,7 @@
-// What passes for nobody, whoever asks. The upstream obeys whatever reaches it, so a request that two parsers could
-// read in two ways is refused before anything else looks at it.
+// Refuses, before authentication, requests that no client may send.
+//
+// The upstream obeys whatever reaches it, so a request that two parsers could read in two ways is refused before
+// anything else looks at it.
 
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { REQUEST_HEADERS } from '../upstream/headers.ts'
@@ -7,6 +9,7 @@ import { hasBody } from '../upstream/linger.ts'
 import type { DrainGate } from './drain-gate.ts'
 import { refuse, type Step } from './pipeline.ts'
 import { refusal, type Refusal } from './registry-error.ts'
+import { decodeDigest, targetObjection } from './request-target.ts'
 
 /** Those of the distribution specification, and OPTIONS, which the registry answers with what it allows. */
 export const METHODS: ReadonlySet<string> = new Set([
@@ -36,15 +39,7 @@ const SINGLE_HEADERS = [
   'if-range',
 ] as const
 
-// Names, tags, digests and upload ids hold no other characters, so nothing here needs decoding and nothing can be
-// decoded twice. A colon never stands before a slash: http-proxy would read "http:/" as a URL.
-const PATH = /^(?:\/(?!\.{1,2}(?:\/|$))(?:[A-Za-z0-9._+=-]|:(?!\/))+)*\/?$/
-
-// Printable ASCII without "#", which starts a fragment for some parsers, and without ";", which separates parameters
-// for registries built with a Go before 1.17 and makes later ones drop the parameter. Clients encode both.
-const QUERY = /^[\x21\x22\x24-\x3a\x3c-\x7e]*$/
-
-// That a port is at most 65535 has been seen to before: no URL can be made of another.
+// Validated by `URL` already, so the port is at most 65535.
 const HOST = /^(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?$/
 
 // No leading zero: some servers read such a number as octal.
@@ -54,11 +49,21 @@ const LENGTH = /^(?:0|[1-9]\d{0,14})$/
 // and "mount" of an upload would be others than those we saw. No client pushes anything of these types.
 const FORM = /^\s*(?:application\/x-www-form-urlencoded|multipart\/)/i
 
-// Registry clients send about ten headers. Their longest target carries an upload's state, some 500 bytes; their
-// longest line a token. Most servers stop at 8 KiB, and what one cuts another may read whole.
+// Registry clients send about ten headers, the longest with a token. Most servers stop at 8 KiB, and what one cuts
+// another may read whole.
 const MAX_HEADERS = 200
-const MAX_TARGET_BYTES = 8 * 1024
 const MAX_HEADER_LINE_BYTES = 8 * 1024
+
+// podman asks for up to 1,024 parts of a layer at once, which the registry serves, and merges parts only after a 400.
+// With offsets of 13 digits that is a line of 28 KiB.
+const MAX_RANGES = 1024
+const MAX_RANGE_BYTES = 32 * 1024
+
+// All names and values but that of Range, and the target. Node's own limit of a head.
+const MAX_OTHER_BYTES = 16 * 1024
+
+/** Longer heads are refused while they arrive. Each connection may make us hold as much before its login is checked. */
+export const MAX_HEAD_BYTES = MAX_OTHER_BYTES + MAX_RANGE_BYTES
 
 // What the registry gets, or what we read ourselves. Other lines end here, such as a browser's or a load balancer's
 // cookies, which may be longer: for them the limit of the whole head is enough.
@@ -77,9 +82,10 @@ const UPLOAD_IN_PROGRESS = /^\/v2\/.+\/blobs\/uploads\/[^/?]+(?:\?|$)/
 export function admit(gate: Pick<DrainGate, 'isDraining'>): Step {
   return async function admitRequest(c, next) {
     const { incoming, outgoing } = c.env
+    incoming.url = decodeDigest(incoming.url ?? '')
     const objection = objectionTo(incoming)
     if (objection !== undefined) return refuse(c, andClose(objection), objection.message)
-    if (gate.isDraining && !UPLOAD_IN_PROGRESS.test(incoming.url ?? '')) {
+    if (gate.isDraining && !UPLOAD_IN_PROGRESS.test(incoming.url)) {
       const stopping = refusal('unavailable', 'the sidecar is stopping; try again', { 'Retry-After': '5' })
       return refuse(c, andClose(stopping), 'draining')
     }
@@ -106,6 +112,7 @@ export function objectionTo(head: RequestHead): Refusal | undefined {
     return refusal('badVersion', 'the only versions are HTTP/1.1 and HTTP/1.0')
   }
   return (
+    headSizeObjection(url, rawHeaders) ??
     targetObjection(url) ??
     headerObjection(rawHeaders) ??
     hostObjection(headers.host) ??
@@ -120,16 +127,14 @@ function andClose(objection: Refusal): Refusal {
   return { ...objection, closes: true }
 }
 
-// Origin form only (RFC 9112 §3.2.1): of "GET http://other/ HTTP/1.1" some servers believe the target, others Host.
-function targetObjection(target: string): Refusal | undefined {
-  if (target.length > MAX_TARGET_BYTES) return refusal('targetTooLong', 'no registry address is that long')
-  const mark = target.indexOf('?')
-  const path = mark === -1 ? target : target.slice(0, mark)
-  if (!path.startsWith('/') || !PATH.test(path)) {
-    return refusal('badRequest', 'the path has characters or segments that no registry path has')
+// Counted as Node's parser does, which does not know that Range may be longer than others.
+function headSizeObjection(url: string, rawHeaders: readonly string[]): Refusal | undefined {
+  let bytes = url.length
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const [name = '', value = ''] = [rawHeaders[i], rawHeaders[i + 1]]
+    bytes += name.length + (name.toLowerCase() === 'range' ? 0 : value.length)
   }
-  if (mark !== -1 && !QUERY.test(target.slice(mark + 1))) return refusal('badRequest', 'malformed query')
-  return undefined
+  return bytes < MAX_OTHER_BYTES ? undefined : refusal('headTooLarge', 'the request head is too large')
 }
 
 function headerObjection(rawHeaders: readonly string[]): Refusal | undefined {
@@ -138,7 +143,11 @@ function headerObjection(rawHeaders: readonly string[]): Refusal | undefined {
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const [name = '', value = ''] = [rawHeaders[i], rawHeaders[i + 1]]
     const key = name.toLowerCase()
-    if (name.length + value.length > MAX_HEADER_LINE_BYTES && LIMITED_HEADERS.has(key)) {
+    if (key === 'range' && value.split(',', MAX_RANGES + 1).length > MAX_RANGES) {
+      return refusal('badRequest', `more than ${MAX_RANGES} ranges; merge some or send several requests`)
+    }
+    const limit = key === 'range' ? MAX_RANGE_BYTES : MAX_HEADER_LINE_BYTES
+    if (name.length + value.length > limit && LIMITED_HEADERS.has(key)) {
       return refusal('headTooLarge', `the ${key} header is too long`)
     }
     counts.set(key, (counts.get(key) ?? 0) + 1)

@@ -1,6 +1,6 @@
-// The limits' place in Node's server: in front of everything else that a new connection meets.
+// Puts the connection limits before everything else that Node's server does.
 
-import type { DropArgument, Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import type { Server } from 'node:https'
 import { sourceOf } from '../auth/source.ts'
 import { errorCode } from '../errors.ts'
@@ -8,22 +8,16 @@ import { passOn } from './connection.ts'
 import type { LimitAudit } from './limit-audit.ts'
 
 export interface Guard {
-  /** False: it is destroyed, and nobody else is to hear of it. */
+  /** False: the socket is destroyed, and no other listener sees it. */
   readonly accept: (socket: Socket) => boolean
-  /** Connections beyond this many are closed by Node, before it makes a socket of them. `Infinity` for no limit. */
-  readonly most: number
   readonly audit: LimitAudit
 }
 
-/** Called once, before the server listens and after everything else that wants to hear of its connections. */
-export function guardServer(server: Server, { accept, most, audit }: Guard): void {
+/** Called once, before the server listens and after every other listener of its connections was added. */
+export function guardServer(server: Server, { accept, audit }: Guard): void {
   putBefore(server, accept)
   server.prependListener('secureConnection', passOn)
-  if (most !== Infinity) server.maxConnections = most
-  server.on('drop', (dropped?: DropArgument) => {
-    audit.reached('connections', sourceOf(dropped?.remoteAddress ?? 'unknown'))
-  })
-  // Before whoever answers these errors: of a connection that is gone nobody can say where it came from.
+  // Before the listeners that answer these errors: a closed connection has no address any more.
   server.prependListener('clientError', (error, socket) => {
     if (errorCode(error) === 'ERR_HTTP_REQUEST_TIMEOUT') audit.reached('header-time', sourceBehind(socket))
   })
@@ -32,14 +26,14 @@ export function guardServer(server: Server, { accept, most, audit }: Guard): voi
       audit.reached('handshake-time', sourceBehind(socket))
     }
   })
-  // Node closes connections that there is no descriptor for, and says nothing. Where even that fails the error comes
-  // here; with nobody to take it, it would end the process. One from before the server listens is for whoever binds it.
+  // Node silently closes connections that there is no descriptor for. Where even that fails the error comes here;
+  // without a listener it would end the process. An error before the server listens belongs to `bind`.
   server.on('error', (error) => {
     if (server.listening) audit.reached('file-descriptors', errorCode(error) ?? 'unknown')
   })
 }
 
-// Node's TLS layer is a listener like any other. Behind ours, it prepares nothing for a connection that is refused.
+// Node's TLS layer is a listener like any other. Behind ours, it prepares nothing for a refused connection.
 function putBefore(server: Server, accept: (socket: Socket) => boolean): void {
   const behind = server.listeners('connection')
   server.removeAllListeners('connection')

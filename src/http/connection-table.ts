@@ -1,58 +1,56 @@
-// Which connections are open, whose they are, and which of them can be spared best. Knows no sockets.
+// Tracks open connections by source and picks the one to close for another.
+//
+// The source that holds most connections gives one up, so a source with few always gets in. What is in use by a
+// verified user is never picked and does not count. Each operation costs the same however many are open: a flood
+// calls them for every connection that it opens.
 
 /** A connection as the table sees it. */
 export interface Entry {
   readonly source: string
-  /** Whether a request is being worked on. */
-  readonly isBusy: boolean
-  /** When it was accepted, or a verified user's last request on it ended; milliseconds of the table's clock. */
-  usedAt: number
 }
 
 export interface ConnectionTable<E extends Entry> {
   readonly size: number
   countOf(source: string): number
   add(entry: E): void
-  /** Does nothing for an entry that is not there any more. */
+  /** Does nothing for an entry that has been removed already. */
   remove(entry: E): void
-  /** A verified user's request begins: until it ends the entry cannot be spared. */
+  /** A verified user's request begins: until it ends the entry is never picked. */
   begin(entry: E): void
   end(entry: E): void
-  /** The connection, of this source or of all, that has been of no use for longest; undefined when none can be spared. */
-  spare(source?: string): E | undefined
+  /**
+   * The connection of this source that is missed least, or of the source that holds most. Undefined when all are in
+   * use.
+   */
+  leastUseful(source?: string): E | undefined
 }
-
-// A client in the middle of an operation sends its next request well within this. A connection that has brought no
-// verified request for as long is either kept for later, which every client does without, or somebody's who wants it
-// open and nothing else. Refused requests do not make a connection younger: they cost whoever sends them nothing.
-export const SPARE_AFTER_MS = 10_000
-
-// Those that come before are logins being checked. A flood of them must not turn each accepted connection into a walk
-// through thousands; those that were looked at in vain go to the end, so that the next look comes to others.
-const MAX_LOOKS = 64
 
 interface Source<E> {
+  /** All of its connections. */
   count: number
-  /** Longest without use first. */
-  readonly unused: Set<E>
+  /** Connections without a verified request, handshake or not, and when they came; oldest first. */
+  readonly unproven: Map<E, number>
+  /** Connections idle since a verified request, and since when; longest idle first. */
+  readonly idle: Map<E, number>
+  /** How many of the two there are. */
+  spare: number
 }
+
+// An unproven connection is closed before an idle one, however young it is, unless the idle one has been idle for this
+// much longer. Without that exception clients of a large network, one source to us, would push each other out in the
+// middle of their handshakes while old idle connections stay. A client in the middle of an operation sends its next
+// request well within this time.
+export const IDLE_PREFERENCE_MS = 10_000
 
 export function createConnectionTable<E extends Entry>(clock: () => number): ConnectionTable<E> {
   const open = new Set<E>()
-  const unused = new Set<E>()
   const sources = new Map<string, Source<E>>()
+  const ranking = createRanking<Source<E>>()
 
-  function setUnused(entry: E): void {
-    // Also one that stands there already goes to the end: the order is that of `usedAt`.
-    unsetUnused(entry)
-    entry.usedAt = clock()
-    unused.add(entry)
-    sources.get(entry.source)?.unused.add(entry)
-  }
-
-  function unsetUnused(entry: E): void {
-    unused.delete(entry)
-    sources.get(entry.source)?.unused.delete(entry)
+  function withdraw(entry: E): void {
+    const source = sources.get(entry.source)
+    if (source === undefined) return
+    if (source.unproven.delete(entry) || source.idle.delete(entry)) ranking.rank(source, -1)
   }
 
   return {
@@ -62,45 +60,69 @@ export function createConnectionTable<E extends Entry>(clock: () => number): Con
     countOf: (source) => sources.get(source)?.count ?? 0,
     add: (entry) => {
       open.add(entry)
-      const source = sources.get(entry.source) ?? { count: 0, unused: new Set() }
-      source.count += 1
+      const source = sources.get(entry.source) ?? createSource()
       sources.set(entry.source, source)
-      setUnused(entry)
+      source.count += 1
+      source.unproven.set(entry, clock())
+      ranking.rank(source, 1)
     },
     remove: (entry) => {
       if (!open.delete(entry)) return
-      unsetUnused(entry)
+      withdraw(entry)
       const source = sources.get(entry.source)
       if (source === undefined) return
       source.count -= 1
       if (source.count === 0) sources.delete(entry.source)
     },
-    begin: unsetUnused,
+    begin: withdraw,
     end: (entry) => {
-      if (open.has(entry)) setUnused(entry)
+      const source = sources.get(entry.source)
+      if (!open.has(entry) || source === undefined) return
+      withdraw(entry)
+      source.idle.set(entry, clock())
+      ranking.rank(source, 1)
     },
-    spare: (source) => {
-      const candidates = source === undefined ? unused : sources.get(source)?.unused
-      if (candidates === undefined) return undefined
-      const { found, busy } = firstSpare(candidates, clock() - SPARE_AFTER_MS)
-      busy.forEach(setUnused)
-      return found
+    leastUseful: (name) => {
+      const source = name === undefined ? ranking.first : sources.get(name)
+      return source === undefined ? undefined : leastUsefulOf(source)
     },
   }
 }
 
-interface Look<E> {
-  readonly found: E | undefined
-  /** Those that would have been it, but for what they are doing. */
-  readonly busy: readonly E[]
+function createSource<E>(): Source<E> {
+  return { count: 0, unproven: new Map(), idle: new Map(), spare: 0 }
 }
 
-function firstSpare<E extends Entry>(candidates: Iterable<E>, usedBefore: number): Look<E> {
-  const busy: E[] = []
-  for (const entry of candidates) {
-    if (entry.usedAt > usedBefore || busy.length === MAX_LOOKS) break
-    if (!entry.isBusy) return { found: entry, busy }
-    busy.push(entry)
+function leastUsefulOf<E>({ unproven, idle }: Source<E>): E | undefined {
+  const [[newcomer, cameAt] = [undefined, Infinity]] = unproven
+  const [[idler, idleSince] = [undefined, Infinity]] = idle
+  return idleSince + IDLE_PREFERENCE_MS < cameAt ? idler : (newcomer ?? idler)
+}
+
+interface Ranking<S> {
+  /** A source with the highest number of spare connections; undefined when there is none. */
+  readonly first: S | undefined
+  /** Changes the number of a source by one. */
+  rank(source: S, change: 1 | -1): void
+}
+
+function createRanking<S extends { spare: number }>(): Ranking<S> {
+  /** Sources by their number of spare connections. */
+  const ranks: Set<S>[] = []
+  let highest = 0
+
+  return {
+    get first() {
+      const [source] = ranks[highest] ?? []
+      return source
+    },
+    rank: (source, change) => {
+      ranks[source.spare]?.delete(source)
+      source.spare += change
+      if (source.spare > 0) (ranks[source.spare] ??= new Set()).add(source)
+      if (source.spare > highest) highest = source.spare
+      // By one at most: the source itself is on the rank below, unless that is 0.
+      else if (ranks[highest]?.size === 0) highest -= 1
+    },
   }
-  return { found: undefined, busy }
 }

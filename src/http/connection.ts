@@ -1,22 +1,14 @@
-// One accepted connection, as the limits see it, and how it is found again from either of its two sockets.
+// One accepted connection, found again from either of its two sockets.
 
-import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import type { Entry } from './connection-table.ts'
 
-/** The limits that keep a connection out. */
-export type ConnectionLimit = 'connections' | 'connections-per-source'
-
 export interface Connection extends Entry {
   /** That of TCP. */
   readonly socket: Socket
-  /** Which limit it is over; then its first request is told so, and nothing else happens on it. */
-  readonly over: ConnectionLimit | undefined
   requests: number
-  /** The answer that is being worked on, or was the last. */
-  answer: ServerResponse | undefined
 }
 
 const CONNECTION = Symbol('connection')
@@ -27,16 +19,8 @@ type WithConnection = Socket & { [CONNECTION]?: Connection }
 export type OnTcp<S extends Duplex> = TLSSocket & { readonly _parent?: S | null }
 
 /** Makes a connection of a TCP socket. */
-export function createConnection(parts: Pick<Connection, 'socket' | 'source' | 'over'>): Connection {
-  const connection: Connection = {
-    ...parts,
-    requests: 0,
-    usedAt: 0,
-    answer: undefined,
-    get isBusy() {
-      return connection.answer !== undefined && !connection.answer.closed
-    },
-  }
+export function createConnection(parts: Pick<Connection, 'socket' | 'source'>): Connection {
+  const connection: Connection = { ...parts, requests: 0 }
   const socket: WithConnection = parts.socket
   socket[CONNECTION] = connection
   return connection

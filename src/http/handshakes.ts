@@ -18,7 +18,12 @@ const ERA = Symbol('era')
 const BEGUN_AT = Symbol('begun at')
 const IN_FLIGHT = Symbol('in flight')
 
-type EraSocket = Socket & { [ERA]?: Era | undefined; [BEGUN_AT]?: number; [IN_FLIGHT]?: number }
+// The answers are kept with their socket: one that waits behind another never closes when the connection does.
+type EraSocket = Socket & {
+  [ERA]?: Era | undefined
+  [BEGUN_AT]?: number
+  [IN_FLIGHT]?: Set<ServerResponse>
+}
 
 // Authorities end, and so do those between them and the client, of which Node tells us nothing. A connection that
 // nobody ever closes must not outlast them by much.
@@ -37,7 +42,6 @@ export interface Handshakes {
 /** To be called before the server listens. */
 export function trackHandshakes(server: Server): Handshakes {
   const open = new Set<EraSocket>()
-  const inFlight = new Set<ServerResponse>()
   let era: Era = { isOver: false }
 
   // When the connection comes, not when its handshake is done: that goes by the authorities of this moment.
@@ -55,11 +59,11 @@ export function trackHandshakes(server: Server): Handshakes {
   return {
     watch: (handler) => (incoming, outgoing) => {
       const socket: EraSocket = incoming.socket
-      socket[IN_FLIGHT] = (socket[IN_FLIGHT] ?? 0) + 1
+      const inFlight = socket[IN_FLIGHT] ?? new Set()
+      socket[IN_FLIGHT] = inFlight
       inFlight.add(outgoing)
       outgoing.once('close', () => {
         inFlight.delete(outgoing)
-        socket[IN_FLIGHT] = (socket[IN_FLIGHT] ?? 0) - 1
         endIfIdle(socket)
       })
       handler(incoming, outgoing)
@@ -67,9 +71,13 @@ export function trackHandshakes(server: Server): Handshakes {
     beginAnew: () => {
       era.isOver = true
       era = { isOver: false }
-      // Told with the answer: were the connection to end without a word, a push would lose its next request on it.
-      for (const outgoing of inFlight) if (!outgoing.headersSent) outgoing.shouldKeepAlive = false
-      for (const socket of open) endIfIdle(socket)
+      for (const socket of open) {
+        // Said with the answer: were the connection to end without a word, a push would lose its next request on it.
+        for (const outgoing of socket[IN_FLIGHT] ?? []) {
+          if (!outgoing.headersSent) outgoing.shouldKeepAlive = false
+        }
+        endIfIdle(socket)
+      }
     },
   }
 }
@@ -88,5 +96,5 @@ export function isOld(socket: Socket): boolean {
 
 // Not destroy(): the last bytes of an answer may still have to go out.
 function endIfIdle(socket: EraSocket): void {
-  if (isOutdated(socket) && (socket[IN_FLIGHT] ?? 0) === 0) socket.destroySoon()
+  if (isOutdated(socket) && (socket[IN_FLIGHT]?.size ?? 0) === 0) socket.destroySoon()
 }

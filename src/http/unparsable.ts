@@ -43,24 +43,33 @@ function endAfter(answer: ServerResponse, socket: ParsedSocket): void {
   })
 }
 
-// Closed at once, with bytes of the client's unread, the connection would be reset and the refusal lost with it.
-function endWith(answer: Refusal, socket: ParsedSocket): void {
-  const readBefore = socket.bytesRead
+/** Ends a connection with a refusal, written past Node's HTTP server. Nothing else may be waiting to be written. */
+export function endWith(answer: Refusal, socket: ReadSocket): void {
+  // Closed at once, with bytes of the client's unread, the connection would be reset and the refusal lost with it.
+  discard(socket)
   const timer = setTimeout(() => socket.destroy(), LINGER_MS)
-  socket.on('data', () => {
-    if (socket.bytesRead - readBefore > LINGER_BYTES) socket.destroy()
-  })
   socket.once('close', () => {
     clearTimeout(timer)
   })
   socket.end(formatRefusal(answer))
 }
 
+/** Reads on without parsing, so that the client's end is still seen. Cuts a client that sends too much. */
+export function discard(socket: ReadSocket): void {
+  const readBefore = socket.bytesRead
+  // Node's parser, which would make requests of the bytes.
+  socket.removeAllListeners('data')
+  socket.on('data', () => {
+    if (socket.bytesRead - readBefore > LINGER_BYTES) socket.destroy()
+  })
+}
+
 const IS_ENDING = Symbol('is ending')
 
+type ReadSocket = Duplex & { readonly bytesRead: number }
+
 // Node's name for the answer that a connection is working on; its own default handler looks there too.
-type ParsedSocket = Duplex & {
-  readonly bytesRead: number
+type ParsedSocket = ReadSocket & {
   readonly _httpMessage?: ServerResponse | null
   [IS_ENDING]?: boolean
   destroySoon(): void

@@ -121,7 +121,7 @@ describe('what takes too long', () => {
 })
 
 describe('too many connections of one source', () => {
-  it('leave those that are open alone, and another source is served', async () => {
+  it('leave its transfer alone, and another source is served', async () => {
     const sidecar = await sidecarWith({ SIDECAR_MAX_CONNECTIONS_PER_SOURCE: '20' })
     const running = await pull(sidecar)
     const flood = Array.from({ length: 300 }, () => net.connect(sidecar.port, '127.0.0.1'))
@@ -131,12 +131,60 @@ describe('too many connections of one source', () => {
     for (const socket of flood) socket.on('error', () => undefined).resume()
     await until(async () => (await reached(sidecar, 'connections-per-source')) === 281, {
       ...SOON,
-      what: 'the rest of the flood is refused',
+      what: 'the limit is reached by the rest of the flood',
     })
     const answer = await sidecar.request({ as: BOB, path: '/v2/', localAddress: '127.0.0.2' })
     expect(answer.status).toBe(200)
     expect(running.closed).toBe(false)
     expect(told(sidecar, 'connections-per-source').length).toBeLessThanOrEqual(2)
+  })
+})
+
+describe('two sources that hold all connections', () => {
+  it.each([
+    [
+      'without a handshake',
+      (port: number, localAddress: string) => net.connect({ port, host: '127.0.0.1', localAddress }),
+    ],
+    [
+      'behind a handshake',
+      (port: number, localAddress: string, ca: string) => {
+        const socket = net.connect({ port, host: '127.0.0.1', localAddress }).on('error', () => undefined)
+        return tls.connect({ socket, ca, servername: 'localhost' })
+      },
+    ],
+  ])('%s keep no third one out, and end no transfer', { timeout: 60_000 }, async (_, open) => {
+    const sidecar = await sidecarWith({
+      SIDECAR_MAX_CONNECTIONS: '40',
+      SIDECAR_MAX_CONNECTIONS_PER_SOURCE: '20',
+    })
+    const running = await pull(sidecar)
+    let isOver = false
+    onTestFinished(() => {
+      isOver = true
+    })
+    // Each that is closed is renewed at once.
+    const hold = (localAddress: string): void => {
+      if (isOver) return
+      const socket = open(sidecar.port, localAddress, sidecar.root.pem)
+      socket.on('error', () => undefined).resume()
+      onTestFinished(() => {
+        socket.destroy()
+      })
+      socket.once('close', () => {
+        setTimeout(hold, 5, localAddress)
+      })
+    }
+    for (let i = 0; i < 20; i++) for (const source of ['127.0.0.2', '127.0.0.3']) hold(source)
+    await until(async () => (await gauges(sidecar))[0] === 40, { ...SOON, what: 'all connections are taken' })
+    const statuses: (number | string)[] = []
+    for (let i = 0; i < 25; i++) {
+      const login = { as: BOB, path: '/v2/', localAddress: '127.0.0.4' }
+      statuses.push(await sidecar.request(login).then(({ status }) => status, String))
+    }
+    expect(statuses).toEqual(Array(25).fill(200))
+    expect(running.closed).toBe(false)
+    expect((await gauges(sidecar))[1]).toBe(1)
   })
 })
 
@@ -151,6 +199,23 @@ describe('a connection that has had its requests', () => {
     expect(text.match(/HTTP\/1\.1 200 /g)).toHaveLength(2)
     expect(text.match(/\r\nConnection: close\r\n/g)).toHaveLength(1)
     expect(await reached(sidecar, 'requests-per-connection')).toBe(1)
+  })
+})
+
+describe('requests that are pipelined', () => {
+  it('beyond the limit are refused behind the answers to those before, and the connection ends', async () => {
+    const sidecar = await sidecarWith({})
+    const socket = await sidecar.connect()
+    let text = ''
+    socket.on('data', (chunk: Buffer) => (text += chunk.toString()))
+    socket.write(get('/v2/', basic(ALICE)).repeat(40))
+    await closeOf(socket)
+    expect(text.match(/HTTP\/1\.1 \d+/g)).toEqual([...Array<string>(17).fill('HTTP/1.1 200'), 'HTTP/1.1 429'])
+    expect(text).toContain('too many pipelined requests')
+    await until(async () => (await gauges(sidecar)).every((value) => value === 0), {
+      ...SOON,
+      what: 'everything is given back',
+    })
   })
 })
 

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
+import { networkInterfaces } from 'node:os'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, it, onTestFinished } from 'vitest'
 import { createAdminListener, type AdminOptions } from '../../src/http/admin.ts'
@@ -21,11 +22,7 @@ async function adminForTest(options: Partial<AdminOptions> = {}) {
 
 it('keeps no more than 64 connections to the admin address, and whoever comes last gets an answer', async () => {
   const admin = await adminForTest()
-  const sockets = Array.from({ length: 100 }, () => net.connect(admin.address.port, '127.0.0.1'))
-  onTestFinished(() => {
-    for (const socket of sockets) socket.destroy()
-  })
-  for (const socket of sockets) socket.on('error', () => undefined).resume()
+  const sockets = flood(admin.address.port, '127.0.0.1', 100)
   const open = () => sockets.filter(({ closed }) => !closed).length
   await until(() => open() === 64, { deadlineMs: 5_000, what: '64 connections are left' })
   expect(sockets.findLastIndex(({ closed }) => closed)).toBe(35)
@@ -35,6 +32,56 @@ it('keeps no more than 64 connections to the admin address, and whoever comes la
   expect(answer.statusCode).toBe(200)
 })
 
+it('keeps a connection that waits for its answer, whatever comes after it', async () => {
+  let finish = (): void => undefined
+  let asked = false
+  const readiness = async () => {
+    asked = true
+    await new Promise<void>((resolve) => (finish = resolve))
+    return READY
+  }
+  const admin = await adminForTest({ readiness })
+  const { port } = admin.address
+  const check = http.get({ host: '127.0.0.1', port, path: '/readyz', agent: false })
+  const answered = once(check, 'response')
+  await until(() => asked, { deadlineMs: 5_000, what: 'the check' })
+  const sockets = flood(port, '127.0.0.1', 200)
+  await until(() => sockets.filter(({ closed }) => closed).length >= 200 - 63, {
+    deadlineMs: 5_000,
+    what: 'the flood has been closed but for its last',
+  })
+  finish()
+  const [answer] = (await answered) as [http.IncomingMessage]
+  answer.resume()
+  expect(answer.statusCode).toBe(200)
+})
+
+// The machine's own address, which is not that of the loopback.
+const elsewhere = Object.values(networkInterfaces())
+  .flat()
+  .find((each) => each?.internal === false && each.family === 'IPv4')?.address
+
+it.skipIf(elsewhere === undefined)(
+  'keeps places for the loopback that no flood from elsewhere takes',
+  async () => {
+    const admin = await adminForTest({ host: undefined })
+    const { port } = admin.address
+    const health = net.connect(port, '127.0.0.1')
+    onTestFinished(() => {
+      health.destroy()
+    })
+    await once(health, 'connect')
+    const sockets = flood(port, elsewhere ?? '', 200)
+    await until(() => sockets.filter(({ closed }) => closed).length === 200 - 64, {
+      deadlineMs: 5_000,
+      what: '64 of the flood are left',
+    })
+    health.write('GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n')
+    const [answer] = (await once(health, 'data')) as [Buffer]
+    expect(answer.toString()).toMatch(/^HTTP\/1\.1 200 /)
+  },
+)
+
 it.each(['/metrics', '/readyz', '/'])(
   'gathers what %s tells once for many who ask together',
   async (path) => {
@@ -43,7 +90,7 @@ it.each(['/metrics', '/readyz', '/'])(
       readiness: async () => {
         asked.readiness += 1
         await nextTurn()
-        return { ready: true, parts: { users: OK, certificate: OK, upstream: OK, draining: OK } }
+        return READY
       },
       metrics: { contentType: 'text/plain', text: () => Promise.resolve(String((asked.metrics += 1))) },
     })
@@ -63,6 +110,16 @@ it.each(['/metrics', '/readyz', '/'])(
 )
 
 const OK = { ready: true, state: 'ok' }
+const READY = { ready: true, parts: { users: OK, certificate: OK, upstream: OK, draining: OK } }
+
+function flood(port: number, host: string, count: number): readonly net.Socket[] {
+  const sockets = Array.from({ length: count }, () => net.connect(port, host))
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy()
+  })
+  for (const socket of sockets) socket.on('error', () => undefined).resume()
+  return sockets
+}
 
 function statusOf(options: http.RequestOptions): Promise<number> {
   return new Promise((resolve, reject) => {

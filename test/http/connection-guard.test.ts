@@ -13,7 +13,7 @@ it('keeps what is refused from everything else, the TLS layer included', async (
     if (!isOpen) socket.destroy()
     return isOpen
   }
-  guardServer(server, { accept, most: 10, audit: { reached: () => undefined, close: () => undefined } })
+  guardServer(server, { accept, audit: { reached: () => undefined, close: () => undefined } })
   server.listen(0, '127.0.0.1')
   onTestFinished(() => void server.close())
   await once(server, 'listening')
@@ -34,7 +34,6 @@ it('survives a connection that could not be accepted, and leaves an address that
   const reached: string[] = []
   const guard = {
     accept: () => true,
-    most: 10,
     audit: {
       reached: (limit: string, who: string) => reached.push(`${limit} ${who}`),
       close: () => undefined,

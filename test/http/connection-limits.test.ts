@@ -5,7 +5,7 @@ import net from 'node:net'
 import tls, { type TLSSocket } from 'node:tls'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { createConnectionLimits, type ConnectionLimits } from '../../src/http/connection-limits.ts'
-import { SPARE_AFTER_MS } from '../../src/http/connection-table.ts'
+import { IDLE_PREFERENCE_MS } from '../../src/http/connection-table.ts'
 import type { LimitAudit, LimitName } from '../../src/http/limit-audit.ts'
 import { createListener } from '../../src/http/listener.ts'
 import { createAuthority } from '../fixtures/own-certificate.ts'
@@ -125,33 +125,60 @@ const isClosed = (socket: net.Socket) =>
 const isOpen = ({ limits }: Scene, count: number) =>
   until(() => limits.open === count, { deadlineMs: 10_000, what: `${count} connections` })
 
+/** Begins a verified user's request that is not over before `end` is called. */
+async function transfer(at: Scene): Promise<{ readonly socket: TLSSocket; readonly end: () => void }> {
+  const socket = await at.shake()
+  const before = at.held.length
+  socket.write(HEAD.replace('/ ', '/held '))
+  await until(() => at.held.length > before, { deadlineMs: 3_000, what: 'the request' })
+  const answer = at.held[before]
+  if (answer?.socket == null) throw new Error('the request has no connection any more')
+  const done = at.limits.use(answer.socket)
+  socket.resume()
+  return {
+    socket,
+    end: () => {
+      answer.end('ok')
+      done()
+    },
+  }
+}
+
 describe('too many connections', () => {
+  it.each([
+    ['in all', { maxConnections: 2 }, 'idle-connections'],
+    ['of one source', { maxPerSource: 2 }, 'connections-per-source'],
+  ] as const)('%s close the oldest without a verified request', async (_, numbers, limit) => {
+    const at = await scene(numbers)
+    const [first, second] = [await at.shake(), await at.shake()]
+    const third = await at.shake()
+    await isClosed(first)
+    expect(await ask(third)).toMatch(/^HTTP\/1\.1 200 /)
+    expect([second.closed, at.limits.open]).toEqual([false, 2])
+    expect(at.reached).toEqual([[limit, '127.0.0.1']])
+  })
+
   it.each([
     ['in all', { maxConnections: 2 }, 'connections'],
     ['of one source', { maxPerSource: 2 }, 'connections-per-source'],
-  ] as const)('%s are told so in HTTP, and closed', async (_, numbers, limit) => {
+  ] as const)('%s are closed at once while all others are in use', async (_, numbers, limit) => {
     const at = await scene(numbers)
-    const [first] = [await at.shake(), await at.shake()]
-    const third = await at.shake()
-    const answer = await ask(third)
-    expect(answer).toMatch(/^HTTP\/1\.1 503 /)
-    expect(answer).toMatch(/\r\nRetry-After: 5\r\n/)
-    expect(answer).toMatch(/\r\nConnection: close\r\n/)
-    expect(answer).toContain('"code":"UNAVAILABLE"')
-    await isClosed(third)
+    const [first, second] = [await transfer(at), await transfer(at)]
+    await isClosed((await at.knock()).resume())
     expect(at.reached).toEqual([[limit, '127.0.0.1']])
-    expect(await ask(first)).toMatch(/^HTTP\/1\.1 200 /)
-    first.destroy()
-    await isOpen(at, 1)
+    expect([first.socket.closed, second.socket.closed, at.limits.open]).toEqual([false, false, 2])
+    first.end()
     expect(await ask(await at.shake())).toMatch(/^HTTP\/1\.1 200 /)
+    await isClosed(first.socket)
+    expect(second.socket.closed).toBe(false)
   })
 
   it('count from the moment TCP accepts them, handshake or not', async () => {
     const at = await scene({ maxPerSource: 2 })
-    await at.knock()
-    await at.knock()
+    const silent = [(await at.knock()).resume(), (await at.knock()).resume()]
     await isOpen(at, 2)
-    expect(await ask(await at.shake())).toMatch(/^HTTP\/1\.1 503 /)
+    expect(await ask(await at.shake())).toMatch(/^HTTP\/1\.1 200 /)
+    await until(() => silent.filter(({ closed }) => closed).length === 1, { deadlineMs: 3_000, what: 'one' })
   })
 
   it('leave their places when their time for the handshake ends', async () => {
@@ -166,81 +193,50 @@ describe('too many connections', () => {
     expect(at.reached.map(([limit]) => limit)).toEqual(Array(4).fill('handshake-time'))
   })
 
-  it('get no handshake when they come as a flood', async () => {
-    // As long as nobody may take for its own handshake, and no longer than those may stay that are told.
-    const at = await scene({ maxPerSource: 1, handshakeTimeoutMs: 4_000 })
-    const held = await at.shake()
+  it('never close what is in use, nor keep out a newcomer, when they come as a flood', async () => {
+    const at = await scene({ maxPerSource: 2 })
+    const { socket } = await transfer(at)
     const flood = await Promise.all(Array.from({ length: 100 }, () => at.knock()))
-    for (const socket of flood) socket.resume()
-    await until(() => flood.every(({ closed }) => closed), { deadlineMs: 10_000, what: 'all are closed' })
-    const times = (limit: LimitName) => at.reached.filter(([name]) => name === limit).length
-    expect([times('connections-per-source'), times('handshake-time')]).toEqual([100, 32])
-    expect(held.closed).toBe(false)
-    expect(at.limits.open).toBe(1)
-  })
-
-  it('take the place of the one that was idle for longest', async () => {
-    const at = await scene({ maxConnections: 2 })
-    const busy = await at.shake()
-    busy.write(HEAD.replace('/ ', '/held '))
-    await until(() => at.held.length === 1, { deadlineMs: 3_000, what: 'the request' })
-    const idle = await at.shake()
-    at.time.now = SPARE_AFTER_MS
-    const next = await at.shake()
-    await isClosed(idle)
-    expect(await ask(next)).toMatch(/^HTTP\/1\.1 200 /)
-    expect(at.reached).toEqual([['idle-connections', '127.0.0.1']])
-    expect([busy.closed, at.limits.open]).toEqual([false, 2])
+    for (const silent of flood) silent.resume()
+    await until(() => flood.filter(({ closed }) => closed).length === 99, {
+      deadlineMs: 10_000,
+      what: 'all but one are closed',
+    })
+    expect(at.reached).toHaveLength(99)
+    expect(await ask(await at.shake())).toMatch(/^HTTP\/1\.1 200 /)
+    expect([socket.closed, at.limits.open]).toEqual([false, 2])
   })
 
   it('cannot keep their places by requests that are refused', async () => {
     const at = await scene({ maxConnections: 1 })
     const squatter = await at.shake()
-    at.time.now = SPARE_AFTER_MS
+    at.time.now = IDLE_PREFERENCE_MS
     expect(await ask(squatter)).toMatch(/^HTTP\/1\.1 200 /)
     await ask(await at.shake())
     await isClosed(squatter)
   })
 
   it('that come together get a place each, and none twice', () => {
-    const time = { now: 0 }
-    const reached: string[] = []
-    const audit = { reached: (limit: string) => reached.push(limit), close: () => undefined }
+    const closed: string[] = []
+    const audit = { reached: () => undefined, close: () => undefined }
     const numbers = { maxConnections: 2, maxPerSource: Infinity, maxRequests: Infinity }
-    const limits = createConnectionLimits({ ...numbers, audit, clock: () => time.now })
+    const limits = createConnectionLimits({ ...numbers, audit, clock: () => 0 })
     const server = https.createServer()
     // What follows are no sockets that TLS could run on.
     server.removeAllListeners('connection')
     limits.guard(server)
-    const come = (): void => {
+    for (const name of ['first', 'second', 'third', 'fourth', 'fifth']) {
       const socket = new net.Socket()
       Object.defineProperty(socket, 'remoteAddress', { value: '192.0.2.1' })
+      const destroy = socket.destroy.bind(socket)
+      socket.destroy = () => {
+        closed.push(name)
+        return destroy()
+      }
       server.emit('connection', socket)
     }
-    come()
-    come()
-    time.now = SPARE_AFTER_MS
-    for (let i = 0; i < 4; i++) come()
-    expect(reached).toEqual(['idle-connections', 'idle-connections', 'connections', 'connections'])
+    expect(closed).toEqual(['first', 'second', 'third'])
     expect(limits.open).toBe(2)
-  })
-
-  it('leave the place to who uses it with a login, until that is long ago', async () => {
-    const at = await scene({ maxConnections: 1 })
-    const user = await at.shake()
-    user.write(HEAD.replace('/ ', '/held '))
-    await until(() => at.held.length === 1, { deadlineMs: 3_000, what: 'the request' })
-    const answer = at.held[0]!
-    const done = at.limits.use(answer.socket!)
-    at.time.now = SPARE_AFTER_MS
-    answer.end('ok')
-    await once(user, 'data')
-    done()
-    expect(await ask(await at.shake())).toMatch(/^HTTP\/1\.1 503 /)
-    expect(user.closed).toBe(false)
-    at.time.now += SPARE_AFTER_MS
-    expect(await ask(await at.shake())).toMatch(/^HTTP\/1\.1 200 /)
-    await isClosed(user)
   })
 })
 
