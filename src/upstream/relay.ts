@@ -27,7 +27,7 @@ export function relayResponse(
     response.destroy()
     return
   }
-  exchange.isAnswered = true
+  exchange.answer = response
   const isEarly = isStillSending(incoming)
   if (isEarly) outgoing.shouldKeepAlive = false
   if (!writeHead(exchange, response, rewriteLocation)) return

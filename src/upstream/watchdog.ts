@@ -73,12 +73,13 @@ interface Patience {
   readonly failure: UpstreamFailure
 }
 
-function patienceFor({ incoming, request, isAnswered }: Exchange, limits: WatchdogLimits): Patience {
+function patienceFor({ incoming, request, answer }: Exchange, limits: WatchdogLimits): Patience {
   if (request?.socket === undefined || request.socket === null || request.socket.connecting) {
     return { limitMs: CONNECT_TIMEOUT_MS, failure: { kind: 'unreachable', cause: 'no connection in time' } }
   }
   const limitMs = limits.idleTimeoutMs
-  if (isAnswered) return { limitMs, failure: { kind: 'timed-out', cause: 'no byte of the answer moved' } }
+  if (answer !== undefined)
+    return { limitMs, failure: { kind: 'timed-out', cause: 'no byte of the answer moved' } }
   if (incoming.complete && !request.writableNeedDrain) {
     return {
       limitMs: limits.responseTimeoutMs,

@@ -27,7 +27,7 @@ function answered({ writableEnded }: { readonly writableEnded: boolean }) {
     outgoing: outgoing as unknown as ServerResponse,
     request: { socket: registry, destroy: vi.fn() } as unknown as ClientRequest,
     upload: undefined,
-    isAnswered: true,
+    answer: {} as IncomingMessage,
     isRetried: false,
     isOver: false,
     onFailure: (failure) => failures.push(failure),
