@@ -11,6 +11,7 @@ import { until } from '../fixtures/until.ts'
 const ROUNDS = 60
 const CLOSINGS: Readonly<Record<string, (socket: Socket) => unknown>> = {
   FIN: (socket) => socket.end(),
+  RST: (socket) => socket.resetAndDestroy(),
 }
 const DELAYS_MS = [0, 1, 3, 10]
 const KINDS: readonly { readonly method: string; readonly body?: string; readonly isChunked?: boolean }[] = [
