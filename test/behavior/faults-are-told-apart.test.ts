@@ -122,6 +122,28 @@ describe('time', () => {
     expect([status, body.toString()]).toEqual([200, '0123456789'])
   })
 
+  it.each([
+    ['interim answers without end', 'HTTP/1.1 102 Processing\r\n\r\n', 'HTTP/1.1 102 Processing\r\n\r\n'],
+    ['a head without end', 'HTTP/1.1 200 OK\r\nX: ', 'x'],
+  ])('is not given to %s', async (_what, first, then) => {
+    const upstream = await upstreamForTest((_soFar, socket) => {
+      socket.write(first)
+      const timer = setInterval(() => socket.write(then), 100)
+      socket.on('close', () => {
+        clearInterval(timer)
+      })
+    })
+    const sidecar = await sidecarForTest({
+      upstreamPort: upstream.port,
+      env: { SIDECAR_RESPONSE_TIMEOUT: '1s' },
+    })
+    expect(await sidecar.request({ as: ALICE, path: '/v2/x' })).toMatchObject({ status: 504 })
+    await until(() => upstream.open === 0, {
+      deadlineMs: SOON_MS,
+      what: 'the end of the upstream connection',
+    })
+  })
+
   it('is given to a push that trickles, and not to one that stalls', async () => {
     const upstream = await upstreamForTest((soFar, socket) => {
       if (soFar.endsWith('0123456789')) socket.write('HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n')
