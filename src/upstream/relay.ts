@@ -8,6 +8,7 @@ import { endWhenRead, isStillSending } from './linger.ts'
 import type { LocationRewrite } from './location-rewrite.ts'
 import type { SpliceMemory } from './splice-memory.ts'
 import { spliceableLength, spliceBody } from './splice.ts'
+import { unusableAnswer } from './unusable-answer.ts'
 
 export interface RelayParts {
   readonly memory: SpliceMemory
@@ -25,6 +26,11 @@ export function relayResponse(
   response.on('error', () => undefined)
   if (exchange.isOver || outgoing.destroyed || outgoing.headersSent) {
     response.destroy()
+    return
+  }
+  const failure = unusableAnswer(response)
+  if (failure !== undefined) {
+    failExchange(exchange, failure)
     return
   }
   exchange.answer = response
