@@ -6,6 +6,7 @@ import { ConfigError, errorCode, errorMessage, InvalidFileError } from '../error
 import { readRegular } from '../regular-file.ts'
 import { isMountPoint } from '../reload/mount-point.ts'
 import { askForLocation } from '../upstream/location.ts'
+import { LOGIN_DEMANDED } from '../upstream/login-demand.ts'
 import { probeRegistry } from '../upstream/probe.ts'
 import { FILE_MOUNT } from '../users.ts'
 import { checkCertificate } from './check/certificate.ts'
@@ -110,7 +111,8 @@ async function checkRegistry({ upstream, hosts, listen }: Config): Promise<reado
   const url = `http://${upstream.hostname}:${upstream.port}`
   const outcome = await probeRegistry(upstream, TIMEOUT_MS)
   if (outcome.kind !== 'answers') {
-    const mend = 'start it there, or set SIDECAR_UPSTREAM'
+    const known = outcome.kind === 'unexpected' ? outcome.mend : undefined
+    const mend = known ?? 'start it there, or set SIDECAR_UPSTREAM'
     return [{ level: 'problem', part: 'registry', text: `${url}: ${outcome.reason}`, mend }]
   }
   const host = `${hosts[0]?.value ?? 'localhost'}:${listen.port}`
@@ -131,6 +133,8 @@ async function checkLocation(question: Parameters<typeof askForLocation>[0]): Pr
         "take `host` out of the registry's `http` settings (REGISTRY_HTTP_HOST), or set it to what clients call"
       return { level: 'problem', part, text: `the registry sends uploads to ${finding.location}`, mend }
     }
+    case 'demands-login':
+      return { level: 'problem', part, text: LOGIN_DEMANDED.reason, mend: LOGIN_DEMANDED.mend }
     case 'unknown':
       return { level: 'note', part, text: `could not be tried: ${finding.reason}` }
   }

@@ -11,8 +11,8 @@ export interface Exchange {
   request: ClientRequest | undefined
   /** Its body on the way to the registry. */
   upload: Upload | undefined
-  /** The head of the registry's answer has arrived. */
-  isAnswered: boolean
+  /** The registry's answer, once its head has arrived. */
+  answer: IncomingMessage | undefined
   isRetried: boolean
   isOver: boolean
   readonly onFailure: (failure: UpstreamFailure) => void

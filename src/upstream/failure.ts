@@ -3,7 +3,8 @@
 import { errorCode } from '../errors.ts'
 
 /** `client-closed`: nobody is there to be told; the log has it as 499. */
-export type FailureKind = 'unreachable' | 'exhausted' | 'timed-out' | 'broke-off' | 'client-closed'
+export type FailureKind =
+  'unreachable' | 'exhausted' | 'timed-out' | 'broke-off' | 'demands-login' | 'client-closed'
 
 export interface UpstreamFailure {
   readonly kind: FailureKind

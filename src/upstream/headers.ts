@@ -8,6 +8,7 @@
 
 import type { IncomingHttpHeaders } from 'node:http'
 import type { LocationRewrite } from './location-rewrite.ts'
+import { WITHHELD_HEADERS } from './withheld-headers.ts'
 
 /** What a client's request keeps, each with what the registry does with it. */
 export const REQUEST_HEADERS: ReadonlySet<string> = new Set([
@@ -56,15 +57,6 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'trailer',
   'upgrade',
   'http2-settings',
-])
-
-// Not the registry's to say. Its name and version help an attacker, not a client. What it says of TLS it says over
-// plain HTTP, where RFC 6797 §8.1 has clients ignore it. And Alt-Svc would send clients around us.
-const NOT_THE_REGISTRYS: ReadonlySet<string> = new Set([
-  'server',
-  'x-powered-by',
-  'strict-transport-security',
-  'alt-svc',
 ])
 
 // Removing one of these because `Connection` lists it would change where the request's body ends or what it means.
@@ -142,7 +134,7 @@ function locationFor(location: string, { host, rewriteLocation }: AnswerContext)
 }
 
 function isPassed(name: string, listed: ReadonlySet<string>, isChunked: boolean): boolean {
-  if (HOP_BY_HOP.has(name) || NOT_THE_REGISTRYS.has(name) || name === 'transfer-encoding') return false
+  if (HOP_BY_HOP.has(name) || WITHHELD_HEADERS.has(name) || name === 'transfer-encoding') return false
   if (name === 'content-length') return !isChunked
   return NEVER_HOP_BY_HOP.has(name) || !listed.has(name)
 }

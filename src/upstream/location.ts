@@ -1,10 +1,13 @@
 import { request, type IncomingMessage } from 'node:http'
 import { createLocationRewrite } from './location-rewrite.ts'
+import { demandsLogin } from './login-demand.ts'
 
 /** Which Location the registry gives for an upload that a client begins at `https://<host>`. */
 export type LocationFinding =
   | { readonly kind: 'fitting'; readonly location: string }
   | { readonly kind: 'misleading'; readonly location: string }
+  /** It begins no upload without a login of its own. */
+  | { readonly kind: 'demands-login' }
   | { readonly kind: 'unknown'; readonly reason: string }
 
 export interface LocationQuestion {
@@ -27,6 +30,7 @@ export async function askForLocation({ hostname, port, host }: LocationQuestion)
     exchange({ hostname, port, method, path, headers: { ...headers, 'content-length': '0' } })
   try {
     const begun = await send('POST', '/v2/registry-sidecar-check/blobs/uploads/')
+    if (demandsLogin(begun.statusCode)) return { kind: 'demands-login' }
     const { location } = begun.headers
     if (begun.statusCode !== 202 || location === undefined) {
       return { kind: 'unknown', reason: `beginning an upload answers ${begun.statusCode ?? 0}` }

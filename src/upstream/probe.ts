@@ -1,9 +1,11 @@
 import { request } from 'node:http'
 import { errorCode, errorMessage } from '../errors.ts'
+import { demandsLogin, LOGIN_DEMANDED } from './login-demand.ts'
 
 export type ProbeOutcome =
   | { readonly kind: 'answers' }
-  | { readonly kind: 'unexpected'; readonly reason: string }
+  /** `mend` says what to do, where that is known. */
+  | { readonly kind: 'unexpected'; readonly reason: string; readonly mend?: string }
   | { readonly kind: 'unreachable'; readonly reason: string }
 
 // Health checks commonly give up after a few seconds themselves.
@@ -30,12 +32,7 @@ export function probeRegistry(
 
 function outcomeOf(status: number): ProbeOutcome {
   if (status === 200) return { kind: 'answers' }
-  if (status === 401) {
-    return {
-      kind: 'unexpected',
-      reason: 'it asks for a login itself; switch its own auth off, the sidecar asks',
-    }
-  }
+  if (demandsLogin(status)) return { kind: 'unexpected', ...LOGIN_DEMANDED }
   return { kind: 'unexpected', reason: `GET /v2/ answers ${status} instead of 200; is this a registry?` }
 }
 

@@ -8,6 +8,7 @@ import { endWhenRead, isStillSending } from './linger.ts'
 import type { LocationRewrite } from './location-rewrite.ts'
 import type { SpliceMemory } from './splice-memory.ts'
 import { spliceableLength, spliceBody } from './splice.ts'
+import { unusableAnswer } from './unusable-answer.ts'
 
 export interface RelayParts {
   readonly memory: SpliceMemory
@@ -27,7 +28,12 @@ export function relayResponse(
     response.destroy()
     return
   }
-  exchange.isAnswered = true
+  const failure = unusableAnswer(response)
+  if (failure !== undefined) {
+    failExchange(exchange, failure)
+    return
+  }
+  exchange.answer = response
   const isEarly = isStillSending(incoming)
   if (isEarly) outgoing.shouldKeepAlive = false
   if (!writeHead(exchange, response, rewriteLocation)) return

@@ -10,6 +10,7 @@
 import { Agent, type AgentOptions, type IncomingMessage } from 'node:http'
 import net, { type NetConnectOpts, type Socket } from 'node:net'
 import { failExchange, type Exchange } from './exchange.ts'
+import { readBeforeFailing } from './failed-write.ts'
 import { ANSWER_CUT } from './failure.ts'
 import type { SpliceLease } from './splice-memory.ts'
 
@@ -129,5 +130,6 @@ function connect(options: NetConnectOpts): Socket {
   }
   const socket = net.connect({ ...options, onread })
   route.socket = socket
+  readBeforeFailing(socket)
   return Object.assign(socket, { [ROUTE]: route })
 }

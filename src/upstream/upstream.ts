@@ -1,15 +1,16 @@
 // Upstream: the registry behind us, reached through http-proxy.
 //
-// The only file that imports http-proxy. It streams both bodies and never holds one in memory; it never retries a
-// body, because a request body can be read only once. http-proxy 1.18.1 is no longer maintained: what is switched
+// The only file that imports http-proxy. It streams both bodies and never holds one in memory; it sends GET and HEAD
+// a second time at most, anything else once. http-proxy 1.18.1 is no longer maintained: what is switched
 // off, removed or guarded here closes a hole of it each, and test/upstream has a test for each.
 
-import type { Agent, ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
+import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
 import { createRequire } from 'node:module'
 import type { Readable } from 'node:stream'
 import util from 'node:util'
 import type httpProxy from 'http-proxy'
 import { errorCode } from '../errors.ts'
+import { createConnections, isRepeatable } from './connections.ts'
 import { failExchange, type Exchange } from './exchange.ts'
 import { failureOf, type UpstreamFailure } from './failure.ts'
 import { requestHeaders, type ForwardedFor } from './headers.ts'
@@ -17,7 +18,6 @@ import { createLocationRewrite } from './location-rewrite.ts'
 import { probeRegistry, type ProbeOutcome } from './probe.ts'
 import { relayResponse } from './relay.ts'
 import { createSpliceMemory } from './splice-memory.ts'
-import { createSplicingAgent } from './splice.ts'
 import { sendBody } from './upload.ts'
 import { createWatchdog, type WatchdogLimits } from './watchdog.ts'
 
@@ -45,24 +45,17 @@ export interface UpstreamOptions extends WatchdogLimits {
   readonly spliceMemory: number
 }
 
-// Idle connections kept to the registry; beyond that they are closed when they become idle.
-const MAX_IDLE_CONNECTIONS = 256
-
 const EXCHANGE = Symbol('exchange')
 
 // A map from request to exchange would cost several times what a property does (measured).
 type WithExchange = IncomingMessage & { [EXCHANGE]?: Exchange }
 
 export function createUpstream({ hostname, port, spliceMemory, ...limits }: UpstreamOptions): Upstream {
-  const agent = createSplicingAgent({
-    keepAlive: true,
-    maxFreeSockets: MAX_IDLE_CONNECTIONS,
-    scheduling: 'lifo',
-  })
+  const connections = createConnections()
   const memory = createSpliceMemory(spliceMemory)
   const parts = { memory, rewriteLocation: createLocationRewrite({ hostname, port }) }
   const watchdog = createWatchdog(limits)
-  const proxy = createProxy({ protocol: 'http:', host: hostname, port: String(port) }, agent)
+  const proxy = createProxy({ protocol: 'http:', host: hostname, port: String(port) })
   proxy.on('proxyReq', onRequest)
   proxy.on('proxyRes', (response, incoming: WithExchange) => {
     const exchange = incoming[EXCHANGE]
@@ -87,9 +80,12 @@ export function createUpstream({ hostname, port, spliceMemory, ...limits }: Upst
   }
 
   function send(exchange: Exchange): void {
+    const { isRetried } = exchange
     try {
-      proxy.web(exchange.incoming, exchange.outgoing, optionsOf(exchange), (error) => {
-        onError(exchange, error)
+      const options = { agent: connections.agentFor(exchange), buffer: bodyOf(exchange) }
+      proxy.web(exchange.incoming, exchange.outgoing, options, (error) => {
+        // A first try may fail twice: when its connection ends, and when that fails what was written.
+        if (isRetried === exchange.isRetried) onError(exchange, error)
       })
     } catch (error) {
       // Some targets and header values throw here instead of calling back.
@@ -98,12 +94,15 @@ export function createUpstream({ hostname, port, spliceMemory, ...limits }: Upst
   }
 
   function onError(exchange: Exchange, error: Error): void {
-    if (exchange.isOver) return
+    // A reset after the last byte of the answer takes nothing away from it.
+    if (exchange.isOver || exchange.answer?.complete === true) return
     if (!isStaleConnection(exchange, error)) {
       failExchange(exchange, failureOf(error))
       return
     }
     exchange.isRetried = true
+    // Its 'close' follows in this tick, and must not fail the exchange that goes on.
+    exchange.request = undefined
     send(exchange)
   }
 
@@ -115,24 +114,23 @@ export function createUpstream({ hostname, port, spliceMemory, ...limits }: Upst
     },
     close: () => {
       watchdog.close()
-      agent.destroy()
+      connections.close()
     },
   }
 }
 
-// http-proxy asks nothing of what it reads the body from but to be piped. A second try goes out on a connection of its
-// own: the pool's next one may be as stale.
-function optionsOf(exchange: Exchange): httpProxy.ServerOptions {
+// http-proxy only calls `pipe` on the stream that it reads a body from.
+function bodyOf(exchange: Exchange): Readable {
   const pipe = (request: ClientRequest): void => {
     exchange.upload = sendBody(exchange.incoming, request)
   }
-  return { buffer: { pipe } as unknown as Readable, ...(exchange.isRetried ? { agent: false } : {}) }
+  return { pipe } as unknown as Readable
 }
 
 const NEW = {
   request: undefined,
   upload: undefined,
-  isAnswered: false,
+  answer: undefined,
   isRetried: false,
   isOver: false,
 } as const
@@ -147,24 +145,22 @@ function onRequest(request: ClientRequest, incoming: WithExchange): void {
   exchange.request = request
   // An answer that Node gives to nobody, such as a 101 that was not asked for, closes without 'response' or 'error'.
   request.once('close', () => {
-    if (request === exchange.request && !exchange.isAnswered && request.errored === null) {
+    if (request === exchange.request && exchange.answer === undefined && request.errored === null) {
       failExchange(exchange, { kind: 'broke-off', cause: 'the registry closed without an answer' })
     }
   })
 }
 
-// The registry closed a kept-alive connection just as this request went out on it. Sent again once, and only when
-// doing it twice is the same as once and no body can be half read.
-function isStaleConnection({ incoming, request, isRetried, isAnswered }: Exchange, error: Error): boolean {
-  if (isRetried || isAnswered || request?.reusedSocket !== true) return false
+// The registry closed a kept connection as this request went out on it. What is repeatable goes out once more.
+function isStaleConnection({ incoming, request, isRetried, answer }: Exchange, error: Error): boolean {
+  if (isRetried || answer !== undefined || request?.reusedSocket !== true) return false
   if (errorCode(error) !== 'ECONNRESET' && errorCode(error) !== 'EPIPE') return false
-  return incoming.method === 'GET' || incoming.method === 'HEAD'
+  return isRepeatable(incoming.method)
 }
 
-function createProxy(target: httpProxy.ProxyTarget, agent: Agent): httpProxy {
+function createProxy(target: httpProxy.ProxyTarget): httpProxy {
   const proxy = loadHttpProxy().createProxyServer({
     target,
-    agent,
     selfHandleResponse: true,
     // Both together: the target passes byte for byte instead of through url.parse.
     toProxy: true,

@@ -73,12 +73,13 @@ interface Patience {
   readonly failure: UpstreamFailure
 }
 
-function patienceFor({ incoming, request, isAnswered }: Exchange, limits: WatchdogLimits): Patience {
+function patienceFor({ incoming, request, answer }: Exchange, limits: WatchdogLimits): Patience {
   if (request?.socket === undefined || request.socket === null || request.socket.connecting) {
     return { limitMs: CONNECT_TIMEOUT_MS, failure: { kind: 'unreachable', cause: 'no connection in time' } }
   }
   const limitMs = limits.idleTimeoutMs
-  if (isAnswered) return { limitMs, failure: { kind: 'timed-out', cause: 'no byte of the answer moved' } }
+  if (answer !== undefined)
+    return { limitMs, failure: { kind: 'timed-out', cause: 'no byte of the answer moved' } }
   if (incoming.complete && !request.writableNeedDrain) {
     return {
       limitMs: limits.responseTimeoutMs,
@@ -91,9 +92,11 @@ function patienceFor({ incoming, request, isAnswered }: Exchange, limits: Watchd
     : { limitMs, failure: { kind: 'client-closed', cause: 'the client sent no byte of its request' } }
 }
 
-function bytesMoved({ incoming, outgoing, request }: Exchange): number {
+function bytesMoved({ incoming, outgoing, request, answer }: Exchange): number {
   const client = incoming.socket
   // Once the answer is whole here, the registry's connection may be at work for others.
   const registry = outgoing.writableEnded ? undefined : request?.socket
-  return client.bytesRead + client.bytesWritten + (registry?.bytesRead ?? 0) + (registry?.bytesWritten ?? 0)
+  // Before the answer a registry sends interim answers (1xx) or a head that drips: it could go on for ever with either.
+  const received = answer === undefined ? 0 : (registry?.bytesRead ?? 0)
+  return client.bytesRead + client.bytesWritten + received + (registry?.bytesWritten ?? 0)
 }

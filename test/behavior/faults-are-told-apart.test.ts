@@ -44,6 +44,22 @@ async function talkTo(sidecar: TestSidecar) {
 const reasonsOf = (sidecar: TestSidecar) =>
   sidecar.lines.filter(({ msg }) => msg === 'request').map(({ status, reason }) => [status, reason])
 
+// A body under another coding would look like one without any.
+const CODINGS = [
+  'Transfer-Encoding: x',
+  'Transfer-Encoding: identity',
+  'Transfer-Encoding: ',
+  'Transfer-Encoding: gzip, chunked',
+  'Transfer-Encoding: chunked, x',
+  'Transfer-Encoding: chunked, chunked',
+  'Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked',
+  'Transfer-Encoding: x\r\nTransfer-Encoding: chunked',
+  'Transfer-Encoding: chunked;q=1',
+  'Transfer-Encoding: xchunked',
+  'Transfer-Encoding: x\r\nContent-Length: 12',
+  'Transfer-Encoding: chunked\r\nContent-Length: 12',
+]
+
 describe('a fault before the answer', () => {
   it.each<[what: string, behave: Behavior, status: number, reason: RegExp]>([
     [
@@ -65,6 +81,12 @@ describe('a fault before the answer', () => {
       502,
       /HPE_/,
     ],
+    ...CODINGS.map((lines): [string, Behavior, number, RegExp] => [
+      `sends a body under ${JSON.stringify(lines)}`,
+      (_, socket) => socket.end(`HTTP/1.1 200 OK\r\n${lines}\r\n\r\n2\r\nok\r\n0\r\n\r\n`),
+      502,
+      /broke-off: (?:the answer has a transfer coding other than chunked|HPE_)/,
+    ]),
     ['sends a status that is none', (_, socket) => socket.end('HTTP/1.1 20 OK\r\n\r\n'), 502, /broke-off/],
   ])('%s: the client is told, the log has the cause', async (_what, behave, status, reason) => {
     const upstream = await upstreamForTest(behave)
@@ -79,6 +101,18 @@ describe('a fault before the answer', () => {
       what: 'the end of the upstream connection',
     })
   })
+
+  it.each(['chunked', 'Chunked', ' chunked '])(
+    'is none in the one coding that there is: %j',
+    async (coding) => {
+      const upstream = await upstreamForTest((_soFar, socket) => {
+        socket.write(`HTTP/1.1 200 OK\r\nTransfer-Encoding: ${coding}\r\n\r\n2\r\nok\r\n0\r\n\r\n`)
+      })
+      const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
+      const { status, body } = await sidecar.request({ as: ALICE, path: '/v2/x' })
+      expect([status, body.toString()]).toEqual([200, 'ok'])
+    },
+  )
 
   it('is none when 100 or 103 comes first', async () => {
     const upstream = await upstreamForTest((_soFar, socket) => {
@@ -120,6 +154,28 @@ describe('time', () => {
     })
     const { status, body } = await sidecar.request({ as: ALICE, path: '/v2/x' })
     expect([status, body.toString()]).toEqual([200, '0123456789'])
+  })
+
+  it.each([
+    ['interim answers without end', 'HTTP/1.1 102 Processing\r\n\r\n', 'HTTP/1.1 102 Processing\r\n\r\n'],
+    ['a head without end', 'HTTP/1.1 200 OK\r\nX: ', 'x'],
+  ])('is not given to %s', async (_what, first, then) => {
+    const upstream = await upstreamForTest((_soFar, socket) => {
+      socket.write(first)
+      const timer = setInterval(() => socket.write(then), 100)
+      socket.on('close', () => {
+        clearInterval(timer)
+      })
+    })
+    const sidecar = await sidecarForTest({
+      upstreamPort: upstream.port,
+      env: { SIDECAR_RESPONSE_TIMEOUT: '1s' },
+    })
+    expect(await sidecar.request({ as: ALICE, path: '/v2/x' })).toMatchObject({ status: 504 })
+    await until(() => upstream.open === 0, {
+      deadlineMs: SOON_MS,
+      what: 'the end of the upstream connection',
+    })
   })
 
   it('is given to a push that trickles, and not to one that stalls', async () => {

@@ -95,6 +95,24 @@ describe('headers of an answer', () => {
     expect(responseHeaders(headers, context)).toEqual(['X-Content-Type-Options', 'nosniff'])
   })
 
+  it.each([
+    [
+      'challenges',
+      ['WWW-Authenticate', 'Proxy-Authenticate', 'Authentication-Info', 'Proxy-Authentication-Info'],
+    ],
+    [
+      'what a browser keeps or drops',
+      ['Set-Cookie', 'set-cookie2', 'Clear-Site-Data', 'Service-Worker-Allowed'],
+    ],
+    ['where a browser goes', ['Refresh', 'Speculation-Rules', 'SourceMap', 'X-SourceMap', 'Public-Key-Pins']],
+    ['what a page may do', ['Content-Security-Policy', 'Permissions-Policy', 'Cross-Origin-Opener-Policy']],
+    ['what is reported', ['Content-Security-Policy-Report-Only', 'Report-To', 'Reporting-Endpoints', 'NEL']],
+    ['which pages read answers', ['Access-Control-Allow-Origin', 'access-control-allow-credentials']],
+  ])('do not pass when a browser would believe them of this name: %s', (_what, names) => {
+    const headers = names.flatMap((name) => [name, 'x'])
+    expect(responseHeaders(headers, context)).toEqual(['X-Content-Type-Options', 'nosniff'])
+  })
+
   it('say once that browsers must not guess', () => {
     const headers = ['x-content-type-options', 'nosniff']
     expect(responseHeaders(headers, context)).toEqual(headers)

@@ -27,7 +27,7 @@ function answered({ writableEnded }: { readonly writableEnded: boolean }) {
     outgoing: outgoing as unknown as ServerResponse,
     request: { socket: registry, destroy: vi.fn() } as unknown as ClientRequest,
     upload: undefined,
-    isAnswered: true,
+    answer: {} as unknown as IncomingMessage,
     isRetried: false,
     isOver: false,
     onFailure: (failure) => failures.push(failure),
@@ -64,6 +64,19 @@ it.each([
     vi.advanceTimersByTime(200)
   }
   expect(failures).toHaveLength(ended)
+  watchdog.close()
+})
+
+it('a registry that sends only what comes before an answer is not waited for', () => {
+  const watchdog = createWatchdog(LIMITS)
+  const { exchange, registry, failures } = answered({ writableEnded: false })
+  exchange.answer = undefined
+  watchdog.watch(exchange)
+  for (let i = 0; i < 20; i++) {
+    registry.bytesRead += 1
+    vi.advanceTimersByTime(200)
+  }
+  expect(failures).toEqual([{ kind: 'timed-out', cause: 'the registry did not begin its answer' }])
   watchdog.close()
 })
 

@@ -1,0 +1,42 @@
+// Reads a connection to its end before a failed write ends it.
+//
+// A registry that refuses an upload answers at once and closes. What is still sent to it fails then, and Node would
+// destroy the socket together with the answer that lies unread in the kernel.
+
+import type { Socket } from 'node:net'
+import type { Writable } from 'node:stream'
+import { errorCode } from '../errors.ts'
+
+type Written = Parameters<Writable['_write']>[2]
+
+/** From now on a write that fails because the peer has closed is reported after everything the peer sent was read. */
+export function readBeforeFailing(socket: Socket): void {
+  const write = socket._write.bind(socket)
+  const writev = socket._writev?.bind(socket)
+  socket._write = (chunk, encoding, written) => {
+    write(chunk, encoding, heldBack(socket, written))
+  }
+  if (writev === undefined) return
+  socket._writev = (chunks, written) => {
+    writev(chunks, heldBack(socket, written))
+  }
+}
+
+function heldBack(socket: Socket, written: Written): Written {
+  return (error) => {
+    const isClosedByPeer = errorCode(error) === 'EPIPE' || errorCode(error) === 'ECONNRESET'
+    if (!isClosedByPeer || socket.readableEnded || socket.destroyed) {
+      written(error)
+      return
+    }
+    // Until then nothing more is written. Reading ends by itself: the kernel knows that the peer has closed.
+    socket.once('end', report)
+    socket.once('close', report)
+
+    function report(): void {
+      socket.off('end', report)
+      socket.off('close', report)
+      written(error)
+    }
+  }
+}

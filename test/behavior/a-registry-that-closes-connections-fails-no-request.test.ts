@@ -1,0 +1,152 @@
+// A registry may close a kept connection at any time: no request fails by that, and nothing is carried out twice.
+
+import http, { type RequestOptions } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { frontBefore, frontFor } from '../fixtures/front.ts'
+import { OK } from '../fixtures/programmable-upstream.ts'
+import { until } from '../fixtures/until.ts'
+
+const ROUNDS = 60
+const CLOSINGS: Readonly<Record<string, (socket: Socket) => unknown>> = {
+  FIN: (socket) => socket.end(),
+  RST: (socket) => socket.resetAndDestroy(),
+}
+const DELAYS_MS = [0, 1, 3, 10]
+const KINDS: readonly { readonly method: string; readonly body?: string; readonly isChunked?: boolean }[] = [
+  { method: 'GET' },
+  { method: 'HEAD' },
+  { method: 'POST' },
+  { method: 'POST', body: 'hello' },
+  { method: 'PATCH', body: 'hello', isChunked: true },
+  { method: 'PUT' },
+  { method: 'PUT', body: 'hello' },
+  { method: 'DELETE' },
+]
+
+const cells = Object.keys(CLOSINGS).flatMap((how) =>
+  DELAYS_MS.flatMap((delayMs) =>
+    [1, 4].map((together): [string, number, number] => [how, delayMs, together]),
+  ),
+)
+
+describe.each(cells)(
+  'a registry that closes by %s %d ms after each answer, asked by %d at once,',
+  (...cell) => {
+    const [how, delayMs, together] = cell
+
+    it('fails nothing and does nothing twice', { timeout: 60_000 }, async () => {
+      const registry = await closingRegistry((socket) => {
+        const close = (): unknown => CLOSINGS[how]?.(socket)
+        if (delayMs === 0) setImmediate(close)
+        else setTimeout(close, delayMs)
+      })
+      const { port, failures } = await frontBefore(registry.port)
+      const agent = new http.Agent({ keepAlive: true })
+      onTestFinished(() => {
+        agent.destroy()
+      })
+      for (const { method, body, isChunked } of KINDS) {
+        const length = method === 'GET' || method === 'HEAD' ? {} : { 'Content-Length': body?.length ?? 0 }
+        const headers = isChunked === true ? { 'Transfer-Encoding': 'chunked' } : length
+        const send = async (round: number): Promise<number> => {
+          if (round % 3 === 0) await pause(delayMs)
+          const path = `/v2/${method}/${body ?? ''}/${round}`
+          return statusOf({ port, agent, method, path, headers }, body)
+        }
+        expect(await statusesOf(send, together)).toEqual({ 200: ROUNDS })
+      }
+      expect(failures).toEqual([])
+      const runs = [...registry.runs]
+      expect(runs).toHaveLength(KINDS.length * ROUNDS)
+      expect(runs.filter(([what, times]) => times > 1 && !/^(?:GET|HEAD) /.test(what))).toEqual([])
+    })
+  },
+)
+
+describe('a request that must not be done twice', () => {
+  it.each(['POST', 'PUT', 'PATCH', 'DELETE'])(
+    'gets a connection that was not used before: %s',
+    async (method) => {
+      const requestsOn = new Map<Socket, number>()
+      const { port } = await frontFor((socket) => {
+        requestsOn.set(socket, (requestsOn.get(socket) ?? 0) + 1)
+        socket.write(OK)
+      })
+      const headers = { 'Content-Length': 0 }
+      for (const each of ['GET', 'GET', method, 'GET', method])
+        await statusOf({ port, method: each, headers })
+      // The three GETs share one.
+      expect([...requestsOn.values()]).toEqual([3, 1, 1])
+    },
+  )
+
+  it('leaves no port behind that waits for its connection to be forgotten', async () => {
+    const ends: string[] = []
+    const { port } = await frontFor((socket) => {
+      socket.on('end', () => ends.push('end'))
+      socket.on('error', (error: NodeJS.ErrnoException) => ends.push(error.code ?? ''))
+      socket.write(OK)
+    })
+    await statusOf({ port, method: 'POST', headers: { 'Content-Length': 0 } })
+    await until(() => ends.length > 0, { deadlineMs: 5_000, what: 'the end of the connection' })
+    expect(ends).toEqual(['ECONNRESET'])
+  })
+})
+
+/** Counts what it carried out, and calls `onAnswered` with the connection when it has answered. */
+async function closingRegistry(onAnswered: (socket: Socket) => void) {
+  const runs = new Map<string, number>()
+  const server = http.createServer({ keepAliveTimeout: 0 }, (request, response) => {
+    request.resume()
+    request.on('end', () => {
+      const what = `${request.method ?? ''} ${request.url ?? ''}`
+      runs.set(what, (runs.get(what) ?? 0) + 1)
+      response.on('finish', () => {
+        onAnswered(request.socket)
+      })
+      response.end('ok')
+    })
+  })
+  server.on('connection', (socket) => socket.on('error', () => undefined))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => {
+    server.close()
+    server.closeAllConnections()
+  })
+  return { port: (server.address() as AddressInfo).port, runs }
+}
+
+/** How often which status came back. */
+async function statusesOf(send: (round: number) => Promise<number>, together: number) {
+  const counts: Record<number, number> = {}
+  let next = 0
+  const worker = async (): Promise<void> => {
+    while (next < ROUNDS) {
+      const status = await send(next++)
+      counts[status] = (counts[status] ?? 0) + 1
+    }
+  }
+  await Promise.all(Array.from({ length: together }, worker))
+  return counts
+}
+
+/** The status of the answer; 0 when there is none. */
+function statusOf(options: RequestOptions, body?: string): Promise<number> {
+  return new Promise((resolve) => {
+    const request = http.request(options, (response) => {
+      response.on('error', () => {
+        resolve(0)
+      })
+      response.on('end', () => {
+        resolve(response.statusCode ?? 0)
+      })
+      response.resume()
+    })
+    request.on('error', () => {
+      resolve(0)
+    })
+    request.end(body)
+  })
+}
