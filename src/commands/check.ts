@@ -11,7 +11,7 @@ import { probeRegistry } from '../upstream/probe.ts'
 import { FILE_MOUNT } from '../users.ts'
 import { checkCertificate } from './check/certificate.ts'
 import { checkClientCa } from './check/client-ca.ts'
-import { isGood, lineOf, type Finding } from './check/finding.ts'
+import { formatFinding, hasProblem, type Finding } from './check/finding.ts'
 import { checkHost } from './check/host.ts'
 import { thisMachine, type Machine } from './machine.ts'
 import { settingsInForce } from './settings-in-force.ts'
@@ -34,9 +34,9 @@ export async function check(request: CheckRequest, world: World): Promise<ExitCo
   const target = host === undefined ? undefined : parseRegistryAddress(host)
   const { config, findings: aboutSettings } = await checkSettings(sources)
   const findings = config === undefined ? aboutSettings : await found(config)
-  const ok = isGood(findings)
+  const ok = !hasProblem(findings)
   if (json) world.stdout.write(`${JSON.stringify({ ok, findings })}\n`)
-  else for (const finding of findings) world.stdout.write(`${lineOf(finding)}\n`)
+  else for (const finding of findings) world.stdout.write(`${formatFinding(finding)}\n`)
   if (config === undefined) return 64
   return ok ? 0 : 1
 

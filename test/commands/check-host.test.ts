@@ -19,11 +19,11 @@ import { tempFolder } from '../fixtures/temp-folder.ts'
 
 const DAY_MS = 86_400_000
 const LOCALHOST = [{ type: 'dns', value: 'localhost' }] as const
-// Longer than what goes before it takes where the machine stands still for a while.
-const SILENCE_MS = 4_000
-const LONG_AGO = issueRoot({ now: new Date(Date.now() - 365 * DAY_MS) })
+// Long enough for the earlier steps of a check on a busy machine.
+const SHORT_TIMEOUT_MS = 4_000
+const OLD_ROOT = issueRoot({ now: new Date(Date.now() - 365 * DAY_MS) })
 
-const asRegistry: RequestListener = (_request, response) => {
+const answerLikeRegistry: RequestListener = (_request, response) => {
   response.writeHead(401, {
     'Docker-Distribution-Api-Version': 'registry/2.0',
     'WWW-Authenticate': 'Basic realm="Registry"',
@@ -31,12 +31,12 @@ const asRegistry: RequestListener = (_request, response) => {
   response.end('{"errors":[]}')
 }
 
-interface Situation {
+interface Scene {
   readonly port: number
   readonly host?: string
-  /** A state folder; none by default. */
+  /** Absent: a folder that does not exist. */
   readonly stateDir?: string
-  /** Roots that this machine has, in its pool or in a certs.d folder of a person. */
+  /** Roots that this machine trusts: its system roots, and a certs.d folder of the user. */
   readonly systemPem?: string
   readonly certsPem?: string
   readonly timeoutMs?: number
@@ -49,8 +49,8 @@ interface Outcome {
   readonly text: string
 }
 
-async function checkAt({ port, host = `localhost:${port}`, ...situation }: Situation): Promise<Outcome> {
-  const { stateDir, systemPem = '', certsPem, timeoutMs = 30_000 } = situation
+async function checkAt({ port, host = `localhost:${port}`, ...scene }: Scene): Promise<Outcome> {
+  const { stateDir, systemPem = '', certsPem, timeoutMs = 30_000 } = scene
   const folder = tempFolder()
   const [home, etc] = [path.join(folder, 'home'), path.join(folder, 'etc')]
   put(path.join(etc, 'ssl/certs/ca-certificates.crt'), systemPem)
@@ -99,31 +99,31 @@ async function serve(server: Server): Promise<number> {
 function serveTls(
   { certPem, keyPem }: IssuedCertificate,
   options: ServerOptions = {},
-  listener = asRegistry,
+  listener = answerLikeRegistry,
 ): Promise<number> {
   return serve(createHttpsServer({ cert: certPem, key: keyPem, ...options }, listener))
 }
 
-/** A pair for localhost under this root, sent with it. */
-function pairUnder(root: IssuedCertificate, now = new Date()): IssuedCertificate {
+/** A certificate for localhost with its root appended. */
+function issueUnder(root: IssuedCertificate, now = new Date()): IssuedCertificate {
   const leaf = issueLeaf({ root, names: LOCALHOST, now })
   return { ...leaf, certPem: `${leaf.certPem}${root.certPem}` }
 }
 
-async function afterRenewals(count: number) {
+async function openRenewedKeystore(count: number) {
   const options = { folder: path.join(tempFolder(), 'state'), names: LOCALHOST, now: new Date() }
   await openKeystore(options)
   for (let i = 0; i < count; i++) await renewRoot({ ...options, names: () => LOCALHOST })
   return openKeystore(options)
 }
 
-describe('check --host finds nothing wrong', () => {
-  it('with a sidecar, on its own machine', async () => {
+describe('check --host finds no problem', () => {
+  it('for a sidecar, on its own machine', async () => {
     const { port, folder } = await sidecarForTest()
     const { code, text } = await checkAt({ port, stateDir: path.join(folder, 'state') })
     expect(code).toBe(0)
     expect(text.split('\n')).toEqual([
-      expect.stringMatching(/^ok address: localhost:\d+ is 127\.0\.0\.1:\d+, and something listens there/),
+      expect.stringMatching(/^ok address: localhost:\d+ is 127\.0\.0\.1:\d+, which accepts connections/),
       expect.stringMatching(/^ok tls: TLSv1\.3 handshake done/),
       expect.stringMatching(
         /^ok certificate: for localhost, until \d{4}-\d\d-\d\d, SHA-256 ([0-9A-F]{2}:){31}/,
@@ -136,41 +136,45 @@ describe('check --host finds nothing wrong', () => {
     ])
   })
 
-  it('with a sidecar, on a machine whose clients trust it', async () => {
+  it('for a sidecar, on a machine whose clients trust it', async () => {
     const { port, root } = await sidecarForTest()
     const { code, text } = await checkAt({ port, certsPem: root.pem })
     expect(code).toBe(0)
-    expect(text).toMatch(/^ok trust: clients on this machine trust it by .*docker\/certs\.d\/localhost:/m)
-    expect(text).toMatch(/^note trust: no sidecar's root to compare with here/m)
+    expect(text).toMatch(
+      /^ok trust: clients on this machine trust it because of .*docker\/certs\.d\/localhost:/m,
+    )
+    expect(text).toMatch(/^note trust: no root of a sidecar found here/m)
   })
 
-  it('with a certificate that the pool of the system vouches for', async () => {
+  it('for a certificate under a system root', async () => {
     const { rootPem, intermediatePem, pair } = issueByIntermediate()
     const chain = { ...pair, certPem: `${pair.certPem}${intermediatePem}` }
     const { code, text } = await checkAt({ port: await serveTls(chain), systemPem: rootPem })
     expect(code).toBe(0)
-    expect(text).toMatch(/^ok trust: a root in .*ca-certificates\.crt vouches for it/m)
+    expect(text).toMatch(
+      /^ok trust: it chains to a root in .*ca-certificates\.crt: clients need nothing else/m,
+    )
   })
 
-  it('by address, for which no name is sent', async () => {
+  it('for an IP address, without a server name', async () => {
     const { port, folder } = await sidecarForTest()
     const stateDir = path.join(folder, 'state')
     const { code, text } = await checkAt({ port, host: `127.0.0.1:${port}`, stateDir })
     expect(code).toBe(0)
-    expect(text).toMatch(/^note trust: dockerd verifies no certificate on the loopback/m)
+    expect(text).toMatch(/^note trust: dockerd does not verify certificates on loopback/m)
   })
 })
 
-describe('check --host explains an address', () => {
-  it('that no name server knows', async () => {
+describe('check --host explains an unreachable address', () => {
+  it('because the name is unknown', async () => {
     const { code, text } = await checkAt({ port: 443, host: 'no-such-registry.invalid' })
     expect(code).toBe(1)
     expect(text).toMatch(
-      /^problem address: (.* is no name that this machine knows → .*\/etc\/hosts|.*no name server)/,
+      /^problem address: (this machine cannot resolve .* → .*\/etc\/hosts|.*no name server)/,
     )
   })
 
-  it('at which nothing listens', async () => {
+  it('because nothing listens on the port', async () => {
     const server = createServer()
     const port = await serve(server)
     await new Promise((resolve) => server.close(resolve))
@@ -180,38 +184,43 @@ describe('check --host explains an address', () => {
   })
 })
 
-describe('check --host explains what speaks no TLS', () => {
-  it.skipIf(registryProgram === undefined)('a registry in plain HTTP', async () => {
+describe('check --host explains a server without TLS', () => {
+  it.skipIf(registryProgram === undefined)('that is a registry in plain HTTP', async () => {
     const registry = await startRegistry()
     onTestFinished(() => registry.stop())
     const { code, text } = await checkAt({ port: registry.port })
     expect(code).toBe(1)
     expect(text).toMatch(
-      /problem tls: a registry answers there in plain HTTP, without TLS → .*open to everybody/,
+      /problem tls: a registry answers there in plain HTTP, without TLS → .*open to anyone/,
     )
   })
 
-  it.each<[what: string, server: () => Server, expected: RegExp, timeoutMs: number]>([
+  it.each<[title: string, server: () => Server, expected: RegExp, timeoutMs: number]>([
     [
-      'another HTTP server',
+      'that is another HTTP server',
       () => createHttpServer((_request, response) => response.writeHead(404).end()),
       /tls: an HTTP server without TLS answers there, with 404 → .*is the port right/,
       30_000,
     ],
     [
-      'a banner, without the escape sequences in it',
+      'that sends a banner, without its escape sequences',
       () => createServer((socket) => socket.write('SSH-2.0-Open\x1b[31mSSH\r\n')),
-      /tls: something else than a registry listens there; it begins with "SSH-2\.0-Open \[31mSSH" →/,
+      /tls: the server is not a registry; it sends "SSH-2\.0-Open \[31mSSH" →/,
       30_000,
     ],
     [
-      'a door that closes',
+      'that closes the connection',
       () => createServer((socket) => socket.end()),
-      /tls: it ends the connection without a handshake/,
+      /tls: the server closes the connection without a handshake/,
       30_000,
     ],
-    ['silence', () => createServer(), /tls: it accepts the connection and then says nothing → /, SILENCE_MS],
-  ])('%s', async (_what, server, expected, timeoutMs) => {
+    [
+      'that stays silent',
+      () => createServer(),
+      /tls: the server accepts the connection but sends nothing → /,
+      SHORT_TIMEOUT_MS,
+    ],
+  ])('%s', async (_title, server, expected, timeoutMs) => {
     const { code, text } = await checkAt({ port: await serve(server()), timeoutMs })
     expect(code).toBe(1)
     expect(text).toMatch(expected)
@@ -220,65 +229,76 @@ describe('check --host explains what speaks no TLS', () => {
   })
 })
 
-describe('check --host explains a handshake that fails', () => {
-  it('for want of TLS 1.2', async () => {
+describe('check --host explains a failed handshake', () => {
+  it('because the server supports TLS 1.1 at most', async () => {
     const old: ServerOptions = { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' }
-    const { text } = await checkAt({ port: await serveTls(pairUnder(LONG_AGO), old) })
-    expect(text).toMatch(/problem tls: it speaks neither TLS 1\.2 nor 1\.3/)
+    const { text } = await checkAt({ port: await serveTls(issueUnder(OLD_ROOT), old) })
+    expect(text).toMatch(/problem tls: the server supports neither TLS 1\.2 nor 1\.3/)
   })
 
-  it('for want of a common cipher', async () => {
+  it('because no cipher is in common', async () => {
     const options: ServerOptions = { maxVersion: 'TLSv1.2', ciphers: 'ECDHE-RSA-AES128-GCM-SHA256' }
-    const { text } = await checkAt({ port: await serveTls(pairUnder(LONG_AGO), options) })
-    expect(text).toMatch(/problem tls: it refuses the handshake: no cipher in common/)
+    const { text } = await checkAt({ port: await serveTls(issueUnder(OLD_ROOT), options) })
+    expect(text).toMatch(/problem tls: the server refuses the handshake: no cipher in common/)
   })
 
   it.each<[version: 'TLSv1.2' | 'TLSv1.3', expected: RegExp]>([
-    ['TLSv1.3', /problem answer: it demands a client certificate, .* → .*client\.cert and client\.key/],
+    [
+      'TLSv1.3',
+      /problem answer: the server demands a client certificate, .* → .*client\.cert and client\.key/,
+    ],
     ['TLSv1.2', /problem tls: .* or it demands a client certificate → .*client\.cert/],
-  ])('because a client certificate is demanded in %s', async (maxVersion, expected) => {
-    const options: ServerOptions = { requestCert: true, maxVersion, ca: LONG_AGO.certPem }
-    const { code, text } = await checkAt({ port: await serveTls(pairUnder(LONG_AGO), options) })
+  ])('because the server demands a client certificate in %s', async (maxVersion, expected) => {
+    const options: ServerOptions = { requestCert: true, maxVersion, ca: OLD_ROOT.certPem }
+    const { code, text } = await checkAt({ port: await serveTls(issueUnder(OLD_ROOT), options) })
     expect(code).toBe(1)
     expect(text).toMatch(expected)
   })
 })
 
 describe('check --host explains a certificate', () => {
-  it('for another name, with the setting to add it to when it is ours', async () => {
+  it('for another name, with the setting to change under the local root', async () => {
     const stateDir = path.join(tempFolder(), 'state')
     const names = [{ type: 'dns', value: 'proxy' }] as const
     const { bundle } = await openKeystore({ folder: stateDir, names, now: new Date() })
     const port = await serveTls(bundle)
-    const ours = await checkAt({ port, stateDir })
-    expect(ours.code).toBe(1)
-    expect(ours.text).toMatch(
-      /problem certificate: it is for proxy, not for localhost → add localhost to SIDECAR_HOSTS/,
+    const local = await checkAt({ port, stateDir })
+    expect(local.code).toBe(1)
+    expect(local.text).toMatch(
+      /problem certificate: the certificate is for proxy, not for localhost → add localhost to SIDECAR_HOSTS/,
     )
-    expect(ours.text).toMatch(/ok trust: issued under the root/)
-    const theirs = await checkAt({ port })
-    expect(theirs.text).toMatch(/not for localhost → have it issued with localhost/)
+    expect(local.text).toMatch(/ok trust: issued under the root/)
+    const foreign = await checkAt({ port })
+    expect(foreign.text).toMatch(/not for localhost → have it issued with localhost/)
   })
 
-  it.each<[what: string, days: number, expected: RegExp]>([
-    ['that has expired', -100, /problem certificate: it expired on [\d-]+ → .*clock of this machine/],
-    ['of the future', 10, /problem certificate: it is not valid before [\dT:.-]+Z → .*clock of this machine/],
-  ])('%s, and keeps apart that its root is trusted', async (_what, days, expected) => {
-    const pair = pairUnder(LONG_AGO, new Date(Date.now() + days * DAY_MS))
-    const { code, text } = await checkAt({ port: await serveTls(pair), certsPem: LONG_AGO.certPem })
+  it.each<[title: string, days: number, expected: RegExp]>([
+    [
+      'that has expired',
+      -100,
+      /problem certificate: the certificate expired on [\d-]+ → .*clock of this machine/,
+    ],
+    [
+      'that is not valid yet',
+      10,
+      /problem certificate: the certificate is not valid before [\dT:.-]+Z → .*clock of this machine/,
+    ],
+  ])('%s, apart from the trust in its root', async (_title, days, expected) => {
+    const pair = issueUnder(OLD_ROOT, new Date(Date.now() + days * DAY_MS))
+    const { code, text } = await checkAt({ port: await serveTls(pair), certsPem: OLD_ROOT.certPem })
     expect(code).toBe(1)
     expect(text).toMatch(expected)
     expect(text).toMatch(/^ok trust: clients on this machine trust it/m)
   })
 
-  it('under an expired one, of a root that nobody knows', async () => {
-    const pair = pairUnder(LONG_AGO, new Date(Date.now() - 100 * DAY_MS))
+  it('that has expired under an unknown root', async () => {
+    const pair = issueUnder(OLD_ROOT, new Date(Date.now() - 100 * DAY_MS))
     const { text } = await checkAt({ port: await serveTls(pair) })
-    expect(text).toMatch(/problem certificate: it expired/)
+    expect(text).toMatch(/problem certificate: the certificate expired/)
     expect(text).toMatch(/problem trust: /)
   })
 
-  it('of a sidecar that this machine does not trust, with the command', async () => {
+  it('of an untrusted sidecar, with the commands to trust it', async () => {
     const { port, root } = await sidecarForTest()
     const { code, text } = await checkAt({ port })
     expect(code).toBe(1)
@@ -286,77 +306,77 @@ describe('check --host explains a certificate', () => {
       `problem trust: the root of this registry-sidecar, SHA-256 ${root.fingerprint}, is not trusted`,
     )
     expect(text).toMatch(
-      /→ compare that .* curl -fsSk -o registry-ca\.crt .* && sudo install -D -m 644 registry-ca\.crt/,
+      /→ compare the SHA-256 with .* curl -fsSk -o registry-ca\.crt .* && sudo install -D -m 644 registry-ca\.crt/,
     )
   })
 
-  it('of a sidecar with a renewed root, without a fingerprint that nobody else has', async () => {
-    const { bundle, root } = await afterRenewals(2)
+  it('of a sidecar with a renewed root, without the fingerprint of the cross certificate', async () => {
+    const { bundle, root } = await openRenewedKeystore(2)
     const { code, text } = await checkAt({ port: await serveTls(bundle) })
     expect(code).toBe(1)
     expect(text).toMatch(
-      /problem trust: the root of this registry-sidecar, which followed an earlier one, is not trusted .* → curl -fsSk -o registry-ca\.crt .*\/-\/ca\.crt && openssl x509 .*; compare that with `registry-sidecar trust` .* sudo install -D -m 644 registry-ca\.crt/,
+      /problem trust: the renewed root of this registry-sidecar is not trusted .* → curl -fsSk -o registry-ca\.crt .*\/-\/ca\.crt && openssl x509 .*; compare the SHA-256 with `registry-sidecar trust` .* sudo install -D -m 644 registry-ca\.crt/,
     )
     expect(text).not.toContain('incomplete')
     const trust = text.split('\n').filter((line) => line.includes(' trust: '))
     expect(trust.join()).not.toMatch(/([0-9A-F]{2}:){31}/)
-    // Who trusts what the command fetches trusts what is served.
+    // The root that the command fetches verifies the served chain.
     const after = await checkAt({ port: await serveTls(bundle), certsPem: root.pem })
     expect(after.code).toBe(0)
   })
 
-  it('under a renewed root, beside the state folder of another sidecar', async () => {
+  it('under the renewed root of another sidecar', async () => {
     const stateDir = path.join(tempFolder(), 'state')
     const { root } = await openKeystore({ folder: stateDir, names: LOCALHOST, now: new Date() })
-    const { bundle } = await afterRenewals(1)
+    const { bundle } = await openRenewedKeystore(1)
     const { text } = await checkAt({ port: await serveTls(bundle), stateDir })
     expect(text).toMatch(
-      /problem trust: it was issued under another root of a registry-sidecar than lies in .*root\.crt \(/,
+      /problem trust: it was issued under another root of a registry-sidecar than the one in .*root\.crt \(/,
     )
     expect(text).toContain(`(${root.fingerprint})`)
   })
 
-  it('under an earlier root of ours', async () => {
+  it('under an earlier root of this sidecar', async () => {
     const stateDir = path.join(tempFolder(), 'state')
     await openKeystore({ folder: stateDir, names: LOCALHOST, now: new Date() })
-    const { code, text } = await checkAt({ port: await serveTls(pairUnder(LONG_AGO)), stateDir })
+    const { code, text } = await checkAt({ port: await serveTls(issueUnder(OLD_ROOT)), stateDir })
     expect(code).toBe(1)
     expect(text).toMatch(
       /problem trust: it was issued under another root of a registry-sidecar, SHA-256 .* → .*earlier/,
     )
   })
 
-  it('that is good, but not that of the sidecar here', async () => {
+  it('that is trusted, but not issued under the local root', async () => {
     const stateDir = path.join(tempFolder(), 'state')
     await openKeystore({ folder: stateDir, names: LOCALHOST, now: new Date() })
-    const port = await serveTls(pairUnder(LONG_AGO))
-    const { code, text } = await checkAt({ port, stateDir, systemPem: LONG_AGO.certPem })
+    const port = await serveTls(issueUnder(OLD_ROOT))
+    const { code, text } = await checkAt({ port, stateDir, systemPem: OLD_ROOT.certPem })
     expect(code).toBe(0)
     expect(text).toMatch(/note trust: it was not issued under the root in .*root\.crt/)
   })
 
-  it('that signs itself', async () => {
+  it('that is self-signed', async () => {
     const pair = selfSigned('localhost')
     const port = await serveTls(pair)
     expect((await checkAt({ port })).text).toMatch(
-      /problem trust: it signs itself and is not known here \(SHA-256/,
+      /problem trust: it is self-signed and is not known here \(SHA-256/,
     )
     expect((await checkAt({ port, certsPem: pair.certPem })).code).toBe(0)
   })
 
-  it('whose intermediate is not sent', async () => {
+  it('without its intermediate', async () => {
     const { rootPem, pair } = issueByIntermediate()
     const { code, text } = await checkAt({ port: await serveTls(pair), systemPem: rootPem })
     expect(code).toBe(1)
     expect(text).toMatch(
-      /problem trust: its chain ends at CN=leaf, which CN=intermediate issued.* → the chain is incomplete/,
+      /problem trust: its chain ends at CN=leaf, whose issuer CN=intermediate is not known here → .*the chain is incomplete/,
     )
   })
 
-  it('beside a certs.d folder with another root', async () => {
+  it('on a machine whose certs.d folder has another root', async () => {
     const { port, folder } = await sidecarForTest()
     const stateDir = path.join(folder, 'state')
-    const { code, text } = await checkAt({ port, stateDir, certsPem: LONG_AGO.certPem })
+    const { code, text } = await checkAt({ port, stateDir, certsPem: OLD_ROOT.certPem })
     expect(code).toBe(0)
     expect(text).toMatch(
       /note trust: .*certs\.d\/localhost:\d+ has other roots.* → registry-sidecar trust --install/,
@@ -368,7 +388,7 @@ describe('check --host explains an answer', () => {
   const V2 = { 'Docker-Distribution-Api-Version': 'registry/2.0' }
   it.each<
     [
-      what: string,
+      title: string,
       status: number,
       headers: Record<string, string>,
       body: string,
@@ -376,7 +396,14 @@ describe('check --host explains an answer', () => {
       code: number,
     ]
   >([
-    ['of an open registry', 200, V2, '{}', /note answer: .*everybody gets in without a login → /, 0],
+    [
+      'of a registry without a login',
+      200,
+      V2,
+      '{}',
+      /note answer: .*anyone has access without a login → /,
+      0,
+    ],
     [
       'of a web site',
       200,
@@ -385,13 +412,20 @@ describe('check --host explains an answer', () => {
       /problem answer: .*200, but not as a registry does → .*port right/,
       1,
     ],
-    ['of another service', 404, {}, 'no', /problem answer: GET \/v2\/ answers 404: no registry does → /, 1],
     [
-      'that sends elsewhere',
+      'of another service',
+      404,
+      {},
+      'no',
+      /problem answer: GET \/v2\/ answers 404; a registry never does → /,
+      1,
+    ],
+    [
+      'that redirects',
       302,
       { Location: 'https://sso/\x9b2J' },
       '',
-      /302 and sends clients to https:\/\/sso\//,
+      /302 and redirects clients to https:\/\/sso\//,
       1,
     ],
     [
@@ -399,7 +433,7 @@ describe('check --host explains an answer', () => {
       401,
       V2,
       '',
-      /problem answer: .*401 without saying how to log in → .*WWW-Authenticate/,
+      /problem answer: .*401 without the header WWW-Authenticate → .*let it pass/,
       1,
     ],
     [
@@ -419,7 +453,7 @@ describe('check --host explains an answer', () => {
       0,
     ],
     [
-      'of some login',
+      'of a login without the registry header',
       401,
       { 'WWW-Authenticate': 'Basic realm="x"' },
       '',
@@ -427,11 +461,11 @@ describe('check --host explains an answer', () => {
       0,
     ],
     [
-      'in want of a certificate',
+      'that demands a client certificate',
       400,
       {},
       '400 No required SSL certificate was sent',
-      /it demands a client certificate/,
+      /the server demands a client certificate/,
       1,
     ],
     [
@@ -443,39 +477,41 @@ describe('check --host explains an answer', () => {
       1,
     ],
     [
-      'of a sidecar without its registry',
+      'of a sidecar whose registry is down',
       502,
       V2,
       '{"errors":[{"message":"unreachable"}]}',
       /502: unreachable → .*check/,
       1,
     ],
-    ['to too many', 429, V2, '', /note answer: GET \/v2\/ answers 429 → /, 0],
-  ])('%s', async (_what, status, headers, body, expected, code) => {
-    // Written as bytes: Node itself would refuse to send what a hostile server sends.
+    ['that throttles logins', 429, V2, '', /note answer: GET \/v2\/ answers 429 → /, 0],
+  ])('%s', async (_title, status, headers, body, expected, code) => {
+    // Written as bytes because Node refuses to send such headers.
     const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
     const answer = `HTTP/1.1 ${status} X\r\n${lines.join('')}Content-Length: ${body.length}\r\n\r\n${body}`
-    const port = await serveTls(pairUnder(LONG_AGO), {}, (_request, response) => response.socket?.end(answer))
-    const outcome = await checkAt({ port, systemPem: LONG_AGO.certPem })
+    const port = await serveTls(issueUnder(OLD_ROOT), {}, (_request, response) =>
+      response.socket?.end(answer),
+    )
+    const outcome = await checkAt({ port, systemPem: OLD_ROOT.certPem })
     expect(outcome.text).toMatch(expected)
     expect(outcome.code).toBe(code)
   })
 
-  it('that never comes', async () => {
-    const port = await serveTls(pairUnder(LONG_AGO), {}, () => undefined)
-    expect((await checkAt({ port, timeoutMs: SILENCE_MS })).text).toMatch(
-      /problem answer: the handshake is done, but GET/,
+  it('that never arrives', async () => {
+    const port = await serveTls(issueUnder(OLD_ROOT), {}, () => undefined)
+    expect((await checkAt({ port, timeoutMs: SHORT_TIMEOUT_MS })).text).toMatch(
+      /problem answer: the handshake succeeded, but GET/,
     )
   })
 
-  it('that is no HTTP', async () => {
-    const port = await serveTls(pairUnder(LONG_AGO), {}, (_request, response) =>
+  it('that is not HTTP', async () => {
+    const port = await serveTls(issueUnder(OLD_ROOT), {}, (_request, response) =>
       response.socket?.end('220 mail\r\n'),
     )
-    expect((await checkAt({ port })).text).toMatch(/problem answer: it answers in TLS, but not in HTTP/)
+    expect((await checkAt({ port })).text).toMatch(/problem answer: the server speaks TLS but not HTTP/)
   })
 
-  it('of a sidecar that has no users yet', async () => {
+  it('of a sidecar without users', async () => {
     const { port, folder } = await sidecarForTest({ users: null })
     const { text } = await checkAt({ port, stateDir: path.join(folder, 'state') })
     expect(text).toMatch(/problem answer: GET \/v2\/ answers 503: no users are configured → /)
@@ -483,28 +519,25 @@ describe('check --host explains an answer', () => {
 })
 
 describe('check --host', () => {
-  it('asks once, as a client does, without credentials', async () => {
-    const asked: unknown[] = []
-    const port = await serveTls(pairUnder(LONG_AGO), {}, (request, response) => {
+  it('sends one request, without credentials', async () => {
+    const requests: unknown[] = []
+    const port = await serveTls(issueUnder(OLD_ROOT), {}, (request, response) => {
       const { host, authorization, cookie } = request.headers
-      asked.push({ line: `${request.method ?? ''} ${request.url ?? ''}`, host, authorization, cookie })
-      asRegistry(request, response)
+      requests.push({ line: `${request.method ?? ''} ${request.url ?? ''}`, host, authorization, cookie })
+      answerLikeRegistry(request, response)
     })
-    await checkAt({ port, host: `LocalHost:${port}`, certsPem: LONG_AGO.certPem })
-    expect(asked).toEqual([{ line: 'GET /v2/', host: `LocalHost:${port}` }])
+    await checkAt({ port, host: `LocalHost:${port}`, certsPem: OLD_ROOT.certPem })
+    expect(requests).toEqual([{ line: 'GET /v2/', host: `LocalHost:${port}` }])
   })
 
-  it.each(['https://proxy', 'a b', '*.example.com', 'proxy:0', ''])(
-    'refuses "%s" as wrong usage',
-    async (host) => {
-      await expect(checkAt({ port: 1, host })).rejects.toThrow(ConfigError)
-    },
-  )
+  it.each(['https://proxy', 'a b', '*.example.com', 'proxy:0', ''])('rejects the host "%s"', async (host) => {
+    await expect(checkAt({ port: 1, host })).rejects.toThrow(ConfigError)
+  })
 })
 
 describe('a proxy in the environment', () => {
   const env = { HTTPS_PROXY: 'http://user:secret@proxy.example:3128' }
-  it.each<[noProxy: string, host: string, isTold: boolean]>([
+  it.each<[noProxy: string, host: string, isReported: boolean]>([
     ['', 'registry:8443', true],
     ['', 'localhost:8443', false],
     ['', '127.0.0.2:8443', false],
@@ -520,9 +553,9 @@ describe('a proxy in the environment', () => {
     ['10.0.0.0/8', '11.1.2.3', true],
     ['2001:db8::/32', '[2001:db8::1]', false],
     ['10.1.2.3', '10.1.2.3', false],
-  ])('with NO_PROXY=%s is told for %s: %s', (noProxy, host, isTold) => {
+  ])('with NO_PROXY=%s is reported for %s: %s', (noProxy, host, isReported) => {
     const findings = explainProxies(parseRegistryAddress(host), { ...env, NO_PROXY: noProxy })
-    expect(findings.length > 0).toBe(isTold)
+    expect(findings.length > 0).toBe(isReported)
     expect(JSON.stringify(findings)).not.toContain('secret')
   })
 })

@@ -1,4 +1,4 @@
-// The question that every client begins with, on a connection that is there already and without credentials.
+// Sends `GET /v2/` without credentials on an open TLS connection.
 
 import { request, type IncomingMessage } from 'node:http'
 import type { TLSSocket } from 'node:tls'
@@ -9,47 +9,47 @@ export type RegistryAnswer =
       readonly kind: 'answer'
       readonly status: number
       readonly headers: IncomingMessage['headers']
-      /** Its beginning. */
+      /** Cut after 4096 characters. */
       readonly body: string
     }
-  /** The connection ended, or what came was no HTTP. `code` is Node's. */
+  /** The connection ended, or the bytes were not HTTP. `code` is Node's. */
   | { readonly kind: 'broken'; readonly code: string }
-  | { readonly kind: 'late' }
+  | { readonly kind: 'timeout' }
 
-const MAX_BODY = 4096
+const MAX_BODY_LENGTH = 4096
 
-/** Asks for `GET /v2/` (OCI distribution specification, end-1), and ends the connection. Never rejects. */
+/** Asks what every client asks first (OCI distribution specification, end-1), then closes the connection. Never rejects. */
 export function askRegistry(socket: TLSSocket, host: string, timeoutMs: number): Promise<RegistryAnswer> {
   return new Promise((resolve) => {
-    const done = (answer: RegistryAnswer): void => {
+    const finish = (answer: RegistryAnswer): void => {
       clearTimeout(timer)
       resolve(answer)
       socket.destroy()
     }
     const timer = setTimeout(() => {
-      done({ kind: 'late' })
+      finish({ kind: 'timeout' })
     }, timeoutMs)
     const headers = { host, accept: '*/*', connection: 'close' }
-    const sent = request({ createConnection: () => socket, path: '/v2/', headers }, (response) => {
-      readStart(response, (body) => {
-        done({ kind: 'answer', status: response.statusCode ?? 0, headers: response.headers, body })
+    const outgoing = request({ createConnection: () => socket, path: '/v2/', headers }, (response) => {
+      readBody(response, (body) => {
+        finish({ kind: 'answer', status: response.statusCode ?? 0, headers: response.headers, body })
       })
     })
-    sent.on('error', (error) => {
-      done({ kind: 'broken', code: errorCode(error) ?? errorMessage(error) })
+    outgoing.on('error', (error) => {
+      finish({ kind: 'broken', code: errorCode(error) ?? errorMessage(error) })
     })
-    sent.end()
+    outgoing.end()
   })
 }
 
-function readStart(response: IncomingMessage, onRead: (body: string) => void): void {
+function readBody(response: IncomingMessage, onRead: (body: string) => void): void {
   let body = ''
   response.setEncoding('utf8')
   response.on('data', (text: string) => {
     body += text
-    if (body.length > MAX_BODY) onRead(body.slice(0, MAX_BODY))
+    if (body.length > MAX_BODY_LENGTH) onRead(body.slice(0, MAX_BODY_LENGTH))
   })
-  // A body that breaks off is as good as its beginning here.
+  // A truncated body still tells which service answered.
   response.on('error', () => {
     onRead(body)
   })

@@ -1,3 +1,5 @@
+// Checks the certificate that the settings select.
+
 import type { Config } from '../../config.ts'
 import { errorMessage } from '../../errors.ts'
 import { ownFilesOf, readOwnPair, type OwnFiles } from '../../certificates/own-files.ts'
@@ -8,11 +10,13 @@ import { isCovered } from '../../tls/names.ts'
 import { dayOf } from '../day.ts'
 import type { Finding } from './finding.ts'
 
-/** The root here, or the certificate that the settings name: whether it can be served, and for which names. */
+const EXPIRY_NOTE_DAYS = 30
+
+/** Reports whether the sidecar can serve its own root's leaf or the operator's certificate, and for which names. */
 export async function checkCertificate(config: Config): Promise<readonly Finding[]> {
-  const own = ownFilesOf(config)
+  const files = ownFilesOf(config)
   try {
-    if (own !== undefined) return await checkOwnCertificate(own, config.hosts)
+    if (files !== undefined) return await checkOwnCertificate(files, config.hosts)
     const { file, fingerprint, notAfter } = await readRoot(config.stateDir)
     return [
       { level: 'ok', part: 'certificate', text: `root ${file}, ${fingerprint}, until ${dayOf(notAfter)}` },
@@ -30,18 +34,17 @@ async function checkOwnCertificate(files: OwnFiles, hosts: Config['hosts']): Pro
   const days = leafDaysLeft(leaf)
   const names = leaf.subjectAltNames.map(({ value }) => value).join(', ')
   const text = `${files.certFile}, issued elsewhere, for ${names}; ${days} days left`
-  const lacking = namesNotIn(leaf, hosts)
-  if (days >= WARNED_DAYS) return [{ level: 'ok', part, text }, ...lacking]
-  return [{ level: 'note', part, text, mend: 'have it renewed: that is not done here' }, ...lacking]
+  const uncovered = noteUncoveredHosts(leaf, hosts)
+  if (days >= EXPIRY_NOTE_DAYS) return [{ level: 'ok', part, text }, ...uncovered]
+  const mend = 'have it renewed by its issuer; the sidecar cannot renew it'
+  return [{ level: 'note', part, text, mend }, ...uncovered]
 }
 
-// What is issued elsewhere does not follow SIDECAR_HOSTS.
-function namesNotIn({ subjectAltNames }: LeafFacts, hosts: Config['hosts']): readonly Finding[] {
-  const missing = hosts.filter((host) => !isCovered(host, subjectAltNames)).map(({ value }) => value)
-  if (missing.length === 0) return []
-  const text = `SIDECAR_HOSTS names ${missing.join(', ')}, which it is not for: clients that use that refuse it`
-  const mend = 'have it issued with these names, or take them out of SIDECAR_HOSTS'
+// Only a leaf that the sidecar issues follows SIDECAR_HOSTS.
+function noteUncoveredHosts({ subjectAltNames }: LeafFacts, hosts: Config['hosts']): readonly Finding[] {
+  const uncovered = hosts.filter((host) => !isCovered(host, subjectAltNames)).map(({ value }) => value)
+  if (uncovered.length === 0) return []
+  const text = `SIDECAR_HOSTS names ${uncovered.join(', ')}, which the certificate does not cover; clients that use these names reject it`
+  const mend = 'have it issued with these names, or remove them from SIDECAR_HOSTS'
   return [{ level: 'note', part: 'certificate', text, mend }]
 }
-
-const WARNED_DAYS = 30

@@ -1,4 +1,4 @@
-// Whether the client CAs that the settings name can be used.
+// Checks the client CA file that the settings name.
 
 import type { Config } from '../../config.ts'
 import { errorMessage } from '../../errors.ts'
@@ -7,7 +7,7 @@ import { parseClientCa } from '../../tls/client-ca.ts'
 import { dayOf } from '../day.ts'
 import type { Finding } from './finding.ts'
 
-/** Nothing when none are named. */
+/** Finds nothing when the settings name no client CA file. */
 export async function checkClientCa({ tlsClientCa: file }: Config): Promise<readonly Finding[]> {
   if (file === undefined) return []
   const part = 'client CA'
@@ -27,7 +27,7 @@ export async function checkClientCa({ tlsClientCa: file }: Config): Promise<read
       ...notes,
     ]
   } catch (error) {
-    const mend = 'put the certificates of the CAs there that sign those of your clients, in PEM'
+    const mend = 'put the certificates of the CAs that issue your client certificates into this file, as PEM'
     return [{ level: 'problem', part, text: errorMessage(error), mend }]
   }
 }

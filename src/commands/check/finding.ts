@@ -1,3 +1,5 @@
+// Defines the findings of `check` and formats them.
+
 /** One thing that `check` found. */
 export interface Finding {
   readonly level: 'ok' | 'note' | 'problem'
@@ -18,20 +20,21 @@ export interface Finding {
   readonly mend?: string
 }
 
-/** A finding as a line for a person. */
-export function lineOf({ level, part, text, mend }: Finding): string {
+export type Explanation = Pick<Finding, 'text' | 'mend'>
+
+export function formatFinding({ level, part, text, mend }: Finding): string {
   return `${level.padEnd(7)} ${part}: ${text}${mend === undefined ? '' : ` → ${mend}`}`
 }
 
-/** Whether nothing is found that keeps anybody from their work. */
-export function isGood(findings: readonly Finding[]): boolean {
-  return findings.every(({ level }) => level !== 'problem')
+export function hasProblem(findings: readonly Finding[]): boolean {
+  return findings.some(({ level }) => level === 'problem')
 }
 
-const MAX_SHOWN = 120
+const MAX_LENGTH = 120
 
-/** What a stranger sent, for a terminal: printable characters only, and not many. */
+// Threat: a hostile server sends escape sequences, which the terminal of the operator would execute.
+/** Cleans text from a remote peer for a terminal: printable ASCII only, shortened. */
 export function printable(text: string): string {
   const clean = text.replace(/[^\x20-\x7e]+/g, ' ').trim()
-  return clean.length > MAX_SHOWN ? `${clean.slice(0, MAX_SHOWN)}…` : clean
+  return clean.length > MAX_LENGTH ? `${clean.slice(0, MAX_LENGTH)}…` : clean
 }

@@ -1,71 +1,77 @@
-// A handshake that looks at a certificate before anybody trusts it, to say what is wrong with it.
+// Makes TLS handshakes that read or verify a server's chain.
 //
-// Node shows no certificate that it refuses, so the one look here goes without verification, as nothing else does
-// (architecture.test.ts sees to it). What is told of trust comes from handshakes that verify. On the connection of the
-// look nothing is sent but one question without credentials, and nothing that comes back is believed.
+// Node does not show a certificate that it rejects, so `inspectChain` alone connects without verification;
+// architecture.test.ts forbids that anywhere else. Threat: an impostor answers. So the unverified connection sends one
+// request without credentials, nothing in its answer is trusted, and statements about trust come from `verifyChain`.
 
 import { X509Certificate } from 'node:crypto'
 import { connect, type ConnectionOptions, type DetailedPeerCertificate, type TLSSocket } from 'node:tls'
 import { errorCode, errorMessage } from '../../errors.ts'
 import type { SubjectAltName } from '../../tls/names.ts'
-import type { Place } from './reach.ts'
+import type { Endpoint } from './reach.ts'
 
-export interface Handshake {
-  readonly place: Place
-  /** What the client calls the server. */
+export interface HandshakeTarget {
+  readonly endpoint: Endpoint
+  /** The name by which the client calls the server. */
   readonly name: SubjectAltName
   readonly timeoutMs: number
 }
 
-export type Sight =
+export type HandshakeOutcome =
   | { readonly kind: 'done'; readonly protocol: string; readonly chain: readonly X509Certificate[] }
   /** `code` is Node's, as `ERR_SSL_WRONG_VERSION_NUMBER`. */
   | { readonly kind: 'failed'; readonly code: string }
-  | { readonly kind: 'silent' }
+  | { readonly kind: 'timeout' }
 
-/** What the server shows, leaf first, without what it did not send. `onDone` may use the socket, and then ends it. */
-export function look(handshake: Handshake, onDone: (socket: TLSSocket) => void = endOf): Promise<Sight> {
-  // Without any root of our own the chain ends where that of the server does.
-  return shake(handshake, { ca: [], rejectUnauthorized: false }, (socket) => {
-    onDone(socket)
+export type FailedHandshake = Exclude<HandshakeOutcome, { readonly kind: 'done' }>
+
+/** Reads the chain as the server sends it, leaf first. `useSocket` must destroy the socket; by default it does only that. */
+export function inspectChain(
+  target: HandshakeTarget,
+  useSocket: (socket: TLSSocket) => void = destroy,
+): Promise<HandshakeOutcome> {
+  // With no roots, Node adds none to the chain that the server sent.
+  return shakeHands(target, { ca: [], rejectUnauthorized: false }, (socket) => {
+    useSocket(socket)
     return { kind: 'done', protocol: socket.getProtocol() ?? 'unknown', chain: chainOf(socket) }
   })
 }
 
-/** OpenSSL's verdict with these roots and no others: undefined if it is content, else its code, as `CERT_HAS_EXPIRED`. */
-export async function judge(handshake: Handshake, roots: readonly string[]): Promise<string | undefined> {
-  const verdict = await shake(handshake, { ca: [...roots] }, (socket) => {
-    endOf(socket)
-    return { kind: 'content' as const }
+/** Verifies with these roots only. Resolves to undefined, or to OpenSSL's code such as `CERT_HAS_EXPIRED`. */
+export async function verifyChain(
+  target: HandshakeTarget,
+  roots: readonly string[],
+): Promise<string | undefined> {
+  const outcome = await shakeHands(target, { ca: [...roots] }, (socket) => {
+    destroy(socket)
+    return { kind: 'verified' as const }
   })
-  if (verdict.kind === 'content') return undefined
-  return verdict.kind === 'failed' ? verdict.code : 'no answer in time'
+  if (outcome.kind === 'verified') return undefined
+  return outcome.kind === 'failed' ? outcome.code : 'no answer in time'
 }
 
-type Interrupted = Exclude<Sight, { readonly kind: 'done' }>
-
-function shake<T>(
-  { place, name, timeoutMs }: Handshake,
+function shakeHands<T>(
+  { endpoint, name, timeoutMs }: HandshakeTarget,
   options: ConnectionOptions,
   onSecure: (socket: TLSSocket) => T,
-): Promise<T | Interrupted> {
+): Promise<T | FailedHandshake> {
   return new Promise((resolve) => {
     const socket = connect({
       ...options,
-      host: place.address,
-      port: place.port,
+      host: endpoint.address,
+      port: endpoint.port,
       // A client that dials an address sends no name (RFC 6066 §3).
       ...(name.type === 'dns' ? { servername: name.value } : {}),
-      // What Go's clients speak at least; they also take any certificate among the roots as an end of the chain.
+      // As Go's clients: TLS 1.2 at least, and any certificate among the roots may end the chain.
       minVersion: 'TLSv1.2',
       allowPartialTrustChain: true,
       ALPNProtocols: ['http/1.1'],
-      // Names are compared apart from the chain, so that each is told by itself.
+      // explain-certificate.ts compares the names, to report them apart from the chain.
       checkServerIdentity: () => undefined,
     })
     const timer = setTimeout(() => {
       socket.destroy()
-      resolve({ kind: 'silent' })
+      resolve({ kind: 'timeout' })
     }, timeoutMs)
     socket.once('close', () => {
       clearTimeout(timer)
@@ -80,14 +86,14 @@ function shake<T>(
   })
 }
 
-function endOf(socket: TLSSocket): void {
+function destroy(socket: TLSSocket): void {
   socket.destroy()
 }
 
 function chainOf(socket: TLSSocket): readonly X509Certificate[] {
   const chain: X509Certificate[] = []
   const seen = new Set<string>()
-  // Without a certificate Node gives an object without anything in it.
+  // Without a certificate, Node returns an empty object.
   let next: Partial<DetailedPeerCertificate> | undefined = socket.getPeerCertificate(true)
   while (next?.raw !== undefined && !seen.has(next.fingerprint256 ?? '')) {
     seen.add(next.fingerprint256 ?? '')

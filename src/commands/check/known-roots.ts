@@ -1,5 +1,4 @@
-// The roots that this machine knows: the one in force here, those of the system, and those in the certs.d folders of one
-// registry key.
+// Reads the roots that this machine trusts for one registry.
 
 import { X509Certificate } from 'node:crypto'
 import { stat } from 'node:fs/promises'
@@ -8,33 +7,37 @@ import { rootCertificates } from 'node:tls'
 import type { Config } from '../../config.ts'
 import { errorCode, InvalidFileError } from '../../errors.ts'
 import { readRegular } from '../../regular-file.ts'
-import { readTrusted } from '../trust/trusted.ts'
+import type { Machine } from '../machine.ts'
 import { parseCertificates, readCertsFolder } from '../trust/certs-file.ts'
-import { foldersThatClientsRead, type Whose } from '../trust/certs-folders.ts'
+import { foldersThatClientsRead } from '../trust/certs-folders.ts'
+import { readTrusted } from '../trust/trusted.ts'
+import type { World } from '../world.ts'
 
 export interface RootSet {
-  /** A file or a folder, for a person. */
+  /** The file or folder that holds the roots, for a person. */
   readonly origin: string
   readonly certificates: readonly X509Certificate[]
 }
 
 export interface KnownRoots {
-  /** What the sidecar on this machine would tell clients to trust. */
-  readonly ours: RootSet | { readonly missing: string }
+  /** The root that the sidecar on this machine tells clients to trust. */
+  readonly localRoot: RootSet | { readonly missing: string }
   readonly system: RootSet
-  /** The certs.d folders of this key with something in them; clients add it to the system's. */
+  /** The certs.d folders of this registry that hold certificates; clients add them to the system roots. */
   readonly folders: readonly RootSet[]
-  /** Folders that this user may not look into. */
+  /** Folders that this user may not read. */
   readonly unreadable: readonly string[]
 }
 
-export interface WhoseRoots extends Whose {
+export interface KnownRootsOptions {
   readonly config: Config
   readonly key: string
+  readonly machine: Machine
+  readonly env: World['env']
 }
 
-/** Reads all of them; what cannot be read is told as missing. */
-export async function readKnownRoots({ config, key, machine, env }: WhoseRoots): Promise<KnownRoots> {
+/** Reads all roots; reports an unreadable one instead of failing. */
+export async function readKnownRoots({ config, key, machine, env }: KnownRootsOptions): Promise<KnownRoots> {
   const folders: RootSet[] = []
   const unreadable: string[] = []
   for (const origin of foldersThatClientsRead({ machine, env }).map((folder) => join(folder, key))) {
@@ -46,13 +49,13 @@ export async function readKnownRoots({ config, key, machine, env }: WhoseRoots):
     }
   }
   const system = await readSystemRoots(machine.etc, env['SSL_CERT_FILE'])
-  return { ours: await readOurs(config), system, folders, unreadable }
+  return { localRoot: await readLocalRoot(config), system, folders, unreadable }
 }
 
-async function readOurs(config: Config): Promise<KnownRoots['ours']> {
-  // On the machine of a client there is no such folder, and nothing to mend about that.
-  const isIssuedHere = config.tlsCert === undefined
-  if (isIssuedHere && !(await isThere(config.stateDir))) return { missing: `no folder ${config.stateDir}` }
+async function readLocalRoot(config: Config): Promise<KnownRoots['localRoot']> {
+  // A client's machine has no state folder, which is no fault.
+  const needsStateDir = config.tlsCert === undefined
+  if (needsStateDir && !(await exists(config.stateDir))) return { missing: `no folder ${config.stateDir}` }
   try {
     const trusted = await readTrusted(config)
     if (trusted.kind === 'elsewhere') return { missing: `${trusted.path} does not end in a root` }
@@ -63,14 +66,14 @@ async function readOurs(config: Config): Promise<KnownRoots['ours']> {
   }
 }
 
-function isThere(folder: string): Promise<boolean> {
+function exists(folder: string): Promise<boolean> {
   return stat(folder).then(
     () => true,
     (error: unknown) => errorCode(error) !== 'ENOENT',
   )
 }
 
-// Where Go looks on Linux, in its order; the first that is there counts (crypto/x509, root_linux.go).
+// Go on Linux takes the first of these that exists (crypto/x509, root_linux.go).
 const BUNDLES = [
   'ssl/certs/ca-certificates.crt',
   'pki/tls/certs/ca-bundle.crt',
@@ -88,5 +91,5 @@ async function readSystemRoots(etc: string, override: string | undefined): Promi
     if (bytes !== undefined) return { origin, certificates: parseCertificates(bytes.toString()) }
   }
   const certificates = rootCertificates.map((pem) => new X509Certificate(pem))
-  return { origin: 'the public authorities that Node knows', certificates }
+  return { origin: "Node's list of public CAs", certificates }
 }

@@ -1,46 +1,49 @@
-// The proxy that clients would take, by the rules of Go's clients (golang.org/x/net/http/httpproxy).
+// Finds the proxy that clients would use for a registry.
+//
+// Follows the rules of Go's clients (golang.org/x/net/http/httpproxy).
 
 import { BlockList, isIP } from 'node:net'
 import type { World } from '../world.ts'
 import type { RegistryAddress } from '../trust/registry-key.ts'
 import type { Finding } from './finding.ts'
 
-/** A note when the environment sends clients through a proxy, since everything else here goes straight. */
+/** Notes a proxy because the other steps of `check` connect directly. */
 export function explainProxies({ name, port }: RegistryAddress, env: World['env']): readonly Finding[] {
-  const variable = ['HTTPS_PROXY', 'https_proxy'].find((one) => (env[one] ?? '') !== '')
+  const variable = ['HTTPS_PROXY', 'https_proxy'].find((candidate) => (env[candidate] ?? '') !== '')
   if (variable === undefined) return []
   const exceptions = env['NO_PROXY'] ?? env['no_proxy'] ?? ''
-  if (isLocal(name.value) || isExcepted(name.value, { port, exceptions })) return []
+  if (isLoopback(name.value) || isExcepted(name.value, { port, exceptions })) return []
   const text =
-    `${variable} is set: docker and podman started from here would go through that proxy, and dockerd if its own ` +
-    'environment has it; this check went straight'
-  const mend = `unless the registry is to be reached through it, add ${name.value} to NO_PROXY, for dockerd in its systemd unit`
+    `${variable} is set: docker and podman started from this shell use that proxy, and so does dockerd if its own ` +
+    'environment names it; this check connected directly'
+  const mend = `if clients should reach the registry directly, add ${name.value} to NO_PROXY, for dockerd in its systemd unit`
   return [{ level: 'note', part: 'proxy', text, mend }]
 }
 
-function isLocal(host: string): boolean {
+function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
 }
 
 interface Exceptions {
   readonly port: number
+  /** The value of NO_PROXY. */
   readonly exceptions: string
 }
 
 function isExcepted(host: string, { port, exceptions }: Exceptions): boolean {
-  return exceptions.split(',').some((entry) => {
-    const text = entry.trim().toLowerCase()
+  return exceptions.split(',').some((exception) => {
+    const text = exception.trim().toLowerCase()
     if (text === '*') return true
-    const [, bare = text, wanted] = /^(.*?):(\d+)$/.exec(text) ?? []
+    const [, bare = text, digits] = /^(.*?):(\d+)$/.exec(text) ?? []
     const pattern = isIP(text) === 0 ? bare : text
-    if (pattern === '' || (wanted !== undefined && pattern !== text && Number(wanted) !== port)) return false
-    if (isIP(host) !== 0) return isIn(host, pattern)
+    if (pattern === '' || (digits !== undefined && pattern !== text && Number(digits) !== port)) return false
+    if (isIP(host) !== 0) return isInNetwork(host, pattern)
     const domain = pattern.replace(/^\*?\./, '')
     return host.endsWith(`.${domain}`) || (host === domain && domain === pattern)
   })
 }
 
-function isIn(address: string, pattern: string): boolean {
+function isInNetwork(address: string, pattern: string): boolean {
   const [network = '', bits] = pattern.replace(/^\[|\]$/g, '').split('/')
   const family = isIP(network)
   if (family === 0 || family !== isIP(address)) return false

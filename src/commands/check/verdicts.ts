@@ -1,52 +1,52 @@
-// Whose roots vouch for a chain: OpenSSL decides, once for each set of roots.
+// Verifies a server's chain against each known set of roots.
 
 import type { X509Certificate } from 'node:crypto'
 import { hasIssued } from '../../tls/certificate.ts'
-import { judge, type Handshake } from './handshake.ts'
+import { verifyChain, type HandshakeTarget } from './handshake.ts'
 import type { KnownRoots, RootSet } from './known-roots.ts'
 
-export interface Verdict extends RootSet {
-  /** It would, if it were not for what `code` says. */
+export interface ChainCheck extends RootSet {
+  /** Whether the chain leads to one of these roots, even if OpenSSL rejects it. */
   readonly isAnchored: boolean
-  /** Undefined: OpenSSL is content. */
+  /** OpenSSL's reason to reject the chain. Undefined: it accepts the chain. */
   readonly code: string | undefined
 }
 
-export interface Verdicts {
-  readonly ours: Verdict | { readonly missing: string }
-  readonly system: Verdict
-  readonly folders: readonly Verdict[]
+export interface ChainChecks {
+  readonly localRoot: ChainCheck | { readonly missing: string }
+  readonly system: ChainCheck
+  readonly folders: readonly ChainCheck[]
   readonly unreadable: readonly string[]
 }
 
-/** Asks with one handshake for each set of roots. */
-export async function judgeChain(
-  handshake: Handshake,
+/** Makes one handshake for each set of roots. */
+export async function checkChain(
+  target: HandshakeTarget,
   chain: readonly X509Certificate[],
   known: KnownRoots,
-): Promise<Verdicts> {
-  const { ours, system, folders, unreadable } = known
-  const verdictOf = async (set: RootSet): Promise<Verdict> => {
+): Promise<ChainChecks> {
+  const { localRoot, system, folders, unreadable } = known
+  const check = async (set: RootSet): Promise<ChainCheck> => {
     const roots = set.certificates.map((certificate) => certificate.toString())
-    const code = await judge(handshake, roots)
+    const code = await verifyChain(target, roots)
     return { ...set, code, isAnchored: isAnchored(chain, set.certificates) }
   }
   return {
-    ours: 'missing' in ours ? ours : await verdictOf(ours),
-    system: await verdictOf(system),
-    folders: await Promise.all(folders.map((folder) => verdictOf(folder))),
+    localRoot: 'missing' in localRoot ? localRoot : await check(localRoot),
+    system: await check(system),
+    folders: await Promise.all(folders.map((folder) => check(folder))),
     unreadable,
   }
 }
 
 const DATE_CODES: ReadonlySet<string> = new Set(['CERT_HAS_EXPIRED', 'CERT_NOT_YET_VALID'])
 
-/** Whether these roots vouch for the chain, apart from its dates, which are told by themselves. */
-export function vouches({ code, isAnchored }: Verdict): boolean {
+/** Whether these roots trust the chain. Ignores its dates, which explain-certificate.ts reports. */
+export function isTrusted({ code, isAnchored }: ChainCheck): boolean {
   return code === undefined || (isAnchored && DATE_CODES.has(code))
 }
 
-// Only to explain a verdict, never instead of one.
+// Explains OpenSSL's verdict; never replaces it.
 function isAnchored(chain: readonly X509Certificate[], roots: readonly X509Certificate[]): boolean {
   const known = new Set(roots.map(({ fingerprint256 }) => fingerprint256))
   for (const [index, certificate] of chain.entries()) {
