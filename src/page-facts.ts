@@ -1,4 +1,4 @@
-// What the pages for a person may say: the names and the root of the registry, and how it fares.
+// Collects the facts that the pages show: names, root, status.
 
 import { hostname } from 'node:os'
 import type { Config } from './config.ts'
@@ -8,13 +8,13 @@ import { leafDaysLeft, type Parts } from './readiness.ts'
 import type { CertificateInForce } from './certificates/served-certificate.ts'
 import { isCovered, parseHostName } from './tls/names.ts'
 
-/** Asked at each request, since names and root change while the process runs. */
+/** The functions read the current values because names and root change while the process runs. */
 export function pageFactsOf(
   { hosts }: Pick<Config, 'hosts'>,
   certificate: Pick<CertificateInForce, 'current' | 'root'>,
 ): PageFacts {
   return {
-    isOurs: (text) => {
+    isCovered: (text) => {
       const parsed = parseHostName(text)
       return parsed.ok && isCovered(parsed.name, certificate.current.leaf.subjectAltNames)
     },
@@ -23,7 +23,7 @@ export function pageFactsOf(
   }
 }
 
-/** For the status page, which anybody who reaches the admin address may see. */
+/** Anyone who reaches the admin address can see these figures without a login. */
 export function statusFiguresOf({
   users,
   certificate,

@@ -30,7 +30,7 @@ async function fetchPage(options: TestRequest = {}): Promise<TestResponse & { re
   return { ...response, text: response.body.toString() }
 }
 
-function expectStrict({ headers }: Pick<TestResponse, 'headers'>, text: string): void {
+function expectStrictPolicy({ headers }: Pick<TestResponse, 'headers'>, text: string): void {
   const style = /<style>([^]*?)<\/style>/.exec(text)?.[1] ?? ''
   const hash = createHash('sha256').update(style).digest('base64')
   expect(headers).toMatchObject({
@@ -45,7 +45,7 @@ function expectStrict({ headers }: Pick<TestResponse, 'headers'>, text: string):
 }
 
 describe('the page /-/', () => {
-  it('needs no login and tells how to trust and log in, under the name it was called by', async () => {
+  it('explains without a login how to trust and log in, under the requested name', async () => {
     const response = await fetchPage({ headers: { host: 'proxy:9443' } })
     const { status, text } = response
     expect(status).toBe(200)
@@ -60,26 +60,26 @@ describe('the page /-/', () => {
       'docker login proxy:9443',
     ])
       expect(text).toContain(command)
-    expectStrict(response, text)
+    expectStrictPolicy(response, text)
   })
 
-  it('has a HEAD', async () => {
+  it('answers HEAD', async () => {
     const { status, headers, body } = await fetchPage({ method: 'HEAD' })
     expect([status, headers['content-type'], body.length]).toEqual([200, 'text/html; charset=utf-8', 0])
   })
 
-  it.each(['POST', 'PUT', 'DELETE', 'OPTIONS'])('has no %s', async (method) => {
+  it.each(['POST', 'PUT', 'DELETE', 'OPTIONS'])('answers 404 to %s', async (method) => {
     const { status, headers } = await fetchPage({ method })
     expect([status, headers['content-type']]).toEqual([404, 'application/json'])
   })
 
-  it('shows no name that a client made up', async () => {
+  it('does not show a forged name', async () => {
     const { text } = await fetchPage({ headers: { host: 'evil.example:666' } })
     expect(text).not.toContain('evil')
     expect(text).toContain('docker login proxy:666')
   })
 
-  it('tells nothing of the machine, its paths, its users or its version', async () => {
+  it('does not reveal paths, users or versions', async () => {
     const { text, headers } = await fetchPage()
     const { version } = JSON.parse(
       readFileSync(path.join(import.meta.dirname, '../../package.json'), 'utf8'),
@@ -105,7 +105,7 @@ describe('the page /-/', () => {
 })
 
 describe('the address /', () => {
-  it('sends a browser to the page, and repeats nothing that it sent', async () => {
+  it('redirects a browser to the page, without repeating what it sent', async () => {
     const { status, headers, body } = await fetchPage({
       path: '/',
       headers: { ...BROWSER, host: 'evil.example' },
@@ -114,11 +114,11 @@ describe('the address /', () => {
     expect(JSON.stringify(headers) + body.toString()).not.toContain('evil')
   })
 
-  it.each<[what: string, options: TestRequest]>([
+  it.each<[client: string, options: TestRequest]>([
     ['a registry client', { headers: { accept: '*/*' } }],
-    ['nobody in particular', {}],
-    ['a POST of a browser', { method: 'POST', headers: BROWSER }],
-  ])('answers %s in the form of a registry', async (_what, options) => {
+    ['a client without an Accept header', {}],
+    ['a POST from a browser', { method: 'POST', headers: BROWSER }],
+  ])('answers %s like a registry', async (_client, options) => {
     const { status, text } = await fetchPage({ path: '/', ...options })
     expect(status).toBe(404)
     expect(JSON.parse(text)).toMatchObject({ errors: [{ code: 'UNSUPPORTED' }] })
@@ -126,7 +126,7 @@ describe('the address /', () => {
 })
 
 describe('the name on a page', () => {
-  const names = { isOurs: (name: string) => ['proxy', '2001:db8::1'].includes(name), fallback: 'registry' }
+  const names = { isCovered: (name: string) => ['proxy', '2001:db8::1'].includes(name), fallback: 'registry' }
   it.each<[host: string | undefined, expected: readonly string[]]>([
     ['proxy:8443', ['proxy:8443']],
     ['PROXY:8443', ['proxy:8443']],
@@ -144,7 +144,7 @@ describe('the name on a page', () => {
     expect(shownKeys(host, names)).toEqual(expected)
   })
 
-  it('is escaped all the same', async () => {
+  it('is escaped', async () => {
     const root = { fingerprint: '<AA>', notAfter: new Date() }
     const text = await trustPage({ keys: ['<script>alert(1)</script>'], root })
     expect(text).not.toContain('<script>')
@@ -153,19 +153,19 @@ describe('the name on a page', () => {
 })
 
 describe('the status page', () => {
-  it('is the / of the admin listener', async () => {
+  it('is / on the admin listener', async () => {
     const { headers, text, status } = await askAdmin(sidecar, '/')
     expect(status).toBe(200)
     for (const part of ['users', 'certificate', 'upstream', 'draining'])
       expect(text).toContain(`<th>${part}</th>`)
     expect(text).toContain('not ready')
     expect(text).toMatch(/<th>Users<\/th>\s*<td>1<\/td>/)
-    expect(text).toMatch(/Days until the certificate ends<\/th>\s*<td>89<\/td>/)
+    expect(text).toMatch(/Days until the certificate expires<\/th>\s*<td>89<\/td>/)
     expect(text).not.toContain('alice')
-    expectStrict({ headers }, text)
+    expectStrictPolicy({ headers }, text)
   })
 
-  it('escapes what a part says', async () => {
+  it('escapes the reason of a part', async () => {
     const parts = { users: { ready: true, state: 'stale', reason: '<img src=x>' } }
     const text = await statusPage({ ready: true, parts, users: 1, inFlight: 0, certificateDaysLeft: 1 })
     expect(text).toContain('&lt;img src=x&gt;')
@@ -173,8 +173,8 @@ describe('the status page', () => {
   })
 })
 
-describe('a certificate of ones own that ends in its root', () => {
-  it('has that root on the page', async () => {
+describe('an operator certificate with its root appended', () => {
+  it('shows that root on the page', async () => {
     const folder = tempFolder()
     const authority = createAuthority()
     const { certPem, keyPem } = authority.issue()

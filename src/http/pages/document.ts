@@ -1,6 +1,7 @@
-// An HTML document for a person: the frame that all pages share, and the headers under which nothing foreign comes in.
+// Renders the HTML document and headers that all pages share.
 //
-// Values reach a page through `html`, which escapes them. Nothing on it runs, loads or is sent anywhere.
+// Threat: a client chooses a value that a page shows. So `html` escapes every value, and the content security policy
+// lets a page run, load and send nothing.
 
 import { html, raw } from 'hono/html'
 import { createHash } from 'node:crypto'
@@ -24,10 +25,10 @@ th, td { border-bottom: 1px solid var(--faint); padding: .4rem .6rem .4rem 0; te
 .small { font-size: .9rem; opacity: .8 }
 `
 
-// The browser takes this one style and no other, to the byte.
+// The policy allows exactly these bytes as a style.
 const STYLE_HASH = createHash('sha256').update(STYLE).digest('base64')
 
-/** For every page. No cache keeps what may be wrong after the next renewal. */
+/** Headers of every page. No cache may keep a page because the next renewal can change it. */
 export const PAGE_HEADERS = {
   'Content-Type': 'text/html; charset=utf-8',
   'Content-Security-Policy': `default-src 'none'; style-src 'sha256-${STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
@@ -37,8 +38,7 @@ export const PAGE_HEADERS = {
   'Cache-Control': 'no-store',
 } as const
 
-/** A whole document. */
-export async function documentOf(title: string, body: Html): Promise<string> {
+export async function renderDocument(title: string, body: Html): Promise<string> {
   const page = await html`<!doctype html>
     <html lang="en">
       <head>

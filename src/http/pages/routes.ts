@@ -1,31 +1,33 @@
-// The addresses of the pages for a person on the TLS listener. No login: they say how to get one to work.
+// Routes browsers to the trust page on the TLS listener.
+//
+// No login is needed because the page explains how to log in.
 
 import type { Hono } from 'hono'
 import type { Env, Step } from '../pipeline.ts'
 import { PAGE_HEADERS } from './document.ts'
-import { shownKeys, type KnownNames } from './shown-keys.ts'
-import { trustPage, type ShownRoot } from './trust-page.ts'
+import { shownKeys, type CertificateNames } from './shown-keys.ts'
+import { trustPage, type RootSummary } from './trust-page.ts'
 
-export interface PageFacts extends KnownNames {
-  readonly root: () => ShownRoot | undefined
+export interface PageFacts extends CertificateNames {
+  readonly root: () => RootSummary | undefined
 }
 
-const PAGE = '/-/'
+const TRUST_PAGE = '/-/'
 
-/** `/-/`, and the way there from `/` for browsers. Everything else falls through. */
+/** Adds `/-/`, and a redirect from `/` for browsers. All other requests fall through. */
 export function addPages(app: Hono<Env>, facts: PageFacts): void {
-  app.get(PAGE, async (c) => {
+  app.get(TRUST_PAGE, async (c) => {
     const keys = shownKeys(c.env.incoming.headers.host, facts)
     return c.body(await trustPage({ keys, root: facts.root() }), 200, PAGE_HEADERS)
   })
-  app.get('/', sendBrowsersToPage())
+  app.get('/', redirectBrowsers())
 }
 
-// A registry client that asks for `/` wants the registry's form, and gets its 404.
-function sendBrowsersToPage(): Step {
-  return async function sendBrowserToPage(c, next) {
+// A registry client that requests `/` must get a 404 in the registry's form.
+function redirectBrowsers(): Step {
+  return async function redirectBrowser(c, next) {
     if (!/\btext\/html\b/i.test(c.env.incoming.headers.accept ?? '')) return next()
-    // Without a host: nothing of what the client sent comes back.
-    return c.body(null, 302, { Location: PAGE, Vary: 'Accept', 'Cache-Control': 'no-store' })
+    // Threat: a forged Host header. The relative location repeats nothing that the client sent.
+    return c.body(null, 302, { Location: TRUST_PAGE, Vary: 'Accept', 'Cache-Control': 'no-store' })
   }
 }

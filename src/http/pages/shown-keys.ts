@@ -1,23 +1,28 @@
-// Under which keys a page names the registry. They stand in commands that people paste, and the Host header is what
-// anybody may send: a name is shown only if the certificate vouches for it.
+// Chooses the registry keys that a page shows.
+//
+// Threat: people paste commands with these keys, and a client can send any Host header. So a page shows a requested
+// name only if the certificate covers it.
 
 import type { RegistryKeys } from '../../trust/client-trust.ts'
 
-export interface KnownNames {
-  /** Whether the certificate is for this name or address, given without brackets. */
-  readonly isOurs: (name: string) => boolean
-  /** What to show otherwise. */
+export interface CertificateNames {
+  /** Whether the certificate covers this name or address, written without brackets. */
+  readonly isCovered: (name: string) => boolean
+  /** The name to show instead of one that is not covered. */
   readonly fallback: string
 }
 
 const HOST = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::(\d{1,5}))?$/
 const HTTPS_PORT = 443
 
-/** The keys for a request with this Host header; two on port 443, which browsers and people leave out. */
-export function shownKeys(hostHeader: string | undefined, { isOurs, fallback }: KnownNames): RegistryKeys {
-  const [, bracketed, plain, digits] = HOST.exec(hostHeader ?? '') ?? []
-  const asked = (bracketed ?? plain ?? '').toLowerCase()
-  const name = asked !== '' && isOurs(asked) ? asked : fallback
+/** The keys for a request with this Host header. Port 443 gives two keys because people may leave it out. */
+export function shownKeys(
+  hostHeader: string | undefined,
+  { isCovered, fallback }: CertificateNames,
+): RegistryKeys {
+  const [, bracketed, bare, digits] = HOST.exec(hostHeader ?? '') ?? []
+  const requested = (bracketed ?? bare ?? '').toLowerCase()
+  const name = requested !== '' && isCovered(requested) ? requested : fallback
   const port = digits === undefined ? HTTPS_PORT : Number(digits)
   const host = name.includes(':') ? `[${name}]` : name
   if (port === HTTPS_PORT || port < 1 || port > 65_535) return [`${host}:${HTTPS_PORT}`, host]

@@ -1,7 +1,9 @@
-// `/` of the admin listener: at a glance what /readyz and /metrics say. No secrets: nothing of it needs a login.
+// Renders the status page, `/` of the admin listener.
+//
+// Anyone who reaches the admin address may read it without a login, so it shows no secrets.
 
 import { html } from 'hono/html'
-import { documentOf } from './document.ts'
+import { renderDocument } from './document.ts'
 
 export interface StatusPart {
   readonly ready: boolean
@@ -15,17 +17,18 @@ export interface Status extends StatusFigures {
 }
 
 export interface StatusFigures {
-  /** Users in force. */
+  /** How many users may log in. */
   readonly users: number
-  /** Whole days until the leaf ends. */
+  /** Whole days until the leaf expires. */
   readonly certificateDaysLeft: number
   readonly inFlight: number
 }
 
-/** The page as text. */
 export function statusPage({ ready, parts, users, certificateDaysLeft, inFlight }: Status): Promise<string> {
-  const rows = Object.entries(parts).flatMap(([name, part]) => (part === undefined ? [] : [row(name, part)]))
-  return documentOf(
+  const rows = Object.entries(parts).flatMap(([name, part]) =>
+    part === undefined ? [] : [renderRow(name, part)],
+  )
+  return renderDocument(
     ready ? 'Ready' : 'Not ready',
     html`<h1>registry-sidecar is ${ready ? 'ready' : 'not ready'}</h1>
       <table>
@@ -47,18 +50,18 @@ export function statusPage({ ready, parts, users, certificateDaysLeft, inFlight 
           <td>${inFlight}</td>
         </tr>
         <tr>
-          <th>Days until the certificate ends</th>
+          <th>Days until the certificate expires</th>
           <td>${certificateDaysLeft}</td>
         </tr>
       </table>
       <p class="small">
-        For programs: <a href="/healthz">/healthz</a>, <a href="/readyz">/readyz</a>,
+        For scripts: <a href="/healthz">/healthz</a>, <a href="/readyz">/readyz</a>,
         <a href="/metrics">/metrics</a>
       </p>`,
   )
 }
 
-function row(name: string, { ready, state, reason = '' }: StatusPart) {
+function renderRow(name: string, { ready, state, reason = '' }: StatusPart) {
   return html`<tr>
     <th>${name}</th>
     <td>${state}${ready ? '' : ' (not ready)'}</td>

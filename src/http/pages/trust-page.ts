@@ -1,12 +1,12 @@
-// `/-/`: how to trust the root and log in, for a person with a browser.
+// Renders the trust page, `/-/`: how to trust the root and log in.
 
 import { html } from 'hono/html'
 import type { ClientTrust, RegistryKeys } from '../../trust/client-trust.ts'
 import { trustClients } from '../../trust/clients.ts'
 import { fetchCommands, FETCHED_FILE } from '../../trust/shell-commands.ts'
-import { documentOf, type Html } from './document.ts'
+import { renderDocument, type Html } from './document.ts'
 
-export interface ShownRoot {
+export interface RootSummary {
   /** SHA-256. */
   readonly fingerprint: string
   readonly notAfter: Date
@@ -14,46 +14,46 @@ export interface ShownRoot {
 
 export interface TrustPage {
   readonly keys: RegistryKeys
-  /** Undefined when the certificate was issued elsewhere and its root is not known here. */
-  readonly root: ShownRoot | undefined
+  /** Undefined when the certificate was issued elsewhere and the sidecar does not have its root. */
+  readonly root: RootSummary | undefined
 }
 
-/** The page as text. Tells nothing of this machine but what its certificate tells everybody. */
+/** Shows nothing about this machine that its certificate does not show to every client. */
 export function trustPage({ keys, root }: TrustPage): Promise<string> {
   const [key] = keys
-  const trust = root === undefined ? nothingToTrust() : howToTrust(keys, root)
-  return documentOf(
+  const trust = root === undefined ? renderNothingToTrust() : renderRootSection(keys, root)
+  return renderDocument(
     `Registry ${key}`,
     html`<h1>This is a container registry</h1>
       <p>
-        Docker, podman and other clients call it <code>${key}</code>. There is nothing more to see in a
-        browser: trust its certificate once, log in, then push and pull.
+        Docker, podman and other clients call it <code>${key}</code>. Use a client to see its images: trust
+        the certificate once, log in, then push and pull.
       </p>
       ${trust}
       <h2>Log in, push and pull</h2>
-      <p>Whoever runs this registry gives you a user name and a password.</p>
+      <p>The operator of this registry gives you a user name and a password.</p>
       <pre>
 docker login ${key}
 docker tag IMAGE ${key}/IMAGE
 docker push ${key}/IMAGE</pre>
       <p>
-        Write the name in the same way everywhere: to a client <code>HOST</code> and <code>HOST:443</code> are
-        different registries.
+        Write the name in the same way everywhere: clients treat <code>HOST</code> and
+        <code>HOST:443</code> as different registries.
       </p>`,
   )
 }
 
-function nothingToTrust(): Html {
+function renderNothingToTrust(): Html {
   return html`<h2>Nothing to trust</h2>
     <p>
-      The certificate of this registry was issued elsewhere. Clients that trust its issuer, as all do with a
-      public authority, need nothing. If yours says <code>certificate signed by unknown authority</code>, ask
-      whoever runs this registry for the root certificate.
+      The certificate of this registry was issued elsewhere. Clients that trust its issuer need nothing, and
+      clients trust public CAs by default. If yours says <code>certificate signed by unknown authority</code>,
+      ask the operator of this registry for the root certificate.
     </p>`
 }
 
-// These have a browser's reader most likely in front of them; the others are listed by the command.
-const SHOWN = ['docker', 'podman', 'containerd', 'macos', 'windows']
+// Readers of the page most likely use one of these clients; `registry-sidecar trust` lists all clients.
+const COMMON_CLIENTS = ['docker', 'podman', 'containerd', 'macos', 'windows']
 
 const TITLES: Readonly<Record<string, string>> = {
   docker: 'Docker on Linux',
@@ -62,27 +62,27 @@ const TITLES: Readonly<Record<string, string>> = {
   windows: 'Windows, Docker Desktop',
 }
 
-function howToTrust(keys: RegistryKeys, { fingerprint, notAfter }: ShownRoot): Html {
+function renderRootSection(keys: RegistryKeys, { fingerprint, notAfter }: RootSummary): Html {
   const subject = { keys, file: FETCHED_FILE, machine: { platform: 'linux', isRoot: false } } as const
-  const clients = trustClients(subject).filter(({ client }) => SHOWN.includes(client))
+  const clients = trustClients(subject).filter(({ client }) => COMMON_CLIENTS.includes(client))
   return html`<h2>Trust its root certificate, once</h2>
     <p><a href="/-/ca.crt" download="${FETCHED_FILE}">Download it</a>, or fetch it with these commands:</p>
     <pre>${fetchCommands(keys[0]).join('\n')}</pre>
-    <p>Its SHA-256 fingerprint, valid until ${notAfter.toISOString().slice(0, 10)}:</p>
+    <p>It is valid until ${notAfter.toISOString().slice(0, 10)}. Its SHA-256 fingerprint is:</p>
     <pre>${fingerprint}</pre>
     <p class="care">
-      Until you trust it, somebody in between could have changed this page and the certificate alike. Compare
-      the fingerprint with what whoever runs this registry tells you: it is in its log, and
+      Until you trust it, an attacker on the network could change both this page and the certificate. Ask the
+      operator of this registry for the fingerprint and compare. The log of the sidecar has it, and
       <code>registry-sidecar trust</code> prints it.
     </p>
-    ${clients.map(clientSection)}
+    ${clients.map(renderClient)}
     <p class="small">
-      For containerd's relatives, buildkit, kaniko, crane, oras, helm and Kubernetes nodes see
+      For other containerd clients, buildkit, kaniko, crane, oras, helm and Kubernetes nodes, see
       <code>registry-sidecar trust</code>.
     </p>`
 }
 
-function clientSection({ client, commands, note }: ClientTrust): Html {
+function renderClient({ client, commands, note }: ClientTrust): Html {
   return html`<h3>${TITLES[client] ?? client}</h3>
     <p class="small">${note}</p>
     <pre>${commands.join('\n')}</pre>`
