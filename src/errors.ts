@@ -1,6 +1,6 @@
-// The errors that people have to act on. Each says what is wrong and, where there is one, the mend.
+// Defines the errors that the operator must act on.
 
-/** Settings or arguments are wrong. Carries every problem found, not the first. The process exits 64. */
+/** Settings or arguments are wrong. Carries every problem, not only the first. The process exits 64. */
 export class ConfigError extends Error {
   readonly problems: readonly string[]
 
@@ -24,7 +24,7 @@ export class InvalidFileError extends Error {
   }
 }
 
-/** A command could not do what it was asked. The message is the whole story for the person; exit 1. */
+/** A command failed. The message alone tells the operator what happened and what to do. The process exits 1. */
 export class CommandError extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options)
@@ -37,7 +37,7 @@ export function errorCode(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
 }
 
-/** The message of whatever was thrown. */
+/** The message of an error, or any other thrown value as text. */
 export function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }

@@ -1,4 +1,4 @@
-// What each signal means: reload, drain, give up.
+// Maps signals to reload, drain and exit.
 
 import type { World, ExitCode } from './commands/world.ts'
 import type { Log } from './log.ts'
@@ -11,8 +11,8 @@ export interface LifecycleOptions {
 }
 
 /**
- * Keeps a sidecar running until a signal ends it. Resolves to the exit code: 0 when everything in flight finished, 1
- * when the deadline passed or a second signal came.
+ * Runs until a signal stops the sidecar. Resolves to the exit code: 0 if all transfers in flight finished, 1 if the drain
+ * deadline passed or a second signal arrived.
  */
 export function runUntilStopped(
   sidecar: Sidecar,
@@ -20,29 +20,29 @@ export function runUntilStopped(
 ): Promise<ExitCode> {
   return new Promise((resolve, reject) => {
     let isStopping = false
-    const stopReloads = onSignal(['SIGHUP'], () => {
-      log.info('reload asked for by SIGHUP')
-      // What went wrong is in the log already; the last good values stay.
+    const ignoreReloads = onSignal(['SIGHUP'], () => {
+      log.info('SIGHUP received; reloading')
+      // The reload has logged its errors and kept the last good values.
       sidecar.reload().catch(() => undefined)
     })
-    const stopListening = onSignal(['SIGTERM', 'SIGINT'], (signal) => {
+    const ignoreStops = onSignal(['SIGTERM', 'SIGINT'], (signal) => {
       if (isStopping) {
-        log.warn({ signal }, 'second signal: stopping at once')
+        log.warn({ signal }, 'second signal received; stopping now')
         finish(1)
         return
       }
       isStopping = true
-      log.info({ signal, timeoutMs: drainTimeoutMs }, 'draining: transfers in flight may finish')
+      log.info({ signal, timeoutMs: drainTimeoutMs }, 'draining; transfers in flight may finish')
       sidecar.drain(drainTimeoutMs).then((isDrained) => {
-        if (isDrained) log.info('drained')
-        else log.warn('drain deadline passed: what was still in flight has been cut')
+        if (isDrained) log.info('drained; all transfers finished')
+        else log.warn('drain deadline passed; remaining transfers were cut')
         finish(isDrained ? 0 : 1)
       }, reject)
     })
 
     function finish(code: ExitCode): void {
-      stopReloads()
-      stopListening()
+      ignoreReloads()
+      ignoreStops()
       resolve(code)
     }
   })

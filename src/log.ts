@@ -1,3 +1,5 @@
+// Creates the logger.
+
 import { pino, type DestinationStream, type Logger } from 'pino'
 import pretty from 'pino-pretty'
 
@@ -12,8 +14,8 @@ export interface LogOptions {
 }
 
 /**
- * A logger that writes one line per event to `destination`: JSON for machines, or a readable form for a terminal.
- * Never hand it credentials, hashes or keys; it has no filter that would save you.
+ * Writes one line per event to `destination`: JSON for programs, or a readable form for a terminal.
+ * Callers must not pass credentials, hashes or keys, because the logger does not filter them.
  */
 export function createLog({ level, format, destination }: LogOptions): Log {
   const stream: DestinationStream =

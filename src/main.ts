@@ -1,5 +1,7 @@
 #!/usr/bin/env node
-// The process: arguments and environment in, exit code out. The only file that touches `process`.
+// Runs the command line and exits with its code.
+//
+// No other file touches `process`.
 
 import process from 'node:process'
 import { runCli } from './commands/cli.ts'
@@ -18,22 +20,21 @@ const world: World = {
   },
 }
 
-// A reader that went away (`… | head`) is no reason to print a stack trace, and while we serve none to stop: transfers
-// matter more than the log. A server is what listens for SIGTERM.
+// If the reader of the output leaves (`… | head`), a command exits quietly. A server, which has a SIGTERM listener,
+// continues because transfers matter more than the log.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (process.listenerCount('SIGTERM') === 0) process.exit(error.code === 'EPIPE' ? 0 : 1)
 })
 
-// A bug has left the process in a state nobody knows. Transfers in flight may finish; then whoever started us starts
-// us again.
-const failure = { hasHappened: false }
+// After a bug the state of the process is unknown. So a server drains and exits; the supervisor restarts it.
+const bug = { hasHappened: false }
 process.on('uncaughtException', (error) => {
   process.stderr.write(`registry-sidecar: ${error.stack ?? error.message}\n`)
-  if (failure.hasHappened) process.exit(1)
-  failure.hasHappened = true
+  if (bug.hasHappened) process.exit(1)
+  bug.hasHappened = true
   if (process.listenerCount('SIGTERM') === 0) process.exit(1)
   process.emit('SIGTERM')
 })
 
 const code = await runCli(process.argv.slice(2), world)
-process.exit(failure.hasHappened ? 1 : code)
+process.exit(bug.hasHappened ? 1 : code)

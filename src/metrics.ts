@@ -1,15 +1,15 @@
-// Metrics: what the process counts, and what is read when somebody asks. The only file that imports prom-client.
+// Counts events and formats metrics for Prometheus.
 //
-// Whoever reaches the admin address may read them, so no label holds a username, a repository or an address, and
-// none tells an unknown user from a wrong password. Every label has a small, fixed set of values.
+// No other file imports prom-client. Threat: anyone who reaches the admin address reads the metrics. So no label holds a
+// username, a repository or an address, and none shows whether a user exists. Each label has few, fixed values.
 
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 
-/** A request that is over, as the client saw it. */
+/** A finished request, as the client saw it. */
 export interface RequestOutcome {
-  /** One of a small set, whatever the client wrote: each is a time series. */
+  /** From a small, fixed set, because each value makes a time series. */
   readonly method: string
-  /** As in the log: 499 when the client left before any was sent. */
+  /** As in the log: 499 if the client left before a status was sent. */
   readonly status: number
   readonly seconds: number
   readonly receivedBytes: number
@@ -24,40 +24,39 @@ export interface Sample {
 }
 
 export interface GaugeDescription {
-  /** Without the common prefix; the unit stands last. */
+  /** Without the common prefix; ends with the unit. */
   readonly name: string
   readonly help: string
   readonly labels?: readonly string[]
-  /** Asked at each scrape. */
+  /** Called at each scrape. */
   readonly read: () => readonly Sample[]
 }
 
 export interface Metrics {
   readonly contentType: string
-  /** All of them, in Prometheus' text format. */
+  /** All metrics in Prometheus' text format. */
   text(): Promise<string>
-  requestOver(outcome: RequestOutcome): void
+  requestFinished(outcome: RequestOutcome): void
   loginRefused(kind: RefusedLoginKind): void
   upstreamFailed(kind: string): void
-  /** The limits are a fixed set; telling of each 0 times at the start lets a first time be seen as one. */
+  /** Call with 0 times for each limit at start, so that Prometheus sees the first increase. */
   limitReached(limit: string, times?: number): void
   /**
-   * From now on CPU, memory, file descriptors and event loop of the process are measured, as every dashboard knows them.
-   * Costs a timer and a hook on each garbage collection, so only where somebody can ask. Once.
+   * Adds the usual metrics of a Node process. Call it at most once, and only if something can read the metrics: it costs a
+   * timer and a hook on each garbage collection.
    */
   measureProcess(): void
-  /** A value that another part knows at any time. */
+  /** Adds a gauge that another part provides. */
   gauge(description: GaugeDescription): void
-  /** Like a gauge, of a number that only grows while the process runs; its name ends in `_total`. */
-  total(description: Pick<GaugeDescription, 'name' | 'help'> & { readonly read: () => number }): void
+  /** Adds a counter that another part provides; its name ends in `_total`. */
+  counter(description: Pick<GaugeDescription, 'name' | 'help'> & { readonly read: () => number }): void
 }
 
 const PREFIX = 'registry_sidecar_'
 
-// From a manifest that is remembered by the page cache to a layer of many GiB over a slow line.
+// From a cached manifest to a layer of many GiB over a slow network.
 const REQUEST_SECONDS = [0.005, 0.02, 0.1, 0.5, 2, 10, 60, 600]
 
-/** Counters at zero. */
 export function createMetrics(): Metrics {
   const registry = new Registry()
   const counters = createCounters(registry)
@@ -65,7 +64,7 @@ export function createMetrics(): Metrics {
   return {
     contentType: registry.contentType,
     text: () => registry.metrics(),
-    requestOver({ method, status, seconds, receivedBytes, sentBytes }) {
+    requestFinished({ method, status, seconds, receivedBytes, sentBytes }) {
       counters.requests.inc({ method, status })
       counters.seconds.observe(seconds)
       counters.received.inc(receivedBytes)
@@ -95,7 +94,7 @@ export function createMetrics(): Metrics {
         },
       })
     },
-    total({ name, help, read }) {
+    counter({ name, help, read }) {
       new Counter({
         name: PREFIX + name,
         help,
@@ -114,41 +113,41 @@ function createCounters(registry: Registry) {
   return {
     requests: new Counter({
       name: `${PREFIX}requests_total`,
-      help: 'Requests that are over, by method and status.',
+      help: 'Finished requests, by method and status.',
       labelNames: ['method', 'status'],
       registers,
     }),
     seconds: new Histogram({
       name: `${PREFIX}request_seconds`,
-      help: 'Time from the head of a request to the end of its answer.',
+      help: 'Time from the head of a request to the end of its response.',
       buckets: REQUEST_SECONDS,
       registers,
     }),
     received: new Counter({
       name: `${PREFIX}received_bytes_total`,
-      help: 'Bytes of requests, heads included, inside TLS.',
+      help: 'Bytes of requests inside TLS, including heads.',
       registers,
     }),
     sent: new Counter({
       name: `${PREFIX}sent_bytes_total`,
-      help: 'Bytes of answers, heads included, inside TLS.',
+      help: 'Bytes of responses inside TLS, including heads.',
       registers,
     }),
     logins: new Counter({
       name: `${PREFIX}logins_refused_total`,
-      help: 'Logins that were not let in; requests without credentials do not count.',
+      help: 'Refused logins, by kind; requests without credentials do not count.',
       labelNames: ['kind'],
       registers,
     }),
     limits: new Counter({
       name: `${PREFIX}limits_reached_total`,
-      help: 'Connections and requests that met a limit, by limit.',
+      help: 'Connections and requests that reached a limit, by limit.',
       labelNames: ['limit'],
       registers,
     }),
     failures: new Counter({
       name: `${PREFIX}upstream_failures_total`,
-      help: 'Exchanges with the registry that failed, by kind.',
+      help: 'Failed exchanges with the registry, by kind.',
       labelNames: ['kind'],
       registers,
     }),

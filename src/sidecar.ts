@@ -19,7 +19,7 @@ import type { Log } from './log.ts'
 import { pageFactsOf, statusFiguresOf } from './page-facts.ts'
 import { readinessOf } from './readiness.ts'
 import { createParts, type Closer } from './request-parts.ts'
-import { measureState } from './state-metrics.ts'
+import { registerStateMetrics } from './state-metrics.ts'
 import { loadUsers, type Users } from './users.ts'
 
 export interface Sidecar {
@@ -65,7 +65,7 @@ async function compose(config: Config, log: Log, closers: Closer[]): Promise<Sid
   const parts = createParts(config, { log, users, closers, affordable })
   const { gate, upstream, pool, limits, metrics } = parts
   if (config.adminListen !== 'off') metrics.measureProcess()
-  measureState(metrics, { users, certificate, clientCa, upstream, gate, limits, pool })
+  registerStateMetrics(metrics, { users, certificate, clientCa, upstream, gate, limits, pool })
   const readiness = () => readinessOf({ users, certificate, clientCa, upstream, gate })
   const figures = () => statusFiguresOf({ users, certificate, gate })
   const admin =

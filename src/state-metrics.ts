@@ -1,4 +1,4 @@
-// What the parts of the sidecar know of themselves at any time, as metrics.
+// Registers metrics that read the state of each part.
 
 import type { BcryptPool } from './auth/bcrypt-pool.ts'
 import type { ClientCaInForce } from './certificates/client-ca.ts'
@@ -19,25 +19,25 @@ export interface MeasuredParts {
   readonly pool: BcryptPool
 }
 
-/** Registers what is read from these parts whenever the metrics are asked for. */
-export function measureState(
+/** Each scrape reads the values from these parts. */
+export function registerStateMetrics(
   metrics: Metrics,
   { users, certificate, clientCa, upstream, gate, limits, pool }: MeasuredParts,
 ): void {
-  measureLoad(metrics, { gate, limits })
+  registerLoad(metrics, { gate, limits })
   metrics.gauge({
     name: 'users',
-    help: 'Users in force.',
+    help: 'Users that may log in now.',
     read: () => [{ value: users.table.entries.size }],
   })
   metrics.gauge({
     name: 'users_skipped_lines',
-    help: 'Lines of the users file that are no usable entry.',
+    help: 'Lines of the users file that are skipped because they are invalid.',
     read: () => [{ value: users.table.problems.length }],
   })
   metrics.gauge({
     name: 'file_stale',
-    help: '1 while what is in force is older than its file, which is no good.',
+    help: '1 while an older version is in use because the file is invalid.',
     labels: ['part'],
     read: () => [
       { labels: { part: 'users' }, value: Number(users.state.kind === 'stale') },
@@ -47,26 +47,26 @@ export function measureState(
         : [{ labels: { part: 'client_ca' }, value: Number(clientCa.state.kind === 'stale') }]),
     ],
   })
-  measureEnds(metrics, { certificate, clientCa })
+  registerCertificates(metrics, { certificate, clientCa })
   metrics.gauge({
     name: 'splice_buffer_bytes',
-    help: 'Buffers that large bodies hold now.',
+    help: 'Bytes of buffers that large bodies use now.',
     read: () => [{ value: upstream.spliceBytesInUse }],
   })
-  metrics.total({
+  metrics.counter({
     name: 'password_comparisons_total',
-    help: 'Passwords compared by bcrypt; a remembered login needs none.',
+    help: 'Passwords that bcrypt compared; a remembered login needs no comparison.',
     read: () => pool.comparisons,
   })
 }
 
-function measureEnds(
+function registerCertificates(
   metrics: Metrics,
   { certificate, clientCa }: Pick<MeasuredParts, 'certificate' | 'clientCa'>,
 ): void {
   metrics.gauge({
     name: 'certificate_not_after_seconds',
-    help: 'When the certificate ends that is served, the root under it, and the first client CA, in Unix seconds.',
+    help: 'Expiry of the served leaf, of its root, and of the client CA that expires first, in Unix seconds.',
     labels: ['kind'],
     read: () => [
       { labels: { kind: 'leaf' }, value: certificate.current.leaf.notAfter.getTime() / 1000 },
@@ -78,32 +78,32 @@ function measureEnds(
         : [{ labels: { kind: 'client_ca' }, value: clientCa.current.notAfter.getTime() / 1000 }]),
     ],
   })
-  metrics.total({
+  metrics.counter({
     name: 'certificate_renewals_total',
-    help: 'Certificates that came into force in the place of another, issued here or put into its files.',
+    help: 'Certificates that replaced another, by renewal or by new files.',
     read: () => certificate.counts.renewed,
   })
-  metrics.total({
+  metrics.counter({
     name: 'certificate_renewal_failures_total',
-    help: 'Times that the certificate in force had to stay, since none could be issued or its files were no good.',
+    help: 'Failed replacements of the certificate; the previous one stays in use.',
     read: () => certificate.counts.failed,
   })
 }
 
-function measureLoad(metrics: Metrics, { gate, limits }: Pick<MeasuredParts, 'gate' | 'limits'>): void {
+function registerLoad(metrics: Metrics, { gate, limits }: Pick<MeasuredParts, 'gate' | 'limits'>): void {
   metrics.gauge({
     name: 'requests_in_flight',
-    help: 'Requests that were let in and are not over, and logins that are being checked.',
+    help: 'Admitted requests that are not finished, and logins that are being checked.',
     read: () => [{ value: gate.inFlight }],
   })
   metrics.gauge({
     name: 'connections',
-    help: 'Connections of clients that are open, without those that are only told that they are refused.',
+    help: 'Open client connections, without refused ones.',
     read: () => [{ value: limits.connections.open }],
   })
   metrics.gauge({
     name: 'transfers_in_flight',
-    help: 'Requests of verified users that are not over.',
+    help: 'Requests of verified users that are not finished.',
     read: () => [{ value: limits.transfers.inFlight }],
   })
 }

@@ -4,28 +4,28 @@ import { parseConfig } from '../src/config.ts'
 import { affordableConnections, openFilesLimit } from '../src/file-descriptors.ts'
 import { recordedLog } from './fixtures/recorded-log.ts'
 
-function afford(wanted: number | 'off', openFiles: number | undefined) {
+function affordWithLog(wanted: number | 'off', openFiles: number | undefined) {
   const { log, lines } = recordedLog()
   const connections = affordableConnections({ wanted, openFiles }, log)
   return { connections, lines }
 }
 
-describe('the connections that there are file descriptors for', () => {
+describe('affordable connections', () => {
   it.each([
-    ['the default fits into 16384', parseConfig({ env: {} }).maxConnections, 16_384, 8_064],
-    ['off wants what there is', 'off', 1_024, 384],
-    ['no limit known', 8_000, undefined, Infinity],
+    ['fit the default into 16384 open files', parseConfig({ env: {} }).maxConnections, 16_384, 8_064],
+    ['use the open files limit when the setting is off', 'off', 1_024, 384],
+    ['are unlimited when the system states no limit', 8_000, undefined, Infinity],
   ] as const)('%s', (_, wanted, openFiles, connections) => {
-    expect(afford(wanted, openFiles)).toEqual({ connections, lines: [] })
+    expect(affordWithLog(wanted, openFiles)).toEqual({ connections, lines: [] })
   })
 
   it.each([
     [1_024, 384],
     [64, 16],
   ])(
-    'are fewer than wanted with %d open files, and the warning says what to set',
+    'are fewer than wanted with %d open files, with a warning that says what to set',
     (openFiles, connections) => {
-      const afforded = afford(8_000, openFiles)
+      const afforded = affordWithLog(8_000, openFiles)
       expect(afforded.connections).toBe(connections)
       expect(afforded.lines).toMatchObject([{ level: 40, openFiles, connections, wanted: 8_000 }])
       const text = JSON.stringify(afforded.lines)

@@ -76,7 +76,7 @@ function tell({ accessLog, metrics }: Told, { incoming, outgoing, facts, ms }: C
   // 499: the client left, or the connection was destroyed, before any status was sent.
   const status = outgoing.headersSent ? outgoing.statusCode : 499
   const method = incoming.method ?? ''
-  metrics.requestOver({
+  metrics.requestFinished({
     method: METHODS.has(method) ? method : 'other',
     status,
     seconds: ms / 1000,

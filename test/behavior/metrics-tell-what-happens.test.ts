@@ -11,22 +11,23 @@ import { until } from '../fixtures/until.ts'
 
 const DAY_S = 86_400
 
-async function sidecarBefore(bytes: string) {
+/** A sidecar whose registry always answers with these bytes. */
+async function sidecarWithAnswer(bytes: string) {
   const upstream = await upstreamForTest(answering(bytes))
   return sidecarForTest({ upstreamPort: upstream.port })
 }
 
-/** Certificates that came into force since the start, and those that could not. */
-async function countsOf(sidecar: TestSidecar): Promise<readonly (number | undefined)[]> {
+/** How many certificates were replaced since the start, and how many replacements failed. */
+async function renewalCounts(sidecar: TestSidecar): Promise<readonly (number | undefined)[]> {
   const metrics = await scrape(sidecar)
-  return ['renewals', 'renewal_failures'].map((what) =>
-    metrics.get(`registry_sidecar_certificate_${what}_total`),
+  return ['renewals', 'renewal_failures'].map((counter) =>
+    metrics.get(`registry_sidecar_certificate_${counter}_total`),
   )
 }
 
 describe('the metrics', () => {
   it('count requests by method and status, their bytes and their time', async () => {
-    const sidecar = await sidecarBefore(OK)
+    const sidecar = await sidecarWithAnswer(OK)
     await sidecar.request({ as: ALICE, path: '/v2/x' })
     await sidecar.request({ as: ALICE, path: '/v2/x' })
     await sidecar.request({ path: '/v2/' })
@@ -45,8 +46,8 @@ describe('the metrics', () => {
     expect(metrics.get('registry_sidecar_requests_in_flight')).toBe(0)
   })
 
-  it('count refused logins by kind, and a first request without credentials as none', async () => {
-    const sidecar = await sidecarBefore(OK)
+  it('count refused logins by kind, without requests that have no credentials', async () => {
+    const sidecar = await sidecarWithAnswer(OK)
     await sidecar.request({ path: '/v2/' })
     await sidecar.request({ as: 'alice:wrong', path: '/v2/' })
     await sidecar.request({ as: 'nobody:wrong', path: '/v2/' })
@@ -58,32 +59,32 @@ describe('the metrics', () => {
     ])
   })
 
-  it('count what the registry failed at', async () => {
+  it('count failures of the registry', async () => {
     const sidecar = await sidecarForTest({ upstreamPort: 1 })
     await sidecar.request({ as: ALICE, path: '/v2/x' })
     const metrics = await scrape(sidecar)
     expect(metrics.get('registry_sidecar_upstream_failures_total{kind="unreachable"}')).toBe(1)
   })
 
-  it('tell how long leaf and root last, and who is in force', async () => {
+  it('show the expiry of leaf and root, and the number of users', async () => {
     const sidecar = await sidecarForTest()
     const metrics = await scrape(sidecar)
-    const lasts = (kind: string) =>
+    const secondsLeft = (kind: string) =>
       (metrics.get(`registry_sidecar_certificate_not_after_seconds{kind="${kind}"}`) ?? 0) - Date.now() / 1000
-    expect(lasts('leaf') / DAY_S).toBeCloseTo(90, 0)
-    expect(lasts('root') / DAY_S).toBeCloseTo(3650, 0)
+    expect(secondsLeft('leaf') / DAY_S).toBeCloseTo(90, 0)
+    expect(secondsLeft('root') / DAY_S).toBeCloseTo(3650, 0)
     expect(metrics.get('registry_sidecar_users')).toBe(1)
     const { certificate } = (await sidecar.readiness()).parts
     expect(certificate).toEqual({ ready: true, state: 'ok', reason: '89 days left' })
   })
 
-  it('count the leaves that came into force, and the renewals that failed', async () => {
+  it('count renewed leaves and failed renewals', async () => {
     const sidecar = await sidecarForTest()
-    expect(await countsOf(sidecar)).toEqual([0, 0])
+    expect(await renewalCounts(sidecar)).toEqual([0, 0])
     const stateDir = path.join(sidecar.folder, 'state')
     const { file, leaf } = await renewLeaf({ folder: stateDir, names: () => [], now: new Date() })
     await sidecar.reload()
-    expect(await countsOf(sidecar)).toEqual([1, 0])
+    expect(await renewalCounts(sidecar)).toEqual([1, 0])
     const served = await scrape(sidecar)
     expect(served.get('registry_sidecar_certificate_not_after_seconds{kind="leaf"}')).toBe(
       leaf.notAfter.getTime() / 1000,
@@ -91,13 +92,13 @@ describe('the metrics', () => {
 
     rmSync(file)
     rmSync(path.join(stateDir, 'root.key'))
-    await until(async () => ((await countsOf(sidecar))[1] ?? 0) > 0, {
+    await until(async () => ((await renewalCounts(sidecar))[1] ?? 0) > 0, {
       deadlineMs: 20_000,
       what: 'the failure',
     })
   })
 
-  it('count what came into force of a certificate of ones own, and what could not', async () => {
+  it('count replaced operator certificates and failed replacements', async () => {
     const authority = createAuthority()
     const folder = tempFolder()
     const [certFile, keyFile] = [path.join(folder, 'tls.crt'), path.join(folder, 'tls.key')]
@@ -110,29 +111,29 @@ describe('the metrics', () => {
     const sidecar = await sidecarForTest({ env, rootPem: authority.rootPem })
     put(authority.issue())
     await sidecar.reload()
-    expect(await countsOf(sidecar)).toEqual([1, 0])
-    writeFileSync(certFile, 'no certificate')
+    expect(await renewalCounts(sidecar)).toEqual([1, 0])
+    writeFileSync(certFile, 'not a certificate')
     await sidecar.reload().catch(() => undefined)
-    expect(await countsOf(sidecar)).toEqual([1, 1])
+    expect(await renewalCounts(sidecar)).toEqual([1, 1])
   })
 
-  it('tell of a users file that is no good any more', async () => {
+  it('show that the users file became invalid', async () => {
     const sidecar = await sidecarForTest()
     const isStale = async () => (await scrape(sidecar)).get('registry_sidecar_file_stale{part="users"}') === 1
     expect(await isStale()).toBe(false)
-    sidecar.writeUsers('no entry at all\n')
+    sidecar.writeUsers('not an entry\n')
     await until(isStale, { deadlineMs: 20_000, what: 'the metric' })
   })
 
-  it('hold what dashboards know of any Node process', async () => {
+  it('include the usual metrics of a Node process', async () => {
     const sidecar = await sidecarForTest()
     const names = [...(await scrape(sidecar)).keys()]
     expect(names).toContain('process_resident_memory_bytes')
     expect(names).toContain('nodejs_eventloop_lag_p99_seconds')
   })
 
-  it('name nobody and nothing that a client sent', async () => {
-    const sidecar = await sidecarBefore(OK)
+  it('contain no user name and nothing that a client sent', async () => {
+    const sidecar = await sidecarWithAnswer(OK)
     await sidecar.request({ as: ALICE, path: '/v2/secret-project/manifests/latest' })
     await sidecar.request({ as: 'mallory:guess', path: '/v2/' })
     expect((await askAdmin(sidecar, '/metrics')).text).not.toMatch(

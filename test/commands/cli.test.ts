@@ -123,7 +123,7 @@ describe('serve', () => {
     const sidecar = start(['serve', '--watch-poll', 'off'], { cwd, env: FREE_PORTS })
     await sidecar.line(/ready to serve/)
     sidecar.child.kill('SIGHUP')
-    await sidecar.line(/reload asked for by SIGHUP/)
+    await sidecar.line(/SIGHUP received; reloading/)
     sidecar.child.kill('SIGINT')
     expect(await sidecar.finished).toMatchObject({ code: 0, signal: null })
   })
