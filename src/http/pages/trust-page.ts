@@ -1,4 +1,4 @@
-// Renders the trust page, `/-/`: how to trust the root and log in.
+// Renders the trust page for browsers, `/-/`.
 
 import { html } from 'hono/html'
 import type { ClientTrust, RegistryKeys } from '../../trust/client-trust.ts'
