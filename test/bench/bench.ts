@@ -1,4 +1,4 @@
-// Compares the sidecar with other ways to put TLS and a login before a registry.
+// Compares the sidecar with other TLS proxies for a registry.
 //
 //   npm run bench -- [options]        `--help` lists them; needs curl and the real registry's program on the PATH
 
@@ -21,7 +21,7 @@ import { pidOf, startSubject, type Registry, type Running } from './subjects.ts'
 
 const MEASURES: readonly Measure[] = [pullOne, pushOne, small, fresh, pullMany, firstByte]
 const MIB = 1024 * 1024
-/** The pulls at once together move twice as much as the large one, and no more than 2 GiB. */
+/** 64 concurrent pulls move twice the size of the large blob, and 2 GiB at most. */
 const MEDIUM_SHARE = 32
 const MEDIUM_MAX_MIB = 32
 const SMALL_BYTES = 64 * 1024
@@ -36,7 +36,7 @@ async function main(options: Options): Promise<void> {
   if (registryProgram === undefined) throw new Error('no docker-registry or registry on the PATH')
   const machine = describeMachine(await registryVersion(registryProgram))
   const missing = wanted.filter(({ program }) => program === undefined).map(({ name }) => name)
-  for (const name of missing) say(`${name} is not on the PATH and left out`)
+  for (const name of missing) say(`${name} is not on the PATH; skipped`)
 
   const stage = createStage(options.sizeMib)
   const started = await startBareRegistry(registryProgram, stage)
@@ -60,7 +60,7 @@ async function startAll(
 ): Promise<readonly Running[]> {
   const running: Running[] = []
   for (const peer of all.filter(({ program }) => program !== undefined)) {
-    // The first sidecar issues the certificate of all the others, whether it is measured or not.
+    // The first sidecar issues the certificate of all peers, even if it is not measured.
     if (peer === all[0] || wanted.includes(peer)) running.push(await startSubject(peer, stage, registry))
   }
   return running.filter(({ subject }) => wanted.some(({ name }) => name === subject.name))

@@ -6,7 +6,7 @@ import path from 'node:path'
 const PAGE = path.join(import.meta.dirname, '..', '..', 'docs', 'benchmarks.md')
 const SECTION = /<!-- bench -->[^]*<!-- \/bench -->/
 
-/** Throws before anything is measured, not after. */
+/** Call before measuring, so that a missing section does not waste a run. */
 export function assertPageHasSection(): void {
   if (!SECTION.test(readFileSync(PAGE, 'utf8')))
     throw new Error('docs/benchmarks.md has no <!-- bench --> … <!-- /bench --> for the table')

@@ -1,4 +1,4 @@
-// Every process that a benchmark starts, so that none outlives it.
+// Starts the processes of a benchmark and ends all of them.
 
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -15,7 +15,7 @@ export interface ChildOptions {
   readonly env?: Readonly<Record<string, string>>
 }
 
-/** Starts a program that runs on; what it prints goes to a file. */
+/** Starts a program in the background; its output goes to a file. */
 export function startChild(
   [program, ...args]: readonly [string, ...string[]],
   { logFile, ...options }: ChildOptions & { readonly logFile: string },
@@ -23,16 +23,16 @@ export function startChild(
   const log = openSync(logFile, 'a')
   const child = spawn(program, args, { ...withEnvironment(options), stdio: ['ignore', log, log] })
   closeSync(log)
-  return remember(child)
+  return track(child)
 }
 
-/** Runs a program to its end and resolves to its stdout; rejects, with its complaint, when it fails. */
+/** Runs a program to its end and resolves to its stdout. Rejects with its output if it fails. */
 export async function runChild(
   [program, ...args]: readonly [string, ...string[]],
   options: ChildOptions = {},
 ): Promise<string> {
   const child = spawn(program, args, { ...withEnvironment(options), stdio: ['ignore', 'pipe', 'pipe'] })
-  remember(child)
+  track(child)
   const output = { stdout: '', stderr: '' }
   child.stdout.on('data', (chunk: Buffer) => (output.stdout += chunk.toString()))
   child.stderr.on('data', (chunk: Buffer) => (output.stderr += chunk.toString()))
@@ -41,12 +41,12 @@ export async function runChild(
   throw new Error(`${program} ended with ${String(code ?? signal)}: ${output.stderr}${output.stdout}`)
 }
 
-/** Kills one child and all that it started. */
+/** Kills one child and its descendants. */
 export function endChild(child: ChildProcess): void {
   if (child.pid !== undefined && running.has(child)) processTree(child.pid).forEach(kill)
 }
 
-/** Asks every child to end and waits for it, so that parents reap what they started; those that do not end are left. */
+/** Sends SIGTERM to every child and waits up to 3 s, so that parents can end their own children. */
 export async function quitChildren(): Promise<void> {
   const closed = [...running].map((child) => {
     child.kill('SIGTERM')
@@ -55,7 +55,7 @@ export async function quitChildren(): Promise<void> {
   await Promise.race([Promise.all(closed), pause(QUIT_TIMEOUT_MS, undefined, { ref: false })])
 }
 
-/** Kills whatever still runs; synchronous, since it is what the process does last. */
+/** Kills all remaining children. Synchronous because it runs in the `exit` handler. */
 export function endAllChildren(): void {
   running.forEach(endChild)
 }
@@ -64,7 +64,7 @@ function withEnvironment({ cwd, env }: ChildOptions): { cwd: string | undefined;
   return { cwd, env: { ...process.env, ...env } }
 }
 
-function remember<T extends ChildProcess>(child: T): T {
+function track<T extends ChildProcess>(child: T): T {
   running.add(child)
   child.on('error', () => undefined)
   child.once('close', () => running.delete(child))
@@ -75,6 +75,6 @@ function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL')
   } catch {
-    // It ended by itself in the meantime.
+    // The process has already ended.
   }
 }

@@ -1,6 +1,6 @@
-// Prints the sidecar's memory, and how long a small request takes, while many clients hold connections.
+// Prints memory and request times while many clients hold connections.
 //
-//   npm run bench:crowd -- [--node PATH]     the registry behind is one of this process that has blobs of any length
+//   npm run bench:crowd -- [--node PATH]     uses a registry in this process with blobs of any length
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import https from 'node:https'
@@ -16,7 +16,7 @@ const MIB = 1024 * 1024
 const MAIN = path.join(import.meta.dirname, '..', '..', 'dist', 'main.js')
 const PULLS = 200
 const IDLE = 2_000
-const WATCHED_MS = 15_000
+const WATCH_MS = 15_000
 const BLOBS = [
   ['100 MiB', 100 * MIB],
   ['1 GiB', 1024 * MIB],
@@ -32,7 +32,7 @@ mkdirSync(path.join(folder, 'users'))
 writeFileSync(path.join(folder, 'users/htpasswd'), ALICE_ENTRY)
 
 try {
-  // Issues the certificate, which costs memory once.
+  // The first start issues the certificate, whose memory must not count.
   await withSidecar(() => Promise.resolve())
   for (const [name, bytes] of BLOBS) {
     await withSidecar(async (host, pid) => {
@@ -81,31 +81,31 @@ interface Watched {
   readonly crowds: readonly Crowd[]
 }
 
-async function watch(what: string, { host, pid, crowds }: Watched): Promise<void> {
+async function watch(title: string, { host, pid, crowds }: Watched): Promise<void> {
   resetPeakRss(pid)
   const received = (): number => crowds.reduce((sum, crowd) => sum + crowd.received, 0)
   const before = received()
   const start = performance.now()
   const times: number[] = []
-  while (performance.now() - start < WATCHED_MS) {
-    times.push(await timeOfRequest(host))
+  while (performance.now() - start < WATCH_MS) {
+    times.push(await timeRequest(host))
     await pause(50)
   }
   times.sort((a, b) => a - b)
   const rate = (received() - before) / MIB / ((performance.now() - start) / 1000)
   const cut = crowds.flatMap(({ sockets }) => sockets).filter(({ destroyed }) => destroyed).length
   console.log(
-    `${what.padEnd(32)} peak RSS ${peakRssMib(pid).toFixed(0)} MiB, ${rate.toFixed(0)} MiB/s in all, ${cut} cut; ` +
-      `GET /v2/ ${at(times, 0.5)} ms (median), ${at(times, 0.99)} ms (99th percentile)`,
+    `${title.padEnd(32)} peak RSS ${peakRssMib(pid).toFixed(0)} MiB, ${rate.toFixed(0)} MiB/s in all, ${cut} cut; ` +
+      `GET /v2/ ${quantile(times, 0.5)} ms (median), ${quantile(times, 0.99)} ms (99th percentile)`,
   )
 }
 
-function at(sorted: readonly number[], share: number): string {
+function quantile(sorted: readonly number[], share: number): string {
   return (sorted[Math.floor((sorted.length - 1) * share)] ?? NaN).toFixed(1)
 }
 
-/** On a connection of its own, as dockerd does it. */
-function timeOfRequest({ port, ca }: Host): Promise<number> {
+/** Uses a new connection, as dockerd does. */
+function timeRequest({ port, ca }: Host): Promise<number> {
   const start = performance.now()
   return new Promise((resolve, reject) => {
     const request = https.get(

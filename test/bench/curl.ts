@@ -1,5 +1,6 @@
-// curl as a client of a registry, shaped like dockerd: HTTP/1.1, no Expect, and the order of ciphers that Go offers,
-// which makes servers without a preference of their own take AES-128.
+// Pulls and pushes with curl, as dockerd does.
+//
+// HTTP/1.1, no Expect, and Go's cipher order, with which servers without a preference choose AES-128.
 
 import { runChild } from './children.ts'
 import type { Blob, Stage } from './stage.ts'
@@ -15,13 +16,13 @@ export interface Transfer {
   readonly bytes: number
 }
 
-/** What `GET /v2/` with the user's credentials is answered with. */
+/** The status of `GET /v2/` with the user's credentials. */
 export async function statusOf(stage: Stage, endpoint: Endpoint): Promise<number> {
   const output = await curl(stage, endpoint, ['-o', '/dev/null', `${originOf(endpoint)}/v2/`])
   return parseTransfer(output).status
 }
 
-/** Pulls to nowhere; rejects unless every byte came. */
+/** Pulls and discards a blob. Rejects if bytes are missing. */
 export async function pull(stage: Stage, endpoint: Endpoint, blob: Blob): Promise<Transfer> {
   const [transfer] = await pullAtOnce(stage, endpoint, { blob, count: 1 })
   if (transfer === undefined) throw new Error('curl reports no transfer')
@@ -33,7 +34,7 @@ export interface Pulls {
   readonly count: number
 }
 
-/** Pulls over as many connections at once; rejects unless every byte of each came. */
+/** Pulls over `count` connections in parallel. Rejects if bytes are missing. */
 export async function pullAtOnce(
   stage: Stage,
   endpoint: Endpoint,
@@ -41,9 +42,9 @@ export async function pullAtOnce(
 ): Promise<readonly Transfer[]> {
   const { blob, count } = pulls
   const url = urlOf(endpoint, blob)
-  const all = Array.from({ length: count }, () => ['-o', '/dev/null', url]).flat()
+  const targets = Array.from({ length: count }, () => ['-o', '/dev/null', url]).flat()
   const parallel = count === 1 ? [] : ['-Z', '--parallel-immediate', '--parallel-max', String(count)]
-  const output = await curl(stage, endpoint, [...parallel, ...all])
+  const output = await curl(stage, endpoint, [...parallel, ...targets])
   const transfers = output
     .split('\n')
     .filter((line) => line !== '')
@@ -54,7 +55,7 @@ export async function pullAtOnce(
   return transfers
 }
 
-/** Pulls as often at once and compares each digest. Not for the clock: hashing costs more than the transfer. */
+/** Pulls in parallel and compares each digest. Do not time it because hashing costs more than the transfer. */
 export async function verifyPulls(stage: Stage, endpoint: Endpoint, { blob, count }: Pulls): Promise<void> {
   const args = [...commonArgs(stage, endpoint), urlOf(endpoint, blob)]
   const run = (): Promise<string> => runChild(['sh', '-c', 'curl "$@" | sha256sum', 'sh', ...args])
@@ -63,7 +64,7 @@ export async function verifyPulls(stage: Stage, endpoint: Endpoint, { blob, coun
   if (wrong.length > 0) throw new Error(`${wrong.length} of ${count} pulls have a wrong digest`)
 }
 
-/** Pushes as dockerd does (POST, chunked PATCH, PUT); resolves to the seconds of all three. */
+/** Pushes as dockerd does (POST, chunked PATCH, PUT). Resolves to the seconds of all three requests. */
 export async function push(
   stage: Stage,
   endpoint: Endpoint,
@@ -95,7 +96,7 @@ async function step(stage: Stage, endpoint: Endpoint, args: readonly string[]): 
   const transfer = parseTransfer(output.trimEnd().split('\n').at(-1) ?? '')
   if (transfer.status >= 300) throw new Error(`a push: ${output}`)
   const location = /^location: (\S+)/im.exec(output)?.[1] ?? ''
-  // Resolved against where we are: a peer that gets the scheme wrong would be left out of its own measure otherwise.
+  // Uses the path only, because a peer that returns a wrong scheme would be bypassed.
   const { pathname, search } = new URL(location, originOf(endpoint))
   return { ...transfer, location: `${originOf(endpoint)}${pathname}${search}` }
 }
@@ -106,7 +107,7 @@ function curl(stage: Stage, endpoint: Endpoint, args: readonly string[]): Promis
 
 function commonArgs({ identity, user }: Stage, { isGuarded }: Endpoint): readonly string[] {
   const guard = ['--cacert', identity.root, '--tls13-ciphers', CIPHERS, '-u', `${user.name}:${user.password}`]
-  // -q: no .curlrc of whoever runs this.
+  // -q ignores the user's .curlrc.
   return ['-q', '-s', '-S', '--no-progress-meter', '--http1.1', '--noproxy', '*', ...(isGuarded ? guard : [])]
 }
 

@@ -1,4 +1,4 @@
-// What a flood of wrong passwords from one address does to everybody else.
+// Measures how a flood of wrong passwords affects other users.
 //
 //   npm run bench:flood -- [options]        `--help` lists them; needs htpasswd on the PATH
 
@@ -30,16 +30,16 @@ const USER_ADDRESS = '127.0.0.1'
 const ATTACKER_ADDRESS = '127.0.0.2'
 const NEWCOMER_ADDRESS = '127.0.0.3'
 
-/** Newcomers in each phase; one comes every second. */
+/** First logins in each phase; one starts every second. */
 const LOGINS = 10
 
-/** The flood begins this long before anything is measured under it. */
+/** The flood starts this long before the measurement. */
 const FLOOD_LEAD_SECONDS = 3
 
-/** It ends this much later than the last newcomer comes; clients take a while to start, too. */
+/** The flood ends this long after the last newcomer, because clients need time to start. */
 const FLOOD_TAIL_SECONDS = 6
 
-// A real attacker has a processor of his own. Here he shall have what the others leave.
+// A real attacker has its own processor. Here the attacker uses only what the other processes leave.
 const ATTACKER_NICENESS = 10
 
 await live(USAGE, (args) => main(parseOptions(args)))
@@ -72,10 +72,10 @@ interface Scene {
   readonly pid: number
 }
 
-/** Real htpasswd writes the file: the user who is remembered, and as many who log in only once. */
+/** Writes the file with htpasswd: one remembered user, and `count` users who log in once. */
 async function addUsers({ user, usersFile }: Stage, count: number): Promise<readonly Login[]> {
   const htpasswd = findProgram('htpasswd')
-  if (htpasswd === undefined) throw new Error('there is no htpasswd on the PATH')
+  if (htpasswd === undefined) throw new Error('no htpasswd on the PATH')
   const newcomers = Array.from({ length: count }, (_, i) => ({
     name: `newcomer-${i}`,
     password: randomBytes(12).toString('hex'),
@@ -86,7 +86,7 @@ async function addUsers({ user, usersFile }: Stage, count: number): Promise<read
   return newcomers
 }
 
-/** The real registry, or where there is none something that answers every request. */
+/** Starts the real registry, or else a server that answers every request. */
 async function startUpstream(stage: Stage): Promise<number> {
   if (registryProgram !== undefined) return (await startBareRegistry(registryProgram, stage)).port
   const server = createServer((_request, response) => response.end('{}'))
@@ -95,7 +95,7 @@ async function startUpstream(stage: Stage): Promise<number> {
   return (server.address() as AddressInfo).port
 }
 
-/** The user who is remembered, then the newcomers: each alone, so that the flood is all that differs. */
+/** Measures the remembered user first, then the newcomers, so that only the flood differs between phases. */
 async function measure(
   { stage, options, probe, port, pid }: Scene,
   logins: readonly Login[],

@@ -1,4 +1,4 @@
-// What a users file of 100,000 lines costs a running sidecar: how long it takes, and how long nothing else got a turn.
+// Measures loads and reloads of a large users file.
 
 import { renameSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -14,7 +14,7 @@ import { until } from '../fixtures/until.ts'
 const LINES = 100_000
 const ROUNDS = 5
 
-/** A line for the first load and one for reloads, the worst of five each. */
+/** Formats the worst of five first loads and reloads. */
 export async function largeFileFigures(): Promise<string> {
   const texts = [largeUsersFile(LINES, 'a'), largeUsersFile(LINES, 'b')]
   const folder = makeTempFolder()
@@ -57,7 +57,7 @@ async function measured<T>(action: () => Promise<T>): Promise<Figure & { readonl
   const start = performance.now()
   const value = await action()
   const ms = performance.now() - start
-  // The listeners told of the new table, and the collector, come after it.
+  // Listeners and the garbage collector run after the load.
   await pause(100)
   delay.disable()
   return { ms, blockedMs: delay.max / 1e6, value }

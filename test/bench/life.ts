@@ -1,11 +1,11 @@
-// How a program of the bench lives and ends: it leaves nothing behind, however it ends.
+// Runs a benchmark program and cleans up however it ends.
 
 import { errorCode } from '../../src/errors.ts'
 import { endAllChildren, quitChildren } from './children.ts'
 
 let isLeaving = false
 
-/** Runs it, unless help is asked for; what it throws is told, and is exit code 1. */
+/** Runs `main` or prints the usage. An error is printed and becomes exit code 1. */
 export async function live(usage: string, main: (args: readonly string[]) => Promise<void>): Promise<void> {
   process.once('exit', endAllChildren)
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => void leave(130))
@@ -16,7 +16,7 @@ export async function live(usage: string, main: (args: readonly string[]) => Pro
   try {
     await main(process.argv.slice(2))
   } catch (error) {
-    // Once we leave, everything fails that was under way.
+    // While the process exits, pending work fails too.
     if (!isLeaving) console.error(isWrongArgument(error) ? `${error.message}\n\n${usage}` : error)
     await leave(1)
   }
@@ -27,12 +27,12 @@ function isWrongArgument(error: unknown): error is Error {
   return error instanceof Error && errorCode(error)?.startsWith('ERR_PARSE_ARGS') === true
 }
 
-/** Progress goes to stderr, so that stdout is the result alone. */
+/** Prints progress to stderr, so that stdout holds only the result. */
 export function say(line: string): void {
   console.error(line)
 }
 
-// See the handlers of `exit` above and in stage.ts.
+// `exit` handlers above and in stage.ts clean up.
 async function leave(code: number): Promise<never> {
   isLeaving = true
   await quitChildren()

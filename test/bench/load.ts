@@ -1,4 +1,4 @@
-// Small authenticated requests, as many as go: over kept-alive connections, or each over a TLS connection of its own.
+// Sends as many small authenticated requests as possible.
 
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
@@ -13,7 +13,7 @@ import { authorizationOf, originOf, type Endpoint } from './subject.ts'
 const KEPT_CONNECTIONS = 16
 const FRESH_CONNECTIONS = 8
 
-/** What made the kept-alive requests, for the reader of the table. */
+/** Makes the kept-alive requests if it exists. */
 export const wrkProgram = findProgram('wrk')
 
 export interface Load {
@@ -21,7 +21,7 @@ export interface Load {
   readonly seconds: number
 }
 
-/** Rejects when any answer is not 200. */
+/** Rejects if a status is not 200. */
 export async function loadKeptAlive(stage: Stage, endpoint: Endpoint, seconds: number): Promise<Load> {
   if (wrkProgram !== undefined) return wrk(stage, endpoint, { program: wrkProgram, seconds })
   const agent = new https.Agent({ keepAlive: true, maxSockets: KEPT_CONNECTIONS, ca: rootOf(stage) })
@@ -32,7 +32,7 @@ export async function loadKeptAlive(stage: Stage, endpoint: Endpoint, seconds: n
   }
 }
 
-/** As dockerd before 29.4: a handshake per request, none resumed. Rejects when any answer is not 200. */
+/** Makes a full handshake per request, as dockerd before 29.4. Rejects if a status is not 200. */
 export function loadFresh(stage: Stage, endpoint: Endpoint, seconds: number): Promise<Load> {
   const secureContext = tls.createSecureContext({ ca: rootOf(stage), ciphers: CIPHERS })
   return repeat({ connections: FRESH_CONNECTIONS, seconds }, () => askOnce(stage, endpoint, secureContext))

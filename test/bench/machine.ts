@@ -1,3 +1,5 @@
+// Describes the machine of a benchmark run.
+
 import { readFileSync } from 'node:fs'
 import os from 'node:os'
 

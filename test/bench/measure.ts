@@ -1,3 +1,5 @@
+// Defines what a benchmark measures.
+
 import type { Blob, Stage } from './stage.ts'
 import type { Endpoint, Subject } from './subject.ts'
 
@@ -5,14 +7,14 @@ export interface Figure {
   readonly key: string
   readonly label: string
   readonly digits: number
-  /** Which ratio is good news. */
+  /** Whether a lower or a higher figure is better. */
   readonly better: 'lower' | 'higher'
 }
 
 export interface Blobs {
-  /** What pull and push move. */
+  /** For a single pull or push. */
   readonly large: Blob
-  /** What many pull at once. */
+  /** For parallel pulls. */
   readonly medium: Blob
   readonly small: Blob
 }
@@ -21,7 +23,7 @@ export interface Setting {
   readonly stage: Stage
   readonly blobs: Blobs
   readonly bareRegistry: Endpoint
-  /** Different at every call, for names that must be new. */
+  /** Returns a new number at every call, for unique names. */
   readonly serial: () => number
 }
 
@@ -29,6 +31,6 @@ export interface Measure {
   readonly name: string
   readonly title: string
   readonly figures: readonly Figure[]
-  /** One figure each; rejects when anything that came or went was not as it should be. */
+  /** Resolves to the value of each figure. Rejects if a transfer is wrong. */
   run(subject: Subject, setting: Setting): Promise<Readonly<Record<string, number>>>
 }

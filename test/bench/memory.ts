@@ -1,4 +1,4 @@
-// Prints the sidecar's memory before, during and after a large push and pull through it.
+// Prints the sidecar's memory during a large push and pull.
 //
 //   npm run bench:memory -- [GIB]        5 GiB by default; needs the real registry's program on the PATH
 
@@ -19,7 +19,7 @@ const MIB = 1024 * 1024
 const GIB = 1024 * MIB
 const gibibytes = Number(process.argv[2] ?? 5)
 const size = gibibytes * GIB
-// Incompressible and different at every offset, yet made once: a 1 MiB block with a counter in front.
+// A random 1 MiB block with a counter: incompressible and different at every offset, but generated once.
 const block = randomBytes(MIB)
 
 function* blob(): Generator<Buffer> {

@@ -1,16 +1,17 @@
+// Measures the CPU and memory that work costs a subject.
+
 import { cpuSeconds, peakRssMib, resetPeakRss, settled } from './process-tree.ts'
 import type { Subject } from './subject.ts'
 
 export interface Metered<T> {
   readonly value: T
-  /** CPU seconds of the subject's processes while the work was done. */
+  /** CPU seconds of the subject's processes during the work. */
   readonly cpu: number
-  /** The same with the registry behind it, which lets a registry without proxy be compared. */
+  /** Includes the registry behind the subject, to compare with a registry without a proxy. */
   readonly cpuWithRegistry: number
   readonly peakMib: number
 }
 
-/** Does the work and reads what it cost the subject. */
 export async function metered<T>(subject: Subject, work: () => Promise<T>): Promise<Metered<T>> {
   const { pid, registryPid } = subject
   const registryCpu = (): number => (registryPid === undefined ? 0 : cpuSeconds(registryPid))

@@ -1,12 +1,14 @@
+// Parses the command line of the benchmark.
+
 import { parseArgs } from 'node:util'
 
 export interface Options {
   readonly rounds: number
   readonly sizeMib: number
-  /** Peers to measure, or undefined for every one that is there. */
+  /** Peers to measure; undefined for all. */
   readonly only: readonly string[] | undefined
   readonly measures: readonly string[] | undefined
-  /** The Node binaries to run the sidecar with; the first one's figures are the base of the ratios. */
+  /** Node binaries that run the sidecar; the first is the base of the ratios. */
   readonly nodes: readonly string[]
   readonly json: boolean
   readonly write: boolean
@@ -23,7 +25,7 @@ export const USAGE = `npm run bench -- [options]
   --write              also replaces the text between <!-- bench --> and <!-- /bench --> in docs/benchmarks.md
 `
 
-/** Throws, with what is wrong, on anything unknown. */
+/** Throws for an unknown option or value. */
 export function parseOptions(args: readonly string[]): Options {
   const { values } = parseArgs({
     args: [...args],
@@ -48,7 +50,7 @@ export function parseOptions(args: readonly string[]): Options {
   }
 }
 
-/** The entries of `all` that were asked for; throws when a name is of none of them. */
+/** Returns the entries with these names. Throws for an unknown name. */
 export function choose<T extends { readonly name: string }>(
   all: readonly T[],
   names: readonly string[] | undefined,

@@ -1,3 +1,5 @@
+// Lists the programs that the benchmark compares.
+
 import { bareNodeOn } from './peers/bare-node.ts'
 import { caddy } from './peers/caddy.ts'
 import { haproxy } from './peers/haproxy.ts'
@@ -6,7 +8,7 @@ import { registryItself } from './peers/registry.ts'
 import { sidecarOn } from './peers/sidecar.ts'
 import type { Peer } from './subject.ts'
 
-/** One sidecar per Node, the first of which is the base of the ratios, then everything it is compared with. */
+/** Returns one sidecar per Node binary, then the other peers. The first sidecar is the base of the ratios. */
 export function peersFor(nodes: readonly string[]): readonly Peer[] {
   const sidecars = nodes.map((node, i) => sidecarOn(i === 0 ? 'sidecar' : `sidecar-${i + 1}`, node))
   return [

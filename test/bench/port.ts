@@ -1,4 +1,4 @@
-// Ports for programs that cannot be told to choose one themselves.
+// Starts programs that cannot choose a free port themselves.
 
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -15,7 +15,7 @@ export interface Listening {
   readonly port: number
 }
 
-/** Starts a program on a free port of the loopback, and on another one should somebody else have been quicker. */
+/** Starts a program on a free loopback port, and retries if another process takes the port first. */
 export async function startOnFreePort(
   start: (port: number) => ChildProcess,
   logFile: string,
@@ -25,7 +25,7 @@ export async function startOnFreePort(
     const child = start(port)
     if (await accepts(child, port)) return { child, port }
     endChild(child)
-    if (attempt === ATTEMPTS) throw new Error(`it does not listen: ${tail(logFile)}`)
+    if (attempt === ATTEMPTS) throw new Error(`the program does not listen: ${tail(logFile)}`)
   }
 }
 

@@ -1,4 +1,4 @@
-// What a process and all it started have used, as the kernel counts it.
+// Reads CPU time and memory of a process tree.
 
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -11,7 +11,7 @@ interface Stat {
   readonly ticks: number
 }
 
-/** The process itself first, then its descendants. */
+/** Returns the process, then its descendants. */
 export function processTree(root: number): readonly number[] {
   const parents = readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
@@ -44,11 +44,11 @@ export function residentMib(pid: number): number {
 }
 
 export function resetPeakRss(root: number): void {
-  // 5 makes the peak the present size: proc(5), clear_refs.
+  // 5 sets the peak to the current size (proc(5), clear_refs).
   for (const pid of processTree(root)) writeFileSync(`/proc/${pid}/clear_refs`, '5')
 }
 
-/** Resolves when the tree uses no processor: what is left over from the measure before must not count. */
+/** Resolves when the tree is idle, so that work of the previous measure does not count. */
 export async function settled(root: number): Promise<void> {
   let before = cpuSeconds(root)
   for (let i = 0; i < 50; i++) {
@@ -60,7 +60,7 @@ export async function settled(root: number): Promise<void> {
 }
 
 function statOf(pid: number): Stat | undefined {
-  // The second field, the program's name, may hold spaces and parentheses: fields are counted from its end.
+  // Counts fields from the end of the second one because a program name may hold spaces and parentheses.
   const [, rest] = /^.*\) (.*)$/s.exec(readProc(`/proc/${pid}/stat`)) ?? []
   const fields = rest?.split(' ')
   if (fields === undefined) return undefined

@@ -1,4 +1,4 @@
-// Samples → medians and ratios, for machines and for people.
+// Formats samples as medians and ratios, in JSON or Markdown.
 
 import type { Machine } from './machine.ts'
 import type { Figure, Measure } from './measure.ts'
@@ -25,11 +25,11 @@ export interface Row {
   readonly measure: string
   readonly figure: string
   readonly medians: Readonly<Record<string, number>>
-  /** The base's median divided by the peer's; empty when the base was not measured. */
+  /** The base's median divided by the peer's; empty if the base was not measured. */
   readonly ratios: Readonly<Record<string, number>>
 }
 
-/** The peer whose median stands above the line in each ratio. */
+/** The peer whose median is the numerator of each ratio. */
 export function baseOf({ peers }: Run): string | undefined {
   return peers.find(({ name }) => name.startsWith('sidecar'))?.name
 }

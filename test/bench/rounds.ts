@@ -1,3 +1,5 @@
+// Runs all measures in interleaved rounds.
+
 import type { Measure, Setting } from './measure.ts'
 import type { Subject } from './subject.ts'
 
@@ -16,8 +18,8 @@ export interface Plan {
 }
 
 /**
- * Measures every subject once per measure and round, one at a time. Each round begins with another subject, so that
- * none is always the one after a slow neighbor.
+ * Runs each measure once per subject and round, one at a time. Each round starts with another subject, so that none
+ * always follows a slow one.
  */
 export async function runRounds(
   { rounds, subjects, measures, onSample }: Plan,

@@ -1,4 +1,4 @@
-// What all peers share: folder, user, registry, certificate, blobs.
+// Creates the folder, user and certificate that all peers share.
 
 import { hashSync } from 'bcryptjs'
 import { createHash, randomBytes } from 'node:crypto'
@@ -40,20 +40,20 @@ export interface Stage {
   readonly folder: string
   readonly user: User
   readonly usersFile: string
-  /** Where every registry of this run keeps its data, the bare one and those with TLS of their own. */
+  /** The data of all registries of this run. */
   readonly dataFolder: string
-  /** Files of the one certificate; there once the first sidecar has issued it. */
+  /** Files of the shared certificate, which the first sidecar issues. */
   readonly identity: Identity
 }
 
 export function createStage(sizeMib: number): Stage {
-  const folder = mkdtempSync(path.join(roomiest(sizeMib), 'registry-sidecar-bench-'))
-  // Removed by whoever gets here last: the normal end, a failure or a signal.
+  const folder = mkdtempSync(path.join(chooseParentFolder(sizeMib), 'registry-sidecar-bench-'))
+  // Also runs after a failure or a signal.
   process.once('exit', () => {
     rmSync(folder, { recursive: true, force: true, maxRetries: 3 })
   })
   const password = randomBytes(12).toString('hex')
-  // $2y$ is what htpasswd writes, and the one form that every peer has been taught.
+  // htpasswd writes $2y$, and every peer accepts it.
   const hash = hashSync(password, BCRYPT_COST).replace('$2b$', '$2y$')
   const usersFile = path.join(folder, 'users', 'htpasswd')
   mkdirSync(path.dirname(usersFile))
@@ -72,7 +72,7 @@ export function createStage(sizeMib: number): Stage {
   }
 }
 
-/** Writes a file that does not compress and is different at every offset. */
+/** Writes an incompressible file that is different at every offset. */
 export function writeBlob(stage: Stage, bytes: number): Blob {
   const file = path.join(stage.folder, `blob-${bytes}`)
   const block = randomBytes(Math.min(bytes, MIB))
@@ -87,8 +87,8 @@ export function writeBlob(stage: Stage, bytes: number): Blob {
   return { file, digest: `sha256:${hash.digest('hex')}`, bytes }
 }
 
-/** Memory where there is plenty of it: it is proxies that are compared here, not disks. */
-function roomiest(sizeMib: number): string {
+/** Prefers memory because the benchmark compares proxies, not disks. */
+function chooseParentFolder(sizeMib: number): string {
   const needed = 6 * sizeMib * MIB
   try {
     const { bavail, bsize } = statfsSync('/dev/shm')

@@ -1,4 +1,6 @@
-/** The middle one, or the mean of the two in the middle; NaN of nothing. */
+// Computes medians and percentiles.
+
+/** NaN for an empty list. */
 export function median(numbers: readonly number[]): number {
   const sorted = [...numbers].sort((a, b) => a - b)
   const middle = sorted.length / 2
@@ -6,7 +8,7 @@ export function median(numbers: readonly number[]): number {
   return ((low ?? NaN) + (high ?? NaN)) / 2
 }
 
-/** The smallest number that `rank` percent of them do not exceed; NaN of nothing. */
+/** The smallest number that at least `rank` percent of the list do not exceed. NaN for an empty list. */
 export function percentile(numbers: readonly number[], rank: number): number {
   const sorted = [...numbers].sort((a, b) => a - b)
   return sorted[Math.max(0, Math.ceil((rank / 100) * sorted.length) - 1)] ?? NaN

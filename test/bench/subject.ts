@@ -1,27 +1,26 @@
-// A peer as it runs in this benchmark, and as a client reaches it.
+// Defines peers and their running processes.
 
 import type { ChildProcess } from 'node:child_process'
 import type { Stage } from './stage.ts'
 
 export interface Endpoint {
   readonly port: number
-  /** Whether it speaks TLS and asks for the user. */
+  /** Whether it requires TLS and a login. */
   readonly isGuarded: boolean
 }
 
 export interface Subject extends Endpoint {
   readonly name: string
   readonly pid: number
-  /** The registry that the subject forwards to; undefined where the subject is one. */
+  /** The registry behind the subject; undefined if the subject is a registry. */
   readonly registryPid: number | undefined
 }
 
-/** A peer that could be started on this machine. */
 export interface Peer {
   readonly name: string
-  /** How it is configured, in one line for the reader of the table. */
+  /** Its configuration in one line, for the report. */
   readonly about: string
-  /** The program's path; undefined when there is none on the PATH. */
+  /** The path of the program; undefined if it is not on the PATH. */
   readonly program: string | undefined
   version(program: string): Promise<string>
   start(program: string, stage: Stage, registryPort: number): Promise<Started>
@@ -30,7 +29,7 @@ export interface Peer {
 export interface Started {
   readonly child: ChildProcess
   readonly port: number
-  /** What the reader must know beside `about`, found out while starting. */
+  /** A limitation found at start, for the report. */
   readonly note?: string
 }
 

@@ -1,4 +1,4 @@
-// Starts what is to be measured, and looks whether each does what it is there for.
+// Starts peers and checks that each one authenticates.
 
 import { statusOf } from './curl.ts'
 import type { PeerNote } from './report.ts'
@@ -15,10 +15,10 @@ export interface Running {
   readonly note: PeerNote
 }
 
-/** Rejects when a peer does not start, refuses the user, or lets a wrong password in without saying so. */
+/** Rejects if a peer does not start, refuses the user, or accepts a wrong password without a note. */
 export async function startSubject(peer: Peer, stage: Stage, registry: Registry): Promise<Running> {
   const { name, program } = peer
-  if (program === undefined) throw new Error(`there is no program for ${name}`)
+  if (program === undefined) throw new Error(`no program found for ${name}`)
   const started = await peer.start(program, stage, registry.port)
   const subject: Subject = {
     name,
@@ -38,10 +38,12 @@ export function pidOf({ child }: Started): number {
 }
 
 async function checkLogin(subject: Subject, stage: Stage, { note }: Started): Promise<void> {
-  const right = await statusOf(stage, subject)
-  const stranger = { ...stage, user: { ...stage.user, password: 'wrong' } }
-  const wrong = await statusOf(stranger, subject)
-  const isOpenOnPurpose = note !== undefined && wrong === 200
-  if (right !== 200 || (wrong !== 401 && !isOpenOnPurpose))
-    throw new Error(`${subject.name} answers the user with ${right} and a wrong password with ${wrong}`)
+  const rightStatus = await statusOf(stage, subject)
+  const intruder = { ...stage, user: { ...stage.user, password: 'wrong' } }
+  const wrongStatus = await statusOf(intruder, subject)
+  const isKnownOpen = note !== undefined && wrongStatus === 200
+  if (rightStatus !== 200 || (wrongStatus !== 401 && !isKnownOpen))
+    throw new Error(
+      `${subject.name} answers the user with ${rightStatus} and a wrong password with ${wrongStatus}`,
+    )
 }

@@ -1,4 +1,4 @@
-// One batch of the fuzzer: all its connections at once, then what the upstream saw of them.
+// Runs one fuzzer batch and judges what the upstream received.
 
 import { converse, type Answer, type Target } from '../fixtures/conversation.ts'
 import { LENIENCIES, readRequests } from '../fixtures/lenient-reading.ts'
@@ -7,49 +7,53 @@ import { ambiguitiesOf, show, SIDECAR } from '../http/adversary/judge.ts'
 import { AUTHORIZATION } from '../http/adversary/cases.ts'
 import type { Batch, FuzzCase } from './generate.ts'
 
-export interface Fuzzed {
+export interface FuzzTarget {
   readonly target: Target
   readonly upstream: LenientUpstream
   /** Request ids that the upstream has seen so far. */
   readonly ids: Set<string>
 }
 
-/** More turns of the event loop, which the sidecar shares, than it takes for anything that it got whole. */
+/** Long enough for the sidecar, which shares this event loop, to answer every complete request. */
 const SILENCE_MS = 60
 const DEADLINE_MS = 10_000
 
-// The upstream answers everything: one of these would be a fault of ours.
+// The upstream answers every request, so each of these is a fault of the sidecar.
 const FAULTS: ReadonlySet<number> = new Set([500, 502, 504])
 
-/** Runs a batch. Throws, with what was wrong and with the cases that are wrong alone too, when it finds something. */
-export async function judgeBatch(batch: Batch, fuzzed: Fuzzed): Promise<void> {
-  const violations = await runBatch(batch, fuzzed)
+/** Throws if it finds violations, with the cases that fail alone too. */
+export async function judgeBatch(batch: Batch, scene: FuzzTarget): Promise<void> {
+  const violations = await runBatch(batch, scene)
   if (violations.length === 0) return
   const guilty: string[] = []
   for (const entry of batch.cases) {
-    const alone = await runBatch({ ...batch, cases: [entry] }, fuzzed)
+    const alone = await runBatch({ ...batch, cases: [entry] }, scene)
     if (alone.length > 0) guilty.push(`${JSON.stringify(entry.pieces)}\n  ${alone.join('\n  ')}`)
   }
   const shown =
     guilty.length > 0
       ? guilty
-      : ['(none is wrong alone)', ...batch.cases.map((entry) => JSON.stringify(entry))]
+      : ['(no case fails alone)', ...batch.cases.map((entry) => JSON.stringify(entry))]
   throw new Error([...violations.slice(0, 10), '', ...shown].join('\n'))
 }
 
-async function runBatch({ cases, isOfStrangers }: Batch, fuzzed: Fuzzed): Promise<readonly string[]> {
-  const results = await Promise.all(cases.map((entry) => runCase(entry, fuzzed.target)))
-  const health = await isHealthy(fuzzed.target)
-  const received = fuzzed.upstream.take().map(withoutHealthCheck)
+async function runBatch({ cases, isUnauthenticated }: Batch, scene: FuzzTarget): Promise<readonly string[]> {
+  const results = await Promise.all(cases.map((entry) => runCase(entry, scene.target)))
+  const health = await isHealthy(scene.target)
+  const received = scene.upstream.take().map(withoutHealthCheck)
   const answered = results.flatMap(({ answers }) => answers.flatMap(({ headers }) => headers[ECHO_ID] ?? []))
   return [
     ...results.flatMap(({ violations }) => violations),
-    ...(health ? [] : ['a request that is in order gets no answer']),
-    ...received.flatMap((bytes) => wrongIn(bytes, fuzzed.ids)),
-    ...(isOfStrangers && received.some((bytes) => bytes !== '') ? ['a stranger got through'] : []),
-    ...(isOfStrangers && answered.length > 0 ? ['a stranger got an answer of the registry'] : []),
-    ...(new Set(answered).size === answered.length ? [] : ['two clients got one answer']),
-    ...answered.filter((id) => !fuzzed.ids.has(id)).map((id) => `an answer to no request: ${id}`),
+    ...(health ? [] : ['a valid request gets no answer']),
+    ...received.flatMap((bytes) => findViolations(bytes, scene.ids)),
+    ...(isUnauthenticated && received.some((bytes) => bytes !== '')
+      ? ['an unauthenticated request reached the upstream']
+      : []),
+    ...(isUnauthenticated && answered.length > 0
+      ? ['an unauthenticated client received an upstream response']
+      : []),
+    ...(new Set(answered).size === answered.length ? [] : ['two clients received the same response']),
+    ...answered.filter((id) => !scene.ids.has(id)).map((id) => `a response without a request: ${id}`),
   ]
 }
 
@@ -57,7 +61,7 @@ async function runCase(
   { pieces }: FuzzCase,
   target: Target,
 ): Promise<{ answers: readonly Answer[]; violations: string[] }> {
-  // More than there can be: the client ends its side when nothing comes any more.
+  // More answers than possible, so the client waits for silence before it ends its side.
   const dialogue = { pieces, answers: Infinity, closes: true, silenceMs: SILENCE_MS, deadlineMs: DEADLINE_MS }
   const conversation = await converse(target, dialogue)
   conversation.end()
@@ -80,18 +84,18 @@ function withoutHealthCheck(bytes: string): string {
   return bytes.replace(/GET \/v2\/healthy HTTP\/1\.1\r\n(?:[^\r\n]+\r\n)*\r\n/, '')
 }
 
-// Whoever is smuggled past the sidecar has no id of ours: nobody outside can know the next one.
-function wrongIn(bytes: string, ids: Set<string>): readonly string[] {
+// A smuggled request has no valid id because clients cannot predict the next one.
+function findViolations(bytes: string, ids: Set<string>): readonly string[] {
   const seen = readRequests(bytes, LENIENCIES[0])
   return [
     ...ambiguitiesOf(bytes, seen).map(({ text }) => text),
     ...seen.flatMap((request) => {
       const id = request.headers.find(([name]) => name === 'x-request-id')?.[1] ?? ''
-      const isTwice = ids.has(id)
+      const isDuplicate = ids.has(id)
       ids.add(id)
       return [
         ...(SIDECAR.hasProof(request) ? [] : [`nobody let in: ${show(request)}`]),
-        ...(isTwice ? [`sent twice: ${show(request)}`] : []),
+        ...(isDuplicate ? [`sent twice: ${show(request)}`] : []),
         ...SIDECAR.wrongHeaders(request).map((wrong) => `${wrong}: ${show(request)}`),
       ]
     }),

@@ -1,5 +1,6 @@
-// The fuzzer for as long as one likes, against the built product as a process of its own, whose event loop and memory
-// are watched meanwhile.
+// Runs the fuzzer against a built sidecar in its own process.
+//
+// It also measures the event loop and the memory of the sidecar.
 //
 //   npm run fuzz -- [options]        `--help` lists them
 
@@ -13,13 +14,13 @@ import { peakRssMib, residentMib, resetPeakRss } from '../bench/process-tree.ts'
 import { createStage } from '../bench/stage.ts'
 import { pidOf } from '../bench/subjects.ts'
 import { startLenientUpstream } from '../fixtures/lenient-upstream.ts'
-import { judgeBatch, type Fuzzed } from './batch.ts'
+import { judgeBatch, type FuzzTarget } from './batch.ts'
 import { batches } from './generate.ts'
 import { parseOptions, USAGE, type Options } from './options.ts'
 
 const BATCH = 100
 
-// What is held after this many cases is what a sidecar at work holds; from there on it must not grow.
+// After this many cases the memory of the sidecar must not grow any more.
 const WARM_UP_CASES = 5_000
 
 await live(USAGE, (args) => main(parseOptions(args)))
@@ -29,21 +30,21 @@ async function main({ cases, seed, node }: Options): Promise<void> {
   const probe = createEventLoopProbe(stage.folder)
   const upstream = await startLenientUpstream()
   writeFileSync(stage.usersFile, `alice:${hashSync('correct horse', 4)}\n`)
-  // Strangers come by the hundred, all from one address.
+  // Hundreds of unauthenticated requests come from one address.
   process.env['SIDECAR_THROTTLE'] = 'off'
   const sidecar = await sidecarOn('sidecar', node, probe.nodeArgs).start(node, stage, upstream.port)
   const [pid, ca] = [pidOf(sidecar), readFileSync(stage.identity.root, 'utf8')]
-  const fuzzed = { target: { port: sidecar.port, ca, sessions: {} }, upstream, ids: new Set<string>() }
+  const scene = { target: { port: sidecar.port, ca, sessions: {} }, upstream, ids: new Set<string>() }
   say(`${cases} cases, seed ${seed}; again with: npm run fuzz -- --cases ${cases} --seed=${seed}`)
-  await fuzz(fuzzed, Math.min(WARM_UP_CASES, cases), seed)
+  await fuzz(scene, Math.min(WARM_UP_CASES, cases), seed)
   const before = residentMib(pid)
   resetPeakRss(pid)
   await probe.read(pid)
   const startedAt = performance.now()
-  await fuzz(fuzzed, cases, seed)
+  await fuzz(scene, cases, seed)
   const seconds = (performance.now() - startedAt) / 1000
   const { p99, max } = await probe.read(pid)
-  console.log(`${cases} cases passed, ${fuzzed.ids.size} requests reached the upstream, warm-up included`)
+  console.log(`${cases} cases passed, ${scene.ids.size} requests reached the upstream, warm-up included`)
   console.log(`seed              ${seed}`)
   console.log(`cases/s           ${(cases / seconds).toFixed(0)}`)
   console.log(`event loop        p99 ${p99.toFixed(1)} ms late, at most ${max.toFixed(1)} ms`)
@@ -53,18 +54,18 @@ async function main({ cases, seed, node }: Options): Promise<void> {
   upstream.close()
 }
 
-/** Throws, with the cases that did it, when the sidecar is talked past. */
-async function fuzz(fuzzed: Fuzzed, cases: number, seed: number): Promise<void> {
+/** Throws with the guilty cases if a request gets past the sidecar. */
+async function fuzz(scene: FuzzTarget, cases: number, seed: number): Promise<void> {
   let done = 0
   const property = fc.asyncProperty(batches(BATCH), async (batch) => {
-    await judgeBatch(batch, fuzzed)
+    await judgeBatch(batch, scene)
     done += BATCH
     if (done % 10_000 === 0) say(`${done} cases`)
   })
   const { failed, errorInstance } = await fc.check(property, {
     numRuns: Math.ceil(cases / BATCH),
     seed,
-    // A batch says itself which of its cases are to blame.
+    // judgeBatch finds the guilty cases itself.
     endOnFailure: true,
   })
   if (failed) throw errorInstance

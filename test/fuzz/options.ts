@@ -1,8 +1,10 @@
+// Parses the command line of the fuzzer.
+
 import { parseArgs } from 'node:util'
 
 export interface Options {
   readonly cases: number
-  /** What fast-check derives all cases from. */
+  /** The seed from which fast-check derives all cases. */
   readonly seed: number
   /** The Node binary that runs the sidecar. */
   readonly node: string
@@ -10,12 +12,12 @@ export interface Options {
 
 export const USAGE = `npm run fuzz -- [options]
 
-  --cases N            how many spoilt connections (100000)
+  --cases N            number of mutated connections (100000)
   --seed=N             the same cases as the run that printed this seed
   --node PATH          Node for the sidecar
 `
 
-/** Throws, with what is wrong, on anything unknown. */
+/** Throws for an unknown option or value. */
 export function parseOptions(args: readonly string[]): Options {
   const { values } = parseArgs({
     args: [...args],
@@ -38,7 +40,7 @@ function wholeNumber(name: string, text: string): number {
   return number
 }
 
-// fast-check makes them of 32 bits with a sign.
+// fast-check prints signed 32-bit seeds.
 function seedOf(text: string): number {
   const seed = Number(text)
   if (!Number.isInteger(seed)) throw new Error('--seed takes a whole number')

@@ -1,4 +1,4 @@
-// The words out of which the fuzzer makes its sentences.
+// Lists the requests, headers and bytes that the fuzzer combines.
 
 import { AGENT, CHUNKED, head, HOST, LOGIN, SMUGGLED } from '../http/adversary/cases.ts'
 
@@ -31,7 +31,7 @@ export const REQUESTS: readonly string[] = [
   head('GET /v2/ HTTP/1.0', ...LINES),
 ]
 
-/** Names of headers that decide something. */
+/** Headers that influence framing, routing or identity. */
 export const NAMES = [
   'Content-Length',
   'Transfer-Encoding',
@@ -53,7 +53,7 @@ export const NAMES = [
   'Content-Type',
 ]
 
-/** Values that servers have stumbled over. */
+/** Values that have confused servers. */
 export const VALUES = [
   '0',
   '5',
@@ -84,7 +84,7 @@ export const VALUES = [
   '',
 ]
 
-/** Bytes that end something for somebody. */
+/** Bytes that some parser treats as a separator. */
 export const BYTES = [
   '\r',
   '\n',

@@ -1,4 +1,4 @@
-// A process of its own: guesses passwords on many connections from one address, as quickly as answers come.
+// Guesses passwords on many connections from one address.
 
 import { setTimeout as pause } from 'node:timers/promises'
 import { runAsClient } from './client.ts'
@@ -7,17 +7,17 @@ import { connect, type Connection, type Route } from './connection.ts'
 export interface AttackerTask extends Route {
   readonly connections: number
   readonly seconds: number
-  /** Tried in turn: names that exist and names that do not. */
+  /** Tried in turn; existing and unknown names. */
   readonly usernames: readonly string[]
 }
 
 export interface AttackerReport {
   readonly seconds: number
-  /** How many answers had each status; 0 counts connections that were refused or ended without one. */
+  /** Number of answers by status; 0 counts connections that were refused or ended without an answer. */
   readonly answers: Readonly<Record<number, number>>
 }
 
-const REFUSED_PAUSE_MS = 10
+const RETRY_PAUSE_MS = 10
 
 await runAsClient(attack)
 
@@ -40,7 +40,7 @@ async function attack(task: AttackerTask): Promise<AttackerReport> {
       connection?.close()
       if (connection === undefined) {
         count(0)
-        await pause(REFUSED_PAUSE_MS)
+        await pause(RETRY_PAUSE_MS)
       }
     }
   })

@@ -1,4 +1,4 @@
-// A process of its own: someone who is logged in already and asks one thing after the other on one connection.
+// Sends requests of a remembered user on one connection.
 
 import { runAsClient } from './client.ts'
 import { connect, type Route } from './connection.ts'
@@ -10,7 +10,7 @@ export interface CachedUserTask extends Route {
 }
 
 export interface CachedUserReport {
-  /** Milliseconds of each answer. */
+  /** Milliseconds until each answer. */
   readonly times: readonly number[]
 }
 
@@ -23,10 +23,10 @@ async function ask(task: CachedUserTask): Promise<CachedUserReport> {
   const request = async (): Promise<number> => {
     const start = performance.now()
     const status = await connection.login(task.name, task.password)
-    if (status !== 200) throw new Error(`the cached user is answered ${status}`)
+    if (status !== 200) throw new Error(`the cached user got status ${status}`)
     return performance.now() - start
   }
-  // The client's own code must have been compiled before it counts.
+  // Node must compile the client code before the measurement.
   for (let i = 0; i < WARM_UP_REQUESTS; i++) await request()
   const times: number[] = []
   const end = performance.now() + task.seconds * 1000

@@ -1,11 +1,12 @@
-// A TLS connection that does as little as possible for an answer: whatever the clients compute is taken from the
-// processor that they measure.
+// Opens a TLS connection that needs little CPU per request.
+//
+// CPU time of the clients would slow down the sidecar that they measure.
 
 import { once } from 'node:events'
 import net from 'node:net'
 import tls from 'node:tls'
 
-/** Where a client connects, and from which of the loopback's addresses. */
+/** The server, and the loopback address of the client. */
 export interface Route {
   readonly port: number
   /** The root to trust, PEM. */
@@ -15,12 +16,12 @@ export interface Route {
 
 export interface Connection {
   readonly isOpen: boolean
-  /** Sends one `GET /v2/` and resolves to the status once the whole answer is there; 0 when the connection ends. */
+  /** Sends `GET /v2/` and resolves to the status of the complete answer, or to 0 if the connection ends. */
   login(name: string, password: string): Promise<number>
   close(): void
 }
 
-/** Rejects when there is no connection to be had. */
+/** Rejects if the server refuses the connection. */
 export async function connect({ port, ca, localAddress }: Route): Promise<Connection> {
   const host = '127.0.0.1'
   const socket = tls.connect({ ca, host, socket: net.connect({ host, port, localAddress, noDelay: true }) })
@@ -33,7 +34,7 @@ export async function connect({ port, ca, localAddress }: Route): Promise<Connec
   })
   socket.on('data', (chunk: Buffer) => {
     soFar += chunk.toString('latin1')
-    if (isWhole(soFar)) answered(Number(soFar.slice('HTTP/1.1 '.length, 'HTTP/1.1 200'.length)))
+    if (isComplete(soFar)) answered(Number(soFar.slice('HTTP/1.1 '.length, 'HTTP/1.1 200'.length)))
   })
   return {
     get isOpen() {
@@ -52,7 +53,7 @@ export async function connect({ port, ca, localAddress }: Route): Promise<Connec
   }
 }
 
-function isWhole(answer: string): boolean {
+function isComplete(answer: string): boolean {
   const end = answer.indexOf('\r\n\r\n')
   const length = /\r\nContent-Length: (\d+)/i.exec(answer)?.[1]
   return end !== -1 && length !== undefined && answer.length >= end + 4 + Number(length)

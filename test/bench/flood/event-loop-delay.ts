@@ -1,5 +1,6 @@
-// The sidecar's own event loop, seen from within: a module that its Node loads first watches it and writes down what
-// it saw whenever it gets a signal.
+// Measures the event loop delay inside the sidecar process.
+//
+// Node preloads a module that records the delay and writes it to a file at each signal.
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -16,16 +17,16 @@ export interface EventLoopDelay {
 }
 
 export interface EventLoopProbe {
-  /** What Node must be started with. */
+  /** Arguments that preload the module. */
   readonly nodeArgs: readonly string[]
   /**
-   * Milliseconds by which the event loop of this process was late since the last call. Counted once a millisecond,
-   * less that millisecond.
+   * Milliseconds by which the event loop of the process was late since the last call. Samples once a millisecond and
+   * subtracts that millisecond.
    */
   read(pid: number): Promise<EventLoopDelay>
 }
 
-/** Writes the module to a folder. Plain JavaScript, since the sidecar runs without a loader for anything else. */
+/** Writes the module as JavaScript because the sidecar runs without a TypeScript loader. */
 export function createEventLoopProbe(folder: string): EventLoopProbe {
   const [module, output] = [path.join(folder, 'event-loop.mjs'), path.join(folder, 'event-loop.jsonl')]
   writeFileSync(module, moduleText(output))
@@ -43,13 +44,13 @@ export function createEventLoopProbe(folder: string): EventLoopProbe {
       }
       await pause(20)
     }
-    throw new Error('the sidecar does not tell how late its event loop is')
+    throw new Error('the sidecar does not report its event loop delay')
   }
 
   return { nodeArgs: ['--import', pathToFileURL(module).href], read }
 }
 
-// Worker threads load it too, and have event loops that nobody waits for.
+// Worker threads preload the module too, but their event loops do not matter.
 function moduleText(output: string): string {
   return `
 import { appendFileSync } from 'node:fs'

@@ -1,3 +1,5 @@
+// Logs in new users, one per second.
+
 import { setTimeout as pause } from 'node:timers/promises'
 import { connect, type Route } from './connection.ts'
 
@@ -7,14 +9,14 @@ export interface Login {
 }
 
 export interface FreshLogin {
-  /** From before the handshake until the answer. */
+  /** From the start of the handshake until the answer. */
   readonly ms: number
   readonly status: number
 }
 
 const EVERY_MS = 1000
 
-/** Logs each in once, one a second, on a connection of its own; none of them has ever been before. */
+/** Each login uses its own connection and is the first of its user. */
 export async function logInOneByOne(route: Route, logins: readonly Login[]): Promise<readonly FreshLogin[]> {
   const fresh: Promise<FreshLogin>[] = []
   for (const login of logins) {

@@ -1,7 +1,9 @@
+// Parses the command line of the flood benchmark.
+
 import { parseArgs } from 'node:util'
 
 export interface Options {
-  /** How long the cached user is measured, without the flood and under it. */
+  /** How long to measure the cached user, without and with the flood. */
   readonly seconds: number
   readonly connections: number
   /** The Node binary that runs the sidecar. */
@@ -11,13 +13,13 @@ export interface Options {
 
 export const USAGE = `npm run bench:flood -- [options]
 
-  --seconds N          how long the cached user is measured, in each phase (20)
+  --seconds N          how long to measure the cached user in each phase (20)
   --connections N      connections of the flood (64)
   --node PATH          Node for the sidecar
   --json               print every figure as JSON instead of the table
 `
 
-/** Throws, with what is wrong, on anything unknown. */
+/** Throws for an unknown option or value. */
 export function parseOptions(args: readonly string[]): Options {
   const { values } = parseArgs({
     args: [...args],

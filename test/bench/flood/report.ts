@@ -1,3 +1,5 @@
+// Formats the results of the flood benchmark.
+
 import type { Machine } from '../machine.ts'
 import { median, percentile } from '../statistics.ts'
 import type { AttackerReport } from './attacker.ts'
@@ -5,9 +7,9 @@ import type { EventLoopDelay } from './event-loop-delay.ts'
 import type { FreshLogin } from './fresh-logins.ts'
 import type { Options } from './options.ts'
 
-/** What is measured once without the flood and once under it. */
+/** The measurements of one phase, without or with the flood. */
 export interface Phase {
-  /** Milliseconds of each answer to a user whose login is remembered. */
+  /** Milliseconds until each answer to a remembered user. */
   readonly cached: readonly number[]
   readonly fresh: readonly FreshLogin[]
   readonly eventLoop: EventLoopDelay
@@ -21,9 +23,9 @@ export interface Run {
   readonly attack: AttackerReport
 }
 
-const ASKED_RATIO = 3
-const ASKED_LOGIN_MS = 2000
-const ASKED_DELAY_MS = 20
+const MAX_RATIO = 3
+const MAX_LOGIN_MS = 2000
+const MAX_DELAY_MS = 20
 
 export function formatJson(run: Run): string {
   const { cached: quiet, ...quietRest } = run.quiet
@@ -44,22 +46,22 @@ export function formatTable({ options, machine, quiet, flood, attack }: Run): st
     '|---|---:|---:|---|',
     row('`GET /v2/` of a cached user, p50 ms', quiet, flood, ({ cached }) => percentile(cached, 50)),
     row('p99 ms', quiet, flood, ({ cached }) => percentile(cached, 99)),
-    `| p99, flood ÷ quiet | | ${ratio.toFixed(2)} | ${asked(ratio <= ASKED_RATIO, `at most ${ASKED_RATIO}`)} |`,
+    `| p99, flood ÷ quiet | | ${ratio.toFixed(2)} | ${formatLimit(ratio <= MAX_RATIO, `at most ${MAX_RATIO}`)} |`,
     row('fresh login from another address, median ms', quiet, flood, ({ fresh }) => median(msOf(fresh))),
     row(
       'longest ms',
       quiet,
       flood,
       ({ fresh }) => longest(fresh),
-      asked(slowest < ASKED_LOGIN_MS, 'under 2000'),
+      formatLimit(slowest < MAX_LOGIN_MS, 'under 2000'),
     ),
-    `| fresh logins that failed | | ${failed} | ${asked(failed === 0, 'none')} |`,
+    `| fresh logins that failed | | ${failed} | ${formatLimit(failed === 0, 'none')} |`,
     row(
       'event loop late, p99 ms',
       quiet,
       flood,
       ({ eventLoop }) => eventLoop.p99,
-      asked(delay < ASKED_DELAY_MS, 'under 20'),
+      formatLimit(delay < MAX_DELAY_MS, 'under 20'),
     ),
     row('at most ms', quiet, flood, ({ eventLoop }) => eventLoop.max),
     '',
@@ -86,7 +88,7 @@ function row(
   return `| ${label} | ${figure(quiet).toFixed(1)} | ${figure(flood).toFixed(1)} | ${verdict} |`
 }
 
-function asked(isMet: boolean, limit: string): string {
+function formatLimit(isMet: boolean, limit: string): string {
   return `${limit}: ${isMet ? 'met' : 'missed'}`
 }
 

@@ -1,4 +1,4 @@
-// How much later the first byte of a blob comes than from the registry itself.
+// Measures the delay of the first byte compared with the registry.
 
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
@@ -30,14 +30,14 @@ export const firstByte: Measure = {
   },
 }
 
-/** One right after the other, so that what else the machine does meets both. */
+/** Alternates the two, so that other load on the machine affects both. */
 async function difference(through: Client, bare: Client): Promise<number> {
   const later = await through.firstByteMs()
   return later - (await bare.firstByteMs())
 }
 
 interface Client {
-  /** Pulls the small blob over the one kept connection; rejects when its digest is wrong. */
+  /** Pulls the small blob over one kept-alive connection. Rejects if its digest is wrong. */
   firstByteMs(): Promise<number>
   close(): void
 }

@@ -1,4 +1,4 @@
-// What a request costs that moves next to nothing: admission, TLS, the check of the password.
+// Measures the cost of small authenticated requests.
 
 import { statusOf } from '../curl.ts'
 import { loadFresh, loadKeptAlive, type Load } from '../load.ts'
@@ -9,7 +9,7 @@ import type { Endpoint, Subject } from '../subject.ts'
 
 const SECONDS = 4
 
-// What serves for days has compiled what it runs and remembers the login.
+// A long-running server has compiled its code and remembers the login.
 const WARM_UP_SECONDS = 2
 
 const FIGURES: readonly Figure[] = [

@@ -1,4 +1,4 @@
-// Large bodies: one down, one up, many down at once.
+// Measures one pull, one push, and parallel pulls.
 
 import { pull, pullAtOnce, push, verifyPulls } from '../curl.ts'
 import type { Figure, Measure } from '../measure.ts'
@@ -30,8 +30,7 @@ export const pushOne: Measure = {
   title: 'Push',
   figures: FIGURES,
   run: async (subject, { stage, blobs, serial }) => {
-    // A repository of its own: where the blob is linked already, clients would not push it. The registry compares the
-    // digest before it answers 201.
+    // A new repository, because clients do not push a blob that is linked already. The registry verifies the digest.
     const repository = `push-${serial()}`
     const blob = blobs.large
     const pushed = await metered(subject, () => push(stage, subject, { repository, blob }))

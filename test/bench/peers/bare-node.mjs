@@ -1,4 +1,6 @@
-// The least that a TLS proxy on Node can be: no login, no log, no refusal, no care for faults. Never use it.
+// Runs a minimal TLS proxy on Node, only for comparison.
+//
+// Unsafe: it has no login, no log, no limits and no error handling.
 //
 //   node bare-node.mjs PORT REGISTRY_PORT LEAF KEY
 

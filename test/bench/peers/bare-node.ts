@@ -1,3 +1,5 @@
+// Starts a minimal Node proxy as a peer.
+
 import { mkdirSync } from 'node:fs'
 import path from 'node:path'
 import { runChild, startChild } from '../children.ts'
@@ -6,7 +8,7 @@ import type { Peer } from '../subject.ts'
 
 const SERVER = path.join(import.meta.dirname, 'bare-node.mjs')
 
-/** Shows how much of the sidecar's price is Node's. */
+/** Shows how much of the sidecar's cost comes from Node. */
 export function bareNodeOn(node: string): Peer {
   return {
     name: 'bare-node',

@@ -1,3 +1,5 @@
+// Starts Caddy as a peer.
+
 import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { findProgram } from '../../fixtures/real.ts'
@@ -16,7 +18,7 @@ export const caddy: Peer = {
     mkdirSync(folder)
     const logFile = path.join(folder, 'log')
     const config = path.join(folder, 'Caddyfile')
-    // The directive got its underscore in 2.8; the old spelling went away later.
+    // Caddy 2.8 renamed `basicauth` to `basic_auth`.
     const [, major, minor] = /v?(\d+)\.(\d+)/.exec(await runChild([program, 'version'])) ?? []
     const directive = Number(major) > 2 || Number(minor) >= 8 ? 'basic_auth' : 'basicauth'
     const { user, identity } = stage

@@ -1,3 +1,5 @@
+// Starts HAProxy as a peer.
+
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { findProgram } from '../../fixtures/real.ts'

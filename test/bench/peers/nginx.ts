@@ -1,3 +1,5 @@
+// Starts nginx as a peer, with two configurations.
+
 import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { findProgram } from '../../fixtures/real.ts'
@@ -9,14 +11,14 @@ import type { Peer, Started } from '../subject.ts'
 interface Variant {
   readonly name: string
   readonly about: string
-  /** Directives of each level beyond what both variants share. */
+  /** Directives that only this variant has, by level. */
   readonly main?: string
   readonly http: string
   readonly upstream: string
   readonly location: string
 }
 
-/** The recipe that registry users copy (distribution's documentation, "Use nginx as an authenticating proxy"). */
+/** The recipe in distribution's documentation ("Use nginx as an authenticating proxy"). */
 export const nginxRecipe = nginx({
   name: 'nginx',
   about: 'the public recipe: one worker, default buffers, request buffering on, access log on',
@@ -53,7 +55,7 @@ function nginx(variant: Variant): Peer {
 }
 
 async function versionOf(program: string): Promise<string> {
-  // nginx tells its version on stderr.
+  // nginx prints its version on stderr.
   const text = await runChild(['sh', '-c', '"$1" -v 2>&1', 'sh', program])
   return `nginx ${/nginx\/(\S+)/.exec(text)?.[1] ?? '?'}`
 }
@@ -76,7 +78,7 @@ function start(program: string, stage: Stage, { variant, registryPort }: Choice)
 
 function configOf(stage: Stage, { variant, registryPort, port }: Choice & { port: number }): string {
   const { leaf, key } = stage.identity
-  // Started by root, workers would become another user, who may not enter the folder of this run.
+  // Workers of root would switch to a user that cannot read the folder of this run.
   const user = process.getuid?.() === 0 ? 'user root;' : ''
   return `${user} daemon off; pid nginx.pid; ${variant.main ?? ''}
 events { worker_connections 1024; }

@@ -1,3 +1,5 @@
+// Starts the registry as a peer or as the upstream.
+
 import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { findProgram } from '../../fixtures/real.ts'
@@ -8,7 +10,7 @@ import type { Peer, Started } from '../subject.ts'
 
 export const registryProgram = findProgram('docker-registry', 'registry')
 
-/** The registry's own TLS and htpasswd, with no proxy before it. */
+/** Uses the registry's own TLS and htpasswd, without a proxy. */
 export const registryItself: Peer = {
   name: 'registry',
   about: "the registry's own `http.tls` and `auth.htpasswd`; its CPU and RSS include the storing",
@@ -24,7 +26,7 @@ export const registryItself: Peer = {
   },
 }
 
-/** The registry that the proxies forward to: no TLS, no login. */
+/** Starts the upstream of the proxies, without TLS and login. */
 export function startBareRegistry(program: string, stage: Stage): Promise<Started> {
   return startRegistry(program, stage, { name: 'bare-registry' })
 }

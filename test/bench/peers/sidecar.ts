@@ -1,3 +1,5 @@
+// Starts the built sidecar as a peer.
+
 import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -8,7 +10,7 @@ import type { Stage } from '../stage.ts'
 const MAIN = path.join(import.meta.dirname, '..', '..', '..', 'dist', 'main.js')
 const START_TIMEOUT_MS = 15_000
 
-/** The sidecar as `npm run build` left it in `dist`, run by this Node, which is given these arguments of its own. */
+/** Runs `dist/main.js` with this Node binary and these Node arguments. */
 export function sidecarOn(name: string, node: string, nodeArgs: readonly string[] = []): Peer {
   return {
     name,
@@ -19,7 +21,7 @@ export function sidecarOn(name: string, node: string, nodeArgs: readonly string[
   }
 }
 
-interface Place {
+interface StartOptions {
   readonly name: string
   readonly stage: Stage
   readonly registryPort: number
@@ -27,7 +29,7 @@ interface Place {
 
 async function start(
   node: readonly [string, ...string[]],
-  { name, stage, registryPort }: Place,
+  { name, stage, registryPort }: StartOptions,
 ): Promise<Started> {
   if (!existsSync(MAIN)) throw new Error('dist/main.js is missing: run `npm run build` first')
   const logFile = path.join(stage.folder, `${name}.log`)
