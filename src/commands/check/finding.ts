@@ -16,7 +16,7 @@ export interface Finding {
     | 'answer'
     | 'proxy'
   readonly text: string
-  /** What to do about it. */
+  /** How the operator fixes it. */
   readonly mend?: string
 }
 
