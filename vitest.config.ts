@@ -7,7 +7,7 @@ export default defineConfig({
     // Most tests wait for timers and other processes most of the time.
     maxWorkers: availableParallelism() + 1,
     // Worker threads of the code under test load TypeScript too.
-    execArgv: ['--import', 'tsx'],
+    execArgv: ['--require', './test/fixtures/typescript-in-threads.cjs'],
     include: ['test/**/*.test.ts'],
     // Together they see to it that a run fails when it logged a secret.
     globalSetup: 'test/fixtures/no-secret-is-logged.ts',
