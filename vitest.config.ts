@@ -1,19 +1,36 @@
 import { availableParallelism } from 'node:os'
+import path from 'node:path'
 import { defineConfig } from 'vitest/config'
+import type { InlineConfig } from 'vitest/node'
+
+// Absolute, so that this configuration also works with another `--root`.
+const FIXTURES = path.join(import.meta.dirname, 'test', 'fixtures')
+
+// Tests that start processes, use real parts, or take long on purpose. All others are fast, which
+// test/rules/fast-tests.test.ts holds.
+const SLOW = ['test/{behavior,e2e,fuzz}/**/*.test.ts', '**/*.process.test.ts']
+// Compares times by statistics, so it takes over a minute.
+const TIMING = ['test/timing/**/*.test.ts']
+
+const shared = {
+  pool: 'forks',
+  execArgv: ['--require', `${FIXTURES}/typescript-in-threads.cjs`],
+  setupFiles: `${FIXTURES}/record-logs.ts`,
+  testTimeout: 60_000,
+  hookTimeout: 60_000,
+} satisfies InlineConfig
 
 export default defineConfig({
   test: {
-    pool: 'forks',
     // Most tests wait for timers and other processes most of the time.
     maxWorkers: availableParallelism() + 1,
-    // Worker threads of the code under test load TypeScript too.
-    execArgv: ['--import', 'tsx'],
-    include: ['test/**/*.test.ts'],
-    // Together they see to it that a run fails when it logged a secret.
-    globalSetup: 'test/fixtures/no-secret-is-logged.ts',
-    setupFiles: 'test/fixtures/record-logs.ts',
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // With the setup file above it fails a run that logged a secret.
+    globalSetup: `${FIXTURES}/no-secret-is-logged.ts`,
     coverage: { provider: 'v8', include: ['src/**'] },
+    projects: [
+      { test: { ...shared, name: 'fast', include: ['test/**/*.test.ts'], exclude: [...SLOW, ...TIMING] } },
+      { test: { ...shared, name: 'slow', include: SLOW, globalSetup: `${FIXTURES}/build-if-stale.ts` } },
+      { test: { ...shared, name: 'timing', include: TIMING } },
+    ],
   },
 })

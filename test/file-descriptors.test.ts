@@ -1,7 +1,6 @@
-import { execFileSync } from 'node:child_process'
 import { describe, expect, it } from 'vitest'
 import { parseConfig } from '../src/config.ts'
-import { affordableConnections, openFilesLimit } from '../src/file-descriptors.ts'
+import { affordableConnections } from '../src/file-descriptors.ts'
 import { recordedLog } from './fixtures/recorded-log.ts'
 
 function affordWithLog(wanted: number | 'off', openFiles: number | undefined) {
@@ -33,9 +32,4 @@ describe('affordable connections', () => {
       expect(text).toContain('SIDECAR_MAX_CONNECTIONS')
     },
   )
-
-  it.runIf(process.platform === 'linux')('are reckoned from the limit that the shell shows', async () => {
-    const text = execFileSync('sh', ['-c', 'ulimit -n']).toString().trim()
-    expect(await openFilesLimit()).toBe(text === 'unlimited' ? undefined : Number(text))
-  })
 })

@@ -3,6 +3,7 @@
 import type { InvalidFileError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { FileState } from '../reload/reloadable.ts'
+import type { Timetable } from './leaf-renewal.ts'
 
 export interface PairStanding {
   readonly state: FileState
@@ -28,14 +29,16 @@ export interface PairStandingOptions {
   readonly log: Log
   /** How long a mismatch may last before it is told. */
   readonly patienceMs: number
+  readonly after: Timetable['after']
   /** To look again: the mismatch may have lasted, and no file may change any more. */
   readonly onPatienceOver: () => void
 }
 
-export function createPairStanding({ log, patienceMs, onPatienceOver }: PairStandingOptions): PairStanding {
+export function createPairStanding(options: PairStandingOptions): PairStanding {
+  const { log, patienceMs, after, onPatienceOver } = options
   let state: FileState = { kind: 'fresh' }
   let told: string | undefined
-  let timer: NodeJS.Timeout | undefined
+  let cancelTimer: (() => void) | undefined
   let isPatienceOver = false
   let failed = 0
   let isClosed = false
@@ -64,7 +67,7 @@ export function createPairStanding({ log, patienceMs, onPatienceOver }: PairStan
     // that sleeps, what it holds in its hand is how they stood before that.
     suspect(error, { isLasting }) {
       if (isClosed) return error
-      timer ??= setTimeout(endPatience, patienceMs)
+      cancelTimer ??= after(patienceMs, endPatience)
       return isLasting ? tell(error) : error
     },
     close() {
@@ -90,8 +93,8 @@ export function createPairStanding({ log, patienceMs, onPatienceOver }: PairStan
   }
 
   function endSuspicion(): void {
-    clearTimeout(timer)
-    timer = undefined
+    cancelTimer?.()
+    cancelTimer = undefined
     isPatienceOver = false
   }
 }

@@ -6,7 +6,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { InvalidFileError } from '../errors.ts'
 import { createExpiryWarnings } from './expiry-warnings.ts'
-import type { RenewalCounts } from './leaf-renewal.ts'
+import { SYSTEM_TIMETABLE, type RenewalCounts, type Timetable } from './leaf-renewal.ts'
 import type { Log } from '../log.ts'
 import { createPairStanding } from './pair-standing.ts'
 import { warnOfOwnFiles } from './own-file-warnings.ts'
@@ -38,7 +38,7 @@ export interface OwnCertificateOptions {
   readonly files: OwnFiles
   readonly pollMs: number | 'off'
   readonly log: Log
-  readonly clock?: () => Date
+  readonly timetable?: Timetable
   /** How long certificate and key may not belong together before that is told. */
   readonly patienceMs?: number
 }
@@ -115,9 +115,10 @@ interface Pair {
 async function loadPair({
   files,
   log,
-  clock = () => new Date(),
+  timetable = SYSTEM_TIMETABLE,
   patienceMs = PATIENCE_MS,
 }: OwnCertificateOptions): Promise<Pair> {
+  const { now: clock, after } = timetable
   let current = await readFirst(files, clock)
   const listeners: ((next: CertificateBundle) => void)[] = []
   const lookInTurn = inTurn(lookOnce)
@@ -125,6 +126,7 @@ async function loadPair({
   const standing = createPairStanding({
     log,
     patienceMs,
+    after,
     onPatienceOver: () => void look().catch(() => undefined),
   })
   const warnings = createExpiryWarnings({ file: files.certFile, clock, log })

@@ -3,6 +3,7 @@ import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createListener } from '../../src/http/listener.ts'
+import { SYSTEM_TIMETABLE, type Timetable } from '../../src/certificates/leaf-renewal.ts'
 import type { OwnFiles } from '../../src/certificates/own-files.ts'
 import { loadOwnCertificate, type CertificateInForce } from '../../src/certificates/served-certificate.ts'
 import type { IssuedCertificate } from '../../src/tls/issue.ts'
@@ -13,6 +14,7 @@ import {
   moveInto,
   type SteadyClient,
 } from '../fixtures/own-certificate.ts'
+import { createHandClock, type HandClock } from '../fixtures/hand-clock.ts'
 import { recordedLog } from '../fixtures/recorded-log.ts'
 import { standStill } from '../fixtures/stand-still.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
@@ -42,7 +44,7 @@ interface SceneOptions {
   readonly pollMs?: number | 'off'
   readonly first?: IssuedCertificate
   readonly patienceMs?: number
-  readonly clock?: () => Date
+  readonly timetable?: Timetable
   /** Makes the files before they are loaded, and says where they are. */
   readonly prepare?: (folder: string, pair: IssuedCertificate) => OwnFiles
 }
@@ -62,15 +64,14 @@ function filesIn(folder: string) {
 async function setScene({
   pollMs = 100,
   first,
-  clock,
+  timetable = SYSTEM_TIMETABLE,
   patienceMs = PATIENCE_MS,
   prepare = plainFiles,
 }: SceneOptions = {}): Promise<Scene> {
   const pair = first ?? authority.issue()
   const files = prepare(tempFolder(), pair)
   const { log, lines } = recordedLog()
-  const timed = clock === undefined ? {} : { clock }
-  const certificate = await loadOwnCertificate({ files, pollMs, log, patienceMs, ...timed })
+  const certificate = await loadOwnCertificate({ files, pollMs, log, patienceMs, timetable })
   onTestFinished(() => certificate.close())
   const listener = await createListener({
     certificate: certificate.current,
@@ -108,6 +109,16 @@ async function setScene({
   }
 }
 
+/** Resolves when a look has found that the files do not belong together, and patience has begun to run. */
+function mismatchSeen(clock: HandClock): Promise<number> {
+  return until(() => clock.pending().length === 1, { deadlineMs: 5_000, what: 'a look at a mismatch' })
+}
+
+/** Looks several times at files that are unusable. */
+async function lookAgain(certificate: CertificateInForce, reason: RegExp): Promise<void> {
+  for (let looks = 0; looks < 3; looks++) await expect(certificate.reload()).rejects.toThrow(reason)
+}
+
 describe('certificate and key that are replaced', () => {
   const inPlace = writeFileSync
   const slowly = async (file: string, text: string) => {
@@ -129,16 +140,16 @@ describe('certificate and key that are replaced', () => {
     ['the certificate first, both emptied before', slowly, ['certFile', 'keyFile']],
     ['the key first, both removed before', removing, ['keyFile', 'certFile']],
   ] as const)('never cost a handshake: %s', async (_, replace, order) => {
-    const { files, first, client, certificate, becomes, messages, lines } = await setScene({
-      patienceMs: 10_000,
-    })
+    const clock = createHandClock(new Date())
+    const { timetable } = clock
+    const { files, first, client, certificate, becomes, messages, lines } = await setScene({ timetable })
     await becomes(first)
     const next = authority.issue()
     const texts = { certFile: next.certPem, keyFile: next.keyPem }
 
     await replace(files[order[0]], texts[order[0]])
-    // Long enough for several looks at a pair that is none.
-    await pause(600)
+    await mismatchSeen(clock)
+    await lookAgain(certificate, /does not belong to/)
     expect(certificate.current.leaf.fingerprint).toBe(fingerprintOf(first))
     expect(certificate.state).toEqual({ kind: 'fresh' })
     await replace(files[order[1]], texts[order[1]])
@@ -157,13 +168,14 @@ describe('certificate and key that are replaced', () => {
   it.each(['certFile', 'keyFile'] as const)(
     'are noticed by file events alone, with the %s last',
     async (last) => {
-      // Patience looks too when it is over: here it must not help.
-      const { files, put, becomes } = await setScene({ pollMs: 'off', patienceMs: 60_000 })
+      // Patience looks too when it is over: here it never is.
+      const clock = createHandClock(new Date())
+      const { files, put, becomes } = await setScene({ pollMs: 'off', timetable: clock.timetable })
       const next = authority.issue()
       const texts = { certFile: next.certPem, keyFile: next.keyPem }
       const before = last === 'certFile' ? 'keyFile' : 'certFile'
       put(before, texts[before])
-      await pause(500)
+      await mismatchSeen(clock)
       moveInto(files[last], texts[last])
       await becomes(next)
     },
@@ -254,7 +266,7 @@ describe('a mismatch', () => {
 
     put('certFile', next.certPem)
     expect(await becomesStale(/does not belong to/)).toBeGreaterThan(PATIENCE_MS - 100)
-    await pause(500)
+    await lookAgain(certificate, /does not belong to/)
 
     expect(lines.filter(({ level }) => level === 50)).toMatchObject([
       {
@@ -270,20 +282,25 @@ describe('a mismatch', () => {
   })
 
   it('that lasts is told without polls too', async () => {
-    const { put, becomesStale } = await setScene({ pollMs: 'off' })
+    const clock = createHandClock(new Date())
+    const { put, becomesStale } = await setScene({ pollMs: 'off', timetable: clock.timetable })
     put('keyFile', authority.issue().keyPem)
+    await mismatchSeen(clock)
+    expect(clock.pending()).toEqual([PATIENCE_MS])
+    clock.ring()
     await becomesStale(/does not belong to/)
   })
 
   it('that is taken back is never told, nor is the next one held against it', async () => {
-    const { put, first, messages, certificate } = await setScene()
+    const clock = createHandClock(new Date())
+    const { put, first, messages, certificate } = await setScene({ timetable: clock.timetable })
     for (let round = 0; round < 2; round++) {
       put('keyFile', authority.issue().keyPem)
-      await pause(500)
+      await mismatchSeen(clock)
+      expect(clock.pending()).toEqual([PATIENCE_MS])
       put('keyFile', first.keyPem)
-      // That it is whole again has been seen, however long this process was kept from looking.
       await certificate.reload()
-      await pause(PATIENCE_MS)
+      expect(clock.pending()).toEqual([])
     }
     expect(messages()).toEqual([])
     expect(certificate.state).toEqual({ kind: 'fresh' })
@@ -335,10 +352,9 @@ describe('a broken replacement', () => {
 
     put(file, text)
     await becomesStale(reason)
-    await pause(400)
+    await lookAgain(certificate, reason)
     expect(messages()).toEqual(['certificate not replaced; the one in force stays'])
     expect(certificate.current.leaf.fingerprint).toBe(fingerprintOf(first))
-    await expect(certificate.reload()).rejects.toThrow(reason)
 
     put(file, file === 'certFile' ? first.certPem : first.keyPem)
     await until(() => certificate.state.kind === 'fresh', { deadlineMs: 5_000, what: 'fresh again' })
@@ -366,7 +382,7 @@ describe('the end of a certificate', () => {
     const { certificate, lines, put, becomes } = await setScene({
       pollMs: 'off',
       first,
-      clock: () => new Date(now),
+      timetable: { ...SYSTEM_TIMETABLE, now: () => new Date(now) },
     })
     const end = certificate.current.leaf.notAfter.getTime()
     const warnings = () => lines.filter(({ msg }) => /ends soon|has expired/.test(String(msg)))
@@ -402,13 +418,16 @@ describe('the end of a certificate', () => {
 
 describe('close()', () => {
   it('ends the looks: nothing is read, told or put in force any more', async () => {
-    const { put, certificate, messages, first } = await setScene()
+    const clock = createHandClock(new Date())
+    const { put, certificate, messages, first } = await setScene({ timetable: clock.timetable })
     put('keyFile', authority.issue().keyPem)
-    await pause(300)
+    await mismatchSeen(clock)
     await certificate.close()
+    expect(clock.pending()).toEqual([])
     const before = messages(30).length
     put('certFile', 'nonsense')
-    await pause(PATIENCE_MS + 300)
+    // Longer than several polls, and than events take.
+    await pause(500)
     expect(messages(30)).toHaveLength(before)
     expect(certificate.current.leaf.fingerprint).toBe(fingerprintOf(first))
   })

@@ -1,9 +1,7 @@
-import { spawn, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { PassThrough } from 'node:stream'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import compare from '../../src/auth/bcrypt.ts'
 import { parseHtpasswd } from '../../src/auth/htpasswd.ts'
 import { addUser, changePassword, removeUser } from '../../src/commands/user.ts'
@@ -11,11 +9,8 @@ import { listUsers, verifyUser } from '../../src/commands/user-queries.ts'
 import type { ChangeRequest, PasswordRequest } from '../../src/commands/user-request.ts'
 import type { World } from '../../src/commands/world.ts'
 import { CommandError, ConfigError } from '../../src/errors.ts'
-import { findProgram } from '../fixtures/real.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
-import { until } from '../fixtures/until.ts'
 
-const ROOT = path.resolve(import.meta.dirname, '../..')
 const PASSWORD = 'correct horse'
 
 interface TestWorld extends World {
@@ -453,43 +448,4 @@ it('with json there is one JSON document on stdout', async () => {
     username: 'alice',
     file,
   })
-})
-
-const htpasswd = findProgram('htpasswd')
-
-it.skipIf(htpasswd === undefined)('the htpasswd of Apache verifies what user add wrote', async () => {
-  const made = request()
-  await addUser(made, piped('pässwörd€'))
-  const verify = (password: string) => spawnSync(htpasswd ?? '', ['-vb', made.file, 'alice', password]).status
-  expect(verify('pässwörd€')).toBe(0)
-  expect(verify('wrong')).toBe(3)
-})
-
-const script = findProgram('script')
-
-it.skipIf(script === undefined)('a real terminal shows nothing of what is typed', async () => {
-  const made = request()
-  const module = `
-    import { addUser } from '${ROOT}/src/commands/user.ts'
-    const { stdin, stdout, stderr } = process
-    const world = { env: {}, stdin, stdout, stderr, onSignal: () => () => {} }
-    process.exitCode = await addUser(JSON.parse(process.env.REQUEST), world)`
-  const command = 'exec "$NODE" --import tsx --input-type=module --eval "$MODULE"'
-  const env = { ...process.env, NODE: process.execPath, MODULE: module, REQUEST: JSON.stringify(made) }
-  const child = spawn(script ?? '', ['-qec', command, '/dev/null'], { cwd: ROOT, env })
-  onTestFinished(() => {
-    child.kill('SIGKILL')
-  })
-  const ended = once(child, 'close')
-  let screen = ''
-  child.stdout.on('data', (chunk: Buffer) => (screen += chunk.toString()))
-  for (const prompt of ['New password for alice: ', 'The same again: ']) {
-    await until(() => screen.includes(prompt), { deadlineMs: 20_000, what: prompt })
-    child.stdin.write(`${PASSWORD}\r`)
-  }
-  // Its end may be known before all that it wrote was read.
-  expect(await ended).toEqual([0, null])
-  expect(screen).toContain(`added alice to ${made.file}`)
-  expect(screen).not.toContain(PASSWORD)
-  expect(matches(made.file, 'alice', PASSWORD)).toBe(true)
 })

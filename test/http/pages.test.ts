@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { shownKeys } from '../../src/http/pages/shown-keys.ts'
 import { statusPage } from '../../src/http/pages/status-page.ts'
 import { trustPage } from '../../src/http/pages/trust-page.ts'
-import { createAuthority, issueByIntermediate } from '../fixtures/own-certificate.ts'
+import { createAuthority } from '../fixtures/own-certificate.ts'
 import { askAdmin } from '../fixtures/scrape.ts'
 import {
   sidecarForTest,
@@ -88,19 +88,6 @@ describe('the page /-/', () => {
     }
     for (const secret of [sidecar.folder, 'alice', version, process.version, 'htpasswd'])
       expect(JSON.stringify(headers) + text).not.toContain(secret)
-  })
-
-  it('says that there is nothing to trust with the certificate of an authority', async () => {
-    const folder = tempFolder()
-    const { rootPem, intermediatePem, pair } = issueByIntermediate()
-    const [cert, key] = [path.join(folder, 'cert.pem'), path.join(folder, 'key.pem')]
-    writeFileSync(cert, `${pair.certPem}${intermediatePem}`)
-    writeFileSync(key, pair.keyPem)
-    const own = await sidecarForTest({ rootPem, env: { SIDECAR_TLS_CERT: cert, SIDECAR_TLS_KEY: key } })
-    const text = (await own.request({ path: '/-/', servername: 'localhost' })).body.toString()
-    expect(text).toContain('Nothing to trust')
-    expect(text).not.toMatch(/ca\.crt|certs\.d/)
-    expect(text).toContain('docker login')
   })
 })
 

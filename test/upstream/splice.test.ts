@@ -11,7 +11,7 @@ import { frontFor } from '../fixtures/front.ts'
 import { until } from '../fixtures/until.ts'
 
 const MIB = 1024 * 1024
-const BLOB = randomBytes(6 * MIB)
+const BLOB = randomBytes(3.5 * MIB)
 const CUTS = 150
 
 const digestOf = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')

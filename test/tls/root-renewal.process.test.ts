@@ -11,7 +11,7 @@ import { openKeystore, readAuthority, readRoot, renewLeaf, renewRoot } from '../
 import type { SubjectAltName } from '../../src/tls/names.ts'
 import { certificatesIn } from '../../src/tls/pem.ts'
 import { accepts } from '../fixtures/accepts.ts'
-import { openssl } from '../fixtures/own-certificate.ts'
+import { openssl } from '../fixtures/openssl.ts'
 import { findProgram } from '../fixtures/real.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 

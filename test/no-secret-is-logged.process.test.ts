@@ -127,7 +127,7 @@ async function runVitest(test: string): Promise<{ readonly code: number; readonl
     'run',
     '--config',
     path.join(ROOT, 'vitest.config.ts'),
-    '--dir',
+    '--root',
     folder,
     '--globals',
     '--no-color',

@@ -8,13 +8,8 @@ import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { InvalidFileError } from '../../src/errors.ts'
 import { readOwnPair } from '../../src/certificates/own-files.ts'
 import { parseOwnChain, parseOwnPair, type OwnTexts } from '../../src/tls/own-bundle.ts'
-import {
-  createAuthority,
-  fingerprintServed,
-  openssl,
-  registerKey,
-  selfSigned,
-} from '../fixtures/own-certificate.ts'
+import { openssl, selfSigned } from '../fixtures/openssl.ts'
+import { createAuthority, fingerprintServed, registerKey } from '../fixtures/own-certificate.ts'
 import { registerSecret } from '../fixtures/run-logs.ts'
 import { makeTempFolder, removeFolder, tempFolder } from '../fixtures/temp-folder.ts'
 
