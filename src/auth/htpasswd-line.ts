@@ -33,6 +33,9 @@ const FOREIGN_KINDS: readonly (readonly [prefix: string, kind: string])[] = [
 
 /** Reads one line without its line feed. What follows a second colon is ignored, as Apache does. */
 export function parseLine(text: string): HtpasswdLine {
+  // Asked before comments are: a crash can fill the end of a file with NUL bytes, and such a file must not count as one of
+  // comments alone, which locks everyone out.
+  if (text.includes('\0')) return problem('the line holds NUL bytes; remove it')
   const line = text.trimEnd()
   if (line === '' || line.trimStart().startsWith('#')) return { kind: 'nothing' }
   const [username = '', secret] = line.split(':', 2)

@@ -7,7 +7,7 @@ import { InvalidFileError } from '../errors.ts'
 import { atLeast, createDecoys, type CostCounts } from './decoys.ts'
 import { parseHash, parseLine } from './htpasswd-line.ts'
 import { bindingOf, MAX_KEPT, parseKeptLine, type KeptLine } from './kept-line.ts'
-import { linesOf, refuseBinary } from './text-lines.ts'
+import { isUtf16, linesOf } from './text-lines.ts'
 
 /** A hash that was an entry's before and is valid for a while yet. */
 export interface PreviousHash {
@@ -53,7 +53,7 @@ const SLICE_MS = 2
 /**
  * Reads an htpasswd file with bcrypt entries. Lines that cannot be used are skipped and named in `problems`; of
  * several entries for one name the first counts, as with Apache. A file of nothing, or of comments alone, is an
- * empty table. Throws InvalidFileError for a binary file, and for one whose lines hold no usable entry at all.
+ * empty table. Throws InvalidFileError for a file whose lines hold no usable entry at all.
  * @param now milliseconds since 1970: old passwords kept until then are left out
  */
 export function parseHtpasswd(bytes: Buffer, file: string, now = Date.now()): UserTable {
@@ -87,7 +87,6 @@ export function hashesAt({ hash, previous }: Entry, now: number): readonly strin
 }
 
 function* read(bytes: Buffer, file: string, now: number): Steps {
-  refuseBinary(bytes, file)
   const entries = new Map<string, Entry>()
   const kept: Kept[] = []
   const [problems, keptProblems]: [Problem[], Problem[]] = [[], []]
@@ -108,7 +107,7 @@ function* read(bytes: Buffer, file: string, now: number): Steps {
   // Kept lines are left out of account here: when `htpasswd -D` removes the last user, they must not keep him.
   const [first] = problems
   if (entries.size === 0 && first !== undefined) {
-    throw new InvalidFileError(file, `no line is a usable entry; line ${first.line}: ${first.reason}`)
+    throw new InvalidFileError(file, reasonForNone(bytes, first))
   }
   // Only now: a kept line may stand before its entry, in a file that was sorted.
   for (const old of kept) {
@@ -120,6 +119,11 @@ function* read(bytes: Buffer, file: string, now: number): Steps {
   const counts = yield* countCosts(entries)
   const all = [...problems, ...keptProblems].sort((a, b) => a.line - b.line)
   return { entries, problems: all, decoys: createDecoys(counts) }
+}
+
+function reasonForNone(bytes: Buffer, { line, reason }: Problem): string {
+  if (isUtf16(bytes)) return 'this is UTF-16 text; save it as UTF-8'
+  return `no line is a usable entry; line ${line}: ${reason}`
 }
 
 function* countCosts(entries: ReadonlyMap<string, Entry>): Generator<undefined, CostCounts, undefined> {

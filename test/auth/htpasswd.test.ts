@@ -90,6 +90,12 @@ describe('a line is skipped, and the others are taken, when it has', () => {
     ['a blank before the name', ` ${SECRET}:${HASH}`, /^the name begins or ends with a blank$/],
     ['a blank after the name', `${SECRET} :${HASH}`, /^the name begins or ends with a blank$/],
     ['a control character in the name', `${SECRET}\x1b[2J:${HASH}`, /^the name holds a control character$/],
+    ['NUL bytes alone', '\0\0\0\0', /^the line holds NUL bytes; remove it$/],
+    ['a NUL byte in the name', `${SECRET}\0:${HASH}`, /^the line holds NUL bytes; remove it$/],
+    ['a NUL byte after the hash', `bob:${HASH}\0`, /^the line holds NUL bytes; remove it$/],
+    ['a NUL byte in a further field', `bob:${HASH}:\0${SECRET}`, /^the line holds NUL bytes; remove it$/],
+    ['a NUL byte in a comment', `# ${SECRET}\0`, /^the line holds NUL bytes; remove it$/],
+    ['an escape sequence behind the hash', `bob:${HASH}\x1b[2J`, /characters after its cost/],
     ['a name without end', `${SECRET.repeat(20)}:${HASH}`, /^the name is longer than 255 bytes$/],
   ])('%s', (_what, line, reason) => {
     const { entries, problems } = parse(`alice:${HASH}\n${line}\ncarol:${HASH}\n`)
@@ -108,6 +114,15 @@ describe('a line is skipped, and the others are taken, when it has', () => {
     )
     expect(names(table)).toEqual(['alice', 'zoë'])
     expect(table.problems).toEqual([{ line: 2, reason: 'not UTF-8 text' }])
+  })
+
+  it.each([
+    ['a mark', Buffer.from([0xff, 0xfe])],
+    ['every other byte NUL', Buffer.from('a\0b\0')],
+  ])('what UTF-16 text begins with: %s', (_what, damage) => {
+    const table = parse(Buffer.concat([damage, Buffer.from(`\nalice:${HASH}\n`)]))
+    expect(names(table)).toEqual(['alice'])
+    expect(table.problems.map(({ line }) => line)).toEqual([1])
   })
 
   it('a name that was there before', () => {
@@ -135,7 +150,8 @@ describe('a file of nobody', () => {
 
 describe('a file is refused as a whole', () => {
   it.each<[what: string, bytes: Buffer, reason: RegExp]>([
-    ['NUL bytes', Buffer.from(`alice:${HASH}\n\0`), /^this is a binary file/],
+    ['NUL bytes', Buffer.from('\0'), /^no line is a usable entry; line 1: the line holds NUL bytes/],
+    ['a comment and NUL bytes', Buffer.from('# team\0\0\0'), /^no line is a usable entry; line 1: .*NUL/],
     ['UTF-16 with a mark', Buffer.from(`\ufeffalice:${HASH}\n`, 'utf16le'), /UTF-16 text; save it as UTF-8/],
     ['UTF-16 without a mark', Buffer.from(`alice:${HASH}\n`, 'utf16le'), /UTF-16/],
     ['UTF-16 of the other byte order', Buffer.from(`\ufeffalice:${HASH}\n`, 'utf16le').swap16(), /UTF-16/],
