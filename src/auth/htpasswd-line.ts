@@ -31,6 +31,9 @@ const FOREIGN_KINDS: readonly (readonly [prefix: string, kind: string])[] = [
   ['{SSHA}', 'salted SHA-1 ({SSHA})'],
 ]
 
+// A compose file writes `$$` for `$`, and hashes get copied out of one.
+const DOUBLED = 'a bcrypt hash whose $ are doubled ($$), as compose files have them'
+
 /** Reads one line without its line feed. What follows a second colon is ignored, as Apache does. */
 export function parseLine(text: string): HtpasswdLine {
   // Asked before comments are: a crash can fill the end of a file with NUL bytes, and such a file must not count as one of
@@ -64,7 +67,7 @@ export function nameProblem(name: string): string | undefined {
   if (name === '') return 'the name is empty'
   if (hasControlCharacter(name)) return 'the name holds a control character'
   // Fields that were swapped. Reasons repeat names, and must not repeat a hash.
-  if (/^(?:\$\w+\$|\{\w+\})/.test(name)) return 'the name looks like a hash; an entry is NAME:HASH'
+  if (/^(?:\$+\w+\$|\{\w+\})/.test(name)) return 'the name looks like a hash; an entry is NAME:HASH'
   if (name.includes(':')) return 'the name holds a colon'
   if (name.startsWith('#')) return 'the name begins with #, which marks a comment'
   if (name.trim() !== name) return 'the name begins or ends with a blank'
@@ -92,7 +95,9 @@ function digestProblem(rest: string): string | undefined {
 
 function foreignKind(secret: string): string {
   if (secret === '') return 'no hash at all'
-  const known = FOREIGN_KINDS.find(([prefix]) => secret.startsWith(prefix))
+  const single = secret.replaceAll('$$', '$')
+  if (single !== secret && parseHash(single).kind === 'hash') return DOUBLED
+  const known = FOREIGN_KINDS.find(([prefix]) => single.startsWith(prefix))
   if (known) return known[1]
   return /^[./A-Za-z0-9]{13}$/.test(secret)
     ? 'crypt, or plain text'
@@ -103,7 +108,10 @@ function unusable(username: string, found: string): HtpasswdLine {
   // A name that a shell would read otherwise is not put into a command that people paste.
   const isSafe = !found.includes('plain text') && /^[\w.@+][\w.@+-]*$/.test(username)
   const word = isSafe ? username : 'NAME'
-  const mend = `set a new password with \`registry-sidecar user passwd ${word}\` or \`htpasswd -B\``
+  const mend =
+    found === DOUBLED
+      ? 'write each $ once'
+      : `set a new password with \`registry-sidecar user passwd ${word}\` or \`htpasswd -B\``
   // Of plain text nobody knows on which side of the colon the password stands.
   const who = found.includes('plain text') ? 'this line' : username
   return problem(`${who} has ${found}, which is not taken; ${mend}`)
