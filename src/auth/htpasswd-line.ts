@@ -1,10 +1,20 @@
 import { hasControlCharacter } from './basic.ts'
 
+/** What is wrong with a line, without its content: anyone who reaches the admin address may read this. */
+export type ProblemKind =
+  | 'NUL bytes'
+  | 'not UTF-8'
+  | 'no colon'
+  | 'invalid name'
+  | 'unusable hash'
+  | 'duplicate name'
+  | 'unusable old password'
+
 /** What one line of an htpasswd file says. A `reason` never holds a hash or text that could be a password. */
 export type HtpasswdLine =
   | { readonly kind: 'nothing' }
   | { readonly kind: 'entry'; readonly username: string; readonly hash: string; readonly cost: number }
-  | { readonly kind: 'problem'; readonly reason: string }
+  | { readonly kind: 'problem'; readonly problem: ProblemKind; readonly reason: string }
 
 export const MIN_COST = 4
 // A check of 71 ms at cost 10 doubles with each step: 15 takes over two seconds, 31 takes a day and a half.
@@ -38,13 +48,13 @@ const DOUBLED = 'a bcrypt hash whose $ are doubled ($$), as compose files have t
 export function parseLine(text: string): HtpasswdLine {
   // Asked before comments are: a crash can fill the end of a file with NUL bytes, and such a file must not count as one of
   // comments alone, which locks everyone out.
-  if (text.includes('\0')) return problem('the line holds NUL bytes; remove it')
+  if (text.includes('\0')) return problem('NUL bytes', 'the line holds NUL bytes; remove it')
   const line = text.trimEnd()
   if (line === '' || line.trimStart().startsWith('#')) return { kind: 'nothing' }
   const [username = '', secret] = line.split(':', 2)
-  if (secret === undefined) return problem('no colon; an entry is NAME:HASH')
+  if (secret === undefined) return problem('no colon', 'no colon; an entry is NAME:HASH')
   const badName = nameProblem(username)
-  return badName === undefined ? parseSecret(username, secret.trim()) : problem(badName)
+  return badName === undefined ? parseSecret(username, secret.trim()) : problem('invalid name', badName)
 }
 
 /** A hash we take, or what it is instead, in words that do not repeat it. */
@@ -114,9 +124,9 @@ function unusable(username: string, found: string): HtpasswdLine {
       : `set a new password with \`registry-sidecar user passwd ${word}\` or \`htpasswd -B\``
   // Of plain text nobody knows on which side of the colon the password stands.
   const who = found.includes('plain text') ? 'this line' : username
-  return problem(`${who} has ${found}, which is not taken; ${mend}`)
+  return problem('unusable hash', `${who} has ${found}, which is not taken; ${mend}`)
 }
 
-function problem(reason: string): HtpasswdLine {
-  return { kind: 'problem', reason }
+function problem(kind: ProblemKind, reason: string): HtpasswdLine {
+  return { kind: 'problem', problem: kind, reason }
 }

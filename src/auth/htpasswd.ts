@@ -5,7 +5,7 @@ import { setImmediate } from 'node:timers/promises'
 
 import { InvalidFileError } from '../errors.ts'
 import { atLeast, createDecoys, type CostCounts } from './decoys.ts'
-import { parseHash, parseLine } from './htpasswd-line.ts'
+import { parseHash, parseLine, type ProblemKind } from './htpasswd-line.ts'
 import { bindingOf, MAX_KEPT, parseKeptLine, type KeptLine } from './kept-line.ts'
 import { isUtf16, linesOf } from './text-lines.ts'
 
@@ -27,9 +27,10 @@ export interface Entry {
   readonly previous: readonly PreviousHash[]
 }
 
-/** A line that was skipped. The reason is fit for a log: it holds no hash and no text that could be a password. */
+/** A line that was skipped. The reason is fit for a log: it may name a user, but holds no hash and no possible password. */
 export interface Problem {
   readonly line: number
+  readonly kind: ProblemKind
   readonly reason: string
 }
 
@@ -107,7 +108,7 @@ function* read(bytes: Buffer, file: string, now: number): Steps {
   // Kept lines are left out of account here: when `htpasswd -D` removes the last user, they must not keep him.
   const [first] = problems
   if (entries.size === 0 && first !== undefined) {
-    throw new InvalidFileError(file, reasonForNone(bytes, first))
+    throw noUsableLine(file, { bytes, first })
   }
   // Only now: a kept line may stand before its entry, in a file that was sorted.
   for (const old of kept) {
@@ -121,9 +122,15 @@ function* read(bytes: Buffer, file: string, now: number): Steps {
   return { entries, problems: all, decoys: createDecoys(counts) }
 }
 
-function reasonForNone(bytes: Buffer, { line, reason }: Problem): string {
-  if (isUtf16(bytes)) return 'this is UTF-16 text; save it as UTF-8'
-  return `no line is a usable entry; line ${line}: ${reason}`
+interface NoUsableLine {
+  readonly bytes: Buffer
+  readonly first: Problem
+}
+
+function noUsableLine(file: string, { bytes, first }: NoUsableLine): InvalidFileError {
+  if (isUtf16(bytes)) return new InvalidFileError(file, 'this is UTF-16 text; save it as UTF-8')
+  const reasonOf = (what: string) => `no line is a usable entry; line ${first.line}: ${what}`
+  return new InvalidFileError(file, reasonOf(first.reason), { publicReason: reasonOf(first.kind) })
 }
 
 function* countCosts(entries: ReadonlyMap<string, Entry>): Generator<undefined, CostCounts, undefined> {
@@ -141,20 +148,24 @@ function readEntry(
   line: number,
   entries: ReadonlyMap<string, Entry>,
 ): Entry | Problem | undefined {
-  if (text === undefined) return { line, reason: 'not UTF-8 text' }
+  if (text === undefined) return { line, kind: 'not UTF-8', reason: 'not UTF-8 text' }
   const parsed = parseLine(text)
   if (parsed.kind === 'nothing') return undefined
-  if (parsed.kind === 'problem') return { line, reason: parsed.reason }
+  if (parsed.kind === 'problem') return { line, kind: parsed.problem, reason: parsed.reason }
   const { username, hash, cost } = parsed
   const first = entries.get(username)
   if (first === undefined) return { username, hash, cost, line, previous: NONE }
-  return { line, reason: `${username} is there already, in line ${first.line}, which counts` }
+  return {
+    line,
+    kind: 'duplicate name',
+    reason: `${username} is there already, in line ${first.line}, which counts`,
+  }
 }
 
 /** An old password that is still valid, what is wrong with it, or undefined for any other line. */
 function readKept(text: string, line: number, now: number): Kept | Problem | undefined {
   const parsed = parseKeptLine(text)
-  if (parsed.kind === 'malformed') return { line, reason: parsed.reason }
+  if (parsed.kind === 'malformed') return { line, kind: 'unusable old password', reason: parsed.reason }
   return parsed.kind === 'kept' && now < parsed.validUntil ? { ...parsed, line } : undefined
 }
 
@@ -165,6 +176,7 @@ function attach(
 ): Entry | Problem {
   const problem = (what: string): Problem => ({
     line,
+    kind: 'unusable old password',
     reason: `the old password kept for ${username} ${what}`,
   })
   if (entry === undefined) return problem('lets nobody in: there is no usable entry of that name')

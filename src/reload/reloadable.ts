@@ -9,7 +9,7 @@ import type { Log } from '../log.ts'
 import { inTurn } from './in-turn.ts'
 import { readSettled } from './settled-file.ts'
 
-/** Whether `current` is what the file says now. `stale` before the first reload too. */
+/** Whether `current` is what the file says now. `stale` before the first reload too. The reason repeats no username. */
 export type FileState = { readonly kind: 'fresh' } | { readonly kind: 'stale'; readonly reason: string }
 
 export interface Reloadable<T> {
@@ -136,7 +136,7 @@ function createStanding(file: string, log: Log | undefined): Standing {
       const isNews = failure?.hash !== hash || failure.error.reason !== error.reason
       if (isNews) log?.error({ file, reason: error.reason }, 'file not loaded; what was in force stays')
       failure = { hash, error }
-      state = { kind: 'stale', reason: error.reason }
+      state = { kind: 'stale', reason: error.publicReason }
       return error
     },
     refusalOf: (hash) => (failure?.hash === hash ? failure.error : undefined),

@@ -113,7 +113,7 @@ describe('a line is skipped, and the others are taken, when it has', () => {
   ])('%s', (_what, line, reason) => {
     const { entries, problems } = parse(`alice:${HASH}\n${line}\ncarol:${HASH}\n`)
     expect([...entries.keys()]).toEqual(['alice', 'carol'])
-    expect(problems).toEqual([{ line: 2, reason: expect.stringMatching(reason) as string }])
+    expect(problems).toMatchObject([{ line: 2, reason: expect.stringMatching(reason) as string }])
     expect(JSON.stringify(problems)).not.toMatch(new RegExp(`${SECRET}|${DIGEST}|rqXexS6ZhobKA`))
   })
 
@@ -126,7 +126,7 @@ describe('a line is skipped, and the others are taken, when it has', () => {
       ]),
     )
     expect(names(table)).toEqual(['alice', 'zoë'])
-    expect(table.problems).toEqual([{ line: 2, reason: 'not UTF-8 text' }])
+    expect(table.problems).toEqual([{ line: 2, kind: 'not UTF-8', reason: 'not UTF-8 text' }])
   })
 
   it.each([
@@ -141,7 +141,9 @@ describe('a line is skipped, and the others are taken, when it has', () => {
   it('a name that was there before', () => {
     const { entries, problems } = parse(`alice:${hashOf(5)}\nbob:${HASH}\nalice:${hashOf(6)}\n`)
     expect(entries.get('alice')).toMatchObject({ cost: 5, line: 1 })
-    expect(problems).toEqual([{ line: 3, reason: 'alice is there already, in line 1, which counts' }])
+    expect(problems).toEqual([
+      { line: 3, kind: 'duplicate name', reason: 'alice is there already, in line 1, which counts' },
+    ])
   })
 
   it('a name unfit for a shell, and the mend does not quote it', () => {
