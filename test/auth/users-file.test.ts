@@ -369,12 +369,15 @@ describe('processes that edit at once', () => {
     expectNothingLost(file)
   }, 60_000)
 
-  it('lose nothing when a crashed run left its lock', async () => {
+  it.each([
+    ['its lock', ['lock']],
+    ['its lock and the next', ['lock', 'lock.next']],
+  ])('lose nothing when a crashed run left %s', { timeout: 60_000 }, async (_what, left) => {
     const file = usersFile(start)
-    writeFileSync(`${file}.lock`, 'left behind')
+    for (const name of left) writeFileSync(`${file}.${name}`, 'left behind')
     await race(file)
     expectNothingLost(file)
-  }, 60_000)
+  })
 
   it('show a reader only whole files', async () => {
     const file = usersFile(start)
