@@ -53,7 +53,8 @@ export async function trust(request: TrustRequest, world: World): Promise<ExitCo
     world.stdout.write(root.pem)
     return 0
   }
-  const subject = { keys: keysOf(), file: resolve(trusted.file), machine }
+  const certDir = trusted.certDir && resolve(trusted.certDir)
+  const subject = { keys: keysOf(), file: resolve(trusted.file), certDir, machine }
   const folders = install ? await foldersToFill({ machine, env: world.env }) : []
   const source = { pem: root.pem, file: subject.file, home: machine.home }
   const installed = install ? await installRoot(source, { keys: subject.keys, folders }) : undefined
