@@ -11,16 +11,24 @@ export class ConfigError extends Error {
   }
 }
 
+export interface InvalidFileOptions extends ErrorOptions {
+  /** Absent: the reason itself. */
+  readonly publicReason?: string
+}
+
 /** A file cannot serve its purpose. At start the process exits 1; at reload the last good value stays. */
 export class InvalidFileError extends Error {
   readonly file: string
   readonly reason: string
+  /** The reason for people without a login: it repeats no username. */
+  readonly publicReason: string
 
-  constructor(file: string, reason: string, options?: ErrorOptions) {
+  constructor(file: string, reason: string, options: InvalidFileOptions = {}) {
     super(`${file}: ${reason}`, options)
     this.name = 'InvalidFileError'
     this.file = file
     this.reason = reason
+    this.publicReason = options.publicReason ?? reason
   }
 }
 

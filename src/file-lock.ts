@@ -4,6 +4,8 @@
 // over. Two waiters must not do that at once: the second would remove the first one's fresh lock. So a waiter
 // first makes the *next* lock, again exclusively, looks whether the old one is still the one it saw, and renames
 // the next over it. Until that rename no one else can make a next lock; after it, everyone sees a living one.
+// The next lock is a lock like the first: a run that crashes before the rename leaves both, and the next lock is taken
+// over by the same steps, with a next lock of its own.
 
 import { randomUUID } from 'node:crypto'
 import { open, rename, stat, unlink, type FileHandle } from 'node:fs/promises'
@@ -36,6 +38,11 @@ const POLL_MS = 30
 const MOST_MS_PER_LOOK = 500
 
 interface HeldLock extends FileLock {
+  /**
+   * Puts the lock in place of another one. Resolves to false when it was no longer ours: this process stood still for so
+   * long that another took it over.
+   */
+  moveTo(target: string): Promise<boolean>
   release(): Promise<void>
 }
 
@@ -55,21 +62,11 @@ export async function withFileLock<T>(
 
 async function acquire(path: string, { waitMs, staleMs }: LockTimes): Promise<HeldLock> {
   const deadline = performance.now() + waitMs
-  let seen: string | undefined
-  let [untouchedMs, lastLook] = [0, 0]
+  const contender = createContender(path, staleMs)
   while (performance.now() < deadline) {
-    const lock = await create(path)
+    await contender.look()
+    const lock = await contender.attempt()
     if (lock) return lock
-    const state = await observe(path)
-    // By our own clock and not by the file's time: machines that share a folder may disagree about the time.
-    const look = performance.now()
-    untouchedMs = state === seen ? untouchedMs + Math.min(look - lastLook, MOST_MS_PER_LOOK) : 0
-    seen = state
-    lastLook = look
-    if (state !== undefined && untouchedMs >= staleMs) {
-      const taken = await takeOver(path, state)
-      if (taken) return taken
-    }
     await sleep(POLL_MS * (0.5 + Math.random()))
   }
   throw new CommandError(
@@ -77,7 +74,62 @@ async function acquire(path: string, { waitMs, staleMs }: LockTimes): Promise<He
   )
 }
 
-async function create(path: string, published = path): Promise<HeldLock | undefined> {
+/** The attempts of one run at one lock. */
+interface Contender {
+  /** To be called before each attempt, because untouched time counts from look to look. */
+  look(): Promise<void>
+  attempt(): Promise<HeldLock | undefined>
+}
+
+function createContender(path: string, staleMs: number): Contender {
+  const watch = createWatch(path, staleMs)
+  let next: Contender | undefined
+  const getNext = (): Contender => (next ??= createContender(nextOf(path), staleMs))
+
+  return {
+    async look() {
+      await watch.look()
+      // At the same time, or each lock that was left behind would add its own waiting time.
+      if (watch.state !== undefined) await getNext().look()
+    },
+    async attempt() {
+      const lock = await create(path)
+      const stale = watch.leftBehind()
+      if (lock !== undefined || stale === undefined) return lock
+      const claim = await getNext().attempt()
+      return claim && takeOver(path, { stale, claim })
+    },
+  }
+}
+
+interface LockWatch {
+  /** What the last look saw; undefined where there was no lock. */
+  readonly state: string | undefined
+  look(): Promise<void>
+  /** The state of a lock that has not been touched for `staleMs`. */
+  leftBehind(): string | undefined
+}
+
+function createWatch(path: string, staleMs: number): LockWatch {
+  let state: string | undefined
+  let [untouchedMs, lastLook] = [0, 0]
+  return {
+    get state() {
+      return state
+    },
+    async look() {
+      const seen = await observe(path)
+      // By our own clock and not by the file's time: machines that share a folder may disagree about the time.
+      const now = performance.now()
+      untouchedMs = seen === state ? untouchedMs + Math.min(now - lastLook, MOST_MS_PER_LOOK) : 0
+      state = seen
+      lastLook = now
+    },
+    leftBehind: () => (untouchedMs >= staleMs ? state : undefined),
+  }
+}
+
+async function create(path: string): Promise<HeldLock | undefined> {
   const token = randomUUID()
   const handle = await openNew(path)
   if (handle === undefined) return undefined
@@ -88,7 +140,7 @@ async function create(path: string, published = path): Promise<HeldLock | undefi
     await unlink(path).catch(() => undefined)
     throw error
   }
-  return hold(handle, published, token)
+  return hold(handle, path, token)
 }
 
 async function openNew(path: string): Promise<FileHandle | undefined> {
@@ -100,23 +152,25 @@ async function openNew(path: string): Promise<FileHandle | undefined> {
   }
 }
 
-async function takeOver(path: string, stale: string): Promise<HeldLock | undefined> {
-  const lock = await create(nextOf(path), path)
-  if (lock === undefined) return undefined
-  let taken = false
-  try {
-    if ((await observe(path)) === stale) {
-      await rename(nextOf(path), path)
-      taken = true
-    }
-  } finally {
-    if (!taken) await lock.release()
-    if (!taken) await unlink(nextOf(path))
-  }
-  return taken ? lock : undefined
+interface Takeover {
+  /** The state of the lock that was left behind. */
+  readonly stale: string
+  /** The next lock, held by us. */
+  readonly claim: HeldLock
 }
 
-function hold(handle: FileHandle, path: string, token: string): HeldLock {
+async function takeOver(path: string, { stale, claim }: Takeover): Promise<HeldLock | undefined> {
+  let isTaken = false
+  try {
+    isTaken = (await observe(path)) === stale && (await claim.moveTo(path))
+  } finally {
+    if (!isTaken) await claim.release()
+  }
+  return isTaken ? claim : undefined
+}
+
+function hold(handle: FileHandle, madeAt: string, token: string): HeldLock {
+  let path = madeAt
   const touching = setInterval(() => {
     // A touch that fails is one of several; and assertHeld has the last word.
     handle.utimes(new Date(), new Date()).catch(() => undefined)
@@ -130,6 +184,16 @@ function hold(handle: FileHandle, path: string, token: string): HeldLock {
     async assertHeld() {
       if (!(await isHeld()))
         throw new CommandError('another run took over meanwhile; nothing was changed, try again')
+    },
+    async moveTo(target) {
+      try {
+        await rename(path, target)
+      } catch (error) {
+        if (errorCode(error) === 'ENOENT') return false
+        throw error
+      }
+      path = target
+      return isHeld()
     },
     async release() {
       clearInterval(touching)

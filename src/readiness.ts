@@ -52,8 +52,9 @@ function usersState({ file, isLoaded, state, table }: Users): PartState {
   if (state.kind === 'stale') return { ready: true, state: 'stale', reason: state.reason }
   if (table.entries.size === 0) return { ready: true, state: 'empty', reason: 'the users file has no users' }
   if (table.problems.length > 0) {
-    const lines = table.problems.map(({ line, reason }) => `line ${line}: ${reason}`)
-    return { ready: true, state: 'ok', reason: `skipped ${lines.slice(0, MAX_LISTED).join('; ')}` }
+    // Threat: names are half of a login, and this answer needs none. The log and `check` have the names.
+    const lines = table.problems.slice(0, MAX_LISTED).map(({ line, kind }) => `line ${line}: ${kind}`)
+    return { ready: true, state: 'ok', reason: `skipped ${lines.join('; ')}` }
   }
   return { ready: true, state: 'ok' }
 }

@@ -28,7 +28,7 @@ export const FILE_MOUNT = {
 export async function loadUsers({ file, pollMs, log }: FollowOptions): Promise<Users> {
   const nobody = parseHtpasswd(Buffer.alloc(0), file)
   const parse = (bytes: Buffer) => parseHtpasswdInSlices(bytes, file)
-  const users = createReloadable({ file, parse, initial: nobody, log })
+  const users = createReloadable({ file, parse, initial: nobody, log, mayAppearLater: true })
   users.onChange((next, previous) => tellChange(log, { file, next, previous }))
   await users.reload().catch((error: unknown) => {
     if (!(error instanceof InvalidFileError && errorCode(error.cause) === 'ENOENT')) throw error

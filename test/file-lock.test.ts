@@ -1,11 +1,13 @@
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import { withFileLock } from '../src/file-lock.ts'
 import { CommandError } from '../src/errors.ts'
 import { standStill } from './fixtures/stand-still.ts'
-import { tempFolder } from './fixtures/temp-folder.ts'
+import { makeTempFolder, removeFolder, tempFolder } from './fixtures/temp-folder.ts'
 import { until } from './fixtures/until.ts'
 
 const guardedFile = (): string => path.join(tempFolder(), 'htpasswd')
@@ -29,28 +31,105 @@ async function held(file: string) {
   }
 }
 
-it('a lock left by a crashed run is taken over by one waiter at a time', async () => {
-  const file = guardedFile()
-  writeFileSync(`${file}.lock`, 'left behind')
-  let inside = 0
-  let most = 0
-  // So many that some decide to take over while another already does: with fewer a broken lock passes.
-  const waiters = Array.from({ length: 150 }, () =>
-    withFileLock(
+it.each([
+  ['a lock', ['lock']],
+  ['a lock and the next', ['lock', 'lock.next']],
+  ['a lock and two next ones', ['lock', 'lock.next', 'lock.next.next']],
+])(
+  '%s left by crashed runs is taken over by one waiter at a time',
+  { timeout: 60_000 },
+  async (_what, left) => {
+    const file = guardedFile()
+    for (const name of left) writeFileSync(`${file}.${name}`, 'left behind')
+    let inside = 0
+    let most = 0
+    // So many that some decide to take over while another already does: with fewer a broken lock passes.
+    const waiters = Array.from({ length: 150 }, () =>
+      withFileLock(
+        file,
+        async (lock) => {
+          most = Math.max(most, ++inside)
+          await sleep(2)
+          await lock.assertHeld()
+          inside--
+        },
+        { waitMs: 50_000, staleMs: 1_000 },
+      ),
+    )
+    await Promise.all(waiters)
+    expect(most).toBe(1)
+    expect(readdirSync(path.dirname(file))).toEqual([])
+  },
+)
+
+// A run makes the lock (step 1) and writes its token (2). One that takes over makes the next lock (1), writes (2), and
+// renames it over the one that was left behind (3), or first over the next one that was left behind as well.
+describe('runs that end by SIGKILL right after a step', () => {
+  // Removed after all of them: a folder of `tempFolder` would end with whichever of the concurrent tests ends first.
+  const base = makeTempFolder()
+  afterAll(() => {
+    removeFolder(base)
+  })
+
+  it.concurrent.each([
+    [[1]],
+    [[2]],
+    [[2, 1]],
+    [[2, 2]],
+    [[2, 3]],
+    [[2, 2, 1]],
+    [[2, 2, 2]],
+    [[2, 2, 3]],
+    [[2, 2, 4]],
+    [[1, 1, 1, 1]],
+  ])('%j leave nothing that the next run does not clear away', async (steps) => {
+    const file = path.join(mkdtempSync(path.join(base, 'run-')), 'htpasswd')
+    for (const step of steps) {
+      expect(await endedAfter(step, file)).toBe('SIGKILL')
+      expect(readdirSync(path.dirname(file))).toContain('htpasswd.lock')
+    }
+    let isInside = false
+    await withFileLock(
       file,
       async (lock) => {
-        most = Math.max(most, ++inside)
-        await sleep(2)
         await lock.assertHeld()
-        inside--
+        isInside = true
       },
-      { waitMs: 50_000, staleMs: 1_000 },
-    ),
-  )
-  await Promise.all(waiters)
-  expect(most).toBe(1)
-  expect(readdirSync(path.dirname(file))).toEqual([])
-}, 60_000)
+      { waitMs: 20_000, staleMs: 500 },
+    )
+    expect(isInside).toBe(true)
+    expect(readdirSync(path.dirname(file))).toEqual([])
+  })
+})
+
+/** Takes the lock in a process that ends after this many steps; resolves to the signal that ended it. */
+async function endedAfter(step: number, file: string): Promise<NodeJS.Signals | null> {
+  const script = `
+    import fs from 'node:fs/promises'
+    import { syncBuiltinESMExports } from 'node:module'
+    const { open, rename } = fs
+    let steps = 0
+    const afterStep = () => { if (++steps === ${step}) process.kill(process.pid, 'SIGKILL') }
+    fs.open = async (path, flags) => {
+      const handle = await open(path, flags)
+      if (flags !== 'wx') return handle
+      afterStep()
+      const writeFile = handle.writeFile.bind(handle)
+      handle.writeFile = async (text) => { await writeFile(text); afterStep() }
+      return handle
+    }
+    fs.rename = async (from, to) => { await rename(from, to); afterStep() }
+    syncBuiltinESMExports()
+    const { withFileLock } = await import('./src/file-lock.ts')
+    await withFileLock(${JSON.stringify(file)}, async () => {}, { waitMs: 20_000, staleMs: 500 })`
+  const args = ['--import', 'tsx', '--input-type=module', '--eval', script]
+  const child = spawn(process.execPath, args, {
+    cwd: path.resolve(import.meta.dirname, '..'),
+    stdio: 'inherit',
+  })
+  const [, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
+  return signal
+}
 
 it('a lock of a living run is waited for, and never taken over', async () => {
   const file = guardedFile()

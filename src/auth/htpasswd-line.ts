@@ -1,10 +1,20 @@
 import { hasControlCharacter } from './basic.ts'
 
+/** What is wrong with a line, without its content: anyone who reaches the admin address may read this. */
+export type ProblemKind =
+  | 'NUL bytes'
+  | 'not UTF-8'
+  | 'no colon'
+  | 'invalid name'
+  | 'unusable hash'
+  | 'duplicate name'
+  | 'unusable old password'
+
 /** What one line of an htpasswd file says. A `reason` never holds a hash or text that could be a password. */
 export type HtpasswdLine =
   | { readonly kind: 'nothing' }
   | { readonly kind: 'entry'; readonly username: string; readonly hash: string; readonly cost: number }
-  | { readonly kind: 'problem'; readonly reason: string }
+  | { readonly kind: 'problem'; readonly problem: ProblemKind; readonly reason: string }
 
 export const MIN_COST = 4
 // A check of 71 ms at cost 10 doubles with each step: 15 takes over two seconds, 31 takes a day and a half.
@@ -31,14 +41,20 @@ const FOREIGN_KINDS: readonly (readonly [prefix: string, kind: string])[] = [
   ['{SSHA}', 'salted SHA-1 ({SSHA})'],
 ]
 
+// A compose file writes `$$` for `$`, and hashes get copied out of one.
+const DOUBLED = 'a bcrypt hash whose $ are doubled ($$), as compose files have them'
+
 /** Reads one line without its line feed. What follows a second colon is ignored, as Apache does. */
 export function parseLine(text: string): HtpasswdLine {
+  // Asked before comments are: a crash can fill the end of a file with NUL bytes, and such a file must not count as one of
+  // comments alone, which locks everyone out.
+  if (text.includes('\0')) return problem('NUL bytes', 'the line holds NUL bytes; remove it')
   const line = text.trimEnd()
   if (line === '' || line.trimStart().startsWith('#')) return { kind: 'nothing' }
   const [username = '', secret] = line.split(':', 2)
-  if (secret === undefined) return problem('no colon; an entry is NAME:HASH')
+  if (secret === undefined) return problem('no colon', 'no colon; an entry is NAME:HASH')
   const badName = nameProblem(username)
-  return badName === undefined ? parseSecret(username, secret.trim()) : problem(badName)
+  return badName === undefined ? parseSecret(username, secret.trim()) : problem('invalid name', badName)
 }
 
 /** A hash we take, or what it is instead, in words that do not repeat it. */
@@ -61,7 +77,7 @@ export function nameProblem(name: string): string | undefined {
   if (name === '') return 'the name is empty'
   if (hasControlCharacter(name)) return 'the name holds a control character'
   // Fields that were swapped. Reasons repeat names, and must not repeat a hash.
-  if (/^(?:\$\w+\$|\{\w+\})/.test(name)) return 'the name looks like a hash; an entry is NAME:HASH'
+  if (/^(?:\$+\w+\$|\{\w+\})/.test(name)) return 'the name looks like a hash; an entry is NAME:HASH'
   if (name.includes(':')) return 'the name holds a colon'
   if (name.startsWith('#')) return 'the name begins with #, which marks a comment'
   if (name.trim() !== name) return 'the name begins or ends with a blank'
@@ -89,7 +105,9 @@ function digestProblem(rest: string): string | undefined {
 
 function foreignKind(secret: string): string {
   if (secret === '') return 'no hash at all'
-  const known = FOREIGN_KINDS.find(([prefix]) => secret.startsWith(prefix))
+  const single = secret.replaceAll('$$', '$')
+  if (single !== secret && parseHash(single).kind === 'hash') return DOUBLED
+  const known = FOREIGN_KINDS.find(([prefix]) => single.startsWith(prefix))
   if (known) return known[1]
   return /^[./A-Za-z0-9]{13}$/.test(secret)
     ? 'crypt, or plain text'
@@ -100,12 +118,15 @@ function unusable(username: string, found: string): HtpasswdLine {
   // A name that a shell would read otherwise is not put into a command that people paste.
   const isSafe = !found.includes('plain text') && /^[\w.@+][\w.@+-]*$/.test(username)
   const word = isSafe ? username : 'NAME'
-  const mend = `set a new password with \`registry-sidecar user passwd ${word}\` or \`htpasswd -B\``
+  const mend =
+    found === DOUBLED
+      ? 'write each $ once'
+      : `set a new password with \`registry-sidecar user passwd ${word}\` or \`htpasswd -B\``
   // Of plain text nobody knows on which side of the colon the password stands.
   const who = found.includes('plain text') ? 'this line' : username
-  return problem(`${who} has ${found}, which is not taken; ${mend}`)
+  return problem('unusable hash', `${who} has ${found}, which is not taken; ${mend}`)
 }
 
-function problem(reason: string): HtpasswdLine {
-  return { kind: 'problem', reason }
+function problem(kind: ProblemKind, reason: string): HtpasswdLine {
+  return { kind: 'problem', problem: kind, reason }
 }

@@ -5,9 +5,9 @@ import { setImmediate } from 'node:timers/promises'
 
 import { InvalidFileError } from '../errors.ts'
 import { atLeast, createDecoys, type CostCounts } from './decoys.ts'
-import { parseHash, parseLine } from './htpasswd-line.ts'
+import { parseHash, parseLine, type ProblemKind } from './htpasswd-line.ts'
 import { bindingOf, MAX_KEPT, parseKeptLine, type KeptLine } from './kept-line.ts'
-import { linesOf, refuseBinary } from './text-lines.ts'
+import { isUtf16, linesOf } from './text-lines.ts'
 
 /** A hash that was an entry's before and is valid for a while yet. */
 export interface PreviousHash {
@@ -27,9 +27,10 @@ export interface Entry {
   readonly previous: readonly PreviousHash[]
 }
 
-/** A line that was skipped. The reason is fit for a log: it holds no hash and no text that could be a password. */
+/** A line that was skipped. The reason is fit for a log: it may name a user, but holds no hash and no possible password. */
 export interface Problem {
   readonly line: number
+  readonly kind: ProblemKind
   readonly reason: string
 }
 
@@ -53,7 +54,7 @@ const SLICE_MS = 2
 /**
  * Reads an htpasswd file with bcrypt entries. Lines that cannot be used are skipped and named in `problems`; of
  * several entries for one name the first counts, as with Apache. A file of nothing, or of comments alone, is an
- * empty table. Throws InvalidFileError for a binary file, and for one whose lines hold no usable entry at all.
+ * empty table. Throws InvalidFileError for a file whose lines hold no usable entry at all.
  * @param now milliseconds since 1970: old passwords kept until then are left out
  */
 export function parseHtpasswd(bytes: Buffer, file: string, now = Date.now()): UserTable {
@@ -87,7 +88,6 @@ export function hashesAt({ hash, previous }: Entry, now: number): readonly strin
 }
 
 function* read(bytes: Buffer, file: string, now: number): Steps {
-  refuseBinary(bytes, file)
   const entries = new Map<string, Entry>()
   const kept: Kept[] = []
   const [problems, keptProblems]: [Problem[], Problem[]] = [[], []]
@@ -108,7 +108,7 @@ function* read(bytes: Buffer, file: string, now: number): Steps {
   // Kept lines are left out of account here: when `htpasswd -D` removes the last user, they must not keep him.
   const [first] = problems
   if (entries.size === 0 && first !== undefined) {
-    throw new InvalidFileError(file, `no line is a usable entry; line ${first.line}: ${first.reason}`)
+    throw noUsableLine(file, { bytes, first })
   }
   // Only now: a kept line may stand before its entry, in a file that was sorted.
   for (const old of kept) {
@@ -120,6 +120,17 @@ function* read(bytes: Buffer, file: string, now: number): Steps {
   const counts = yield* countCosts(entries)
   const all = [...problems, ...keptProblems].sort((a, b) => a.line - b.line)
   return { entries, problems: all, decoys: createDecoys(counts) }
+}
+
+interface NoUsableLine {
+  readonly bytes: Buffer
+  readonly first: Problem
+}
+
+function noUsableLine(file: string, { bytes, first }: NoUsableLine): InvalidFileError {
+  if (isUtf16(bytes)) return new InvalidFileError(file, 'this is UTF-16 text; save it as UTF-8')
+  const reasonOf = (what: string) => `no line is a usable entry; line ${first.line}: ${what}`
+  return new InvalidFileError(file, reasonOf(first.reason), { publicReason: reasonOf(first.kind) })
 }
 
 function* countCosts(entries: ReadonlyMap<string, Entry>): Generator<undefined, CostCounts, undefined> {
@@ -137,20 +148,24 @@ function readEntry(
   line: number,
   entries: ReadonlyMap<string, Entry>,
 ): Entry | Problem | undefined {
-  if (text === undefined) return { line, reason: 'not UTF-8 text' }
+  if (text === undefined) return { line, kind: 'not UTF-8', reason: 'not UTF-8 text' }
   const parsed = parseLine(text)
   if (parsed.kind === 'nothing') return undefined
-  if (parsed.kind === 'problem') return { line, reason: parsed.reason }
+  if (parsed.kind === 'problem') return { line, kind: parsed.problem, reason: parsed.reason }
   const { username, hash, cost } = parsed
   const first = entries.get(username)
   if (first === undefined) return { username, hash, cost, line, previous: NONE }
-  return { line, reason: `${username} is there already, in line ${first.line}, which counts` }
+  return {
+    line,
+    kind: 'duplicate name',
+    reason: `${username} is there already, in line ${first.line}, which counts`,
+  }
 }
 
 /** An old password that is still valid, what is wrong with it, or undefined for any other line. */
 function readKept(text: string, line: number, now: number): Kept | Problem | undefined {
   const parsed = parseKeptLine(text)
-  if (parsed.kind === 'malformed') return { line, reason: parsed.reason }
+  if (parsed.kind === 'malformed') return { line, kind: 'unusable old password', reason: parsed.reason }
   return parsed.kind === 'kept' && now < parsed.validUntil ? { ...parsed, line } : undefined
 }
 
@@ -161,6 +176,7 @@ function attach(
 ): Entry | Problem {
   const problem = (what: string): Problem => ({
     line,
+    kind: 'unusable old password',
     reason: `the old password kept for ${username} ${what}`,
   })
   if (entry === undefined) return problem('lets nobody in: there is no usable entry of that name')

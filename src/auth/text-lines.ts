@@ -2,16 +2,8 @@
 
 import { isUtf8 } from 'node:buffer'
 
-import { InvalidFileError } from '../errors.ts'
-
 const BYTE_ORDER_MARK = Buffer.from('\ufeff')
 const LINE_FEED = 10
-
-/** Throws InvalidFileError for bytes that are no text in an encoding we read. */
-export function refuseBinary(bytes: Buffer, file: string): void {
-  if (isUtf16(bytes)) throw new InvalidFileError(file, 'this is UTF-16 text; save it as UTF-8')
-  if (bytes.includes(0)) throw new InvalidFileError(file, 'this is a binary file (it holds NUL bytes)')
-}
 
 /** The lines without their line feeds, one by one; undefined for one that is not UTF-8, which spoils only itself. */
 export function* linesOf(bytes: Buffer): Generator<string | undefined> {
@@ -25,7 +17,8 @@ export function* linesOf(bytes: Buffer): Generator<string | undefined> {
   }
 }
 
-function isUtf16(bytes: Buffer): boolean {
+/** Whether the bytes begin as UTF-16 text does. A damaged first line may do so too. */
+export function isUtf16(bytes: Buffer): boolean {
   if (startsWith(bytes, Buffer.from([0xff, 0xfe])) || startsWith(bytes, Buffer.from([0xfe, 0xff])))
     return true
   const nulls = Array.from(bytes.subarray(0, 4), (byte) => (byte === 0 ? '0' : 'x')).join('')

@@ -3,7 +3,7 @@
 import { CommandError, InvalidFileError } from '../errors.ts'
 import { parseHtpasswd, type Entry } from './htpasswd.ts'
 import { bindingOf, formatKeptLine, MAX_KEPT, parseKeptLine, type ParsedKeptLine } from './kept-line.ts'
-import { refuseBinary } from './text-lines.ts'
+import { isUtf16 } from './text-lines.ts'
 
 /** As Latin-1 and with their line feeds: it maps bytes to characters one to one, so what is not UTF-8 survives too. */
 export type Lines = readonly string[]
@@ -32,9 +32,10 @@ export interface EditContext {
   readonly now: number
 }
 
-/** Throws InvalidFileError for bytes that are no text in an encoding we read. */
+/** Throws InvalidFileError for UTF-16 text and binary files, which are those with NUL bytes and no usable line. */
 export function splitLines(bytes: Buffer, file: string): FileLines {
-  refuseBinary(bytes, file)
+  // Threat: a misspelt setting names another file, a database perhaps, and `user add` appends a line to it.
+  if (isUtf16(bytes) || bytes.includes(0)) parseHtpasswd(bytes, file)
   const text = bytes.toString('latin1')
   const mark = text.startsWith('\xef\xbb\xbf') ? text.slice(0, 3) : ''
   return { mark, lines: text.slice(mark.length).match(/[^\n]*\n|[^\n]+$/g) ?? [] }

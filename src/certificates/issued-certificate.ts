@@ -11,6 +11,7 @@ import type { NamesUnder } from '../tls/authority.ts'
 import type { CertificateBundle, Root } from '../tls/certificate.ts'
 import { openKeystore, type Keystore } from '../tls/keystore.ts'
 import { lacksNames, type SubjectAltName } from '../tls/names.ts'
+import { createPublicRoot } from '../tls/public-root.ts'
 import { wantedNames, wantedNamesUnder } from './wanted-names.ts'
 
 // A leaf comes near its end for two reasons only.
@@ -40,12 +41,14 @@ export async function openIssuedCertificate(
     log,
   })
   if (config.caConstrain) tellUnlessConstrained(keystore.root, log)
+  const publicRoot = createPublicRoot(config.stateDir, log)
   const renewal = await keepLeafRenewed({
     keystore,
     names,
     serve: (bundle) => {
       for (const listener of listeners) listener(bundle)
     },
+    afterLook: () => publicRoot.publish(keystore.root.pem),
     warnings: warningsFor(keystore, { clock: timetable.now, log }),
     pollMs: config.watchPoll,
     log,

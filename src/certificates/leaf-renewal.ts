@@ -42,6 +42,8 @@ export interface LeafRenewalOptions {
   readonly names: WantedNames
   readonly serve: (bundle: CertificateBundle) => void
   readonly warnings: ExpiryWarnings
+  /** Called at the end of each look, and waited for. Must not reject. */
+  readonly afterLook?: () => Promise<void>
   readonly pollMs: number | 'off'
   readonly log: Log
   readonly timetable?: Timetable
@@ -56,7 +58,7 @@ const FIRST_RETRY_MS = 5_000
 
 /** Begins to look, and resolves when it has looked once and changes of the folder are noticed. Never rejects. */
 export async function keepLeafRenewed(options: LeafRenewalOptions): Promise<LeafRenewal> {
-  const { keystore, names, serve, warnings, pollMs, log, timetable = SYSTEM_TIMETABLE } = options
+  const { keystore, names, serve, warnings, afterLook, pollMs, log, timetable = SYSTEM_TIMETABLE } = options
   const file = keystore.leafFile
   const standing = createStanding(log)
   let served = inForceIn(keystore)
@@ -90,6 +92,7 @@ export async function keepLeafRenewed(options: LeafRenewalOptions): Promise<Leaf
     callOff()
     const nextInMs = await renew()
     warnings.look(served.bundle.leaf)
+    await afterLook?.()
     lookAgainIn(nextInMs)
   }
 

@@ -37,7 +37,10 @@ function announce(log: Log, config: Config, { address, adminAddress, certificate
     'ready to serve',
   )
   if (users.table.entries.size === 0) {
-    log.warn({ file: users.file }, `no users yet. Next: registry-sidecar user add NAME --users ${users.file}`)
+    log.warn(
+      { file: users.file },
+      `no users yet, so nobody gets in; add the first: registry-sidecar user add NAME --users ${users.file}`,
+    )
   }
   log.info('how clients trust this certificate: registry-sidecar trust --host NAME:PORT')
 }

@@ -59,7 +59,8 @@ export async function trust(request: TrustRequest, world: World): Promise<ExitCo
     return 0
   }
   const keys = keysToShow()
-  const subject = { keys, file: resolve(trusted.file), machine }
+  const certDir = trusted.certDir && resolve(trusted.certDir)
+  const subject = { keys, file: resolve(trusted.file), certDir, machine }
   const folders = install ? await foldersToFill({ machine, env: world.env }) : []
   const source = { pem: root.pem, file: subject.file, home: machine.home }
   const installed = install ? await installRoot(source, { keys, folders }) : undefined

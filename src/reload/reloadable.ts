@@ -4,12 +4,12 @@
 
 import { createHash } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { errorMessage, InvalidFileError } from '../errors.ts'
+import { errorCode, errorMessage, InvalidFileError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { inTurn } from './in-turn.ts'
 import { readSettled } from './settled-file.ts'
 
-/** Whether `current` is what the file says now. `stale` before the first reload too. */
+/** Whether `current` is what the file says now. `stale` before the first reload too. The reason repeats no username. */
 export type FileState = { readonly kind: 'fresh' } | { readonly kind: 'stale'; readonly reason: string }
 
 export interface Reloadable<T> {
@@ -40,11 +40,14 @@ export interface ReloadableOptions<T> {
   readonly parse: (bytes: Buffer) => T | Promise<T>
   readonly initial: T
   readonly log?: Log
+  /** A file that does not exist yet is no error then. One that was there and is gone is an error all the same. */
+  readonly mayAppearLater?: boolean
 }
 
 /** A value that `reload()` takes from `file`. Reads nothing by itself. */
-export function createReloadable<T>({ file, parse, initial, log }: ReloadableOptions<T>): Reloadable<T> {
-  const standing = createStanding(file, log)
+export function createReloadable<T>(options: ReloadableOptions<T>): Reloadable<T> {
+  const { file, parse, initial } = options
+  const standing = createStanding(options)
   const listeners: ChangeListener<T>[] = []
   let current = initial
   let acceptedHash: string | undefined
@@ -118,7 +121,12 @@ interface Standing {
   readonly refusalOf: (hash: string) => InvalidFileError | undefined
 }
 
-function createStanding(file: string, log: Log | undefined): Standing {
+function createStanding({
+  file,
+  log,
+  mayAppearLater = false,
+}: Omit<ReloadableOptions<unknown>, 'parse'>): Standing {
+  let wasSeen = false
   let state: FileState = { kind: 'stale', reason: 'not read yet' }
   let failure: { readonly hash: string; readonly error: InvalidFileError } | undefined
 
@@ -129,14 +137,18 @@ function createStanding(file: string, log: Log | undefined): Standing {
     mend() {
       if (failure !== undefined) log?.info({ file }, 'file can be used again')
       failure = undefined
+      wasSeen = true
       state = { kind: 'fresh' }
     },
     fail(cause, hash) {
       const error = asInvalidFile(file, cause)
+      state = { kind: 'stale', reason: error.publicReason }
+      const isMissing = errorCode(error.cause) === 'ENOENT'
+      if (isMissing && mayAppearLater && !wasSeen) return error
+      wasSeen = true
       const isNews = failure?.hash !== hash || failure.error.reason !== error.reason
       if (isNews) log?.error({ file, reason: error.reason }, 'file not loaded; what was in force stays')
       failure = { hash, error }
-      state = { kind: 'stale', reason: error.reason }
       return error
     },
     refusalOf: (hash) => (failure?.hash === hash ? failure.error : undefined),

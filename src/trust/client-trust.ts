@@ -14,6 +14,8 @@ export interface TrustSubject {
   readonly keys: RegistryKeys
   /** The root certificate on the machine where the commands are typed. */
   readonly file: string
+  /** A folder on that machine that holds the root and nothing else, if there is one. */
+  readonly certDir?: string | undefined
   readonly machine: ClientMachine
 }
 

@@ -50,7 +50,7 @@ function docker({ keys, file, machine }: TrustSubject): ClientTrust {
   }
 }
 
-function podman({ keys, file, machine }: TrustSubject): ClientTrust {
+function podman({ keys, file, certDir, machine }: TrustSubject): ClientTrust {
   return {
     client: 'podman',
     commands: keys.flatMap((key) => [
@@ -60,8 +60,16 @@ function podman({ keys, file, machine }: TrustSubject): ClientTrust {
     note:
       'skopeo, buildah and CRI-O too; the first for everyone on the machine, the second for you alone; no restart. Only ' +
       'the first folder that exists is read: yours, /etc/containers, /etc/docker. On a Mac or Windows podman pulls in ' +
-      'its machine: podman machine ssh, and there as on Linux',
+      `its machine: podman machine ssh, and there as on Linux${certDirNote(certDir)}`,
   }
+}
+
+function certDirNote(certDir: string | undefined): string {
+  if (certDir === undefined) return ''
+  return (
+    `. For one command alone: --cert-dir ${quoted(certDir)}, which holds the root and nothing else. Do not give the ` +
+    'state folder: these clients take each *.key in it for the key of a client certificate'
+  )
 }
 
 // Where a dockerd without root looks (XDG Base Directory Specification); podman knows only ~/.config.

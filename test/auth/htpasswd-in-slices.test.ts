@@ -50,7 +50,7 @@ describe('in slices a file reads the same as at once', () => {
   })
 
   it.each<[what: string, content: string | Buffer]>([
-    ['NUL bytes', `alice:${HASH}\n\0`],
+    ['NUL bytes', 'alice\n\0'],
     ['UTF-16', Buffer.from(`alice:${HASH}\n`, 'utf16le')],
     ['no usable entry', 'alice:hunter2\n'],
     ['half a byte order mark', Buffer.from([0xef, 0xbb])],

@@ -66,6 +66,19 @@ describe('a line is skipped, and the others are taken, when it has', () => {
     ['SHA-512', `bob:$6$rounds=5000$${SECRET}`, /SHA-512/],
     ['Argon2', `bob:$argon2id$v=19$${SECRET}`, /Argon2/],
     ['the broken variant $2x$', `bob:$2x$10$${DIGEST}`, /broken old variant/],
+    [
+      'the doubled $ of a compose file',
+      `bob:${HASH.replaceAll('$', '$$$$')}`,
+      /^bob has a bcrypt hash whose \$ are doubled \(\$\$\), .*; write each \$ once$/,
+    ],
+    ['Apache MD5 with doubled $', `bob:$$apr1$$${SECRET}`, /Apache MD5/],
+    ['a cut hash with doubled $', `bob:$$2y$$10$$${SECRET}`, /plain text, or an unknown kind/],
+    ['plain text that begins with $$', `bob:$$${SECRET}`, /^this line has plain text/],
+    [
+      'a hash with doubled $ for a name',
+      `${HASH.replaceAll('$', '$$$$')}:$apr1$x`,
+      /^the name looks like a hash/,
+    ],
     ['crypt', 'bob:rqXexS6ZhobKA', /crypt, or plain text/],
     ['plain text', `bob:${SECRET}`, /plain text/],
     ['fields that were swapped', `${HASH}:bob`, /^the name looks like a hash; an entry is NAME:HASH$/],
@@ -84,11 +97,17 @@ describe('a line is skipped, and the others are taken, when it has', () => {
     ['a blank before the name', ` ${SECRET}:${HASH}`, /^the name begins or ends with a blank$/],
     ['a blank after the name', `${SECRET} :${HASH}`, /^the name begins or ends with a blank$/],
     ['a control character in the name', `${SECRET}\x1b[2J:${HASH}`, /^the name holds a control character$/],
+    ['NUL bytes alone', '\0\0\0\0', /^the line holds NUL bytes; remove it$/],
+    ['a NUL byte in the name', `${SECRET}\0:${HASH}`, /^the line holds NUL bytes; remove it$/],
+    ['a NUL byte after the hash', `bob:${HASH}\0`, /^the line holds NUL bytes; remove it$/],
+    ['a NUL byte in a further field', `bob:${HASH}:\0${SECRET}`, /^the line holds NUL bytes; remove it$/],
+    ['a NUL byte in a comment', `# ${SECRET}\0`, /^the line holds NUL bytes; remove it$/],
+    ['an escape sequence behind the hash', `bob:${HASH}\x1b[2J`, /characters after its cost/],
     ['a name without end', `${SECRET.repeat(20)}:${HASH}`, /^the name is longer than 255 bytes$/],
   ])('%s', (_what, line, reason) => {
     const { entries, problems } = parse(`alice:${HASH}\n${line}\ncarol:${HASH}\n`)
     expect([...entries.keys()]).toEqual(['alice', 'carol'])
-    expect(problems).toEqual([{ line: 2, reason: expect.stringMatching(reason) as string }])
+    expect(problems).toMatchObject([{ line: 2, reason: expect.stringMatching(reason) as string }])
     expect(JSON.stringify(problems)).not.toMatch(new RegExp(`${SECRET}|${DIGEST}|rqXexS6ZhobKA`))
   })
 
@@ -101,13 +120,24 @@ describe('a line is skipped, and the others are taken, when it has', () => {
       ]),
     )
     expect(names(table)).toEqual(['alice', 'zoë'])
-    expect(table.problems).toEqual([{ line: 2, reason: 'not UTF-8 text' }])
+    expect(table.problems).toEqual([{ line: 2, kind: 'not UTF-8', reason: 'not UTF-8 text' }])
+  })
+
+  it.each([
+    ['a mark', Buffer.from([0xff, 0xfe])],
+    ['every other byte NUL', Buffer.from('a\0b\0')],
+  ])('what UTF-16 text begins with: %s', (_what, damage) => {
+    const table = parse(Buffer.concat([damage, Buffer.from(`\nalice:${HASH}\n`)]))
+    expect(names(table)).toEqual(['alice'])
+    expect(table.problems.map(({ line }) => line)).toEqual([1])
   })
 
   it('a name that was there before', () => {
     const { entries, problems } = parse(`alice:${hashOf(5)}\nbob:${HASH}\nalice:${hashOf(6)}\n`)
     expect(entries.get('alice')).toMatchObject({ cost: 5, line: 1 })
-    expect(problems).toEqual([{ line: 3, reason: 'alice is there already, in line 1, which counts' }])
+    expect(problems).toEqual([
+      { line: 3, kind: 'duplicate name', reason: 'alice is there already, in line 1, which counts' },
+    ])
   })
 
   it('a name unfit for a shell, and the mend does not quote it', () => {
@@ -129,7 +159,8 @@ describe('a file of nobody', () => {
 
 describe('a file is refused as a whole', () => {
   it.each<[what: string, bytes: Buffer, reason: RegExp]>([
-    ['NUL bytes', Buffer.from(`alice:${HASH}\n\0`), /^this is a binary file/],
+    ['NUL bytes', Buffer.from('\0'), /^no line is a usable entry; line 1: the line holds NUL bytes/],
+    ['a comment and NUL bytes', Buffer.from('# team\0\0\0'), /^no line is a usable entry; line 1: .*NUL/],
     ['UTF-16 with a mark', Buffer.from(`\ufeffalice:${HASH}\n`, 'utf16le'), /UTF-16 text; save it as UTF-8/],
     ['UTF-16 without a mark', Buffer.from(`alice:${HASH}\n`, 'utf16le'), /UTF-16/],
     ['UTF-16 of the other byte order', Buffer.from(`\ufeffalice:${HASH}\n`, 'utf16le').swap16(), /UTF-16/],

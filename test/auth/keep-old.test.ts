@@ -64,7 +64,9 @@ describe('the line that keeps an old password', () => {
   ])('is a problem when it is %s', (_what, line, reason) => {
     const { entries, problems } = parse([`alice:${B}`, line])
     expect(entries.get('alice')?.previous).toEqual([])
-    expect(problems).toEqual([{ line: 2, reason: expect.stringMatching(reason) as string }])
+    expect(problems).toEqual([
+      { line: 2, kind: 'unusable old password', reason: expect.stringMatching(reason) as string },
+    ])
     expect(JSON.stringify(problems)).not.toContain('aaaa')
   })
 })
@@ -110,7 +112,7 @@ describe('an old password is', () => {
     const { entries, problems, decoys } = parse(lines)
     expect([...entries.values()].every(({ previous }) => previous.length === 0)).toBe(true)
     expect(problems.filter(({ line }) => line === 1)).toEqual([
-      { line: 1, reason: expect.stringMatching(reason) as string },
+      { line: 1, kind: 'unusable old password', reason: expect.stringMatching(reason) as string },
     ])
     expect(JSON.stringify(problems)).not.toMatch(/aaaa|hunter2/)
     expect(decoys).toHaveLength(1)

@@ -49,6 +49,11 @@ describe('an edit changes one line and no other byte', () => {
     ['add behind a missing final newline', add, `bob:${OLD}`, `bob:${OLD}\nalice:${NEW}\n`],
     ['add in CRLF style', add, `bob:${OLD}\r\n`, `bob:${OLD}\r\nalice:${NEW}\r\n`],
     ['add in CRLF style without the last', add, `#\r\nbob:${OLD}`, `#\r\nbob:${OLD}\r\nalice:${NEW}\r\n`],
+    ['add beside NUL bytes', add, `b:${OLD}\n\0x\0\n`, `b:${OLD}\n\0x\0\nalice:${NEW}\n`],
+    ['add behind NUL bytes without a newline', add, `b:${OLD}\n\0`, `b:${OLD}\n\0\nalice:${NEW}\n`],
+    ['change beside NUL bytes', change, `\0\nalice:${OLD}\n`, `\0\nalice:${NEW}\n`],
+    ['remove beside NUL bytes', remove, `\0\nalice:${OLD}\nb:${OLD}`, `\0\nb:${OLD}`],
+    ['remove behind what UTF-16 begins with', remove, `a\0b\0\nalice:${OLD}\nb:${OLD}`, `a\0b\0\nb:${OLD}`],
     ['add behind a byte order mark', add, '\ufeff', `\ufeffalice:${NEW}\n`],
     [
       'add beside names that begin alike',
@@ -157,7 +162,7 @@ describe('an edit is refused, and the file stays as it was, when', () => {
       /no alice .*user add/,
     ],
     ['the user to remove is unknown', `b:${OLD}\n`, (file) => removeEntry(file, 'alice', NOW), /no alice/],
-    ['the file is binary', 'alice\0', (file) => addEntry(file, alice, NOW), /binary/],
+    ['the file is binary', 'b\0\n', (file) => addEntry(file, alice, NOW), /line 1: the line holds NUL bytes/],
     [
       'the file is UTF-16',
       Buffer.from('alice:x', 'utf16le'),
@@ -167,6 +172,12 @@ describe('an edit is refused, and the file stays as it was, when', () => {
     [
       'the removed user would stay in force',
       `alice:${OLD}\nb:hunter2\n`,
+      (file) => removeEntry(file, 'alice', NOW),
+      /without a usable entry.*go on with the present users/,
+    ],
+    [
+      'NUL bytes alone would be left',
+      `alice:${OLD}\n\0\n`,
       (file) => removeEntry(file, 'alice', NOW),
       /without a usable entry.*go on with the present users/,
     ],
@@ -307,7 +318,7 @@ describe('what the machine refuses is told with its mend, and the file stays who
 describe('what an edit would be refused for is told before a password is typed', () => {
   it.each<[what: string, content: string | Buffer, message: RegExp]>([
     ['a user who exists', `alice:${OLD}\n`, /alice exists/],
-    ['a binary file', 'b\0', /binary/],
+    ['a binary file', 'b\0', /line 1: the line holds NUL bytes/],
   ])('%s', async (_what, content, message) => {
     const file = usersFile(content)
     expect((await failureOf(assertAddable(file, 'alice', NOW))).message).toMatch(message)
@@ -358,12 +369,15 @@ describe('processes that edit at once', () => {
     expectNothingLost(file)
   }, 60_000)
 
-  it('lose nothing when a crashed run left its lock', async () => {
+  it.each([
+    ['its lock', ['lock']],
+    ['its lock and the next', ['lock', 'lock.next']],
+  ])('lose nothing when a crashed run left %s', { timeout: 60_000 }, async (_what, left) => {
     const file = usersFile(start)
-    writeFileSync(`${file}.lock`, 'left behind')
+    for (const name of left) writeFileSync(`${file}.${name}`, 'left behind')
     await race(file)
     expectNothingLost(file)
-  }, 60_000)
+  })
 
   it('show a reader only whole files', async () => {
     const file = usersFile(start)

@@ -1,7 +1,9 @@
-import { mkdirSync, statSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { ConfigError, InvalidFileError } from '../../src/errors.ts'
+import { createPublicRoot } from '../../src/tls/public-root.ts'
 import { commandsOf, setScene, type Document } from '../fixtures/trust-scene.ts'
 
 describe('trust prints', () => {
@@ -41,6 +43,16 @@ describe('trust prints', () => {
         '  certutil -addstore -f Root registry-ca.crt',
       ]),
     )
+  })
+
+  it('the folder for --cert-dir, unless it holds another root', async () => {
+    const { root, print } = await setScene()
+    const folder = path.dirname(root.file)
+    expect(await print()).not.toContain('--cert-dir')
+    await createPublicRoot(folder, undefined).publish(root.pem)
+    expect(await print()).toContain(`--cert-dir ${path.join(folder, 'trust')}, which holds the root`)
+    writeFileSync(path.join(folder, 'trust', 'ca.crt'), 'another')
+    expect(await print()).not.toContain('--cert-dir')
   })
 
   it('the certificate alone with --pem', async () => {

@@ -169,6 +169,12 @@ describe.skipIf(!hasEngine() || !isRoot())('docker compose', { timeout: 300_000 
     ).toEqual([])
   })
 
+  it.each(['registry', 'sidecar'])('rotates the log of the %s', async (service) => {
+    const { stdout } = await composed('ps', '-q', service)
+    const { stdout: log } = await docker(['inspect', '-f', '{{json .HostConfig.LogConfig}}', stdout.trim()])
+    expect(JSON.parse(log)).toEqual({ Type: 'json-file', Config: { 'max-size': '20m', 'max-file': '5' } })
+  })
+
   it('lets nobody on the host reach the registry past the login', async () => {
     const network = '{{range .IPAM.Config}}{{.Subnet}}{{end}}'
     const { stdout } = await docker(['network', 'inspect', '-f', network, `${PROJECT}_registry`])

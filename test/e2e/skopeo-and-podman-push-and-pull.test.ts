@@ -27,9 +27,8 @@ beforeAll(async () => {
   registry = await startRegistry()
   sidecar = await startSidecar({ upstreamPort: registry.port })
   folder = makeTempFolder()
-  certs = path.join(folder, 'certs')
-  mkdirSync(certs)
-  writeFileSync(path.join(certs, 'ca.crt'), sidecar.root.pem)
+  // As `trust` says. They refuse the state folder itself, because of the keys in it.
+  certs = path.join(sidecar.folder, 'state', 'trust')
   writeImage(path.join(folder, 'image'))
 })
 afterAll(async () => {
@@ -60,6 +59,13 @@ describe.skipIf(registryProgram === undefined || skopeo === '')('skopeo', () => 
     expect(JSON.parse(stdout)).toMatchObject({ Tags: ['1'] })
     await run(skopeo, ['delete', ...access, image()])
     await expect(run(skopeo, ['inspect', ...access, image()])).rejects.toThrow(/manifest unknown/)
+  })
+
+  it('refuses the state folder as --cert-dir, which is why there is another folder', async () => {
+    const access = ['--cert-dir', path.dirname(certs), '--creds', ALICE]
+    await expect(run(skopeo, ['inspect', ...access, image()])).rejects.toThrow(
+      /missing client certificate leaf\.cert/,
+    )
   })
 
   it('does not trust the sidecar without its root', async () => {

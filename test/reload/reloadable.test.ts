@@ -164,6 +164,37 @@ describe('a reload that fails', () => {
   })
 })
 
+describe('a file that may appear later', () => {
+  const missing = ['error', 'is missing'] as const
+  const invalid = ['error', 'is no number'] as const
+  const usable = ['info', undefined] as const
+
+  it.each<[what: string, steps: readonly (string | undefined)[], logged: readonly unknown[]]>([
+    ['is no error while it was never there', [undefined, undefined, '1'], []],
+    ['is an error when it was loaded and is gone', [undefined, '1', undefined, '1'], [missing, usable]],
+    [
+      'is an error when it was invalid and is gone',
+      [undefined, 'x', undefined, '1'],
+      [invalid, missing, usable],
+    ],
+  ])('%s', async (_what, steps, logged) => {
+    const destination = new PassThrough()
+    const log = createLog({ level: 'info', format: 'json', destination })
+    const value = createReloadable({ file, parse, initial: 0, log, mayAppearLater: true })
+
+    for (const content of steps) {
+      if (content === undefined) await rm(file, { force: true })
+      else await writeFile(file, content)
+      const state = content === undefined ? { kind: 'stale', reason: 'is missing' } : undefined
+      await value.reload().catch(() => undefined)
+      if (state !== undefined) expect(value.state).toEqual(state)
+    }
+
+    expect(value.current).toBe(1)
+    expect(linesOf(destination)).toEqual(logged)
+  })
+})
+
 function parse(bytes: Buffer): number {
   parses++
   const value = Number(bytes.toString())
@@ -176,10 +207,11 @@ function failWith(error: Error): never {
 }
 
 function linesOf(destination: PassThrough): (readonly [string, string | undefined])[] {
-  const text = String(destination.read())
+  const text = String(destination.read() ?? '')
   return text
     .trim()
     .split('\n')
+    .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as { level: number; reason?: string })
     .map(({ level, reason }) => [level === 50 ? 'error' : 'info', reason] as const)
 }

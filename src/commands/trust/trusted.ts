@@ -1,11 +1,13 @@
 // What clients are to trust: the root that we issued, or what a certificate that was issued elsewhere ends in.
 
+import { dirname } from 'node:path'
 import type { Config } from '../../config.ts'
 import { CommandError, errorMessage, InvalidFileError } from '../../errors.ts'
 import { readRegular } from '../../regular-file.ts'
 import type { Root } from '../../tls/certificate.ts'
 import { readRoot } from '../../tls/keystore.ts'
 import { parseOwnChain } from '../../tls/own-bundle.ts'
+import { isPublished, publicRootFile } from '../../tls/public-root.ts'
 import { FETCHED_FILE } from '../../trust/shell-commands.ts'
 import { dayOf } from '../day.ts'
 
@@ -14,6 +16,8 @@ export interface TrustedRoot {
   readonly root: Root
   /** A file that holds the root and nothing else; it may have to be made first. */
   readonly file: string
+  /** A folder that holds the root and nothing else, if there is one. */
+  readonly certDir?: string
   /** Lines about that, for a person. */
   readonly preparation: readonly string[]
 }
@@ -31,7 +35,9 @@ export interface IssuedElsewhere {
 export async function readTrusted({ tlsCert, stateDir }: Config): Promise<TrustedRoot | IssuedElsewhere> {
   if (tlsCert === undefined) {
     const root = await readRoot(stateDir)
-    return { kind: 'root', root, file: root.file, preparation: [] }
+    const certDir = dirname(publicRootFile(stateDir))
+    const known = (await isPublished(stateDir, root.pem)) ? { certDir } : {}
+    return { kind: 'root', root, file: root.file, ...known, preparation: [] }
   }
   const bytes = await readRegular(tlsCert).catch((cause: unknown) => {
     if (cause instanceof InvalidFileError) throw cause
