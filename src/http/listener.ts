@@ -5,6 +5,7 @@ import type { RequestListener } from 'node:http'
 import { createServer, type Server, type ServerOptions } from 'node:https'
 import type { Socket } from 'node:net'
 import tls from 'node:tls'
+import { MAX_HEAD_BYTES } from './admit.ts'
 import { hearAskedNames, type AskedNames } from './asked-names.ts'
 import { bind, type BoundAddress } from './bind.ts'
 import { trackHandshakes } from './handshakes.ts'
@@ -127,6 +128,7 @@ function httpOptions(limits: Limits | undefined): ServerOptions {
     ...(limits === undefined ? {} : timesOf(limits)),
     // Counts the whole request, so any limit is too short for some push; idle ones are ended by the watchdog.
     requestTimeout: 0,
+    maxHeaderSize: MAX_HEAD_BYTES,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     noDelay: true,
     // Said aloud, so that `--insecure-http-parser` in somebody's NODE_OPTIONS cannot make it lenient.

@@ -5,6 +5,9 @@ import { AGENT, get, head, HOST, LOGIN, passes, put, refused, SMUGGLED, type Adv
 const with_ = (...lines: string[]): string => get('/v2/', ...lines)
 const many = (count: number): readonly string[] => Array.from({ length: count }, () => 'a: b')
 
+const ranges = (count: number): string =>
+  `Range: bytes=${Array.from({ length: count }, (_, i) => `${10_737_418_240 + 4 * i}-${10_737_418_241 + 4 * i}`).join(',')}`
+
 export const HEADS: readonly AdversaryCase[] = [
   refused('line that a bare LF ends', head(`GET /v2/ HTTP/1.1`, `${HOST}\nX-A: b`, LOGIN, AGENT)),
   refused('request line that a bare LF ends', `GET /v2/ HTTP/1.1\n${HOST}\r\n${LOGIN}\r\n\r\n`, 505),
@@ -80,7 +83,13 @@ export const HEADS: readonly AdversaryCase[] = [
   passes('long cookie, which ends here', with_(`Cookie: evil=${'b'.repeat(9_000)}`)),
   passes('long header that nobody knows, which ends here', with_(`X-A: evil${'b'.repeat(9_000)}`)),
   refused('head longer than may be', with_(`X-A: ${'b'.repeat(8_000)}`, `X-B: ${'b'.repeat(9_000)}`), 431),
-  refused('header without end', `${with_().slice(0, -2)}X-A: ${'b'.repeat(20_000)}`, 431),
+  refused('header without end', `${with_().slice(0, -2)}X-A: ${'b'.repeat(60_000)}`, 431),
+  refused('head that Range leaves no more room for', with_(ranges(1_024), `X-A: ${'b'.repeat(17_000)}`), 431),
+  passes('as many ranges as may be', with_(ranges(1_024))),
+  refused('more ranges than may be', with_(ranges(1_025))),
+  refused('more ranges than fit into a line', with_(ranges(1_900))),
+  refused('range longer than may be', with_(`Range: bytes=0-${'1'.repeat(33_000)}`), 431),
+  refused('ranges in two lines', with_('Range: bytes=0-1', 'Range: bytes=2-3')),
   passes('long name, which ends here', with_(`X-${'a'.repeat(9_000)}: evil`)),
   refused('name longer than a head may be', with_(`X-${'a'.repeat(17_000)}: b`), 431),
   passes('target as long as may be', get(`/v2/?a=${'b'.repeat(8_000)}`)),
