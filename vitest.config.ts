@@ -23,7 +23,7 @@ const shared = {
 export default defineConfig({
   test: {
     // Most tests wait for timers and other processes most of the time.
-    maxWorkers: availableParallelism() + 1,
+    maxWorkers: 2 * availableParallelism(),
     // With the setup file above it fails a run that logged a secret.
     globalSetup: `${FIXTURES}/no-secret-is-logged.ts`,
     coverage: { provider: 'v8', include: ['src/**'] },

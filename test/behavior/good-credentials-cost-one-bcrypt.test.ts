@@ -1,27 +1,27 @@
-import { Agent } from 'node:https'
 import { hashSync } from 'bcryptjs'
 import { expect, it } from 'vitest'
 import { answering, OK, upstreamForTest } from '../fixtures/programmable-upstream.ts'
 import { ALICE, ALICE_ENTRY, sidecarForTest } from '../fixtures/sidecar.ts'
 import { until } from '../fixtures/until.ts'
+import { basic, get, openWire } from '../fixtures/wire.ts'
 
 it(
   'computes bcrypt once for 10,000 requests with the same good credentials',
   { timeout: 300_000 },
   async () => {
     const upstream = await upstreamForTest(answering(OK))
-    const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
-    const agent = new Agent({ keepAlive: true, maxSockets: 8, ca: sidecar.root.pem })
-    const statuses = new Map<number, number>()
+    const env = { SIDECAR_MAX_REQUESTS_PER_CONNECTION: 'off', SIDECAR_LOG_LEVEL: 'info' }
+    const sidecar = await sidecarForTest({ upstreamPort: upstream.port, env })
+    const statuses = new Map<string, number>()
     const lanes = Array.from({ length: 8 }, async () => {
+      const wire = await openWire(sidecar)
       for (let i = 0; i < 1_250; i++) {
-        const { status } = await sidecar.request({ agent, as: ALICE, path: '/v2/' })
+        const [status = ''] = (await wire.send(get('/v2/', basic(ALICE)))).split('\r\n')
         statuses.set(status, (statuses.get(status) ?? 0) + 1)
       }
     })
     await Promise.all(lanes)
-    agent.destroy()
-    expect([...statuses]).toEqual([[200, 10_000]])
+    expect([...statuses]).toEqual([['HTTP/1.1 200 OK', 10_000]])
     expect(sidecar.comparisons).toBe(1)
   },
 )

@@ -1,6 +1,6 @@
 // Every way to change a users file, over the parts that follow it in a running sidecar.
 
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { METHODS } from './methods.ts'
 import { withoutFileEvents } from './no-file-events.ts'
 import { createPlace, outcomeOf } from './users-place.ts'
@@ -13,7 +13,7 @@ const cases = METHODS.filter(({ isThere }) => isThere).flatMap((method) =>
 )
 
 describe('with events only', () => {
-  it.each(cases)('$method ($layout) is in force within a second, whole', async (one) => {
+  it.concurrent.each(cases)('$method ($layout) is in force within a second, whole', async (one) => {
     await expectInForce(one, 'off', 1_000)
   })
 })
@@ -27,9 +27,12 @@ describe('with polls only', () => {
     restore()
   })
 
-  it.each(cases)('$method ($layout) is in force within the poll and half a second, whole', async (one) => {
-    await expectInForce(one, POLL_MS, POLL_MS + 500)
-  })
+  it.concurrent.each(cases)(
+    '$method ($layout) is in force within the poll and half a second, whole',
+    async (one) => {
+      await expectInForce(one, POLL_MS, POLL_MS + 500)
+    },
+  )
 })
 
 async function expectInForce(
@@ -38,7 +41,10 @@ async function expectInForce(
   deadlineMs: number,
 ): Promise<void> {
   const place = createPlace(layout)
-  onTestFinished(place.remove)
-  const outcome = await outcomeOf(place, { change: () => change(place), pollMs, deadlineMs })
-  expect(outcome).toMatchObject({ swaps: 1, names, isFresh: true })
+  try {
+    const outcome = await outcomeOf(place, { change: () => change(place), pollMs, deadlineMs })
+    expect(outcome).toMatchObject({ swaps: 1, names, isFresh: true })
+  } finally {
+    place.remove()
+  }
 }
