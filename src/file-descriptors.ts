@@ -10,8 +10,7 @@ import type { Log } from './log.ts'
 // One to the client, and one to the registry during a request.
 const DESCRIPTORS_PER_CONNECTION = 2
 
-// What the process itself has open (about 30, and 6 for each thread that checks passwords), files being read, and the
-// connections of the admin address.
+// For the process itself (about 30, and 6 for each bcrypt thread), files, and connections to the admin address.
 const RESERVED = 256
 
 // A minimum, so that a tiny ulimit still allows some connections.
