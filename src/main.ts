@@ -4,8 +4,8 @@
 // No other file touches `process`.
 
 import process from 'node:process'
-import { runCli } from './commands/cli.ts'
-import type { World } from './commands/world.ts'
+import { runCli } from './cli/cli.ts'
+import type { World } from './app/world.ts'
 
 const world: World = {
   env: process.env,

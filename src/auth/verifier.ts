@@ -3,8 +3,8 @@
 import type { AttemptOutcome, Attempts } from './attempts.ts'
 import type { Credentials } from './basic.ts'
 import { isTooLong, type Comparison } from './bcrypt.ts'
-import { decoysBeside } from './decoys.ts'
-import { hashesAt, type UserTable } from './htpasswd.ts'
+import { decoysBeside } from '../users/dummy-hashes.ts'
+import { hashesAt, type UserTable } from '../users/htpasswd.ts'
 import { createSharedOutcomes } from './shared-outcomes.ts'
 import type { Recollection, VerifiedCache } from './verified-cache.ts'
 

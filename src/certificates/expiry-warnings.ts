@@ -1,7 +1,7 @@
 // Tells in the log that a certificate ends, or has not begun, when nobody but a person can do something about it.
 
-import type { Log } from '../log.ts'
-import type { LeafFacts } from '../tls/certificate.ts'
+import type { Log } from '../observability/log.ts'
+import type { LeafFacts } from '../pki/certificate.ts'
 
 const DAY_MS = 86_400_000
 const WARNED_AT_DAYS = [30, 7, 1]

@@ -1,18 +1,18 @@
 // The certificate that we issue ourselves, as the one in force: out of the state folder, and renewed in time.
 
-import type { Config } from '../config.ts'
+import type { Config } from '../settings/config.ts'
 import { createExpiryWarnings, type ExpiryWarnings } from './expiry-warnings.ts'
 import { keepLeafRenewed, SYSTEM_TIMETABLE, type Timetable } from './leaf-renewal.ts'
-import type { Log } from '../log.ts'
-import { lookAtMachine, type Machine } from './machine.ts'
-import { watchNames } from './name-watch.ts'
+import type { Log } from '../observability/log.ts'
+import { lookAtMachine, type Machine } from './names/machine-facts.ts'
+import { watchNames } from './names/name-watch.ts'
 import type { CertificateInForce } from './served-certificate.ts'
-import type { NamesUnder } from '../tls/authority.ts'
-import type { CertificateBundle, Root } from '../tls/certificate.ts'
-import { openKeystore, type Keystore } from '../tls/keystore.ts'
-import { lacksNames, type SubjectAltName } from '../tls/names.ts'
-import { createPublicRoot } from '../tls/public-root.ts'
-import { wantedNames, wantedNamesUnder } from './wanted-names.ts'
+import type { NamesUnder } from './state-folder/authority.ts'
+import type { CertificateBundle, Root } from '../pki/certificate.ts'
+import { openKeystore, type Keystore } from './state-folder/keystore.ts'
+import { lacksNames, type SubjectAltName } from '../pki/names.ts'
+import { createPublicRoot } from './state-folder/public-root.ts'
+import { wantedNames, wantedNamesUnder } from './names/wanted-names.ts'
 
 // A leaf comes near its end for two reasons only.
 const MEND =

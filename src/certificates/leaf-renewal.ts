@@ -3,15 +3,15 @@
 // Looked at when the leaf's file changes (`cert renew`, another sidecar on the same folder), when a watch finds that it
 // has changed without an event, and every hour because time passes without one.
 
-import { errorMessage } from '../errors.ts'
+import { errorMessage } from '../errors/errors.ts'
 import type { ExpiryWarnings } from './expiry-warnings.ts'
-import type { Log } from '../log.ts'
-import { inTurn } from '../reload/in-turn.ts'
-import type { FileState } from '../reload/reloadable.ts'
-import { tellOfWatch } from '../reload/follow.ts'
-import { watchFile } from '../reload/watch.ts'
-import type { CertificateBundle, Root } from '../tls/certificate.ts'
-import type { Keystore, WantedNames } from '../tls/keystore.ts'
+import type { Log } from '../observability/log.ts'
+import { inTurn } from '../files/in-turn.ts'
+import type { FileState } from '../files/reloadable.ts'
+import { tellOfWatch } from '../files/followed-file.ts'
+import { watchFile } from '../files/watch.ts'
+import type { CertificateBundle, Root } from '../pki/certificate.ts'
+import type { Keystore, WantedNames } from './state-folder/keystore.ts'
 
 export interface LeafRenewal {
   /** `stale` while the leaf is due and cannot be renewed. */

@@ -4,19 +4,19 @@
 // read together, whichever of them changed, and come into force together or not at all.
 
 import { setTimeout as pause } from 'node:timers/promises'
-import { InvalidFileError } from '../errors.ts'
+import { InvalidFileError } from '../errors/errors.ts'
 import { createExpiryWarnings } from './expiry-warnings.ts'
 import { SYSTEM_TIMETABLE, type RenewalCounts, type Timetable } from './leaf-renewal.ts'
-import type { Log } from '../log.ts'
-import { createPairStanding } from './pair-standing.ts'
-import { warnOfOwnFiles } from './own-file-warnings.ts'
-import { readOwnPair, type OwnFiles } from './own-files.ts'
-import { inTurn } from '../reload/in-turn.ts'
-import type { FileState } from '../reload/reloadable.ts'
-import { tellOfWatch } from '../reload/follow.ts'
-import { watchFile } from '../reload/watch.ts'
-import type { CertificateBundle, Root } from '../tls/certificate.ts'
-import type { OwnCertificate } from '../tls/own-bundle.ts'
+import type { Log } from '../observability/log.ts'
+import { createPairStanding } from './pair-state.ts'
+import { warnOfOwnFiles } from './operator-file-warnings.ts'
+import { readOwnPair, type OwnFiles } from './operator-files.ts'
+import { inTurn } from '../files/in-turn.ts'
+import type { FileState } from '../files/reloadable.ts'
+import { tellOfWatch } from '../files/followed-file.ts'
+import { watchFile } from '../files/watch.ts'
+import type { CertificateBundle, Root } from '../pki/certificate.ts'
+import type { OwnCertificate } from '../pki/own-bundle.ts'
 
 export interface CertificateInForce {
   /** `own`: the operator's, out of files that we only read. */

@@ -1,5 +1,5 @@
 import type { AddressInfo, Server } from 'node:net'
-import { CommandError, errorCode, errorMessage } from '../errors.ts'
+import { CommandError, errorCode, errorMessage } from '../errors/errors.ts'
 
 export interface BoundAddress {
   readonly host: string

@@ -1,8 +1,8 @@
 // Limits that were met, for people: counted, and told in bounded number, since what meets a limit is often a flood.
 
-import type { Log } from '../log.ts'
-import type { Metrics } from '../metrics.ts'
-import { createBoundedLog } from './bounded-log.ts'
+import type { Log } from '../observability/log.ts'
+import type { Metrics } from '../observability/metrics.ts'
+import { createBoundedLog } from '../observability/bounded-log.ts'
 
 /** Every limit: what raises it, and what has happened when it is met. Also the values of the metric's label. */
 export const LIMITS = {

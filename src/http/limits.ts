@@ -1,10 +1,10 @@
 // All limits of the TLS listener in one place, as the settings say.
 
-import type { Log } from '../log.ts'
-import type { Metrics } from '../metrics.ts'
-import { createConnectionLimits, type ConnectionLimits } from './connection-limits.ts'
+import type { Log } from '../observability/log.ts'
+import type { Metrics } from '../observability/metrics.ts'
+import { createConnectionLimits, type ConnectionLimits } from './connections/connection-limits.ts'
 import { createLimitAudit, type LimitAudit } from './limit-audit.ts'
-import { createTransferLimits, type TransferLimits } from './limit-transfers.ts'
+import { createTransferLimits, type TransferLimits } from './pipeline/limit-transfers.ts'
 
 export interface Limits {
   readonly audit: LimitAudit

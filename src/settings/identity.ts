@@ -12,9 +12,9 @@ import {
   parseWord,
   refused,
   type Parsed,
-} from '../setting-values.ts'
-import { parseClientNameRule } from '../tls/client-name.ts'
-import { parseHostName, type SubjectAltName } from '../tls/names.ts'
+} from './setting-values.ts'
+import { parseClientNameRule } from '../pki/client-name.ts'
+import { parseHostName, type SubjectAltName } from '../pki/names.ts'
 import type { Settings } from './setting.ts'
 
 export const LOGINS = {

@@ -1,6 +1,6 @@
 // Defines a setting, and how its variable and flag are called.
 
-import type { Parsed } from '../setting-values.ts'
+import type { Parsed } from './setting-values.ts'
 
 export interface Setting {
   /** The text that counts when none is given. */

@@ -9,7 +9,7 @@ import {
   parseSize,
   parseUpstream,
   parseWord,
-} from '../setting-values.ts'
+} from './setting-values.ts'
 import type { Settings } from './setting.ts'
 
 export const ADDRESSES = {

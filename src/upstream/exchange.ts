@@ -2,7 +2,7 @@
 
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
 import type { UpstreamFailure } from './failure.ts'
-import type { Upload } from './upload.ts'
+import type { Upload } from './request-body.ts'
 
 export interface Exchange {
   readonly incoming: IncomingMessage

@@ -5,7 +5,7 @@
 
 import type { Socket } from 'node:net'
 import type { Writable } from 'node:stream'
-import { errorCode } from '../errors.ts'
+import { errorCode } from '../errors/errors.ts'
 
 type Written = Parameters<Writable['_write']>[2]
 

@@ -1,6 +1,6 @@
 // What can go wrong between us and the registry, and what the client is told about it.
 
-import { errorCode } from '../errors.ts'
+import { errorCode } from '../errors/errors.ts'
 
 /** `client-closed`: nobody is there to be told; the log has it as 499. */
 export type FailureKind =

@@ -3,14 +3,14 @@ import { writeFileSync } from 'node:fs'
 import path from 'node:path'
 import tls from 'node:tls'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { issueLeaf, issueRoot } from '../../src/tls/issue.ts'
-import { openKeystore } from '../../src/tls/keystore.ts'
-import { wantedNames } from '../../src/certificates/wanted-names.ts'
+import { issueLeaf, issueRoot } from '../../src/pki/issue.ts'
+import { openKeystore } from '../../src/certificates/state-folder/keystore.ts'
+import { wantedNames } from '../../src/certificates/names/wanted-names.ts'
 import { renewedCert } from '../fixtures/renewed-cert.ts'
 import { sidecarForTest, type TestSidecar } from '../fixtures/sidecar.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 import { until } from '../fixtures/until.ts'
-import { withoutFileEvents } from '../reload/no-file-events.ts'
+import { withoutFileEvents } from '../files/no-file-events.ts'
 
 interface Handshake {
   readonly fingerprint: string

@@ -5,7 +5,7 @@ import { ALICE, sidecarForTest, startSidecar, type TestSidecar } from '../fixtur
 import { until } from '../fixtures/until.ts'
 
 // How long a refused client may go on talking. A client of this process may need longer than the second of the real one.
-vi.mock('../../src/upstream/linger.ts', async (importOriginal) => ({
+vi.mock('../../src/upstream/drain-request-body.ts', async (importOriginal) => ({
   ...(await importOriginal<object>()),
   LINGER_MS: 60_000,
 }))

@@ -1,7 +1,7 @@
 import { rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { renewLeaf } from '../../src/tls/keystore.ts'
+import { renewLeaf } from '../../src/certificates/state-folder/keystore.ts'
 import { createAuthority } from '../fixtures/own-certificate.ts'
 import { answering, OK, upstreamForTest } from '../fixtures/programmable-upstream.ts'
 import { askAdmin, scrape } from '../fixtures/scrape.ts'

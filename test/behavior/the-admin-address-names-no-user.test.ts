@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { hashSync } from 'bcryptjs'
-import { bindingOf, formatKeptLine } from '../../src/auth/kept-line.ts'
+import { bindingOf, formatKeptLine } from '../../src/users/old-password-line.ts'
 import { askAdmin } from '../fixtures/scrape.ts'
 import { answering, OK, upstreamForTest } from '../fixtures/programmable-upstream.ts'
 import { sidecarForTest } from '../fixtures/sidecar.ts'

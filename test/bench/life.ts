@@ -1,6 +1,6 @@
 // Runs a benchmark program and cleans up however it ends.
 
-import { errorCode } from '../../src/errors.ts'
+import { errorCode } from '../../src/errors/errors.ts'
 import { endAllChildren, quitChildren } from './children.ts'
 
 let isLeaving = false

@@ -6,9 +6,9 @@
 // less than a second and no other table is used in between. Also measures a file of 100,000 lines.
 
 import { availableParallelism } from 'node:os'
-import { METHODS, type Method } from '../reload/methods.ts'
-import { withoutFileEvents } from '../reload/no-file-events.ts'
-import { createPlace, outcomeOf, type Layout } from '../reload/users-place.ts'
+import { METHODS, type Method } from '../files/run-ways-to-change.ts'
+import { withoutFileEvents } from '../files/no-file-events.ts'
+import { createPlace, outcomeOf, type Layout } from '../files/users-place.ts'
 import { largeFileFigures } from './large-users-file.ts'
 
 const LIMIT_MS = 1_000

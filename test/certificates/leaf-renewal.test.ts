@@ -2,13 +2,13 @@ import path from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
 import { createExpiryWarnings } from '../../src/certificates/expiry-warnings.ts'
 import { keepLeafRenewed, type LeafRenewal } from '../../src/certificates/leaf-renewal.ts'
-import type { CertificateBundle } from '../../src/tls/certificate.ts'
-import { openKeystore, renewLeaf, type Keystore } from '../../src/tls/keystore.ts'
-import type { SubjectAltName } from '../../src/tls/names.ts'
+import type { CertificateBundle } from '../../src/pki/certificate.ts'
+import { openKeystore, renewLeaf, type Keystore } from '../../src/certificates/state-folder/keystore.ts'
+import type { SubjectAltName } from '../../src/pki/names.ts'
 import { createHandClock } from '../fixtures/hand-clock.ts'
 import { recordedLog } from '../fixtures/recorded-log.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
-import { withoutFileEvents } from '../reload/no-file-events.ts'
+import { withoutFileEvents } from '../files/no-file-events.ts'
 
 const START = new Date('2030-01-01T00:00:00Z')
 const HOUR_MS = 3_600_000

@@ -2,11 +2,11 @@ import { mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync
 import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { createListener } from '../../src/http/listener.ts'
+import { createListener } from '../../src/http/connections/listener.ts'
 import { SYSTEM_TIMETABLE, type Timetable } from '../../src/certificates/leaf-renewal.ts'
-import type { OwnFiles } from '../../src/certificates/own-files.ts'
+import type { OwnFiles } from '../../src/certificates/operator-files.ts'
 import { loadOwnCertificate, type CertificateInForce } from '../../src/certificates/served-certificate.ts'
-import type { IssuedCertificate } from '../../src/tls/issue.ts'
+import type { IssuedCertificate } from '../../src/pki/issue.ts'
 import {
   connectSteadily,
   createAuthority,

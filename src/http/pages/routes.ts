@@ -3,7 +3,7 @@
 // No login is needed because the page explains how to log in.
 
 import type { Hono } from 'hono'
-import type { Env, Step } from '../pipeline.ts'
+import type { Env, Step } from '../pipeline/step.ts'
 import { PAGE_HEADERS } from './document.ts'
 import { shownKeys, type CertificateNames } from './shown-keys.ts'
 import { trustPage, type RootSummary } from './trust-page.ts'

@@ -3,7 +3,7 @@
 // Threat: people paste commands with these keys, and a client can send any Host header. So a page shows a requested
 // name only if the certificate covers it.
 
-import type { RegistryKeys } from '../../trust/client-trust.ts'
+import type { RegistryKeys } from '../../client-setup/client-setup.ts'
 
 export interface CertificateNames {
   /** Whether the certificate covers this name or address, written without brackets. */

@@ -1,9 +1,9 @@
 // Renders the trust page for browsers, `/-/`.
 
 import { html } from 'hono/html'
-import type { ClientTrust, RegistryKeys } from '../../trust/client-trust.ts'
-import { trustClients } from '../../trust/clients.ts'
-import { fetchCommands, FETCHED_FILE } from '../../trust/shell-commands.ts'
+import type { ClientTrust, RegistryKeys } from '../../client-setup/client-setup.ts'
+import { trustClients } from '../../client-setup/clients.ts'
+import { fetchCommands, FETCHED_FILE } from '../../client-setup/shell-commands.ts'
 import { renderDocument, type Html } from './document.ts'
 
 export interface RootSummary {

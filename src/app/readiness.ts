@@ -1,0 +1,95 @@
+// Whether the sidecar can do its work, part by part, for /readyz.
+
+import type { PartState, Readiness } from '../http/admin/admin-listener.ts'
+import type { DrainGate } from '../http/pipeline/drain-gate.ts'
+import type { ClientCaInForce } from '../certificates/client-ca-in-force.ts'
+import type { CertificateInForce } from '../certificates/served-certificate.ts'
+import type { LeafFacts } from '../pki/certificate.ts'
+import type { Upstream } from '../upstream/upstream.ts'
+import type { Users } from '../users/users.ts'
+
+export interface Parts {
+  readonly users: Users
+  readonly certificate: CertificateInForce
+  /** Undefined when no client certificates are asked for. */
+  readonly clientCa?: ClientCaInForce | undefined
+  readonly upstream: Upstream
+  readonly gate: DrainGate
+}
+
+const DAY_MS = 86_400_000
+
+/** Asks the registry and looks at the rest; ready when every part is. */
+export async function readinessOf({
+  users,
+  certificate,
+  clientCa,
+  upstream,
+  gate,
+}: Parts): Promise<Readiness> {
+  const parts = {
+    users: usersState(users),
+    certificate: certificateState(certificate),
+    ...(clientCa === undefined ? {} : { clientCa: clientCaState(clientCa) }),
+    upstream: await upstreamState(upstream),
+    draining: gate.isDraining
+      ? { ready: false, state: 'draining', reason: `${gate.inFlight} requests in flight` }
+      : { ready: true, state: 'no' },
+  }
+  return { ready: Object.values(parts).every((part) => part.ready), parts }
+}
+
+/** Whole days until the leaf expires, from now or another time on. */
+export function leafDaysLeft({ notAfter }: Pick<LeafFacts, 'notAfter'>, at = new Date()): number {
+  return Math.floor((notAfter.getTime() - at.getTime()) / DAY_MS)
+}
+
+function usersState({ file, isLoaded, state, table }: Users): PartState {
+  if (!isLoaded) {
+    return { ready: false, state: 'missing', reason: `no users are configured: ${file} does not exist yet` }
+  }
+  // The last good users still get in, so this is worth an alarm but no reason to take the sidecar out of service.
+  if (state.kind === 'stale') return { ready: true, state: 'stale', reason: state.reason }
+  if (table.entries.size === 0) return { ready: true, state: 'empty', reason: 'the users file has no users' }
+  if (table.problems.length > 0) {
+    // Threat: names are half of a login, and this answer needs none. The log and `check` have the names.
+    const lines = table.problems.slice(0, MAX_LISTED).map(({ line, kind }) => `line ${line}: ${kind}`)
+    return { ready: true, state: 'ok', reason: `skipped ${lines.join('; ')}` }
+  }
+  return { ready: true, state: 'ok' }
+}
+
+const MAX_LISTED = 10
+
+function certificateState({ origin, current, state }: CertificateInForce): PartState {
+  const days = leafDaysLeft(current.leaf)
+  const left = origin === 'own' ? `${days} days left; issued elsewhere` : `${days} days left`
+  const { notBefore } = current.leaf
+  // No reason to take the sidecar out of service: it may be our clock that is wrong.
+  if (notBefore > new Date()) {
+    return {
+      ready: true,
+      state: 'not-yet-valid',
+      reason: `valid from ${notBefore.toISOString()} on: see the clock`,
+    }
+  }
+  if (days < 0) return { ready: false, state: 'expired', reason: 'the leaf has expired' }
+  // The last good one is still served, as the last good users still get in.
+  if (state.kind === 'stale') return { ready: true, state: 'stale', reason: `${left}; ${state.reason}` }
+  return { ready: true, state: 'ok', reason: left }
+}
+
+// Never unready: clients of authorities that have not ended still get in.
+function clientCaState({ current, state }: ClientCaInForce): PartState {
+  const days = leafDaysLeft(current)
+  const left = `${current.fingerprints.length} accepted, ${days} days left for the first to end`
+  if (state.kind === 'stale') return { ready: true, state: 'stale', reason: `${left}; ${state.reason}` }
+  return { ready: true, state: days < 0 ? 'expired' : 'ok', reason: left }
+}
+
+async function upstreamState(upstream: Upstream): Promise<PartState> {
+  const outcome = await upstream.probe()
+  return outcome.kind === 'answers'
+    ? { ready: true, state: 'ok' }
+    : { ready: false, state: outcome.kind, reason: outcome.reason }
+}

@@ -1,0 +1,105 @@
+// What a container is called in its Docker networks, as Docker's embedded resolver tells.
+//
+// The resolver answers a reverse lookup of a container's address with `CONTAINER.NETWORK`. Compose makes both out of
+// the project, and the container's out of the service too (`shop-proxy-1.shop_default`), so the service's name is in
+// there; `--network-alias` is not, and no other lookup tells it. What the resolver does not know it asks of servers
+// outside, whose answers anybody may have a hand in. So a name counts only without a dot, which none on the Internet
+// is, and only when it leads back to us.
+
+import { promises as dns } from 'node:dns'
+import { isIPv4 } from 'node:net'
+import type { SubjectAltName } from '../../pki/names.ts'
+import { dnsNames, type MachineFacts } from './machine-names.ts'
+
+export interface Lookups {
+  /** The names of an address, by its name below in-addr.arpa. Rejects when there is none. */
+  pointers(name: string): Promise<readonly string[]>
+  /** The IPv4 addresses of a name. Rejects when there are none. */
+  addresses(name: string): Promise<readonly string[]>
+  /** Ends what is under way. */
+  cancel(): void
+}
+
+export interface DockerOptions {
+  readonly lookups?: () => Lookups
+  readonly limitMs?: number
+}
+
+const EMBEDDED_RESOLVER = '127.0.0.11'
+
+// It answers in a millisecond. Nobody should wait for it longer than this.
+const LIMIT_MS = 1_000
+
+// More networks than a container has, and more projects than a network's name can be of.
+const MAX_ADDRESSES = 8
+const MAX_CANDIDATES = 8
+
+/** Empty outside of Docker's own networks, and when the resolver does not answer in time. Never rejects. */
+export async function namesInDocker(
+  { addresses, resolvConf }: Pick<MachineFacts, 'addresses' | 'resolvConf'>,
+  { lookups = embeddedResolver, limitMs = LIMIT_MS }: DockerOptions = {},
+): Promise<readonly SubjectAltName[]> {
+  if (!isEmbeddedResolverUsed(resolvConf)) return []
+  const asked = addresses.filter((address) => isIPv4(address) && !address.startsWith('127.'))
+  const resolver = lookups()
+  const limit = setTimeout(() => {
+    resolver.cancel()
+  }, limitMs)
+  try {
+    const found = await Promise.all(
+      asked.slice(0, MAX_ADDRESSES).map((address) => namesOfAddress(address, resolver)),
+    )
+    return dnsNames(found.flat())
+  } finally {
+    clearTimeout(limit)
+  }
+}
+
+function isEmbeddedResolverUsed(resolvConf: string): boolean {
+  return resolvConf.split('\n').some((line) => {
+    const [keyword, server] = line.trim().split(/\s+/)
+    return keyword === 'nameserver' && server === EMBEDDED_RESOLVER
+  })
+}
+
+async function namesOfAddress(address: string, resolver: Lookups): Promise<readonly string[]> {
+  const reversed = address.split('.').toReversed().join('.')
+  const pointers = await resolver.pointers(`${reversed}.in-addr.arpa`).catch(() => [])
+  const candidates = [...new Set(pointers.flatMap(candidatesOf))].slice(0, MAX_CANDIDATES)
+  const leadsBack = await Promise.all(
+    candidates.map(async (name) => {
+      const led = await resolver.addresses(name).catch((): readonly string[] => [])
+      return led.includes(address)
+    }),
+  )
+  return candidates.filter((_, index) => leadsBack[index] === true)
+}
+
+/** `shop-proxy-1.shop_default` → the container's name, and the service's. */
+function candidatesOf(pointer: string): readonly string[] {
+  const [container, network, ...more] = pointer.split('.')
+  // Docker allows dots in both, and then nobody can tell where one ends.
+  if (container === undefined || network === undefined || more.length > 0) return []
+  return [container, ...servicesOf(container, network)]
+}
+
+// Compose joins with hyphens since version 2, with underscores before. A project's name may hold either.
+function servicesOf(container: string, network: string): readonly string[] {
+  return [...network.matchAll(/_/g)].flatMap(({ index }) => {
+    const rest = container.startsWith(network.slice(0, index)) ? container.slice(index) : ''
+    const service = /^([-_])(.+)\1\d+$/.exec(rest)?.[2]
+    return service === undefined ? [] : [service]
+  })
+}
+
+function embeddedResolver(): Lookups {
+  const resolver = new dns.Resolver({ timeout: LIMIT_MS / 2, tries: 1 })
+  resolver.setServers([EMBEDDED_RESOLVER])
+  return {
+    pointers: (name) => resolver.resolvePtr(name),
+    addresses: (name) => resolver.resolve4(name),
+    cancel: () => {
+      resolver.cancel()
+    },
+  }
+}

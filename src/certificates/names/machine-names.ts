@@ -1,0 +1,133 @@
+// What this machine is called, beside its own addresses: by its hosts file, in Kubernetes and in Docker's networks.
+//
+// Whoever can write these files runs the machine or the container. No name comes from anybody else, and no wildcard
+// at all: a leaf that covers more than it must is worth more to a thief.
+
+import { closeSync, openSync, readSync } from 'node:fs'
+import { isIPv4 } from 'node:net'
+import { hostname, networkInterfaces } from 'node:os'
+import { automaticNames, canonicalAddress, parseHostName, type SubjectAltName } from '../../pki/names.ts'
+
+/** Texts are as in the files, and empty where there is no such file. */
+export interface MachineFacts {
+  readonly hostname: string
+  /** As `os.networkInterfaces()` gives them. */
+  readonly addresses: readonly string[]
+  /** `/etc/hosts` */
+  readonly hostsFile: string
+  /** `/etc/resolv.conf` */
+  readonly resolvConf: string
+  /** The namespace of the service account that Kubernetes gives to a pod. */
+  readonly namespace: string
+}
+
+const HOSTS_FILE = '/etc/hosts'
+const RESOLV_CONF = '/etc/resolv.conf'
+const NAMESPACE_FILE = '/var/run/secrets/kubernetes.io/serviceaccount/namespace'
+
+/** The facts as they are now. What cannot be read counts as absent. */
+export function readMachineFacts(): MachineFacts {
+  return {
+    hostname: hostname(),
+    addresses: addressesOfThisMachine(),
+    hostsFile: beginningOf(HOSTS_FILE),
+    resolvConf: beginningOf(RESOLV_CONF),
+    namespace: beginningOf(NAMESPACE_FILE),
+  }
+}
+
+function addressesOfThisMachine(): readonly string[] {
+  try {
+    return Object.values(networkInterfaces()).flatMap((list) => list?.map((entry) => entry.address) ?? [])
+  } catch {
+    // Some sandboxes do not let a process ask.
+    return []
+  }
+}
+
+/**
+ * The names that need no setting. `configured` are those of the settings: one that is a Service of Kubernetes by its
+ * form has longer forms, by which other namespaces know it.
+ */
+export function namesOfMachine(
+  facts: MachineFacts,
+  configured: readonly SubjectAltName[],
+): readonly SubjectAltName[] {
+  const aliases = dnsNames([...namesInHostsFile(facts), ...namesInKubernetes(facts, configured)])
+  return [...automaticNames(facts), ...aliases]
+}
+
+/** Those of the texts that are host names, and neither addresses nor wildcards. */
+export function dnsNames(texts: readonly string[]): readonly SubjectAltName[] {
+  return texts.flatMap((text) => {
+    const parsed = parseHostName(text)
+    return parsed.ok && parsed.name.type === 'dns' && !parsed.name.value.startsWith('*') ? [parsed.name] : []
+  })
+}
+
+// A kubelet writes one line, compose one for each network.
+const MAX_HOSTS_FILE_NAMES = 32
+
+// Lines of our own addresses only. A loopback line counts when it names this machine, as Debian's `127.0.1.1 box.example
+// box` does: lists of advertisers to be blocked are a hundred thousand lines of loopback addresses.
+function namesInHostsFile({ hostsFile, hostname: own, addresses }: MachineFacts): readonly string[] {
+  const ours = new Set(addresses.flatMap((address) => canonicalAddress(address) ?? []))
+  const lines = hostsFile.split('\n').map((line) => line.replace(/#.*/, '').trim().split(/\s+/))
+  const names = lines.flatMap(([address = '', ...aliases]) => {
+    const isOurs = isLoopback(address) ? aliases.includes(own) : ours.has(canonicalAddress(address) ?? '')
+    return isOurs ? aliases : []
+  })
+  return names.slice(0, MAX_HOSTS_FILE_NAMES)
+}
+
+function isLoopback(address: string): boolean {
+  return address === '::1' || (isIPv4(address) && address.startsWith('127.'))
+}
+
+// A kubelet gives each pod `search NAMESPACE.svc.DOMAIN svc.DOMAIN DOMAIN`.
+function namesInKubernetes(
+  { namespace: text, resolvConf }: MachineFacts,
+  configured: readonly SubjectAltName[],
+): readonly string[] {
+  const namespace = text.trim()
+  if (!/^[a-z0-9-]{1,63}$/.test(namespace)) return []
+  const services = configured.filter(({ type, value }) => type === 'dns' && /^[^.*]+$/.test(value))
+  const domain = clusterDomain(resolvConf, namespace)
+  const suffixes = [
+    namespace,
+    `${namespace}.svc`,
+    ...(domain === undefined ? [] : [`${namespace}.svc.${domain}`]),
+  ]
+  return services.flatMap(({ value }) =>
+    value === 'localhost' ? [] : suffixes.map((suffix) => `${value}.${suffix}`),
+  )
+}
+
+function clusterDomain(resolvConf: string, namespace: string): string | undefined {
+  const prefix = `${namespace}.svc.`
+  // The last `search` line is the one that counts (resolv.conf(5)).
+  const search = resolvConf.split('\n').findLast((line) => /^search\s/.test(line))
+  const domains = (search ?? '').trim().split(/\s+/).slice(1)
+  const domain = domains.find((one) => one.startsWith(prefix))?.slice(prefix.length)
+  return domain !== undefined && domains.includes(`svc.${domain}`) ? domain : undefined
+}
+
+// Enough for any file of these that says something of this machine, which lists of blocked names are appended to.
+const MAX_READ_BYTES = 64 * 1024
+
+function beginningOf(file: string): string {
+  try {
+    const descriptor = openSync(file, 'r')
+    try {
+      const buffer = Buffer.alloc(MAX_READ_BYTES)
+      const length = readSync(descriptor, buffer)
+      const text = buffer.toString('utf8', 0, length)
+      // The last line may be cut, and half a name is another name.
+      return length < MAX_READ_BYTES ? text : text.slice(0, text.lastIndexOf('\n') + 1)
+    } finally {
+      closeSync(descriptor)
+    }
+  } catch {
+    return ''
+  }
+}

@@ -1,0 +1,52 @@
+// The files of a certificate that was issued elsewhere: which ones they are, and what they say at this moment.
+
+import type { Config } from '../settings/config.ts'
+import { InvalidFileError } from '../errors/errors.ts'
+import { readSettled } from '../files/settled-file.ts'
+import { parseOwnPair, type OwnPair } from '../pki/own-bundle.ts'
+
+export interface OwnFiles {
+  readonly certFile: string
+  readonly keyFile: string
+  readonly keyPasswordFile: string | undefined
+}
+
+/** The files that the settings name, or undefined when we issue the certificate ourselves. */
+export function ownFilesOf({ tlsCert, tlsKey, tlsKeyPasswordFile }: Config): OwnFiles | undefined {
+  if (tlsCert === undefined || tlsKey === undefined) return undefined
+  return { certFile: tlsCert, keyFile: tlsKey, keyPasswordFile: tlsKeyPasswordFile }
+}
+
+/** Rejects with `InvalidFileError` when a file cannot be read, or is no good whatever the others are. */
+export async function readOwnPair(files: OwnFiles, now: Date): Promise<OwnPair> {
+  // One after the other: were one refused while another is still being looked at, that look would outlive this.
+  const cert = await readNamed(files.certFile, 'SIDECAR_TLS_CERT')
+  const key = await readNamed(files.keyFile, 'SIDECAR_TLS_KEY')
+  const { keyPasswordFile } = files
+  const password =
+    keyPasswordFile === undefined
+      ? undefined
+      : await readNamed(keyPasswordFile, 'SIDECAR_TLS_KEY_PASSWORD_FILE')
+  return parseOwnPair(
+    {
+      certPem: cert.toString(),
+      keyPem: key.toString(),
+      keyPassword: password === undefined ? undefined : withoutLineBreak(password),
+    },
+    { ...files, now },
+  )
+}
+
+async function readNamed(file: string, setting: string): Promise<Buffer> {
+  return readSettled(file).catch((error: unknown) => {
+    if (!(error instanceof InvalidFileError)) throw error
+    const reason = `${error.reason}: ${setting} must name a file that the user of this process may read`
+    throw new InvalidFileError(file, reason, { cause: error })
+  })
+}
+
+// Editors and `echo` end a file with one, and no password does.
+function withoutLineBreak(bytes: Buffer): Buffer {
+  if (bytes.at(-1) !== 0x0a) return bytes
+  return bytes.subarray(0, bytes.at(-2) === 0x0d ? -2 : -1)
+}

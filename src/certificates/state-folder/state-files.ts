@@ -1,0 +1,117 @@
+// The files of the state folder: read, written, locked and guarded, with the mend in every refusal.
+
+import { chmod, rm, stat } from 'node:fs/promises'
+import { platform } from 'node:os'
+import { dirname, join } from 'node:path'
+import { replaceFile } from '../../files/atomic-file.ts'
+import { errorCode, errorMessage, InvalidFileError } from '../../errors/errors.ts'
+import { withFileLock, type FileLock } from '../../files/file-lock.ts'
+import type { Log } from '../../observability/log.ts'
+import { readRegular } from '../../files/regular-file.ts'
+import type { IssuedCertificate } from '../../pki/issue.ts'
+
+export type StatePaths = ReturnType<typeof pathsIn>
+/** What the files hold; those that do not exist are absent. */
+export type StateTexts = Readonly<Partial<Record<keyof StatePaths, string>>>
+
+export function pathsIn(folder: string) {
+  return {
+    rootKey: join(folder, 'root.key'),
+    rootCert: join(folder, 'root.crt'),
+    marker: join(folder, 'root.sha256'),
+    leafKey: join(folder, 'leaf.key'),
+    leafCert: join(folder, 'leaf.crt'),
+    crossCert: join(folder, 'cross.crt'),
+    nextRootKey: join(folder, 'next-root.key'),
+    nextRootCert: join(folder, 'next-root.crt'),
+  }
+}
+
+/** Reads the files that are there. Throws `InvalidFileError`. */
+export async function readFiles(paths: Partial<StatePaths>): Promise<StateTexts> {
+  const reads = Object.entries(paths).map(async ([part, file]) => [part, await readIfPresent(file)] as const)
+  return Object.fromEntries((await Promise.all(reads)).filter(([, text]) => text !== undefined))
+}
+
+async function readIfPresent(file: string): Promise<string | undefined> {
+  const bytes = await readRegular(file).catch((error: unknown) => {
+    return errorCode(error) === 'ENOENT' ? undefined : refuse(file, 'read')(error)
+  })
+  return bytes?.toString()
+}
+
+/**
+ * Runs `action` while no other process writes to the folder. One lock for all of it, taken by whoever writes: two
+ * writers at once would leave the key of one beside the certificate of the other. Throws `InvalidFileError`.
+ */
+export async function underLock<T>(paths: StatePaths, action: (lock: FileLock) => Promise<T>): Promise<T> {
+  return withFileLock(paths.rootCert, action).catch(refuse(dirname(paths.rootCert), 'written'))
+}
+
+export interface WriteOptions {
+  readonly mode: number
+  readonly lock: FileLock
+}
+
+/** Puts a file in place whole, with this mode before it has its name. Throws `InvalidFileError`. */
+export async function write(file: string, text: string, { mode, lock }: WriteOptions): Promise<void> {
+  const replaced = replaceFile(file, text, { mode, beforeRename: () => lock.assertHeld() })
+  await replaced.catch(refuse(dirname(file), 'written'))
+}
+
+/** Takes a file away, if it is there. Throws `InvalidFileError`. */
+export async function remove(file: string, lock: FileLock): Promise<void> {
+  await lock
+    .assertHeld()
+    .then(() => rm(file, { force: true }))
+    .catch(refuse(dirname(file), 'written'))
+}
+
+export interface PairFiles {
+  readonly certFile: string
+  readonly keyFile: string
+}
+
+// The key first: see the order in keystore.ts. And whoever watches the certificate finds its key in place.
+export async function writePair(
+  { certFile, keyFile }: PairFiles,
+  pair: IssuedCertificate,
+  lock: FileLock,
+): Promise<void> {
+  await write(keyFile, pair.keyPem, { mode: 0o600, lock })
+  await write(certFile, pair.certPem, { mode: 0o644, lock })
+}
+
+/** Takes a key away from the eyes of others, and says so. */
+export async function tighten(keyFile: string, log: Log | undefined): Promise<void> {
+  if (platform() === 'win32') return
+  const mode = await stat(keyFile).then(
+    (stats) => stats.mode & 0o777,
+    () => 0,
+  )
+  if ((mode & 0o077) === 0) return
+  const found = { file: keyFile, mode: mode.toString(8).padStart(4, '0') }
+  await chmod(keyFile, 0o600).then(
+    () => log?.warn(found, 'others could read this private key: its mode is 0600 now'),
+    (cause: unknown) =>
+      log?.warn({ ...found, reason: errorMessage(cause) }, 'others can read this private key'),
+  )
+}
+
+/** What turns a system error about `file` into an `InvalidFileError` with the mend. */
+export function refuse(file: string, access: 'read' | 'written'): (error: unknown) => never {
+  const denied = `may not be ${access} by this user: let it belong to the user that runs the sidecar`
+  const mends: Readonly<Record<string, string>> = {
+    EACCES: denied,
+    EPERM: denied,
+    EROFS: 'lies on a read-only file system: mount the state folder so that it can be written',
+    ENOSPC: 'lies on a full disk: make room there',
+    EEXIST: 'is a file where the state folder should be: move it away, or choose another folder',
+    ENOTDIR: 'lies under a file where a folder should be: move that away, or choose another folder',
+    EISDIR: 'is a folder where a file should be: move it away',
+  }
+  return (error) => {
+    if (error instanceof InvalidFileError) throw error
+    throw new InvalidFileError(file, mends[errorCode(error) ?? ''] ?? errorMessage(error), { cause: error })
+  }
+}

@@ -1,0 +1,50 @@
+// Checks the certificate that the settings select.
+
+import type { Config } from '../../settings/config.ts'
+import { errorMessage } from '../../errors/errors.ts'
+import { ownFilesOf, readOwnPair, type OwnFiles } from '../../certificates/operator-files.ts'
+import { leafDaysLeft } from '../../app/readiness.ts'
+import type { LeafFacts } from '../../pki/certificate.ts'
+import { readRoot } from '../../certificates/state-folder/keystore.ts'
+import { isCovered } from '../../pki/names.ts'
+import { dayOf } from '../calendar-day.ts'
+import type { Finding } from './finding.ts'
+
+const EXPIRY_NOTE_DAYS = 30
+
+/** Reports whether the sidecar can serve its own root's leaf or the operator's certificate, and for which names. */
+export async function checkCertificate(config: Config): Promise<readonly Finding[]> {
+  const files = ownFilesOf(config)
+  try {
+    if (files !== undefined) return await checkOwnCertificate(files, config.hosts)
+    const { file, fingerprint, notAfter } = await readRoot(config.stateDir)
+    return [
+      { level: 'ok', part: 'certificate', text: `root ${file}, ${fingerprint}, until ${dayOf(notAfter)}` },
+    ]
+  } catch (error) {
+    return [{ level: 'problem', part: 'certificate', text: errorMessage(error) }]
+  }
+}
+
+async function checkOwnCertificate(files: OwnFiles, hosts: Config['hosts']): Promise<readonly Finding[]> {
+  const part = 'certificate'
+  const outcome = await readOwnPair(files, new Date())
+  if (outcome.kind === 'mismatch') return [{ level: 'problem', part, text: outcome.error.message }]
+  const { leaf } = outcome.certificate.bundle
+  const days = leafDaysLeft(leaf)
+  const names = leaf.subjectAltNames.map(({ value }) => value).join(', ')
+  const text = `${files.certFile}, issued elsewhere, for ${names}; ${days} days left`
+  const uncovered = noteUncoveredHosts(leaf, hosts)
+  if (days >= EXPIRY_NOTE_DAYS) return [{ level: 'ok', part, text }, ...uncovered]
+  const mend = 'have it renewed by its issuer; the sidecar cannot renew it'
+  return [{ level: 'note', part, text, mend }, ...uncovered]
+}
+
+// Only a leaf that the sidecar issues follows SIDECAR_HOSTS.
+function noteUncoveredHosts({ subjectAltNames }: LeafFacts, hosts: Config['hosts']): readonly Finding[] {
+  const uncovered = hosts.filter((host) => !isCovered(host, subjectAltNames)).map(({ value }) => value)
+  if (uncovered.length === 0) return []
+  const text = `SIDECAR_HOSTS names ${uncovered.join(', ')}, which the certificate does not cover; clients that use these names reject it`
+  const mend = 'have it issued with these names, or remove them from SIDECAR_HOSTS'
+  return [{ level: 'note', part: 'certificate', text, mend }]
+}

@@ -1,0 +1,39 @@
+// Runs one command line, and turns its outcome into an exit code.
+
+import { CommanderError } from 'commander'
+import { CommandError, ConfigError, InvalidFileError } from '../errors/errors.ts'
+import { createProgram } from './program/program.ts'
+import type { ExitCode, World } from '../app/world.ts'
+
+/** Runs one command line (without node and script) to its end. Resolves to the exit code; never rejects on misuse. */
+export async function runCli(args: readonly string[], world: World): Promise<ExitCode> {
+  let code: ExitCode = 0
+  const program = createProgram({ world, finish: (result) => (code = result) })
+  try {
+    await program.parseAsync(withDefaultCommand(args), { from: 'user' })
+    return code
+  } catch (error) {
+    return explain(error, world)
+  }
+}
+
+// Commander's own default command takes an unknown command for an argument of `serve`, and suggests nothing.
+function withDefaultCommand([first, ...rest]: readonly string[]): readonly string[] {
+  if (first === undefined) return ['serve']
+  const isForProgram = !first.startsWith('-') || ['-h', '--help', '-V', '--version'].includes(first)
+  return isForProgram ? [first, ...rest] : ['serve', first, ...rest]
+}
+
+function explain(error: unknown, { stderr }: World): ExitCode {
+  // --help and --version end this way too, with code 0; every other error of commander is wrong usage.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 64
+  if (error instanceof ConfigError) {
+    for (const problem of error.problems) stderr.write(`registry-sidecar: ${problem}\n`)
+    return 64
+  }
+  if (error instanceof CommandError || error instanceof InvalidFileError) {
+    stderr.write(`registry-sidecar: ${error.message}\n`)
+    return 1
+  }
+  throw error
+}

@@ -1,0 +1,73 @@
+// Defines the `user` commands.
+
+import type { Command } from 'commander'
+import { ConfigError } from '../../errors/errors.ts'
+import type { World } from '../../app/world.ts'
+import { configOf, withJson, withSettings, type Flags, type Wiring } from './wiring.ts'
+
+export function addUserCommands(program: Command, { world, finish }: Wiring): void {
+  const user = program.command('user').description('manage the users file')
+  const define = (name: string, description: string, addOptions = (command: Command) => command) =>
+    withSettings(withJson(addOptions(user.command(name).description(description))), ['users'])
+  const file = (flags: Flags) => ({ ...usersFile(world, flags), json: flags['json'] === true })
+  const password = (flags: Flags) => ({
+    ...file(flags),
+    generate: flags['generate'] === true,
+    cost: Number(flags['cost']),
+  })
+
+  const add = 'add a user; asks for the password, or reads it as one line from stdin'
+  define('add <name>', add, withPasswordOptions).action(async (name: string, flags: Flags) => {
+    const { addUser } = await import('../user/user.ts')
+    finish(await addUser({ name, ...password(flags) }, world))
+  })
+  define('passwd <name>', "change a user's password", withKeepOld).action(
+    async (name: string, flags: Flags) => {
+      const keepOld = typeof flags['keepOld'] === 'string' ? flags['keepOld'] : undefined
+      const { changePassword } = await import('../user/user.ts')
+      finish(await changePassword({ name, keepOld, ...password(flags) }, world))
+    },
+  )
+  define('remove <name>', 'remove a user').action(async (name: string, flags: Flags) => {
+    const { removeUser } = await import('../user/user.ts')
+    finish(await removeUser({ name, ...file(flags) }, world))
+  })
+  define('list', 'list the users, and the lines of the file that are skipped').action(
+    async (flags: Flags) => {
+      const { listUsers } = await import('../user/user-queries.ts')
+      finish(await listUsers(file(flags), world))
+    },
+  )
+  define('verify <name>', "check a user's password: exit code 0 if it is right, else 1").action(
+    async (name: string, flags: Flags) => {
+      const { verifyUser } = await import('../user/user-queries.ts')
+      finish(await verifyUser({ name, ...file(flags) }, world))
+    },
+  )
+}
+
+function withPasswordOptions(command: Command): Command {
+  return command
+    .option('--generate', 'make a password and print it once')
+    .option('--cost <number>', 'bcrypt work factor', '10')
+}
+
+function withKeepOld(command: Command): Command {
+  return withPasswordOptions(command).option(
+    '--keep-old <duration>',
+    'keep the old password valid for this long too, as in 10m or 24h; at most 24d',
+  )
+}
+
+// The command reports problems of the settings together with problems of its arguments.
+function usersFile(
+  world: World,
+  flags: Flags,
+): { readonly file: string; readonly problems: readonly string[] } {
+  try {
+    return { file: configOf(world, flags).users, problems: [] }
+  } catch (error) {
+    if (error instanceof ConfigError) return { file: '', problems: error.problems }
+    throw error
+  }
+}

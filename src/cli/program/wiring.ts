@@ -1,0 +1,67 @@
+// Connects commander's options to settings.
+
+import { Option, type Command } from 'commander'
+import { parseConfig, type Config, type Sources } from '../../settings/config.ts'
+import { flagOf, variableOf } from '../../settings/setting.ts'
+import { settingNames, settingOf, TOPICS, type SettingName } from '../../settings/table.ts'
+import type { RecordedName } from '../quickstart/record.ts'
+import { settingsInForce } from '../settings-in-force.ts'
+import type { ExitCode, World } from '../../app/world.ts'
+
+/** What commander read for one command, by option. */
+export type Flags = Readonly<Record<string, string | boolean | readonly string[] | undefined>>
+
+export interface Wiring {
+  readonly world: World
+  /** Takes the exit code of a command that ran. */
+  readonly finish: (code: ExitCode) => void
+}
+
+/** Adds a flag for each of these settings. Add a command's own options first: help shows them in this order. */
+export function withSettings(command: Command, names: readonly SettingName[]): Command {
+  for (const name of names) command.addOption(settingOption(name).helpGroup('Settings:'))
+  return command
+}
+
+/** Adds a flag for every setting, by topic. */
+export function withAllSettings(command: Command): Command {
+  for (const { title, names } of TOPICS) {
+    for (const name of names) command.addOption(settingOption(name).helpGroup(`${title}:`))
+  }
+  return command
+}
+
+export function withJson(command: Command): Command {
+  return command.option('--json', 'print one JSON document')
+}
+
+export function sourcesOf(world: World, flags: Flags): Sources {
+  const given = settingNames().flatMap((name) => {
+    const value = flags[name]
+    return typeof value === 'string' ? [[name, value] as const] : []
+  })
+  return { env: world.env, flags: Object.fromEntries(given) }
+}
+
+export function configOf(world: World, flags: Flags): Config {
+  return parseConfig(sourcesOf(world, flags))
+}
+
+/** The settings, where these come from a running quickstart unless they are set; says so on stderr. */
+export async function configInForce(
+  world: World,
+  flags: Flags,
+  names: readonly RecordedName[],
+): Promise<Config> {
+  const { config, taken, ignored } = await settingsInForce(sourcesOf(world, flags), names)
+  for (const note of [taken, ignored]) {
+    if (note !== undefined) world.stderr.write(`registry-sidecar: ${note}\n`)
+  }
+  return config
+}
+
+function settingOption(name: SettingName): Option {
+  const { default: fallback, form, meaning } = settingOf(name)
+  const source = fallback === '' ? variableOf(name) : `${variableOf(name)}, default ${fallback}`
+  return new Option(`${flagOf(name)} <${form}>`, `${meaning} (${source})`)
+}

@@ -1,0 +1,74 @@
+import { resolve } from 'node:path'
+import type { Config } from '../../settings/config.ts'
+import type { Sidecar } from '../../app/sidecar.ts'
+import type { ClientTrust, RegistryKeys } from '../../client-setup/client-setup.ts'
+import { clientsHere } from '../../client-setup/clients.ts'
+import type { Machine } from '../this-machine.ts'
+import { registryKeys } from '../trust/registry-key.ts'
+
+export interface FirstSteps {
+  readonly config: Config
+  readonly sidecar: Sidecar
+  readonly machine: Machine
+}
+
+/** What a newcomer types once the sidecar runs, in that order: trust, log in, push. */
+export function firstSteps({ config, sidecar, machine }: FirstSteps): string {
+  const { address, users } = sidecar
+  const listen = { host: address.host, port: address.port }
+  const [local] = registryKeys({ hosts: [], listen }, 'localhost')
+  const byName = isLoopback(address.host)
+    ? []
+    : [registryKeys({ hosts: config.hosts, listen }, machine.hostname)]
+  const username = users.table.entries.keys().next().value ?? 'NAME'
+  return [
+    '',
+    ...trustSteps({ config, sidecar, machine }, [[local], ...byName]),
+    '2. Log in',
+    ...commands([`docker login ${local} -u ${username}`]),
+    '3. Tag and push',
+    ...commands([
+      'docker pull hello-world',
+      `docker tag hello-world ${local}/hello-world`,
+      `docker push ${local}/hello-world`,
+    ]),
+    'More users, while this runs: node dist/main.js user add NAME. Ctrl-C ends it.',
+    '',
+    '',
+  ].join('\n')
+}
+
+function trustSteps(
+  { config, sidecar, machine }: FirstSteps,
+  keysByName: readonly RegistryKeys[],
+): readonly string[] {
+  const { root } = sidecar.certificate
+  // Whoever brings a certificate has clients that trust it, or knows whose root they lack.
+  if (config.tlsCert !== undefined || root === undefined) {
+    return [`1. See that clients trust ${config.tlsCert ?? 'the certificate'}: node dist/main.js trust`]
+  }
+  const file = resolve(root.file)
+  return [
+    `1. Trust the root certificate ${file}`,
+    `   SHA-256 ${root.fingerprint}`,
+    ...keysByName.flatMap((keys) =>
+      clientsHere({ keys, file, machine }).flatMap((client) => step(keys[0], client)),
+    ),
+    '   Other clients and machines: node dist/main.js trust',
+  ]
+}
+
+function step(key: string, { client, commands: list }: ClientTrust): readonly string[] {
+  if (client === 'docker' && key.startsWith('localhost:')) {
+    return [`   docker, ${key}: works as it is, because dockerd verifies no certificate on 127.0.0.0/8`]
+  }
+  return [`   ${client}, ${key}:`, ...commands(list)]
+}
+
+function commands(list: readonly string[]): readonly string[] {
+  return list.map((command) => `     ${command}`)
+}
+
+function isLoopback(host: string): boolean {
+  return host === '::1' || host.startsWith('127.')
+}

@@ -1,0 +1,95 @@
+// Registry container: registry:2 in a Docker Engine, reached through a port of 127.0.0.1.
+
+import { createHash } from 'node:crypto'
+import { resolve } from 'node:path'
+import { CommandError } from '../../errors/errors.ts'
+import type { UpstreamAddress } from '../../settings/setting-values.ts'
+import { runProgram, type ProgramResult } from './run-program.ts'
+import type { World } from '../../app/world.ts'
+
+export interface RegistryContainer {
+  readonly name: string
+  readonly address: UpstreamAddress
+  /** False for one that ran already: whoever started it may still need it. */
+  readonly isOurs: boolean
+  stop(): Promise<void>
+}
+
+export interface ContainerOptions {
+  readonly env: World['env']
+  readonly signal: AbortSignal
+}
+
+const IMAGE = 'registry:2'
+const ENGINE_TIMEOUT_MS = 5_000
+const PULL_TIMEOUT_MS = 300_000
+const STOP_TIMEOUT_MS = 20_000
+
+/** Whether `docker` reaches an engine. */
+export async function hasDockerEngine({ env, signal }: ContainerOptions): Promise<boolean> {
+  const command = ['docker', 'info', '--format', '{{.ServerVersion}}'] as const
+  const info = await runProgram(command, { env, signal, timeoutMs: ENGINE_TIMEOUT_MS })
+  return info.ok && info.stdout.trim() !== ''
+}
+
+/**
+ * Runs the registry's image, its data in a volume, or takes the container that an earlier run in this folder left. It
+ * may not answer yet. Rejects with a CommandError.
+ */
+export async function startRegistryContainer({ env, signal }: ContainerOptions): Promise<RegistryContainer> {
+  const name = nameFor(resolve('.'))
+  const left = await publishedPort(name, env)
+  if (left !== undefined)
+    return { name, address: onLoopback(left), isOurs: false, stop: () => Promise.resolve() }
+  const started = await runProgram(runCommand(name), { env, signal, timeoutMs: PULL_TIMEOUT_MS })
+  const port = started.ok ? await publishedPort(name, env) : undefined
+  if (port === undefined) {
+    // Nothing of this name was running: what there is now, an unfinished container at most, is ours.
+    await runProgram(['docker', 'rm', '-f', name], { env, timeoutMs: STOP_TIMEOUT_MS })
+    throw new CommandError(`Docker does not run ${IMAGE}: ${reasonOf(started)}`)
+  }
+  return { name, address: onLoopback(port), isOurs: true, stop: () => stopContainer(name, env) }
+}
+
+// Docker picks a free port itself, which nobody can take in between.
+function runCommand(name: string): readonly [string, ...string[]] {
+  const publish = ['-p', '127.0.0.1::5000']
+  const settings = ['-e', 'REGISTRY_STORAGE_DELETE_ENABLED=true']
+  return [
+    'docker',
+    'run',
+    '-d',
+    '--rm',
+    '--name',
+    name,
+    ...publish,
+    ...settings,
+    '-v',
+    `${name}:/var/lib/registry`,
+    IMAGE,
+  ]
+}
+
+// One name per folder: beginning there again finds the images again, and another folder has others.
+function nameFor(folder: string): string {
+  return `registry-sidecar-${createHash('sha256').update(folder).digest('hex').slice(0, 8)}`
+}
+
+async function publishedPort(name: string, env: World['env']): Promise<number | undefined> {
+  const answer = await runProgram(['docker', 'port', name, '5000/tcp'], { env, timeoutMs: ENGINE_TIMEOUT_MS })
+  const port = answer.ok ? /^127\.0\.0\.1:(\d+)$/m.exec(answer.stdout)?.[1] : undefined
+  return port === undefined ? undefined : Number(port)
+}
+
+async function stopContainer(name: string, env: World['env']): Promise<void> {
+  const stopped = await runProgram(['docker', 'stop', name], { env, timeoutMs: STOP_TIMEOUT_MS })
+  if (!stopped.ok) throw new CommandError(`the container ${name} goes on running: ${stopped.reason}`)
+}
+
+function onLoopback(port: number): UpstreamAddress {
+  return { hostname: '127.0.0.1', port }
+}
+
+function reasonOf(result: ProgramResult): string {
+  return result.ok ? 'it has no port on 127.0.0.1' : result.reason
+}

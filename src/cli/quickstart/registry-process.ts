@@ -1,0 +1,156 @@
+// Registry process: a registry binary of this machine, run beside the sidecar and for as long as it.
+
+import { spawn, type ChildProcess } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdir, open, readFile, writeFile } from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { CommandError, errorCode, errorMessage } from '../../errors/errors.ts'
+import type { UpstreamAddress } from '../../settings/setting-values.ts'
+import type { World } from '../../app/world.ts'
+
+export interface RegistryProcess {
+  readonly address: UpstreamAddress
+  /** Where the registry writes what it has to say. */
+  readonly logFile: string
+  /** Aborts when the registry has ended, whoever ended it. */
+  readonly ended: AbortSignal
+  stop(): Promise<void>
+}
+
+export interface RegistryProcessOptions {
+  /** Where images, settings and log are kept; made if absent. */
+  readonly folder: string
+  readonly env: World['env']
+}
+
+const STOP_TIMEOUT_MS = 10_000
+
+// A signal from the terminal goes to every process of its group: the registry gets a group of its own, so that it
+// outlives the transfers which the sidecar still lets finish. What would then outlive the sidecar itself, killed
+// hard, ends because the sidecar's end of a pipe closes. The shell's `read` waits for that; it needs no other program.
+const WATCHED_START =
+  'exec 3<&0; (while read -r _ <&3; do :; done; kill $$ 2>/dev/null) & exec "$@" 3<&- </dev/null'
+
+/** Starts a registry binary on a free port of 127.0.0.1. It may not answer yet. Rejects with a CommandError. */
+export async function startRegistryProcess(
+  binary: string,
+  { folder, env }: RegistryProcessOptions,
+): Promise<RegistryProcess> {
+  const logFile = join(folder, 'registry.log')
+  const configFile = join(folder, 'registry.yml')
+  const port = await freePort()
+  try {
+    await mkdir(folder, { recursive: true })
+    const settings = registrySettings({ folder, port, secret: await keepSecret(join(folder, 'http-secret')) })
+    await writeFile(configFile, JSON.stringify(settings, null, 2), { mode: 0o600 })
+  } catch (error) {
+    throw new CommandError(`no registry can keep its data in ${folder}: ${errorMessage(error)}`, {
+      cause: error,
+    })
+  }
+  const { child, ended } = await spawnLogged([binary, 'serve', configFile], { env, logFile })
+  return { address: { hostname: '127.0.0.1', port }, logFile, ended, stop: () => stop(child, ended) }
+}
+
+/** The registry's settings; JSON is YAML too. */
+function registrySettings({ folder, port, secret }: { folder: string; port: number; secret: string }) {
+  return {
+    version: '0.1',
+    log: { level: 'warn', accesslog: { disabled: true } },
+    storage: {
+      filesystem: { rootdirectory: folder },
+      delete: { enabled: true },
+      cache: { blobdescriptor: 'inmemory' },
+    },
+    http: { addr: `127.0.0.1:${port}`, secret },
+  }
+}
+
+// The registry signs the state of uploads with it: with a new one at each start, a restart would end them all.
+async function keepSecret(file: string): Promise<string> {
+  const secret = randomBytes(32).toString('hex')
+  try {
+    await writeFile(file, secret, { mode: 0o600, flag: 'wx' })
+    return secret
+  } catch (error) {
+    if (errorCode(error) !== 'EEXIST') throw error
+    return await readFile(file, 'utf8')
+  }
+}
+
+interface Spawned {
+  readonly child: ChildProcess
+  readonly ended: AbortSignal
+}
+
+interface LoggedProgram {
+  readonly env: World['env']
+  readonly logFile: string
+}
+
+async function spawnLogged(command: readonly string[], { env, logFile }: LoggedProgram): Promise<Spawned> {
+  const log = await open(logFile, 'a')
+  try {
+    const child = spawn('/bin/sh', ['-c', WATCHED_START, 'sh', ...command], {
+      stdio: ['pipe', log.fd, log.fd],
+      detached: true,
+      env: withoutRegistryVariables(env),
+    })
+    // Before anything is waited for: one that ends at once may have ended by then, and would never be seen to.
+    const ended = endOf(child)
+    await once(child, 'spawn')
+    return { child, ended }
+  } catch (error) {
+    throw new CommandError(`the registry cannot be started: ${errorMessage(error)}`, { cause: error })
+  } finally {
+    await log.close()
+  }
+}
+
+function endOf(child: ChildProcess): AbortSignal {
+  const ending = new AbortController()
+  // A signal that could not be sent, to one that has ended meanwhile: `close` tells all there is to know.
+  child.on('error', () => undefined)
+  child.once('close', () => {
+    ending.abort()
+  })
+  return ending.signal
+}
+
+// Each setting of a registry can be overridden by a variable, and one meant for another registry must not be.
+function withoutRegistryVariables(env: World['env']): World['env'] {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('REGISTRY_')))
+}
+
+async function stop(child: ChildProcess, ended: AbortSignal): Promise<void> {
+  if (ended.aborted) return
+  const closed = once(child, 'close')
+  child.kill('SIGTERM')
+  const lastResort = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS)
+  await closed
+  clearTimeout(lastResort)
+}
+
+/** Whether somebody else listens there. */
+export async function isTaken({ hostname, port }: UpstreamAddress): Promise<boolean> {
+  try {
+    const server = createServer().listen(port, hostname)
+    await once(server, 'listening')
+    server.close()
+    return false
+  } catch (error) {
+    return errorCode(error) === 'EADDRINUSE'
+  }
+}
+
+// Nothing keeps it free until the registry listens there.
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}

@@ -1,0 +1,57 @@
+import { execFile } from 'node:child_process'
+import { access, constants } from 'node:fs/promises'
+import { delimiter, join } from 'node:path'
+import { errorCode } from '../../errors/errors.ts'
+import type { World } from '../../app/world.ts'
+
+export type ProgramResult =
+  { readonly ok: true; readonly stdout: string } | { readonly ok: false; readonly reason: string }
+
+export interface ProgramOptions {
+  readonly env: World['env']
+  readonly timeoutMs: number
+  /** Ends the program early. */
+  readonly signal?: AbortSignal
+}
+
+/** Runs a program to its end. Never rejects: that it is absent, fails or takes too long is a reason. */
+export function runProgram(
+  command: readonly [string, ...string[]],
+  { env, timeoutMs, signal }: ProgramOptions,
+): Promise<ProgramResult> {
+  const [name, ...args] = command
+  return new Promise((resolve) => {
+    const options = { env, timeout: timeoutMs, ...(signal === undefined ? {} : { signal }) }
+    const child = execFile(name, args, options, (error, stdout, stderr) => {
+      if (error === null) resolve({ ok: true, stdout })
+      else resolve({ ok: false, reason: reasonOf(error, { name, stderr, timeoutMs }) })
+    })
+    // A program that asks a question gets no answer, rather than waiting for one.
+    child.stdin?.end()
+  })
+}
+
+/** The path of a program that can be run, or undefined if there is none of this name on the PATH. */
+export async function findOnPath(name: string, env: World['env']): Promise<string | undefined> {
+  const folders = (env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '')
+  for (const file of folders.map((folder) => join(folder, name))) {
+    const isRunnable = await access(file, constants.X_OK).then(
+      () => true,
+      () => false,
+    )
+    if (isRunnable) return file
+  }
+  return undefined
+}
+
+interface Failed {
+  readonly name: string
+  readonly stderr: string
+  readonly timeoutMs: number
+}
+
+function reasonOf(error: Error & { killed?: boolean }, { name, stderr, timeoutMs }: Failed): string {
+  if (errorCode(error) === 'ENOENT') return `there is no ${name} on the PATH`
+  if (error.killed === true) return `${name} did not finish within ${timeoutMs / 1000} s`
+  return /\S[^\n]*\s*$/.exec(stderr)?.[0].trim() ?? error.message
+}

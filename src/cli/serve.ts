@@ -1,0 +1,50 @@
+import type { Config } from '../settings/config.ts'
+import type { BoundAddress } from '../http/bind.ts'
+import { runUntilStopped } from '../app/lifecycle.ts'
+import { createLog, type Log } from '../observability/log.ts'
+import { createSidecar, type Sidecar } from '../app/sidecar.ts'
+import type { ExitCode, World } from '../app/world.ts'
+
+export interface ServeOptions {
+  /** Called once, when everything is bound. */
+  readonly onReady?: (sidecar: Sidecar) => Promise<void>
+}
+
+/** Runs the sidecar until a signal ends it. */
+export async function serve(config: Config, world: World, { onReady }: ServeOptions = {}): Promise<ExitCode> {
+  const format = config.logFormat ?? (world.stdout.isTTY === true ? 'pretty' : 'json')
+  const log = createLog({ level: config.logLevel, format, destination: world.stdout })
+  const sidecar = await createSidecar(config, log)
+  const { onSignal } = world
+  // Before anything is announced: whoever reads that we are ready may send a signal at once.
+  const stopped = runUntilStopped(sidecar, { drainTimeoutMs: config.drainTimeout, log, onSignal })
+  announce(log, config, sidecar)
+  await onReady?.(sidecar)
+  return stopped
+}
+
+function announce(log: Log, config: Config, { address, adminAddress, certificate, users }: Sidecar): void {
+  log.info(
+    {
+      tls: format(address),
+      admin: adminAddress === undefined ? 'off' : format(adminAddress),
+      upstream: `http://${config.upstream.hostname}:${config.upstream.port}`,
+      certificate: certificate.origin,
+      root: certificate.root?.file,
+      fingerprint: certificate.root?.fingerprint,
+      users: users.table.entries.size,
+    },
+    'ready to serve',
+  )
+  if (users.table.entries.size === 0) {
+    log.warn(
+      { file: users.file },
+      `no users yet, so nobody gets in; add the first: registry-sidecar user add NAME --users ${users.file}`,
+    )
+  }
+  log.info('how clients trust this certificate: registry-sidecar trust --host NAME:PORT')
+}
+
+function format({ host, port }: BoundAddress): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}

@@ -1,0 +1,58 @@
+// Finds settings: those given, then those of a running quickstart.
+
+import { isSetIn, parseConfig, type Config, type Sources } from '../settings/config.ts'
+import { variableOf } from '../settings/setting.ts'
+import { settingOf } from '../settings/table.ts'
+import { ownUid } from './this-machine.ts'
+import { readRecord, recordIn, type RecordedName, type RecordedSettings } from './quickstart/record.ts'
+
+export interface SettingsInForce {
+  readonly config: Config
+  /** For a person: which settings were taken from a quickstart. */
+  readonly taken?: string
+  /** For a person: why a record of a quickstart was ignored. */
+  readonly ignored?: string
+}
+
+/**
+ * The settings, where these names come from the quickstart that runs on the state folder unless they are set. A setting
+ * that is given always wins. Rejects with a ConfigError.
+ */
+export async function settingsInForce(
+  sources: Sources,
+  names: readonly RecordedName[],
+): Promise<SettingsInForce> {
+  const config = parseConfig(sources)
+  const record = await readRecord(config.stateDir, ownUid())
+  const file = recordIn(config.stateDir)
+  switch (record.kind) {
+    case 'none':
+      return { config }
+    case 'unusable':
+      return { config, ignored: `${file} is ignored: ${record.reason}` }
+    case 'found': {
+      const found = onlyUnset(record.settings, { sources, names })
+      const taken = Object.entries(found).map(([name, text]) => `${variableOf(name)}=${text}`)
+      if (taken.length === 0) return { config }
+      return {
+        config: parseConfig({ ...sources, found }),
+        taken: `${taken.join(', ')}, as the running quickstart uses (${file})`,
+      }
+    }
+  }
+}
+
+interface Wanted {
+  readonly sources: Sources
+  readonly names: readonly RecordedName[]
+}
+
+function onlyUnset(recorded: RecordedSettings, { sources, names }: Wanted): RecordedSettings {
+  const isSet = isSetIn(sources)
+  const entries = names.flatMap((name) => {
+    const text = recorded[name]
+    const isNews = text !== undefined && text !== settingOf(name).default
+    return isNews && !isSet(name) ? [[name, text] as const] : []
+  })
+  return Object.fromEntries(entries)
+}

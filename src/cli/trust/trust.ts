@@ -1,0 +1,153 @@
+// `trust`: shows how clients trust the root, or installs it here.
+
+import { resolve } from 'node:path'
+import type { Config } from '../../settings/config.ts'
+import { ConfigError } from '../../errors/errors.ts'
+import type { RegistryKeys } from '../../client-setup/client-setup.ts'
+import { clientsHere, trustClients } from '../../client-setup/clients.ts'
+import { readLeaf } from '../../certificates/state-folder/keystore.ts'
+import { thisMachine, type Machine } from '../this-machine.ts'
+import { foldersToFill, type Whose } from './certs-folders.ts'
+import { foundClients } from './found-clients.ts'
+import type { FileOutcome } from './file-outcome.ts'
+import { installRoot } from './install-root.ts'
+import { keysInUse, parseRegistryAddress, registryKeys } from './registry-key.ts'
+import { describe, describeRemoval, type Report } from './trust-report.ts'
+import { describeIssuer, readTrusted, rootIfKnown } from './trusted-root.ts'
+import { uninstallRoot } from './uninstall-root.ts'
+import type { ExitCode, World } from '../../app/world.ts'
+
+export interface TrustRequest {
+  readonly config: Config
+  /** What clients call the registry, `host` or `host:port`; made from the settings if there is none. */
+  readonly hosts: readonly string[]
+  /** Show these clients instead of those that are found on this machine. */
+  readonly clients?: readonly string[]
+  /** Show every client. */
+  readonly all?: boolean
+  /** Write the certs.d files of this machine instead of showing commands. */
+  readonly install: boolean
+  /** Take them away again. */
+  readonly uninstall: boolean
+  /** The certificate alone. */
+  readonly pem: boolean
+  /** One JSON document instead of text. */
+  readonly json: boolean
+  readonly machine?: Machine
+}
+
+/**
+ * Shows how to make clients trust the root, or installs the root on this machine. Resolves to 1 when some file could not
+ * be written or removed; each is reported. Rejects with a ConfigError for wrong usage, with an InvalidFileError when
+ * there is no root to trust.
+ */
+export async function trust(request: TrustRequest, world: World): Promise<ExitCode> {
+  const { config, install, uninstall, pem, json, machine = thisMachine() } = request
+  refuseWrongUsage(request)
+  const given = keysOf(request.hosts)
+  const keysToShow = () => given ?? keysFor(request, machine)
+  if (uninstall) return takeAway({ config, json, keys: keysToShow(), machine }, world)
+
+  const trusted = await readTrusted(config)
+  if (trusted.kind === 'elsewhere') {
+    world.stdout.write(describeIssuer(trusted, { pem, install, json }))
+    return 0
+  }
+  const { root, preparation } = trusted
+  if (pem) {
+    world.stdout.write(root.pem)
+    return 0
+  }
+  const keys = keysToShow()
+  const certDir = trusted.certDir && resolve(trusted.certDir)
+  const subject = { keys, file: resolve(trusted.file), certDir, machine }
+  const folders = install ? await foldersToFill({ machine, env: world.env }) : []
+  const source = { pem: root.pem, file: subject.file, home: machine.home }
+  const installed = install ? await installRoot(source, { keys, folders }) : undefined
+  const shown = await clientsToShow(request, { subject, whose: { machine, env: world.env } })
+  const report = { root, preparation, subject, installed, shown, otherNames: await otherNames(config, keys) }
+  world.stdout.write(json ? `${JSON.stringify(documentOf(report))}\n` : describe(report))
+  return exitCode(installed ?? [])
+}
+
+function refuseWrongUsage({ install, uninstall, pem, json, clients = [], all = false }: TrustRequest): void {
+  if (pem && (install || uninstall || json))
+    throw new ConfigError(['--pem prints the certificate alone: give no other flag'])
+  if (install && uninstall) throw new ConfigError(['--install or --uninstall, not both'])
+  if ((all || clients.length > 0) && (install || uninstall || pem))
+    throw new ConfigError(['--client and --all choose which commands are shown: leave them out here'])
+}
+
+/** The keys of the addresses that were given, or undefined if there are none. Throws a ConfigError for a wrong one. */
+function keysOf(hosts: readonly string[]): RegistryKeys | undefined {
+  const [first, ...others] = hosts.map((host) => parseRegistryAddress(host).key)
+  return first === undefined ? undefined : [first, ...others]
+}
+
+// People see the names that are known to be in use. Programs and --install also get the host name, which other machines
+// may use.
+function keysFor({ config, install, uninstall, json }: TrustRequest, machine: Machine): RegistryKeys {
+  const inUse = keysInUse(config)
+  if (!install && !uninstall && !json) return inUse
+  const [key, ...more] = registryKeys(config, machine.hostname)
+  return [key, ...new Set([...more, ...inUse.filter((one) => one !== key)])]
+}
+
+interface Scene {
+  readonly subject: Report['subject']
+  readonly whose: Whose
+}
+
+async function clientsToShow(
+  { clients = [], all = false, json }: TrustRequest,
+  { subject, whose }: Scene,
+): Promise<Report['shown']> {
+  const every = trustClients(subject)
+  if (clients.length > 0) return every.filter(({ client }) => clients.includes(client))
+  if (all || json) return every
+  const found = await foundClients(whose)
+  const here = every.filter(({ client }) => found.includes(client))
+  return here.length > 0 ? here : clientsHere(subject)
+}
+
+/** What the issued leaf carries beside these keys; nothing if there is no leaf yet. */
+async function otherNames({ tlsCert, stateDir }: Config, keys: RegistryKeys): Promise<readonly string[]> {
+  if (tlsCert !== undefined) return []
+  const names = await readLeaf(stateDir).then(
+    ({ leaf }) => leaf.subjectAltNames.map(({ value }) => value),
+    () => [],
+  )
+  const shown = new Set(keys.map((key) => parseRegistryAddress(key).name.value))
+  return names.filter((name) => !shown.has(name) && !LOOPBACK.has(name))
+}
+
+const LOOPBACK: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '::1'])
+
+interface Removal {
+  readonly config: Config
+  readonly json: boolean
+  readonly keys: RegistryKeys
+  readonly machine: Machine
+}
+
+async function takeAway({ config, json, keys, machine }: Removal, world: World): Promise<ExitCode> {
+  const root = await rootIfKnown(config)
+  const folders = await foldersToFill({ machine, env: world.env })
+  const removed = await uninstallRoot(root?.pem, { keys, folders })
+  world.stdout.write(
+    json
+      ? `${JSON.stringify({ host: keys[0], uninstalled: removed })}\n`
+      : describeRemoval({ root, removed, keys }),
+  )
+  return exitCode(removed)
+}
+
+function exitCode(outcomes: readonly FileOutcome[]): ExitCode {
+  return outcomes.some(({ outcome }) => outcome === 'failed') ? 1 : 0
+}
+
+function documentOf({ root, subject, installed, shown }: Report) {
+  const { fingerprint, notAfter } = root
+  const { keys, file } = subject
+  return { path: file, fingerprint, notAfter, host: keys[0], clients: shown, installed }
+}

@@ -1,0 +1,43 @@
+// A new password: asked for or made, and what becomes of it in the users file.
+
+import { randomBytes } from 'node:crypto'
+
+import { hasControlCharacter } from '../../auth/basic.ts'
+import { hashPassword, isTooLong } from '../../auth/bcrypt.ts'
+import { CommandError } from '../../errors/errors.ts'
+import { askPassword } from './ask-password.ts'
+import type { World } from '../../app/world.ts'
+
+// 24 characters out of 62 are 142 bits.
+const GENERATED_LENGTH = 24
+const BASE62 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
+
+/** Asks twice on a terminal, else reads a line. Rejects with a CommandError for a password the sidecar would refuse. */
+export async function askNewPassword(world: World, username: string): Promise<string> {
+  const password = await askPassword(world, [`New password for ${username}`, 'The same again'])
+  const problem = passwordProblem(password)
+  if (problem !== undefined) throw new CommandError(`${problem}; nothing was changed`)
+  return password
+}
+
+/** What keeps a password from ever being accepted, or undefined. */
+export function passwordProblem(password: string): string | undefined {
+  if (password === '') return 'the password is empty'
+  if (hasControlCharacter(password)) return 'the password holds a control character'
+  return isTooLong(password) ? 'the password is longer than 72 bytes, and bcrypt ignores the rest' : undefined
+}
+
+/** A bcrypt string under the name that Apache gives it, `$2y$`: not every build of its htpasswd knows `$2b$`. */
+export function createHash(password: string, cost: number): string {
+  return hashPassword(password, cost).replace(/^\$2b\$/, '$2y$$')
+}
+
+export function generatePassword(): string {
+  let password = ''
+  while (password.length < GENERATED_LENGTH) {
+    // Bytes from 248 up are dropped: 256 is no multiple of 62, and the first letters would come up more often.
+    const fair = randomBytes(GENERATED_LENGTH).filter((byte) => byte < BASE62.length * 4)
+    password += Array.from(fair, (byte) => BASE62.charAt(byte % BASE62.length)).join('')
+  }
+  return password.slice(0, GENERATED_LENGTH)
+}

@@ -1,0 +1,99 @@
+// `user list`, `user verify`: looks at the users file, as the sidecar would read it now.
+
+import compare from '../../auth/bcrypt.ts'
+import { hashesAt, parseHtpasswd, type Entry, type UserTable } from '../../users/htpasswd.ts'
+import { readUsersFile } from '../../users/users-file.ts'
+import { CommandError } from '../../errors/errors.ts'
+import { askPassword } from './ask-password.ts'
+import { passwordProblem } from './new-password.ts'
+import { answer, isoTime, refuseWrongUsage, type ListRequest, type UserRequest } from './user-request.ts'
+import type { ExitCode, World } from '../../app/world.ts'
+
+/**
+ * `user list`: the users with line, cost and the old passwords that are valid too, and the lines that were skipped
+ * with the reason. Never a hash.
+ */
+export async function listUsers(request: ListRequest, world: World): Promise<ExitCode> {
+  refuseWrongUsage(request)
+  const { file } = request
+  const { entries, problems } = await loadTable(request)
+  const users = Array.from(entries.values(), userOf)
+  const lines = [
+    ...(users.length === 0 ? [`no users in ${file}`] : users.flatMap(linesOf)),
+    ...problems.map(({ line, reason }) => `skipped: line ${line}: ${reason}`),
+  ]
+  answer(request, world, { text: lines.join('\n'), json: { file, users, problems } })
+  return 0
+}
+
+/**
+ * `user verify`: 0 if the password is the user's, or an old one that is still valid; 1 if it is not. A CommandError if
+ * there is no such user.
+ */
+export async function verifyUser(request: UserRequest, world: World): Promise<ExitCode> {
+  refuseWrongUsage(request)
+  const { file, name: username, clock = Date.now } = request
+  const entry = (await loadTable(request)).entries.get(username)
+  if (entry === undefined)
+    throw new CommandError(`${file} has no usable entry for ${username}; see \`user list\``)
+  const password = await askPassword(world, [`Password of ${username}`])
+  if (password === '') throw new CommandError('the password is empty')
+  const { matches, validUntil } = match(entry, password, clock())
+  const old = validUntil === undefined ? {} : { oldPasswordValidUntil: isoTime(validUntil) }
+  const which = validUntil === undefined ? '' : ` an old password, valid until ${isoTime(validUntil)}`
+  answer(request, world, {
+    text: matches ? `matches${which}` : 'does not match',
+    json: { username, file, matches, ...old },
+  })
+  return matches ? 0 : 1
+}
+
+interface Match {
+  readonly matches: boolean
+  /** Of an old password. */
+  readonly validUntil?: number | undefined
+}
+
+function match(entry: Entry, password: string, now: number): Match {
+  // The sidecar refuses what has a problem without looking at the hashes.
+  if (passwordProblem(password) !== undefined) return { matches: false }
+  const hashes = hashesAt(entry, now)
+  const index = compare({ password, hashes, decoys: [] })
+  const old = index > 0 ? entry.previous.find(({ hash }) => hash === hashes[index]) : undefined
+  return { matches: index >= 0, validUntil: old?.validUntil }
+}
+
+interface ListedUser {
+  readonly username: string
+  readonly line: number
+  readonly cost: number
+  readonly oldPasswords: readonly {
+    readonly line: number
+    readonly cost: number
+    readonly validUntil: string
+  }[]
+}
+
+function userOf({ username, line, cost, previous }: Entry): ListedUser {
+  const oldPasswords = previous.map((old) => ({
+    line: old.line,
+    cost: old.cost,
+    validUntil: isoTime(old.validUntil),
+  }))
+  return { username, line, cost, oldPasswords }
+}
+
+function linesOf({ username, line, cost, oldPasswords }: ListedUser): readonly string[] {
+  return [
+    `${username}  line ${line}, cost ${cost}`,
+    ...oldPasswords.map(
+      (old) => `  old password valid until ${old.validUntil}, line ${old.line}, cost ${old.cost}`,
+    ),
+  ]
+}
+
+async function loadTable({ file, clock = Date.now }: ListRequest): Promise<UserTable> {
+  const bytes = await readUsersFile(file)
+  if (bytes === undefined) throw new CommandError(`${file} does not exist; \`user add NAME\` makes it`)
+  return parseHtpasswd(bytes, file, clock())
+}

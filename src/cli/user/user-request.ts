@@ -1,0 +1,70 @@
+// What the `user` commands are asked, and how they answer.
+
+import { DEFAULT_COST, MAX_COST, MIN_COST, nameProblem } from '../../users/htpasswd-line.ts'
+import { ConfigError } from '../../errors/errors.ts'
+import { parseDuration, type Parsed } from '../../settings/setting-values.ts'
+import type { World } from '../../app/world.ts'
+
+export interface ListRequest {
+  /** The users file. */
+  readonly file: string
+  /** One JSON document on stdout instead of text. */
+  readonly json: boolean
+  /** What is wrong with the settings, to be told together with what is wrong here. */
+  readonly problems?: readonly string[] | undefined
+  /** Milliseconds since 1970. */
+  readonly clock?: (() => number) | undefined
+}
+
+export interface UserRequest extends ListRequest {
+  readonly name: string
+}
+
+export interface PasswordRequest extends UserRequest {
+  /** Make a password and print it, instead of asking for one. */
+  readonly generate: boolean
+  /** bcrypt's work factor; DEFAULT_COST if absent. */
+  readonly cost?: number | undefined
+}
+
+export interface ChangeRequest extends PasswordRequest {
+  /** How long the present password stays valid too, as a duration; not at all if absent or 0. */
+  readonly keepOld?: string | undefined
+}
+
+type AnyRequest = ListRequest & Partial<ChangeRequest>
+
+/** Throws a ConfigError with every problem of the request at once. */
+export function refuseWrongUsage({ problems = [], name, cost = DEFAULT_COST, keepOld }: AnyRequest): void {
+  const found = [...problems]
+  const badName = name === undefined ? undefined : nameProblem(name)
+  if (badName !== undefined) found.push(badName)
+  if (!Number.isInteger(cost) || cost < MIN_COST || cost > MAX_COST) {
+    found.push(`--cost is a whole number from ${MIN_COST} to ${MAX_COST}`)
+  }
+  const kept = parseKeepOld(keepOld)
+  if (!kept.ok) found.push(`--keep-old: ${kept.reason}`)
+  if (found.length > 0) throw new ConfigError(found)
+}
+
+/** How long the present password stays valid, in milliseconds; undefined for not at all. */
+export function parseKeepOld(text: string | undefined): Parsed<number | undefined> {
+  return text === undefined || /^0(?:ms|s|m|h|d)?$/.test(text)
+    ? { ok: true, value: undefined }
+    : parseDuration(text)
+}
+
+export interface Answer {
+  readonly text: string
+  readonly json: Readonly<Record<string, unknown>>
+}
+
+/** Prints the one or the other. */
+export function answer(request: ListRequest, { stdout }: World, { text, json }: Answer): void {
+  stdout.write(`${request.json ? JSON.stringify(json) : text}\n`)
+}
+
+/** A time for people and programs: `2026-01-31T12:00:00.000Z`. */
+export function isoTime(milliseconds: number): string {
+  return new Date(milliseconds).toISOString()
+}

@@ -1,0 +1,86 @@
+// `user add`, `user passwd`, `user remove`: edits of the users file.
+
+import { DEFAULT_COST } from '../../users/htpasswd-line.ts'
+import {
+  addEntry,
+  assertAddable,
+  assertChangeable,
+  changeEntry,
+  removeEntry,
+} from '../../users/users-file.ts'
+import { askNewPassword, createHash, generatePassword } from './new-password.ts'
+import {
+  answer,
+  isoTime,
+  parseKeepOld,
+  refuseWrongUsage,
+  type ChangeRequest,
+  type PasswordRequest,
+  type UserRequest,
+} from './user-request.ts'
+import type { ExitCode, World } from '../../app/world.ts'
+
+/** `user add`: 0, or a CommandError that says why not. */
+export async function addUser(request: PasswordRequest, world: World): Promise<ExitCode> {
+  refuseWrongUsage(request)
+  const { file, name: username, clock = Date.now } = request
+  await assertAddable(file, username, clock())
+  const made = await newPassword(request, world)
+  await addEntry(file, { username, hash: made.hash }, clock())
+  answer(request, world, {
+    text: `added ${username} to ${file}${made.text}`,
+    json: { action: 'added', username, file, ...made.json },
+  })
+  return 0
+}
+
+/** `user passwd`: 0, or a CommandError that says why not. */
+export async function changePassword(request: ChangeRequest, world: World): Promise<ExitCode> {
+  refuseWrongUsage(request)
+  const { file, name: username, clock = Date.now } = request
+  await assertChangeable(file, { username, keepOldUntil: keepOldUntil(request, clock()) }, clock())
+  const made = await newPassword(request, world)
+  const now = clock()
+  const until = keepOldUntil(request, now)
+  await changeEntry(file, { username, hash: made.hash, keepOldUntil: until }, now)
+  const kept = until === undefined ? '' : `; the old one stays valid until ${isoTime(until)}`
+  const keptJson = until === undefined ? {} : { oldPasswordValidUntil: isoTime(until) }
+  answer(request, world, {
+    text: `changed the password of ${username} in ${file}${kept}${made.text}`,
+    json: { action: 'changed', username, file, ...keptJson, ...made.json },
+  })
+  return 0
+}
+
+/** `user remove`: 0, or a CommandError that says why not. */
+export async function removeUser(request: UserRequest, world: World): Promise<ExitCode> {
+  refuseWrongUsage(request)
+  const { file, name: username, clock = Date.now } = request
+  await removeEntry(file, username, clock())
+  answer(request, world, {
+    text: `removed ${username} from ${file}`,
+    json: { action: 'removed', username, file },
+  })
+  return 0
+}
+
+function keepOldUntil({ keepOld }: ChangeRequest, now: number): number | undefined {
+  const kept = parseKeepOld(keepOld)
+  return kept.ok && kept.value !== undefined ? now + kept.value : undefined
+}
+
+interface NewPassword {
+  readonly hash: string
+  /** What the answer says of a password that was made here; nothing of one that was typed. */
+  readonly text: string
+  readonly json: Readonly<Record<string, string>>
+}
+
+async function newPassword(request: PasswordRequest, world: World): Promise<NewPassword> {
+  const { name, generate, cost = DEFAULT_COST } = request
+  const password = generate ? generatePassword() : await askNewPassword(world, name)
+  const hash = createHash(password, cost)
+  return generate
+    ? { hash, text: `\npassword: ${password}`, json: { password } }
+    : { hash, text: '', json: {} }
+}

@@ -1,0 +1,70 @@
+// containerd and what is built on it: one folder per registry key, its hosts.toml naming the root.
+
+import type { ClientTrust, TrustSubject } from './client-setup.ts'
+import { copyFile, fetchCommands, FETCHED_FILE, hereDocument, quoted, sudo } from './shell-commands.ts'
+
+const CRI_REGISTRY = {
+  2: `[plugins."io.containerd.grpc.v1.cri".registry]`,
+  3: `[plugins."io.containerd.cri.v1.images".registry]`,
+} as const
+
+/** containerd by itself, nerdctl and ctr. */
+export function containerd({ keys, file, machine }: TrustSubject): ClientTrust {
+  return {
+    client: 'containerd',
+    commands: hostsFiles(keys, file, sudo(machine)),
+    note:
+      'read at every pull, if /etc/containerd/config.toml has config_path = "/etc/containerd/certs.d" ' +
+      `under ${CRI_REGISTRY[3]} (version 3), or under ${CRI_REGISTRY[2]} (version 2); ` +
+      'restart containerd after adding that line. Where it names two folders with a colon between them, as containerd ' +
+      '2.2 does by itself, leave this one alone: some pulls take both for one path. nerdctl looks there by itself (without ' +
+      'root in ~/.config/containerd/certs.d), ctr with --hosts-dir',
+  }
+}
+
+/** A Kubernetes node on which containerd pulls. */
+export function kubernetes({ keys }: TrustSubject): ClientTrust {
+  return {
+    client: 'kubernetes',
+    commands: [...fetchCommands(keys[0]), ...hostsFiles(keys, FETCHED_FILE, 'sudo ')],
+    note:
+      'on each node, whose containerd pulls; see containerd for the config_path it needs. Nodes with CRI-O: see podman; ' +
+      'with cri-dockerd: see docker',
+  }
+}
+
+/** k3s and RKE2, which write the settings of their containerd themselves. */
+export function k3s({ keys }: TrustSubject): ClientTrust {
+  const caFile = `/etc/rancher/${FETCHED_FILE}`
+  const lines = [
+    // Releases before 1.29.4 heed the TLS settings of endpoints only (k3s issue 9839).
+    'mirrors:',
+    ...keys.flatMap((key) => [`  "${key}":`, '    endpoint:', `      - "https://${key}"`]),
+    'configs:',
+    ...keys.flatMap((key) => [`  "${key}":`, '    tls:', `      ca_file: ${caFile}`]),
+  ]
+  return {
+    client: 'k3s',
+    commands: [
+      ...fetchCommands(keys[0]),
+      `sudo ${copyFile(FETCHED_FILE, caFile)}`,
+      hereDocument('sudo tee /etc/rancher/k3s/registries.yaml', lines),
+      'sudo systemctl restart k3s',
+    ],
+    note:
+      'on each node; on agents the service is k3s-agent. RKE2: /etc/rancher/rke2/registries.yaml, and rke2-server or ' +
+      'rke2-agent. Where that file exists, add to its configs instead of replacing it',
+  }
+}
+
+function hostsFiles(keys: readonly string[], file: string, asRoot: string): readonly string[] {
+  return keys.flatMap((key) => {
+    const folder = `/etc/containerd/certs.d/${key}`
+    const lines = [`server = "https://${key}"`, '', `[host."https://${key}"]`, `  ca = "${folder}/ca.crt"`]
+    const hostsFile = quoted(`${folder}/hosts.toml`)
+    return [
+      `${asRoot}${copyFile(file, quoted(`${folder}/ca.crt`))}`,
+      hereDocument(`${asRoot}tee ${hostsFile}`, lines),
+    ]
+  })
+}

@@ -1,0 +1,53 @@
+// Follows a file: its value is read again when the file changes, and when somebody asks.
+
+import type { Log } from '../observability/log.ts'
+import type { Reloadable } from './reloadable.ts'
+import { watchFile } from './watch.ts'
+
+export interface Following {
+  /** Reads the file again. Rejects as `Reloadable.reload` does. */
+  reload(): Promise<void>
+  /** Waits for a reload under way, whoever asked for it. Afterwards the file is neither watched nor read. */
+  close(): Promise<void>
+}
+
+export interface FollowOptions {
+  readonly file: string
+  readonly pollMs: number | 'off'
+  readonly log: Log
+}
+
+/** Resolves when changes of the file are noticed. */
+export async function follow<T>(
+  value: Reloadable<T>,
+  { file, pollMs, log }: FollowOptions,
+): Promise<Following> {
+  let asked: Promise<unknown> = Promise.resolve()
+  const watch = watchFile(file, {
+    pollMs,
+    onSettled: async () => {
+      await value.reload()
+    },
+    onError: tellOfWatch(file, log),
+  })
+  await watch.ready
+  return {
+    async reload() {
+      const reloading = value.reload()
+      asked = reloading.catch(() => undefined)
+      await reloading
+    },
+    async close() {
+      await watch.close()
+      // One that was asked for by a signal is not the watch's, and would log after the end.
+      await asked
+    },
+  }
+}
+
+/** What to do about an error of a watch: nothing but tell, since its polls go on. */
+export function tellOfWatch(file: string, log: Log): (error: unknown) => void {
+  return (error) => {
+    log.error({ file, err: error }, 'watching this file met an error; its polls go on')
+  }
+}

@@ -1,0 +1,103 @@
+// Reads a file that somebody may be changing at this very moment.
+//
+// Every way to change a file passes through states nobody meant: truncate-and-write leaves it empty, remove-and-create
+// leaves it missing, a copy leaves it half. None of them may be taken for what the person wanted.
+
+import type { FileHandle } from 'node:fs/promises'
+import { setTimeout as pause } from 'node:timers/promises'
+import { errorCode, errorMessage, InvalidFileError } from '../errors/errors.ts'
+import { openToRead, readBounded, refuseUnlessRegular } from './regular-file.ts'
+
+const LOOK_PAUSE_MS = 40
+
+// Looks are counted, not milliseconds: when this process itself stood still for a second, one more look after it
+// says nothing about what the writer had time to do.
+const LOOKS_UNTIL_BELIEVED_GONE = 8 // 280 ms from the first to the last
+const LOOKS_UNTIL_GIVEN_UP = 125 // about 5 s
+
+type Look =
+  | { readonly kind: 'content'; readonly bytes: Buffer }
+  | { readonly kind: 'empty' }
+  | { readonly kind: 'missing'; readonly cause: unknown }
+  | { readonly kind: 'changing' }
+
+/**
+ * The bytes of `file` once it holds still for 40 ms. A file that is empty or missing must have been so for 280 ms:
+ * then an empty buffer is the answer, or an InvalidFileError. Rejects with InvalidFileError as well when the file may
+ * not be read, is no regular file, is larger than 64 MiB, or is still being written after 5 s.
+ */
+export async function readSettled(file: string): Promise<Buffer> {
+  let gone = 0
+  for (let looks = 0; looks < LOOKS_UNTIL_GIVEN_UP; looks++) {
+    const look = await lookAt(file)
+    if (look.kind === 'content') return look.bytes
+    gone = look.kind === 'changing' ? 0 : gone + 1
+    if (gone < LOOKS_UNTIL_BELIEVED_GONE) continue
+    if (look.kind === 'missing') throw new InvalidFileError(file, 'is missing', { cause: look.cause })
+    return Buffer.alloc(0)
+  }
+  throw new InvalidFileError(file, 'is still being written; it is read again when it holds still')
+}
+
+async function lookAt(file: string): Promise<Look> {
+  try {
+    const handle = await openToRead(file)
+    try {
+      return await lookInside(handle, file)
+    } finally {
+      await handle.close()
+    }
+  } catch (error) {
+    if (!isMissing(error)) throw asInvalidFile(file, error)
+    await pause(LOOK_PAUSE_MS)
+    return { kind: 'missing', cause: error }
+  }
+}
+
+// All looks go through one open file: a rename over its name meanwhile does not make what we hold half a file, and a
+// stream of renames cannot keep us from ever reading one of them.
+async function lookInside(handle: FileHandle, file: string): Promise<Look> {
+  const before = await extentOf(handle, file)
+  await pause(LOOK_PAUSE_MS)
+  const after = await extentOf(handle, file)
+  if (!isSame(before, after)) return { kind: 'changing' }
+  if (after.size === 0n) return { kind: 'empty' }
+  const bytes = await readBounded(handle, file)
+  return isSame(after, await extentOf(handle, file)) ? { kind: 'content', bytes } : { kind: 'changing' }
+}
+
+interface Extent {
+  readonly size: bigint
+  readonly mtimeNs: bigint
+}
+
+async function extentOf(handle: FileHandle, file: string): Promise<Extent> {
+  const stats = await handle.stat({ bigint: true })
+  if (stats.isDirectory()) {
+    throw new InvalidFileError(
+      file,
+      'is a folder, not a file; docker makes one when the file to mount is missing on the host',
+    )
+  }
+  refuseUnlessRegular(stats, file)
+  return stats
+}
+
+function isSame(one: Extent, other: Extent): boolean {
+  return one.size === other.size && one.mtimeNs === other.mtimeNs
+}
+
+function isMissing(error: unknown): boolean {
+  const code = errorCode(error)
+  return code === 'ENOENT' || code === 'ENOTDIR'
+}
+
+function asInvalidFile(file: string, error: unknown): InvalidFileError {
+  if (error instanceof InvalidFileError) return error
+  const code = errorCode(error)
+  const reason =
+    code === 'EACCES' || code === 'EPERM'
+      ? `may not be read by this process (${code})`
+      : `cannot be read: ${errorMessage(error)}`
+  return new InvalidFileError(file, reason, { cause: error })
+}

@@ -1,0 +1,119 @@
+// Serves health checks, metrics and a status page over plain HTTP.
+//
+// Nothing here needs a login, so nothing here may tell a secret.
+
+import { getRequestListener } from '@hono/node-server'
+import { Hono } from 'hono'
+import { createServer, type Server } from 'node:http'
+import type { Socket } from 'node:net'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { Metrics } from '../../observability/metrics.ts'
+import { bind, type BoundAddress } from '../bind.ts'
+import { withoutMapping } from '../pipeline/observe.ts'
+import { PAGE_HEADERS } from '../pages/document.ts'
+import { shareWhileUnderWay } from './share-in-flight.ts'
+import { statusPage, type StatusFigures } from '../pages/status-page.ts'
+
+/** One part of the sidecar as `/readyz` tells it. */
+export interface PartState {
+  readonly ready: boolean
+  /** One word: `ok`, `stale`, `missing`, … */
+  readonly state: string
+  readonly reason?: string
+}
+
+export interface Readiness {
+  readonly ready: boolean
+  readonly parts: Readonly<Record<'users' | 'certificate' | 'upstream' | 'draining', PartState>> & {
+    readonly clientCa?: PartState
+  }
+}
+
+export interface AdminListener {
+  readonly address: BoundAddress
+  close(): Promise<void>
+}
+
+export interface AdminOptions {
+  readonly host: string | undefined
+  readonly port: number
+  readonly readiness: () => Promise<Readiness>
+  /** What the status page shows beside that. */
+  readonly figures: () => StatusFigures
+  readonly metrics: Pick<Metrics, 'contentType' | 'text'>
+}
+
+// Connections of this machine, and as many of all others. Neither may take the file descriptors that transfers need.
+// A health check in the same container comes over the loopback: were a flood from elsewhere to keep it out, the
+// container would be restarted.
+const MAX_CONNECTIONS = 64
+
+/** Binds and starts to accept. Rejects with a CommandError that names the mend when it cannot. */
+export async function createAdminListener({
+  readiness,
+  figures,
+  metrics,
+  ...where
+}: AdminOptions): Promise<AdminListener> {
+  const ready = shareWhileUnderWay(readiness)
+  const metricsText = shareWhileUnderWay(async () => {
+    // What is gathered takes no time that others could come in: those that were read in this turn are to share it.
+    await nextTurn()
+    return metrics.text()
+  })
+  const app = new Hono()
+  app.get('/', async (c) => c.body(await statusPage({ ...(await ready()), ...figures() }), 200, PAGE_HEADERS))
+  app.get('/healthz', (c) => c.text('ok\n'))
+  app.get('/readyz', async (c) => {
+    const state = await ready()
+    return c.json(state, state.ready ? 200 : 503, { 'Cache-Control': 'no-store' })
+  })
+  app.get('/metrics', async (c) => c.body(await metricsText(), 200, { 'Content-Type': metrics.contentType }))
+  app.notFound((c) => c.text('Here are /, /healthz, /readyz and /metrics.\n', 404))
+  const handler = getRequestListener(app.fetch, { overrideGlobalObjects: false })
+  const server = createServer((incoming, outgoing) => void handler(incoming, outgoing))
+  limitConnections(server)
+  const address = await bind(server, { ...where, setting: 'SIDECAR_ADMIN_LISTEN' })
+  // A connection that cannot be accepted is no reason to end the process.
+  server.on('error', () => undefined)
+  return {
+    address,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => {
+          resolve()
+        })
+        server.closeAllConnections()
+      }),
+  }
+}
+
+function limitConnections(server: Server): void {
+  const [local, remote] = [new Set<Socket>(), new Set<Socket>()]
+  const answering = new WeakSet<Socket>()
+  server.on('connection', (socket) => {
+    const open = isLoopback(socket.remoteAddress) ? local : remote
+    if (open.size >= MAX_CONNECTIONS) closeOne(open, answering)
+    open.add(socket)
+    socket.once('close', () => open.delete(socket))
+  })
+  server.on('request', ({ socket }, outgoing) => {
+    answering.add(socket)
+    outgoing.once('close', () => answering.delete(socket))
+  })
+}
+
+// The oldest, but one that waits for its answer last: answers are quick, and silent connections cost a flood nothing.
+function closeOne(open: Set<Socket>, answering: WeakSet<Socket>): void {
+  const [oldest] = open
+  const closed = [...open].find((socket) => !answering.has(socket)) ?? oldest
+  if (closed === undefined) return
+  // Now, not at its 'close': other connections come before that.
+  open.delete(closed)
+  closed.destroy()
+}
+
+function isLoopback(remoteAddress = ''): boolean {
+  const address = withoutMapping(remoteAddress)
+  return address === '::1' || address.startsWith('127.')
+}

@@ -1,0 +1,58 @@
+// Hands Node's request and response to the upstream; the last step.
+
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
+import type { Handler } from 'hono'
+import type { Metrics } from '../../observability/metrics.ts'
+import type { FailureKind, UpstreamFailure } from '../../upstream/failure.ts'
+import type { Upstream } from '../../upstream/upstream.ts'
+import { keepFromIdleTimer } from '../connections/idle-timer.ts'
+import type { LimitAudit } from '../limit-audit.ts'
+import type { Env, PipelineContext } from './step.ts'
+import { refusal, sendRefusal, type Refusal } from '../refusals.ts'
+
+const REFUSAL_FOR = {
+  unreachable: refusal('badGateway', 'the registry cannot be reached'),
+  'broke-off': refusal('badGateway', 'the registry cannot be reached'),
+  'demands-login': refusal('badGateway', 'the registry behind demands a login of its own'),
+  'timed-out': refusal('timedOut', 'the registry did not answer in time'),
+  // Ours to mend, and over as soon as others have ended: no client is to take the registry for dead.
+  exhausted: refusal('unavailable', 'too many connections; try again', { 'Retry-After': '5' }),
+} as const satisfies Record<Exclude<FailureKind, 'client-closed'>, Refusal>
+
+export interface FailureWitnesses {
+  readonly metrics: Pick<Metrics, 'upstreamFailed'>
+  readonly audit: LimitAudit
+}
+
+export function forward(upstream: Upstream, { metrics, audit }: FailureWitnesses): Handler<Env> {
+  return function forwardRequest(c) {
+    const { incoming, outgoing } = c.env
+    const { username, address, id } = c.var.facts
+    // The pipeline's order promises a username; this line is for the day when someone changes the order.
+    if (username === undefined) throw new Error('a request reached the upstream without a verified user')
+    // The client may have left while its password was checked.
+    if (outgoing.destroyed) return RESPONSE_ALREADY_SENT
+    // HTTP/1.0 knows no interim answers (RFC 9110 §10.1.1).
+    if (incoming.headers.expect !== undefined && incoming.httpVersionMinor > 0) outgoing.writeContinue()
+    // From here on the upstream's watchdog decides what is idle: it also knows when we wait for the registry.
+    keepFromIdleTimer(outgoing)
+    const onFailure = (failure: UpstreamFailure) => {
+      metrics.upstreamFailed(failure.kind)
+      if (failure.kind === 'exhausted') audit.reached('file-descriptors', failure.cause)
+      answerFailure(c, failure)
+    }
+    upstream.forward(incoming, outgoing, { username, address, requestId: id, onFailure })
+    return RESPONSE_ALREADY_SENT
+  }
+}
+
+function answerFailure(c: PipelineContext, failure: UpstreamFailure): void {
+  const { incoming, outgoing } = c.env
+  c.var.facts.reason = `${failure.kind}: ${failure.cause}`
+  if (outgoing.headersSent) return
+  if (failure.kind === 'client-closed') {
+    outgoing.destroy()
+    return
+  }
+  sendRefusal(incoming, outgoing, REFUSAL_FOR[failure.kind])
+}

@@ -1,0 +1,83 @@
+// Turns texts from the environment and the command line into a frozen Config.
+
+import { ConfigError } from '../errors/errors.ts'
+import { flagOf, variableOf } from './setting.ts'
+import { settingNames, settingOf, type SettingName, type SETTINGS } from './table.ts'
+
+/** Every setting, with the value that its parser returns. */
+export type Config = {
+  readonly [N in SettingName]: Extract<
+    ReturnType<(typeof SETTINGS)[N]['parse']>,
+    { readonly ok: true }
+  >['value']
+}
+
+export interface Sources {
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Values of flags, by setting; they win over the environment. */
+  readonly flags?: Readonly<Partial<Record<SettingName, string>>>
+  /** Values that count where neither flag nor variable is set. */
+  readonly found?: Readonly<Partial<Record<SettingName, string>>>
+}
+
+/**
+ * The settings in force. An empty value counts as unset, since compose files pass on variables that way.
+ *
+ * @throws ConfigError with every problem there is, unknown `SIDECAR_…` variables included
+ */
+export function parseConfig({ env, flags = {}, found = {} }: Sources): Config {
+  const problems = unknownVariables(env)
+  const config: Record<string, unknown> = {}
+  for (const name of settingNames()) {
+    const fromFlag = flags[name]
+    const text = fromFlag ?? env[variableOf(name)]
+    const setting = settingOf(name)
+    const result = setting.parse(text === '' || text === undefined ? (found[name] ?? setting.default) : text)
+    const source = fromFlag === undefined ? variableOf(name) : flagOf(name)
+    if (result.ok) config[name] = result.value
+    else problems.push(`${source}: ${result.reason}`)
+  }
+  problems.push(...incompleteTls({ env, flags }), ...uselessClientSettings({ env, flags }))
+  if (problems.length > 0) throw new ConfigError(problems)
+  return Object.freeze(config) as Config
+}
+
+// Looks at the texts and not at parsed values, so that these problems are reported together with all others.
+function incompleteTls({ env, flags = {} }: Sources): readonly string[] {
+  const isSet = isSetIn({ env, flags })
+  const [cert, key] = [variableOf('tlsCert'), variableOf('tlsKey')]
+  if (isSet('tlsCert') && !isSet('tlsKey'))
+    return [`${cert}: set ${key} too, to the certificate's private key`]
+  if (isSet('tlsKey') && !isSet('tlsCert')) return [`${key}: set ${cert} too, to the certificate of this key`]
+  if (!isSet('tlsKeyPasswordFile') || isSet('tlsKey')) return []
+  return [`${variableOf('tlsKeyPasswordFile')}: set ${cert} and ${key} too; it is the password of that key`]
+}
+
+// A demand that nothing checks is worse than none, because the operator believes that the registry is protected.
+function uselessClientSettings(sources: Sources): readonly string[] {
+  const isSet = isSetIn(sources)
+  if (isSet('tlsClientCa')) return []
+  const mend = `set ${variableOf('tlsClientCa')} too, to the CA that signs your clients' certificates`
+  const useless = (['tlsClientAuth', 'tlsClientName'] as const).filter(isSet)
+  return useless.map((name) => `${variableOf(name)}: ${mend}`)
+}
+
+/** Whether a flag or variable gives a setting a value. */
+export function isSetIn({ env, flags = {} }: Sources): (name: SettingName) => boolean {
+  return (name) => (flags[name] ?? env[variableOf(name)] ?? '') !== ''
+}
+
+function unknownVariables(env: Sources['env']): string[] {
+  const known = new Set(settingNames().map(variableOf))
+  return Object.keys(env)
+    .filter((variable) => variable.startsWith('SIDECAR_') && !known.has(variable))
+    .map((variable) => `${variable}: no such setting. ${hintFor(variable)}`)
+}
+
+function hintFor(variable: string): string {
+  // Kubernetes describes a Service named "sidecar" to every pod in variables like these.
+  if (/^SIDECAR_(SERVICE_|PORT)/.test(variable)) {
+    return 'If Kubernetes put it there, set enableServiceLinks: false in the pod'
+  }
+  return 'Misspelt? `registry-sidecar serve --help` lists all settings'
+}

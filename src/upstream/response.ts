@@ -1,0 +1,92 @@
+// The registry's answer on its way to the client.
+
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { failExchange, type Exchange } from './exchange.ts'
+import { ANSWER_CUT } from './failure.ts'
+import { responseHeaders } from './headers.ts'
+import { endWhenRead, isStillSending } from './drain-request-body.ts'
+import type { LocationRewrite } from './location-rewrite.ts'
+import type { SpliceMemory } from './splice/splice-memory.ts'
+import { spliceableLength, spliceBody } from './splice/splice.ts'
+import { unusableAnswer } from './unusable-answer.ts'
+
+export interface RelayParts {
+  readonly memory: SpliceMemory
+  readonly rewriteLocation: LocationRewrite
+}
+
+/** Sends an answer on as it comes. An answer that breaks off destroys the client's, so that nobody takes it for whole. */
+export function relayResponse(
+  exchange: Exchange,
+  response: IncomingMessage,
+  { memory, rewriteLocation }: RelayParts,
+): void {
+  const { incoming, outgoing } = exchange
+  // An answer that is cut raises 'error' and then 'close', which decides.
+  response.on('error', () => undefined)
+  if (exchange.isOver || outgoing.destroyed || outgoing.headersSent) {
+    response.destroy()
+    return
+  }
+  const failure = unusableAnswer(response)
+  if (failure !== undefined) {
+    failExchange(exchange, failure)
+    return
+  }
+  exchange.answer = response
+  const isEarly = isStillSending(incoming)
+  if (isEarly) outgoing.shouldKeepAlive = false
+  if (!writeHead(exchange, response, rewriteLocation)) return
+  const length = isEarly ? undefined : spliceableLength(incoming.method, response)
+  const lease = length === undefined ? undefined : memory.acquire()
+  if (length !== undefined && lease !== undefined) {
+    spliceBody(exchange, response, { length, lease })
+    return
+  }
+  response.once('close', () => {
+    if (!response.complete) failExchange(exchange, ANSWER_CUT)
+  })
+  if (isEarly) relayEarly(exchange, response)
+  else response.pipe(outgoing)
+}
+
+function writeHead(exchange: Exchange, response: IncomingMessage, rewriteLocation: LocationRewrite): boolean {
+  const { host } = exchange.incoming.headers
+  const headers = responseHeaders(response.rawHeaders, { host, rewriteLocation })
+  try {
+    writeHeaders(exchange.outgoing, response.statusCode ?? 502, headers)
+    return true
+  } catch {
+    response.destroy()
+    failExchange(exchange, { kind: 'broke-off', cause: 'the answer has a head that cannot be passed on' })
+    return false
+  }
+}
+
+// Beside headers that were set before, Node makes one line of those in the list that have the same name.
+function writeHeaders(outgoing: ServerResponse, status: number, headers: string[]): void {
+  if (outgoing.getHeaderNames().length === 0) {
+    outgoing.writeHead(status, headers)
+    return
+  }
+  const lines = new Map<string, { readonly name: string; readonly values: string[] }>()
+  for (let i = 0; i + 1 < headers.length; i += 2) {
+    const [name = '', value = ''] = [headers[i], headers[i + 1]]
+    const line = lines.get(name.toLowerCase()) ?? { name, values: [] }
+    line.values.push(value)
+    lines.set(name.toLowerCase(), line)
+  }
+  for (const { name, values } of lines.values()) outgoing.setHeader(name, values)
+  outgoing.writeHead(status)
+}
+
+// The answer came while the client still uploads. Node's client has dropped its 'drain' listener by now, so the rest
+// of the upload could stall for ever: it is taken off the registry, read for a while, and the connection closed.
+function relayEarly({ incoming, outgoing, request, upload }: Exchange, response: IncomingMessage): void {
+  upload?.stop()
+  response.pipe(outgoing, { end: false })
+  response.once('end', () => {
+    request?.destroy()
+    endWhenRead(incoming, outgoing)
+  })
+}

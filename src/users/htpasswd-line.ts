@@ -1,0 +1,132 @@
+import { hasControlCharacter } from '../auth/basic.ts'
+
+/** What is wrong with a line, without its content: anyone who reaches the admin address may read this. */
+export type ProblemKind =
+  | 'NUL bytes'
+  | 'not UTF-8'
+  | 'no colon'
+  | 'invalid name'
+  | 'unusable hash'
+  | 'duplicate name'
+  | 'unusable old password'
+
+/** What one line of an htpasswd file says. A `reason` never holds a hash or text that could be a password. */
+export type HtpasswdLine =
+  | { readonly kind: 'nothing' }
+  | { readonly kind: 'entry'; readonly username: string; readonly hash: string; readonly cost: number }
+  | { readonly kind: 'problem'; readonly problem: ProblemKind; readonly reason: string }
+
+export const MIN_COST = 4
+// A check of 71 ms at cost 10 doubles with each step: 15 takes over two seconds, 31 takes a day and a half.
+export const MAX_COST = 15
+export const DEFAULT_COST = 10
+
+/** A bcrypt string ends with 22 characters of salt and 31 of digest, out of BCRYPT_ALPHABET. */
+export const SALT_AND_DIGEST_LENGTH = 53
+export const BCRYPT_ALPHABET = './ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
+
+const MAX_NAME_BYTES = 255
+
+const FOREIGN_KINDS: readonly (readonly [prefix: string, kind: string])[] = [
+  ['$apr1$', 'Apache MD5 ($apr1$)'],
+  ['$1$', 'MD5 ($1$)'],
+  ['$5$', 'SHA-256 ($5$)'],
+  ['$6$', 'SHA-512 ($6$)'],
+  ['$7$', 'scrypt ($7$)'],
+  ['$y$', 'yescrypt ($y$)'],
+  ['$argon2', 'Argon2'],
+  ['$2x$', 'a broken old variant of bcrypt ($2x$)'],
+  ['$2$', 'a broken old variant of bcrypt ($2$)'],
+  ['{SHA}', 'SHA-1 ({SHA})'],
+  ['{SSHA}', 'salted SHA-1 ({SSHA})'],
+]
+
+// A compose file writes `$$` for `$`, and hashes get copied out of one.
+const DOUBLED = 'a bcrypt hash whose $ are doubled ($$), as compose files have them'
+
+/** Reads one line without its line feed. What follows a second colon is ignored, as Apache does. */
+export function parseLine(text: string): HtpasswdLine {
+  // Asked before comments are: a crash can fill the end of a file with NUL bytes, and such a file must not count as one of
+  // comments alone, which locks everyone out.
+  if (text.includes('\0')) return problem('NUL bytes', 'the line holds NUL bytes; remove it')
+  const line = text.trimEnd()
+  if (line === '' || line.trimStart().startsWith('#')) return { kind: 'nothing' }
+  const [username = '', secret] = line.split(':', 2)
+  if (secret === undefined) return problem('no colon', 'no colon; an entry is NAME:HASH')
+  const badName = nameProblem(username)
+  return badName === undefined ? parseSecret(username, secret.trim()) : problem('invalid name', badName)
+}
+
+/** A hash we take, or what it is instead, in words that do not repeat it. */
+export type ParsedHash =
+  | { readonly kind: 'hash'; readonly hash: string; readonly cost: number }
+  | { readonly kind: 'unusable'; readonly found: string }
+
+/** Reads a bcrypt string of a cost from MIN_COST to MAX_COST. */
+export function parseHash(text: string): ParsedHash {
+  if (!/^\$2[aby]\$/.test(text)) return { kind: 'unusable', found: foreignKind(text) }
+  const digits = /^\$2[aby]\$(\d\d)\$/.exec(text)?.[1]
+  if (digits === undefined) return { kind: 'unusable', found: 'a bcrypt hash whose cost is not two digits' }
+  const cost = Number(digits)
+  const found = costProblem(cost) ?? digestProblem(text.slice('$2b$10$'.length))
+  return found === undefined ? { kind: 'hash', hash: text, cost } : { kind: 'unusable', found }
+}
+
+/** What keeps `name` from being a username, or undefined. Never repeats the name. */
+export function nameProblem(name: string): string | undefined {
+  if (name === '') return 'the name is empty'
+  if (hasControlCharacter(name)) return 'the name holds a control character'
+  // Fields that were swapped. Reasons repeat names, and must not repeat a hash.
+  if (/^(?:\$+\w+\$|\{\w+\})/.test(name)) return 'the name looks like a hash; an entry is NAME:HASH'
+  if (name.includes(':')) return 'the name holds a colon'
+  if (name.startsWith('#')) return 'the name begins with #, which marks a comment'
+  if (name.trim() !== name) return 'the name begins or ends with a blank'
+  if (Buffer.byteLength(name) > MAX_NAME_BYTES) return `the name is longer than ${MAX_NAME_BYTES} bytes`
+  return undefined
+}
+
+function parseSecret(username: string, secret: string): HtpasswdLine {
+  const parsed = parseHash(secret)
+  return parsed.kind === 'hash' ? { ...parsed, kind: 'entry', username } : unusable(username, parsed.found)
+}
+
+function costProblem(cost: number): string | undefined {
+  if (cost < MIN_COST) return `a bcrypt hash of cost ${cost}, below ${MIN_COST}`
+  if (cost > MAX_COST) return `a bcrypt hash of cost ${cost}, over ${MAX_COST}: one login would take minutes`
+  return undefined
+}
+
+function digestProblem(rest: string): string | undefined {
+  if (rest.length !== SALT_AND_DIGEST_LENGTH) {
+    return `a bcrypt hash with ${rest.length} characters after its cost instead of ${SALT_AND_DIGEST_LENGTH}`
+  }
+  return /^[./A-Za-z0-9]+$/.test(rest) ? undefined : 'a bcrypt hash with characters that no hash has'
+}
+
+function foreignKind(secret: string): string {
+  if (secret === '') return 'no hash at all'
+  const single = secret.replaceAll('$$', '$')
+  if (single !== secret && parseHash(single).kind === 'hash') return DOUBLED
+  const known = FOREIGN_KINDS.find(([prefix]) => single.startsWith(prefix))
+  if (known) return known[1]
+  return /^[./A-Za-z0-9]{13}$/.test(secret)
+    ? 'crypt, or plain text'
+    : 'plain text, or an unknown kind of hash'
+}
+
+function unusable(username: string, found: string): HtpasswdLine {
+  // A name that a shell would read otherwise is not put into a command that people paste.
+  const isSafe = !found.includes('plain text') && /^[\w.@+][\w.@+-]*$/.test(username)
+  const word = isSafe ? username : 'NAME'
+  const mend =
+    found === DOUBLED
+      ? 'write each $ once'
+      : `set a new password with \`registry-sidecar user passwd ${word}\` or \`htpasswd -B\``
+  // Of plain text nobody knows on which side of the colon the password stands.
+  const who = found.includes('plain text') ? 'this line' : username
+  return problem('unusable hash', `${who} has ${found}, which is not taken; ${mend}`)
+}
+
+function problem(kind: ProblemKind, reason: string): HtpasswdLine {
+  return { kind: 'problem', problem: kind, reason }
+}

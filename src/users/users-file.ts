@@ -1,0 +1,170 @@
+// Edits to the users file: one line changes, every other byte stays. The sidecar may read at any moment, and other
+// runs may edit at the same one: hence the lock and the atomic replacement.
+
+import { access, constants, lstat, mkdir, readlink, realpath, stat } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
+
+import { replaceFile } from '../files/atomic-file.ts'
+import { withFileLock } from '../files/file-lock.ts'
+import { CommandError, InvalidFileError, errorCode, errorMessage } from '../errors/errors.ts'
+import { readRegular } from '../files/regular-file.ts'
+import {
+  joinLines,
+  splitLines,
+  withAdded,
+  withChanged,
+  withoutExpired,
+  withoutUser,
+  type EditContext,
+  type Lines,
+  type NewEntry,
+  type NewHash,
+} from './users-file-lines.ts'
+
+const MENDS: Readonly<Record<string, string>> = {
+  EACCES:
+    'permission denied; run this as the user the folder belongs to; ' +
+    'in the container: docker compose exec -u "$(id -u):$(id -g)" …',
+  EPERM: 'not permitted; run this as the user the folder belongs to, and see whether it is marked immutable',
+  EROFS: 'it is mounted read-only; edit it where it comes from',
+  ENOSPC: 'the disk is full; nothing was changed; make room and try again',
+  EDQUOT: 'the disk quota is used up; nothing was changed; make room and try again',
+  EFBIG: 'the file would be larger than allowed (ulimit -f); nothing was changed',
+  EISDIR:
+    'this is a folder, not a file; docker makes one where a file to be mounted is missing: ' +
+    'remove it, and mount the folder that holds the users file',
+  EBUSY: 'it is mounted as a single file, which cannot be replaced; mount the folder that holds it instead',
+  ENOTDIR: 'a part of this path is a file, not a folder',
+  ENOENT: 'there is no such file; `registry-sidecar user add NAME` makes it',
+}
+
+/** The users file's bytes, or undefined if there is none. Rejects with a CommandError that names the mend. */
+export async function readUsersFile(file: string): Promise<Buffer | undefined> {
+  try {
+    return await readIfPresent(file)
+  } catch (error) {
+    throw explain(error, file)
+  }
+}
+
+// Each edit also drops the old passwords whose time is over, of all users.
+
+/** Appends an entry; makes the file and its folder if absent. Rejects with a CommandError if the name exists. */
+export async function addEntry(file: string, entry: NewEntry, now: number): Promise<void> {
+  try {
+    await mkdir(dirname(await followLinks(file)), { recursive: true })
+  } catch (error) {
+    throw explain(error, file)
+  }
+  await edit({ file, now }, (lines) => withAdded(lines, entry, { file, now }))
+}
+
+/**
+ * Replaces the first line of this name, whatever kind its hash is. The old passwords of that name end, unless
+ * `keepOldUntil` says that they and the present one stay valid. Rejects with a CommandError if there is no such name,
+ * or no password that could stay valid.
+ */
+export async function changeEntry(file: string, change: NewHash, now: number): Promise<void> {
+  await edit({ file, now }, (lines) => withChanged(lines, change, { file, now }))
+}
+
+/** Removes every line of this name. Rejects with a CommandError if there is none. */
+export async function removeEntry(file: string, username: string, now: number): Promise<void> {
+  await edit({ file, now }, (lines) => withoutUser(lines, username, { file, now }))
+}
+
+// Asked before a person types a password for nothing. The edit itself looks again, under its lock.
+
+/** Rejects as `addEntry` would as far as the file tells, and changes nothing. */
+export async function assertAddable(file: string, username: string, now: number): Promise<void> {
+  await rehearse({ file, now }, (lines) => withAdded(lines, { username, hash: '' }, { file, now }))
+}
+
+/** Rejects as `changeEntry` would as far as the file tells, and changes nothing. */
+export async function assertChangeable(
+  file: string,
+  change: Omit<NewHash, 'hash'>,
+  now: number,
+): Promise<void> {
+  await rehearse({ file, now }, (lines) => withChanged(lines, { ...change, hash: '' }, { file, now }))
+}
+
+async function rehearse({ file, now }: EditContext, change: (lines: Lines) => Lines): Promise<void> {
+  try {
+    const target = await followLinks(file)
+    await refuseReadOnly(target)
+    const bytes = (await readIfPresent(target)) ?? Buffer.alloc(0)
+    change(withoutExpired(splitLines(bytes, file).lines, now))
+  } catch (error) {
+    throw explain(error, file)
+  }
+}
+
+async function edit({ file, now }: EditContext, change: (lines: Lines) => Lines): Promise<void> {
+  try {
+    const target = await followLinks(file)
+    await refuseReadOnly(target)
+    await withFileLock(target, async (lock) => {
+      const bytes = (await readIfPresent(target)) ?? Buffer.alloc(0)
+      const { mark, lines } = splitLines(bytes, file)
+      const content = joinLines({ mark, lines: change(withoutExpired(lines, now)) })
+      await replaceFile(target, content, { beforeRename: () => lock.assertHeld() })
+    })
+  } catch (error) {
+    throw explain(error, file)
+  }
+}
+
+// A rename asks the folder alone. Who took the right to write from the file meant it, and every other tool obeys.
+async function refuseReadOnly(target: string): Promise<void> {
+  if (!(await isReadOnly(target))) return
+  throw new CommandError(`${target} is read-only; if it is to be edited: chmod u+w ${target}`)
+}
+
+async function isReadOnly(target: string): Promise<boolean> {
+  try {
+    if (((await stat(target)).mode & 0o222) !== 0) return false
+    await access(target, constants.W_OK)
+    return false
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return false
+    if (errorCode(error) === 'EACCES') return true
+    throw error
+  }
+}
+
+/** The file a chain of symlinks leads to, so that the links stay; it need not exist. */
+async function followLinks(file: string): Promise<string> {
+  try {
+    return await realpath(file)
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT') throw error
+  }
+  if (!(await isLink(file))) return resolve(file)
+  // A link counts from the folder it really is in.
+  return followLinks(resolve(await realpath(dirname(file)), await readlink(file)))
+}
+
+async function isLink(file: string): Promise<boolean> {
+  try {
+    return (await lstat(file)).isSymbolicLink()
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return false
+    throw error
+  }
+}
+
+async function readIfPresent(file: string): Promise<Buffer | undefined> {
+  try {
+    return await readRegular(file)
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+function explain(error: unknown, file: string): Error {
+  if (error instanceof CommandError || error instanceof InvalidFileError) return error
+  const mend = MENDS[errorCode(error) ?? ''] ?? errorMessage(error)
+  return new CommandError(`${file}: ${mend}`, { cause: error })
+}

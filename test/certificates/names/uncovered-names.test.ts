@@ -1,0 +1,225 @@
+import { describe, expect, it } from 'vitest'
+import type { AskedName } from '../../../src/http/connections/requested-names.ts'
+import type { CertificateInForce } from '../../../src/certificates/served-certificate.ts'
+import type { Root } from '../../../src/pki/certificate.ts'
+import type { SubjectAltName } from '../../../src/pki/names.ts'
+import { createUncoveredNames } from '../../../src/certificates/names/uncovered-names.ts'
+import { recordedLog } from '../../fixtures/recorded-log.ts'
+
+const DAY_MS = 86_400_000
+const ROOT: Root = { file: 'root.crt', pem: '', fingerprint: '', notAfter: new Date(0) }
+
+interface Settings {
+  readonly origin?: CertificateInForce['origin']
+  readonly root?: Root | undefined
+}
+
+function setScene({ origin = 'issued', ...settings }: Settings = {}) {
+  const { log, lines } = recordedLog()
+  let now = 0
+  let subjectAltNames: readonly SubjectAltName[] = [
+    { type: 'dns', value: 'proxy' },
+    { type: 'dns', value: '*.lab.example' },
+    { type: 'ip', value: '10.0.0.1' },
+    { type: 'ip', value: '2001:db8::1' },
+  ]
+  const names = createUncoveredNames({
+    certificate: {
+      origin,
+      root: 'root' in settings ? settings.root : ROOT,
+      get current() {
+        const leaf = { subjectAltNames, notBefore: new Date(0), notAfter: new Date(0), fingerprint: '' }
+        return { certPem: '', keyPem: '', leaf }
+      },
+    },
+    log,
+    clock: () => now,
+  })
+  const asked = (
+    name: string,
+    { by = 'server name', address = '192.0.2.1' }: Partial<AskedName> = {},
+  ): AskedName => ({ name, by, address })
+  return {
+    lines,
+    ask: (name: string, how?: Partial<AskedName>) => {
+      names.asked(asked(name, how))
+    },
+    refuse: (name: string, alert: Parameters<typeof names.refused>[1], how?: Partial<AskedName>) => {
+      names.refused(asked(name, how), alert)
+    },
+    pass: (ms: number) => (now += ms),
+    reissue: (next: readonly SubjectAltName[]) => (subjectAltNames = next),
+  }
+}
+
+const mendsIn = (lines: readonly Record<string, unknown>[]) => lines.map(({ mend }) => mend)
+
+describe('a name that the leaf does not cover', () => {
+  it('is told once, with who asked and the mend', () => {
+    const { ask, lines } = setScene()
+    ask('Other.example.')
+    ask('other.example', { address: '192.0.2.2', by: 'host header' })
+    expect(lines).toEqual([
+      expect.objectContaining({
+        level: 40,
+        msg: 'a client uses a name that the leaf does not cover',
+        address: '192.0.2.1',
+        name: 'other.example',
+        by: 'server name',
+        mend: 'add other.example to SIDECAR_HOSTS and start again',
+      }),
+    ])
+  })
+
+  it('is told again when a day has passed', () => {
+    const { ask, pass, lines } = setScene()
+    ask('other')
+    pass(DAY_MS - 1)
+    ask('other')
+    expect(lines).toHaveLength(1)
+    pass(1)
+    ask('other')
+    expect(lines).toHaveLength(2)
+  })
+
+  it.each(['proxy', 'PROXY.', 'a.lab.example', '10.0.0.1', '[2001:DB8:0::1]', '2001:db8::1'])(
+    'is not %s',
+    (name) => {
+      const { ask, lines } = setScene()
+      ask(name)
+      expect(lines).toEqual([])
+    },
+  )
+
+  it.each([
+    '',
+    'a\r\n{"level":60}',
+    'a b',
+    '*.example',
+    'fe80::1%eth0',
+    'x'.repeat(64),
+    '[::1',
+    'pro\0xy',
+    '1.2.3',
+  ])('is nothing that no certificate can carry: %j', (name) => {
+    const { ask, refuse, lines } = setScene()
+    ask(name)
+    expect(lines).toEqual([])
+    refuse(name, 'unknown ca')
+    expect(lines.map((line) => line['name'])).toEqual([undefined])
+  })
+
+  it('is asked of the leaf in force', () => {
+    const { ask, reissue, lines } = setScene()
+    reissue([{ type: 'dns', value: 'other' }])
+    ask('other')
+    ask('proxy')
+    expect(lines.map(({ name }) => name)).toEqual(['proxy'])
+  })
+
+  it('of a source that makes up names is told ten times, and leaves the others theirs', () => {
+    const { ask, lines } = setScene()
+    for (let count = 0; count < 1_000; count++) ask(`made-up-${count}`)
+    expect(lines).toHaveLength(11)
+    expect(lines.at(-1)).toMatchObject({
+      msg: 'clients use more names that the leaf does not cover than are listed today',
+    })
+    ask('other', { address: '192.0.2.2' })
+    expect(lines.at(-1)).toMatchObject({ name: 'other' })
+  })
+
+  it('of many sources is told a hundred times, and a hundred times the next day', () => {
+    const { ask, pass, lines } = setScene()
+    const flood = () => {
+      for (let count = 0; count < 1_000; count++)
+        ask(`made-up-${count}`, { address: `192.0.2.${count % 250}` })
+    }
+    flood()
+    expect(lines).toHaveLength(101)
+    pass(DAY_MS)
+    flood()
+    expect(lines).toHaveLength(202)
+  })
+
+  it('of one IPv6 network is told as of one source', () => {
+    const { ask, lines } = setScene()
+    for (let count = 0; count < 100; count++) ask(`made-up-${count}`, { address: `2001:db8::${count}` })
+    expect(lines).toHaveLength(11)
+  })
+
+  it('is a matter for whoever issued the certificate, when that was not us', () => {
+    const { ask, lines } = setScene({ origin: 'own', root: undefined })
+    ask('other')
+    expect(mendsIn(lines)).toEqual(['have the certificate of SIDECAR_TLS_CERT issued anew with other in it'])
+  })
+
+  it('needs another root too, when the root may not vouch for it', () => {
+    const { ask, lines } = setScene({ root: { ...ROOT, permitted: [{ type: 'dns', value: 'example' }] } })
+    ask('a.example')
+    ask('other')
+    expect(mendsIn(lines)).toEqual([
+      'add a.example to SIDECAR_HOSTS and start again',
+      expect.stringMatching(/add other to SIDECAR_HOSTS .* may not vouch .* empty state folder/),
+    ])
+  })
+})
+
+describe('a client that refuses the certificate', () => {
+  it('by a covered name is told how to trust the root, once for its address', () => {
+    const { refuse, lines } = setScene()
+    refuse('proxy', 'bad certificate')
+    refuse('a.lab.example', 'unknown ca')
+    refuse('proxy', 'bad certificate', { address: '192.0.2.2' })
+    const [first, ...others] = lines
+    expect(first).toMatchObject({
+      level: 40,
+      msg: 'a client refused the certificate: it does not seem to trust its root',
+      address: '192.0.2.1',
+      name: 'proxy',
+      alert: 'bad certificate',
+      mend: 'have it trust the root: `registry-sidecar trust` says how, and /-/ca.crt hands it out',
+    })
+    expect(others.map(({ address }) => address)).toEqual(['192.0.2.2'])
+  })
+
+  it('for its name alone is told of the name alone', () => {
+    const { refuse, lines } = setScene()
+    refuse('other', 'bad certificate')
+    expect(mendsIn(lines)).toEqual(['add other to SIDECAR_HOSTS and start again'])
+  })
+
+  it('for its root, by another name too, is told of both', () => {
+    const { refuse, lines } = setScene()
+    refuse('other', 'unknown ca')
+    expect(mendsIn(lines)).toEqual([
+      expect.stringMatching(/^add other/),
+      expect.stringMatching(/^have it trust/),
+    ])
+  })
+
+  it('without a name in its handshake may have dialed an address that we cannot see', () => {
+    const { refuse, lines } = setScene()
+    refuse('10.0.0.1', 'bad certificate', { by: 'address' })
+    expect(mendsIn(lines)).toEqual([
+      expect.stringMatching(
+        /trust the root.*; or, if it dials an address other than 10\.0\.0\.1, add that to SIDECAR_HOSTS$/,
+      ),
+    ])
+  })
+
+  it('that was issued elsewhere is sent to its issuer', () => {
+    const { refuse, lines } = setScene({ origin: 'own', root: undefined })
+    refuse('proxy', 'unknown ca')
+    expect(mendsIn(lines)).toEqual([expect.stringMatching(/root of SIDECAR_TLS_CERT.*intermediate/)])
+  })
+
+  it('is told of a hundred addresses, and then that there are more', () => {
+    const { refuse, lines } = setScene()
+    for (let count = 0; count < 500; count++)
+      refuse('proxy', 'unknown ca', { address: `192.0.${count >> 8}.${count & 255}` })
+    expect(lines).toHaveLength(101)
+    expect(lines.at(-1)).toMatchObject({
+      msg: 'more clients refused the certificate than are listed today',
+    })
+  })
+})

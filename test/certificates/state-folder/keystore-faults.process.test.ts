@@ -1,0 +1,243 @@
+// Faults of the state folder's files beyond those that are missing, and of the disk that they lie on.
+
+import { execFileSync } from 'node:child_process'
+import { createPrivateKey } from 'node:crypto'
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { describe, expect, it, onTestFinished } from 'vitest'
+
+import { InvalidFileError } from '../../../src/errors/errors.ts'
+import { openKeystore, type Keystore } from '../../../src/certificates/state-folder/keystore.ts'
+import { asNobody, giveToNobody } from '../../fixtures/nobody.ts'
+import { openssl } from '../../fixtures/openssl.ts'
+import { registerKey } from '../../fixtures/own-certificate.ts'
+import { mayMount } from '../../fixtures/mount.ts'
+import { tempFolder } from '../../fixtures/temp-folder.ts'
+
+const NOW = new Date()
+const DAY_MS = 86_400_000
+const FILES = ['root.crt', 'root.key', 'root.sha256', 'leaf.crt', 'leaf.key'] as const
+const PUT_BACK = /put it back from a backup, or empty this folder, start again, and have every client trust/
+
+describe('a root that is no good keeps the sidecar from starting, with the mend', () => {
+  it.each<readonly [what: string, file: string, text: (text: string) => string, reason: RegExp]>([
+    ['a certificate half-written', 'root.crt', half, /^holds no readable certificate: /],
+    ['a certificate of nothing', 'root.crt', () => '', /^holds no readable certificate: /],
+    ['a key half-written', 'root.key', half, /^holds no readable private key: /],
+  ])('%s', async (_, file, change, reason) => {
+    const folder = await damaged(file, change)
+    const error = await refusalOf(open(folder))
+    expect([error.file, error.reason]).toEqual([path.join(folder, file), expect.stringMatching(reason)])
+    expect(error.reason).toMatch(PUT_BACK)
+  })
+
+  it('a key with a passphrase', async () => {
+    const folder = await damaged('root.key', (text) => {
+      const options = {
+        format: 'pem',
+        type: 'pkcs8',
+        cipher: 'aes-256-cbc',
+        passphrase: 'a passphrase',
+      } as const
+      return createPrivateKey(text).export(options).toString()
+    })
+    expect((await refusalOf(open(folder))).message).toMatch(
+      /root\.key: wants a passphrase.*store the key unencrypted/,
+    )
+  })
+
+  it('a marker half-written', async () => {
+    const folder = await damaged('root.sha256', half)
+    const error = await refusalOf(open(folder))
+    expect(error.message).toMatch(
+      /root\.sha256: names another root .*put the earlier root\.crt and root\.key back/,
+    )
+  })
+
+  // Each of them would be served, refused by clients, and issued anew at every look.
+  it.each([
+    ['with an RSA key', 'rsa:2048', []],
+    ['with a P-384 key', 'ec -pkeyopt ec_paramgen_curve:P-384', []],
+    ['with an Ed25519 key', 'ed25519', []],
+    ['that may not sign', 'ec -pkeyopt ec_paramgen_curve:P-256', ['keyUsage=digitalSignature']],
+    ['that is no authority', 'ec -pkeyopt ec_paramgen_curve:P-256', ['basicConstraints=critical,CA:FALSE']],
+    [
+      'that counts key identifiers in its own way',
+      'ec -pkeyopt ec_paramgen_curve:P-256',
+      ['subjectKeyIdentifier=0102'],
+    ],
+  ])('a root of another program, %s', async (_, kind, extensions) => {
+    const folder = path.join(tempFolder(), 'state')
+    mkdirSync(folder)
+    const added = extensions.map((text) => ` -addext ${text}`).join('')
+    openssl(
+      folder,
+      `req -x509 -newkey ${kind} -nodes -keyout root.key -out root.crt -days 9 -subj /CN=x${added}`,
+    )
+    registerKey(readFileSync(path.join(folder, 'root.key'), 'utf8'))
+    const error = await refusalOf(open(folder))
+    expect(error.file).toBe(path.join(folder, 'root.crt'))
+    expect(error.reason).toMatch(
+      /was not issued by this program.*put the earlier root\.crt.*SIDECAR_TLS_CERT/,
+    )
+    expect(readdirSync(folder)).not.toContain('leaf.crt')
+  })
+})
+
+describe('a clock that is wrong', () => {
+  it('issues no root: it would have ended before clients are asked to trust it', async () => {
+    const folder = path.join(tempFolder(), 'state')
+    const error = await refusalOf(openKeystore({ folder, names: NAMES, now: new Date(3_600_000) }))
+    expect(error.message).toBe(
+      `${folder}/root.crt: is not issued while this machine's clock says 1970-01-01T01:00:00.000Z: set the clock first, ` +
+        'and have this start after that',
+    )
+    expect(readdirSync(folder)).toEqual([])
+  })
+
+  it('is named before a root is called expired', async () => {
+    const folder = path.join(tempFolder(), 'state')
+    await open(folder)
+    const now = new Date(NOW.getTime() + 4000 * DAY_MS)
+    const error = await refusalOf(openKeystore({ folder, names: NAMES, now }))
+    expect(error.reason).toContain(
+      `: set this machine's clock if it is not ${now.toISOString()}; otherwise empty`,
+    )
+  })
+
+  it('that is behind changes nothing that is there: clients whose clock is right take it', async () => {
+    const folder = path.join(tempFolder(), 'state')
+    const { bundle } = await open(folder)
+    const early = await openKeystore({ folder, names: NAMES, now: new Date(3_600_000) })
+    expect(early.bundle).toEqual(bundle)
+  })
+})
+
+describe('a file that may not be read keeps the sidecar from starting, with the mend', () => {
+  it.each(FILES)('%s', async (name) => {
+    const folder = path.join(tempFolder(), 'state')
+    await open(folder)
+    giveToNobody(folder)
+    chmodSync(path.join(folder, name), 0o000)
+    const error = await refusalOf(asNobody(() => open(folder)))
+    expect(error.message).toBe(
+      `${path.join(folder, name)}: may not be read by this user: let it belong to the user that runs the sidecar`,
+    )
+  })
+
+  it.each(FILES)('%s, a folder', async (name) => {
+    const folder = path.join(tempFolder(), 'state')
+    await open(folder)
+    rmSync(path.join(folder, name))
+    mkdirSync(path.join(folder, name))
+    const error = await refusalOf(open(folder))
+    expect(error.message).toBe(`${path.join(folder, name)}: is a folder where a file should be: move it away`)
+  })
+
+  // Neither may hold up a start or a stop, or fill the memory.
+  it.each(FILES.flatMap((name) => [[name, 'mkfifo'] as const, [name, 'ln -s /dev/zero'] as const]))(
+    '%s, made by %s',
+    async (name, command) => {
+      const folder = path.join(tempFolder(), 'state')
+      const keystore = await open(folder)
+      rmSync(path.join(folder, name))
+      execFileSync('/bin/sh', ['-c', `${command} ${name}`], { cwd: folder })
+      const message = `${path.join(folder, name)}: is a pipe, a device or a socket: put a regular file in its place`
+      expect((await refusalOf(open(folder))).message).toBe(message)
+      expect((await refusalOf(keystore.renewIfDue([], NOW))).message).toBe(message)
+    },
+  )
+})
+
+describe('a leaf that is no good is issued anew under the same root', () => {
+  it.each(['leaf.crt', 'leaf.key'])('%s, half-written', async (file) => {
+    const folder = await damaged(file, half)
+    const root = readFileSync(path.join(folder, 'root.crt'), 'utf8')
+    const { issued, bundle } = await open(folder)
+    expect(issued).toEqual({ root: false, leaf: true })
+    expect(bundle.certPem.endsWith(root)).toBe(true)
+  })
+})
+
+describe.skipIf(!mayMount())('a disk that cannot be written when the leaf is due', () => {
+  it.each<
+    readonly [what: string, spoil: (disk: string) => void, mend: (disk: string) => void, reason: RegExp]
+  >([
+    [
+      'because it is full',
+      (disk) => {
+        expect(() => {
+          writeFileSync(path.join(disk, 'ballast'), Buffer.alloc(1024 * 1024))
+        }).toThrow('ENOSPC')
+      },
+      (disk) => {
+        rmSync(path.join(disk, 'ballast'))
+      },
+      /lies on a full disk: make room there$/,
+    ],
+    [
+      'because it is read-only',
+      (disk) => {
+        execFileSync('mount', ['-o', 'remount,ro', disk])
+      },
+      (disk) => {
+        execFileSync('mount', ['-o', 'remount,rw', disk])
+      },
+      /lies on a read-only file system: mount the state folder so that it can be written$/,
+    ],
+  ])('%s: the leaf stays, with the mend, and is renewed once it can be', async (_, spoil, mend, reason) => {
+    const disk = smallDisk()
+    const folder = path.join(disk, 'state')
+    const keystore = await open(folder)
+    const before = [keystore.bundle, ...FILES.map((name) => readFileSync(path.join(folder, name), 'utf8'))]
+
+    spoil(disk)
+    const later = new Date(NOW.getTime() + 61 * DAY_MS)
+    const error = await refusalOf(keystore.renewIfDue(NAMES, later))
+    expect([error.file, error.reason]).toEqual([folder, expect.stringMatching(reason)])
+    const after = [keystore.bundle, ...FILES.map((name) => readFileSync(path.join(folder, name), 'utf8'))]
+    expect(after).toEqual(before)
+
+    mend(disk)
+    await expect(keystore.renewIfDue(NAMES, later)).resolves.toBeDefined()
+    expect(readdirSync(folder).sort()).toEqual([...FILES].sort())
+  })
+})
+
+const NAMES = [{ type: 'dns', value: 'proxy' } as const]
+
+function open(folder: string): Promise<Keystore> {
+  return openKeystore({ folder, names: NAMES, now: NOW })
+}
+
+async function damaged(file: string, change: (text: string) => string): Promise<string> {
+  const folder = path.join(tempFolder(), 'state')
+  await open(folder)
+  const damagedFile = path.join(folder, file)
+  registerKey(readFileSync(path.join(folder, 'root.key'), 'utf8'))
+  writeFileSync(damagedFile, change(readFileSync(damagedFile, 'utf8')))
+  return folder
+}
+
+function half(text: string): string {
+  return text.slice(0, text.length / 2)
+}
+
+function smallDisk(): string {
+  const disk = path.join(tempFolder(), 'disk')
+  mkdirSync(disk)
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=128k', 'tmpfs', disk])
+  onTestFinished(() => {
+    execFileSync('umount', [disk])
+  })
+  return disk
+}
+
+async function refusalOf(promise: Promise<unknown>): Promise<InvalidFileError> {
+  const error = await promise.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  )
+  if (error instanceof InvalidFileError) return error
+  throw new Error('There was no refusal.', { cause: error })
+}

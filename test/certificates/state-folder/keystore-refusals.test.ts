@@ -1,0 +1,220 @@
+import { chmodSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { describe, expect, it, onTestFinished } from 'vitest'
+
+import { InvalidFileError } from '../../../src/errors/errors.ts'
+import { issueRoot } from '../../../src/pki/issue.ts'
+import { openKeystore, readRoot, type Keystore } from '../../../src/certificates/state-folder/keystore.ts'
+import { asNobody, giveToNobody } from '../../fixtures/nobody.ts'
+import { tempFolder } from '../../fixtures/temp-folder.ts'
+
+const NOW = new Date('2030-01-01T00:00:00Z')
+const DAY_MS = 86_400_000
+
+describe('a start is refused, with the mend', () => {
+  it.each<readonly [string, (folder: string) => void, string, RegExp]>([
+    [
+      'the root is lost',
+      removing('root.crt'),
+      'root.crt',
+      /missing.*backup \(leaf\.crt holds it too.*trust the new root/,
+    ],
+    [
+      'root and leaf are lost, the marker is left',
+      removing('root.crt', 'root.key', 'leaf.key', 'leaf.crt'),
+      'root.crt',
+      /missing.*backup, or empty/,
+    ],
+    [
+      'the root is lost, a leaf is left',
+      removing('root.crt', 'root.key', 'root.sha256'),
+      'root.crt',
+      /missing/,
+    ],
+    ['the key of the root is lost', removing('root.key'), 'root.key', /missing.*backup, or empty/],
+    [
+      'the root alone is left',
+      removing('root.key', 'root.sha256', 'leaf.key', 'leaf.crt'),
+      'root.key',
+      /missing/,
+    ],
+    [
+      'the key is that of another root',
+      writing('root.key', issueRoot({ now: NOW }).keyPem),
+      'root.key',
+      /does not belong to .*root\.crt: put the two back/,
+    ],
+    [
+      'another root was put there',
+      putStrangeRoot,
+      'root.sha256',
+      /names another root \([0-9A-F:]{95}\).*\([0-9A-F:]{95}\): put the earlier root\.crt and root\.key back/,
+    ],
+    ['the root is broken', writing('root.crt', ''), 'root.crt', /no readable certificate/],
+    ['the key of the root is broken', writing('root.key', 'nonsense'), 'root.key', /no readable private key/],
+    ['the marker is broken', writing('root.sha256', ''), 'root.sha256', /names another root/],
+    [
+      'a folder lies where the root belongs',
+      puttingAFolder('root.crt'),
+      'root.crt',
+      /is a folder where a file should be/,
+    ],
+  ])('when %s', async (_, damage, file, reason) => {
+    const folder = stateFolder()
+    await open(folder)
+    damage(folder)
+    const before = readdirSync(folder)
+    const error = await refusalOf(open(folder))
+    expect(error.file).toBe(path.join(folder, file))
+    expect(error.reason).toMatch(reason)
+    expect(readdirSync(folder)).toEqual(before)
+  })
+
+  it('when the root has expired', async () => {
+    const folder = stateFolder()
+    await open(folder)
+    const error = await refusalOf(open(folder, 3651))
+    expect(error.message).toMatch(/root\.crt: expired on 2039-12-29T23:00:00\.000Z: .*trust the new root/)
+  })
+
+  it('when the folder is a file', async () => {
+    const folder = stateFolder()
+    writeFileSync(folder, '')
+    expect((await refusalOf(open(folder))).message).toBe(
+      `${folder}: is a file where the state folder should be: move it away, or choose another folder`,
+    )
+    const below = path.join(folder, 'state')
+    expect((await refusalOf(open(below))).message).toContain('lies under a file where a folder should be')
+  })
+
+  it('when the root may not be read', async () => {
+    const folder = stateFolder()
+    await open(folder)
+    giveToNobody(folder)
+    chmodSync(path.join(folder, 'root.crt'), 0o000)
+    const error = await refusalOf(asNobody(() => open(folder)))
+    expect(error.file).toBe(path.join(folder, 'root.crt'))
+    expect(error.reason).toContain('may not be read by this user')
+  })
+
+  it('when the folder may not be written', async () => {
+    const folder = stateFolder()
+    mkdirSync(folder)
+    giveToNobody(folder)
+    forbidWriting(folder)
+    const error = await refusalOf(asNobody(() => open(folder)))
+    expect(error.file).toBe(folder)
+    expect(error.reason).toContain('may not be written by this user')
+  })
+})
+
+describe('a folder that may not be written', () => {
+  it('is good enough as long as nothing is due', async () => {
+    const folder = stateFolder()
+    await open(folder)
+    giveToNobody(folder)
+    forbidWriting(folder)
+    await expect(asNobody(() => open(folder))).resolves.toMatchObject({
+      issued: { root: false, leaf: false },
+    })
+  })
+})
+
+describe('the root for commands', () => {
+  it('is read without issuing or writing anything', async () => {
+    const folder = stateFolder()
+    const { root } = await open(folder)
+    removing('root.sha256', 'root.key', 'leaf.key')(folder)
+    const before = readdirSync(folder)
+    await expect(readRoot(folder)).resolves.toEqual(root)
+    expect(readdirSync(folder)).toEqual(before)
+  })
+
+  it('is read by someone who may not read the keys', async () => {
+    const folder = stateFolder()
+    const { root } = await open(folder)
+    chmodSync(path.dirname(folder), 0o755)
+    chmodSync(folder, 0o755)
+    await expect(asNobody(() => readRoot(folder))).resolves.toEqual(root)
+  })
+
+  it('is not there before the first start, and no folder is made', async () => {
+    const folder = stateFolder()
+    expect((await refusalOf(readRoot(folder))).message).toBe(
+      `${folder}/root.crt: does not exist yet; start the sidecar once: it issues its root at the first start`,
+    )
+    expect(readdirSync(path.dirname(folder))).toEqual([])
+  })
+
+  it('is told to be lost when it is', async () => {
+    const folder = stateFolder()
+    await open(folder)
+    removing('root.crt')(folder)
+    expect((await refusalOf(readRoot(folder))).reason).toContain(
+      'is missing, and clients may trust this root',
+    )
+  })
+
+  it('is refused when the marker names another', async () => {
+    const folder = stateFolder()
+    await open(folder)
+    putStrangeRoot(folder)
+    expect((await refusalOf(readRoot(folder))).reason).toContain('names another root')
+  })
+
+  it('is refused when the folder is a file', async () => {
+    const folder = stateFolder()
+    writeFileSync(folder, '')
+    expect((await refusalOf(readRoot(folder))).reason).toContain('lies under a file')
+  })
+})
+
+function stateFolder(): string {
+  return path.join(tempFolder(), 'state')
+}
+
+async function open(folder: string, daysLater = 0): Promise<Keystore> {
+  const now = new Date(NOW.getTime() + daysLater * DAY_MS)
+  return openKeystore({ folder, names: [{ type: 'dns', value: 'proxy' }], now })
+}
+
+async function refusalOf(promise: Promise<unknown>): Promise<InvalidFileError> {
+  const error = await promise.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  )
+  if (error instanceof InvalidFileError) return error
+  throw new Error('There was no refusal.', { cause: error })
+}
+
+function removing(...names: readonly string[]): (folder: string) => void {
+  return (folder) => {
+    for (const name of names) rmSync(path.join(folder, name))
+  }
+}
+
+function writing(name: string, text: string): (folder: string) => void {
+  return (folder) => {
+    writeFileSync(path.join(folder, name), text)
+  }
+}
+
+function puttingAFolder(name: string): (folder: string) => void {
+  return (folder) => {
+    rmSync(path.join(folder, name))
+    mkdirSync(path.join(folder, name))
+  }
+}
+
+function putStrangeRoot(folder: string): void {
+  const { certPem, keyPem } = issueRoot({ now: NOW })
+  writing('root.crt', certPem)(folder)
+  writing('root.key', keyPem)(folder)
+}
+
+function forbidWriting(folder: string): void {
+  chmodSync(folder, 0o500)
+  onTestFinished(() => {
+    chmodSync(folder, 0o700)
+  })
+}

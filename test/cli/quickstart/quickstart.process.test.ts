@@ -1,0 +1,390 @@
+// Each test runs the real command with a PATH of its own, so that which ways there are does not depend on the machine.
+
+import { randomBytes, createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import https from 'node:https'
+import net from 'node:net'
+import path from 'node:path'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { probeRegistry } from '../../../src/upstream/probe/probe.ts'
+import { createAuthority, fingerprintOf, fingerprintServed } from '../../fixtures/own-certificate.ts'
+import { run, start, type Running } from '../../fixtures/process.ts'
+import { answering, upstreamForTest } from '../../fixtures/programmable-upstream.ts'
+import { isRealRequired } from '../../fixtures/real.ts'
+import { registryProgram, startRegistry } from '../../fixtures/registry.ts'
+import { tempFolder } from '../../fixtures/temp-folder.ts'
+import { until } from '../../fixtures/until.ts'
+
+const isUsualTaken = (await probeRegistry({ hostname: '127.0.0.1', port: 5000 })).kind === 'answers'
+if (isUsualTaken && isRealRequired())
+  throw new Error('REQUIRE_REAL=1, but a registry on 127.0.0.1:5000 is in the way')
+
+const canUseProgram = registryProgram !== undefined
+const canSearch = canUseProgram && !isUsualTaken
+const canInstall = canSearch && process.getuid?.() === 0 && existsSync('/etc/debian_version')
+
+interface Folder {
+  readonly folder: string
+  /** Puts the real registry on the PATH, or a program that is this shell script. */
+  readonly install: (name: string, script?: string) => void
+  readonly quickstart: (env?: Readonly<Record<string, string>>) => Running
+}
+
+function newcomer(): Folder {
+  const folder = tempFolder()
+  const bin = path.join(folder, 'bin')
+  mkdirSync(bin)
+  return {
+    folder,
+    install: (name, script) => {
+      if (script === undefined) symlinkSync(registryProgram ?? '', path.join(bin, name))
+      else writeFileSync(path.join(bin, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 })
+    },
+    quickstart: (env) =>
+      start(['quickstart'], {
+        cwd: folder,
+        env: { PATH: bin, SIDECAR_LISTEN: '127.0.0.1:0', SIDECAR_ADMIN_LISTEN: 'off', ...env },
+      }),
+  }
+}
+
+/** Talks to a quickstart that is ready, trusting the root that it names. */
+async function clientOf(running: Running, password?: string): Promise<Client> {
+  const port = Number(/localhost:(\d+)/.exec(await running.line(/docker login localhost/))?.[1])
+  const ca = readFileSync(/root certificate (.*)/.exec(await running.line(/root certificate/))?.[1] ?? '')
+  const secret = password ?? (await running.line(/^password: /)).replace('password: ', '')
+  const send: Client['send'] = (method, target, body) =>
+    new Promise((resolve, reject) => {
+      const options = {
+        host: '127.0.0.1',
+        port,
+        ca,
+        method,
+        path: target,
+        auth: `admin:${secret}`,
+        agent: false,
+      }
+      const request = https.request(options, (response) => {
+        const chunks: Buffer[] = []
+        response.on('data', (chunk: Buffer) => chunks.push(chunk))
+        response.on('error', reject)
+        response.on('end', () => {
+          const { statusCode: status = 0, headers } = response
+          resolve({ status, location: headers.location ?? '', body: Buffer.concat(chunks) })
+        })
+      })
+      request.on('error', reject)
+      request.end(body)
+    })
+  return { password: secret, send }
+}
+
+interface Client {
+  readonly password: string
+  readonly send: (
+    method: string,
+    target: string,
+    body?: Buffer,
+  ) => Promise<{ readonly status: number; readonly location: string; readonly body: Buffer }>
+}
+
+const BLOB = randomBytes(100_000)
+const DIGEST = `sha256:${createHash('sha256').update(BLOB).digest('hex')}`
+const BLOB_PATH = `/v2/hello/blobs/${DIGEST}`
+
+async function push({ send }: Client): Promise<void> {
+  const { status, location } = await send('POST', '/v2/hello/blobs/uploads/')
+  expect(status).toBe(202)
+  const { pathname, search } = new URL(location)
+  expect((await send('PUT', `${pathname}${search}&digest=${DIGEST}`, BLOB)).status).toBe(201)
+}
+
+async function stop(running: Running): Promise<void> {
+  running.child.kill('SIGTERM')
+  expect(await running.finished).toMatchObject({ code: 0, signal: null })
+}
+
+/** Where the registry that a quickstart started listens. */
+function registryPort(folder: string): number {
+  return Number(
+    /127\.0\.0\.1:(\d+)/.exec(readFileSync(path.join(folder, 'registry-data/registry.yml'), 'utf8'))?.[1],
+  )
+}
+
+async function isRegistryGone(folder: string): Promise<boolean> {
+  return (await probeRegistry({ hostname: '127.0.0.1', port: registryPort(folder) })).kind === 'unreachable'
+}
+
+describe('quickstart', () => {
+  it.skipIf(!canSearch)(
+    'runs a registry of the PATH, and everything is there again the next time',
+    async () => {
+      const { folder, install, quickstart } = newcomer()
+      install('docker-registry')
+      const first = quickstart({ REGISTRY_HTTP_ADDR: '127.0.0.1:1' })
+      const client = await clientOf(first)
+      await push(client)
+      await stop(first)
+      expect(first.stdout()).toContain('added admin to users/htpasswd')
+      expect(await isRegistryGone(folder)).toBe(true)
+      const secret = readFileSync(path.join(folder, 'registry-data/http-secret'), 'utf8')
+
+      const second = quickstart()
+      const again = await clientOf(second, client.password)
+      expect((await again.send('GET', BLOB_PATH)).body.equals(BLOB)).toBe(true)
+      await stop(second)
+      expect(second.stdout()).toContain('The users in users/htpasswd are left as they are')
+      expect(second.stdout()).toContain('password is lost: node dist/main.js user passwd admin --generate\n')
+      expect(second.stdout()).not.toContain('password: ')
+      expect(readFileSync(path.join(folder, 'registry-data/registry.yml'), 'utf8')).toContain(secret)
+    },
+  )
+
+  it.skipIf(!canUseProgram)('uses the registry of the settings, and leaves it running', async () => {
+    const registry = await startRegistry()
+    onTestFinished(() => registry.stop())
+    const running = newcomer().quickstart({ SIDECAR_UPSTREAM: `http://127.0.0.1:${registry.port}` })
+    await push(await clientOf(running))
+    await stop(running)
+    const isThere = async () =>
+      (await probeRegistry({ hostname: '127.0.0.1', port: registry.port })).kind === 'answers'
+    await until(isThere, { deadlineMs: 5_000, what: 'its answer' })
+  })
+
+  it('leads other commands in its folder to the addresses that it chose', async () => {
+    const upstream = await upstreamForTest(answering('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}'))
+    const { folder, quickstart } = newcomer()
+    const running = quickstart({
+      SIDECAR_UPSTREAM: `http://127.0.0.1:${upstream.port}`,
+      SIDECAR_ADMIN_LISTEN: '127.0.0.1:0',
+    })
+    const login = await running.line(/docker login localhost/)
+    const { stdout } = await run(['check'], { cwd: folder })
+    expect(stdout).toMatch(new RegExp(`^ok +registry: http://127\\.0\\.0\\.1:${upstream.port} answers$`, 'm'))
+    const trusted = await run(['trust'], { cwd: folder })
+    expect(trusted).toMatchObject({ code: 0 })
+    expect(trusted.stdout).toContain(/localhost:\d+/.exec(login)?.[0])
+    const isReady = async () => (await run(['healthcheck'], { cwd: folder })).code === 0
+    await until(isReady, { deadlineMs: 5_000, what: '0' })
+    await stop(running)
+    expect((await run(['check'], { cwd: folder })).stdout).toContain('http://127.0.0.1:5000')
+  })
+
+  it('says how to add a user where the users file has none', async () => {
+    const upstream = await upstreamForTest(answering('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}'))
+    const { folder, quickstart } = newcomer()
+    writeFileSync(path.join(folder, 'my users'), '# nobody\n')
+    const running = quickstart({
+      SIDECAR_UPSTREAM: `http://127.0.0.1:${upstream.port}`,
+      SIDECAR_USERS: 'my users',
+    })
+    expect(await running.line(/No users/)).toContain("user add admin --generate --users 'my users'")
+    await running.line(/docker login localhost/)
+    await stop(running)
+  })
+
+  it('serves a certificate of one’s own, and sends whoever asks for trust to the one who issued it', async () => {
+    const upstream = await upstreamForTest(answering('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}'))
+    const { folder, quickstart } = newcomer()
+    const authority = createAuthority()
+    const pair = authority.issue()
+    writeFileSync(path.join(folder, 'tls.crt'), pair.certPem)
+    writeFileSync(path.join(folder, 'tls.key'), pair.keyPem, { mode: 0o600 })
+    const running = quickstart({
+      SIDECAR_UPSTREAM: `http://127.0.0.1:${upstream.port}`,
+      SIDECAR_TLS_CERT: 'tls.crt',
+      SIDECAR_TLS_KEY: 'tls.key',
+    })
+    const port = Number(/localhost:(\d+)/.exec(await running.line(/docker login localhost/))?.[1])
+    expect(await fingerprintServed(port, authority.rootPem)).toBe(fingerprintOf(pair))
+    expect(await running.line(/^1\. /)).toBe('1. See that clients trust tls.crt: node dist/main.js trust')
+    await stop(running)
+    expect(running.stdout()).not.toContain('Trust the root certificate')
+    expect(existsSync(path.join(folder, 'state'))).toBe(false)
+  })
+
+  it.skipIf(!canSearch)(
+    'goes on with the next way when Docker cannot run the image, and says so',
+    async () => {
+      const { folder, install, quickstart } = newcomer()
+      install(
+        'docker',
+        '[ "$1" = info ] && echo 29.0.0 && exit; echo "$@" >>docker.log; echo "pull denied" >&2; exit 125',
+      )
+      install('registry')
+      const running = quickstart()
+      await push(await clientOf(running))
+      await stop(running)
+      expect(running.stdout()).toContain('Docker does not run registry:2: pull denied. Trying the next way.')
+      expect(readFileSync(path.join(folder, 'docker.log'), 'utf8')).toMatch(
+        /^run -d --rm --name (\S+) -p 127\.0\.0\.1::5000 .* -v \1:\/var\/lib\/registry registry:2\nrm -f \1\n/m,
+      )
+    },
+  )
+
+  it.skipIf(!canSearch)('tries docker-registry when what is called registry is something else', async () => {
+    const { install, quickstart } = newcomer()
+    install('registry', 'exit 3')
+    install('docker-registry')
+    const running = quickstart()
+    await push(await clientOf(running))
+    await stop(running)
+    expect(running.stdout()).toMatch(/registry\.log: it ended at once\. Trying the next way/)
+  })
+
+  it.skipIf(!canSearch)('takes another port when its own was taken meanwhile', async () => {
+    const { folder, install, quickstart } = newcomer()
+    const first = 'if [ ! -e taken ]; then while [ ! -e taken ]; do /bin/sleep 0.05; done; exit 1; fi'
+    install('registry', `${first}; exec ${registryProgram ?? ''} "$@"`)
+    const running = quickstart()
+    const settings = path.join(folder, 'registry-data/registry.yml')
+    const isChosen = () => existsSync(settings) && readFileSync(settings, 'utf8').endsWith('}')
+    await until(isChosen, { deadlineMs: 10_000, what: 'its port' })
+    const port = registryPort(folder)
+    const other = net.createServer((socket) => socket.destroy()).listen(port, '127.0.0.1')
+    onTestFinished(() => {
+      other.close()
+    })
+    await once(other, 'listening')
+    writeFileSync(path.join(folder, 'taken'), '')
+    await push(await clientOf(running))
+    expect(registryPort(folder)).not.toBe(port)
+    await stop(running)
+  })
+
+  it.skipIf(!canSearch)('takes the container that an earlier start left, and does not stop it', async () => {
+    const registry = await startRegistry()
+    onTestFinished(() => registry.stop())
+    const { folder, install, quickstart } = newcomer()
+    install(
+      'docker',
+      `echo "$1" >>docker.log; [ "$1" = port ] && echo 127.0.0.1:${registry.port} || echo 29.0.0`,
+    )
+    const running = quickstart()
+    await push(await clientOf(running))
+    await stop(running)
+    expect(readFileSync(path.join(folder, 'docker.log'), 'utf8')).toBe('info\nport\n')
+    expect(running.stdout()).toContain('left running by an earlier start')
+  })
+
+  it.skipIf(!canInstall)('installs the package as root on Debian, with fresh lists if it must', async () => {
+    const { folder, install, quickstart } = newcomer()
+    const installs = `[ "$1" = install ] && [ -e updated ] && exec /bin/ln -s ${registryProgram ?? ''} bin/docker-registry`
+    install(
+      'apt-get',
+      `echo "$DEBIAN_FRONTEND $*" >>apt.log; ${installs}; [ "$1" = update ] && exec /bin/touch updated; exit 100`,
+    )
+    const running = quickstart()
+    await push(await clientOf(running))
+    await stop(running)
+    expect(readFileSync(path.join(folder, 'apt.log'), 'utf8').split('\n')).toEqual([
+      'noninteractive install -y --no-install-recommends docker-registry',
+      'noninteractive update',
+      'noninteractive install -y --no-install-recommends docker-registry',
+      '',
+    ])
+  })
+})
+
+describe('quickstart ends', () => {
+  it.each(['SIDECAR_LISTEN', 'SIDECAR_ADMIN_LISTEN'])(
+    'with no user created when the port of %s is taken',
+    async (variable) => {
+      const upstream = await upstreamForTest(answering('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}'))
+      const { folder, quickstart } = newcomer()
+      const { code, stdout, stderr } = await quickstart({
+        SIDECAR_UPSTREAM: `http://127.0.0.1:${upstream.port}`,
+        [variable]: `127.0.0.1:${upstream.port}`,
+      }).finished
+      expect(code).toBe(1)
+      expect(stderr).toContain(variable)
+      expect(stdout).not.toContain('password')
+      expect(existsSync(path.join(folder, 'users'))).toBe(false)
+    },
+  )
+
+  it.skipIf(isUsualTaken)('with the ways to get a registry when there is none', async () => {
+    const { folder, quickstart } = newcomer()
+    const { code, stderr } = await quickstart().finished
+    expect(code).toBe(1)
+    for (const way of ['SIDECAR_UPSTREAM', 'Docker', 'on the PATH', 'apt-get install'])
+      expect(stderr).toContain(way)
+    expect(existsSync(path.join(folder, 'users'))).toBe(false)
+  })
+
+  it('with the reason when the registry of the settings is none', async () => {
+    const upstream = await upstreamForTest(answering('HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n'))
+    const { code, stderr } = await newcomer().quickstart({
+      SIDECAR_UPSTREAM: `http://127.0.0.1:${upstream.port}`,
+    }).finished
+    expect(code).toBe(1)
+    expect(stderr).toContain('GET /v2/ answers 404')
+  })
+
+  it('with 64 for wrong settings, before anything is started', async () => {
+    const { folder, quickstart } = newcomer()
+    const { code, stderr } = await quickstart({ SIDECAR_LISTEN: 'nowhere', SIDECAR_UPSTREEM: 'x' }).finished
+    expect(code).toBe(64)
+    expect(stderr).toMatch(/SIDECAR_UPSTREEM[^]*SIDECAR_LISTEN/)
+    expect(existsSync(path.join(folder, 'registry-data'))).toBe(false)
+  })
+
+  it.skipIf(!canSearch)(
+    'with the name of the setting when the port is taken, and its registry with it',
+    async () => {
+      const taken = net.createServer().listen(0, '127.0.0.1')
+      onTestFinished(() => {
+        taken.close()
+      })
+      await until(() => taken.listening, { deadlineMs: 5_000, what: 'a port that is taken' })
+      const { port } = taken.address() as net.AddressInfo
+      const { folder, install, quickstart } = newcomer()
+      install('registry')
+      const { code, stderr } = await quickstart({ SIDECAR_LISTEN: `127.0.0.1:${port}` }).finished
+      expect(code).toBe(1)
+      expect(stderr).toContain('SIDECAR_LISTEN')
+      expect(await isRegistryGone(folder)).toBe(true)
+    },
+  )
+
+  it.skipIf(!canSearch)('and takes its registry with it even when it is killed', async () => {
+    const { folder, install, quickstart } = newcomer()
+    install('registry')
+    const running = quickstart()
+    await running.line(/docker login/)
+    await until(async () => !(await isRegistryGone(folder)), { deadlineMs: 5_000, what: 'the registry' })
+    running.child.kill('SIGKILL')
+    await until(() => isRegistryGone(folder), { deadlineMs: 5_000, what: 'the end of the registry' })
+  })
+
+  it.skipIf(isUsualTaken)('at a signal that comes while Docker still pulls', async () => {
+    const { folder, install, quickstart } = newcomer()
+    install(
+      'docker',
+      '[ "$1" = info ] && echo 29.0.0 && exit; [ "$1" = run ] && echo >pulling && exec /bin/sleep 60; exit 1',
+    )
+    const running = quickstart()
+    await until(() => existsSync(path.join(folder, 'pulling')), { deadlineMs: 10_000, what: 'the pull' })
+    running.child.kill('SIGINT')
+    const { code, stderr } = await running.finished
+    expect(code).toBe(1)
+    expect(stderr).toBe('registry-sidecar: stopped by SIGINT\n')
+  })
+})
+
+describe('a registry that ends while the sidecar runs', () => {
+  it.skipIf(!canSearch)('is said to have ended, and the sidecar goes on', async () => {
+    const { folder, install, quickstart } = newcomer()
+    install('registry', `echo $$ >pid; exec ${registryProgram ?? ''} "$@"`)
+    const running = quickstart()
+    const client = await clientOf(running)
+    process.kill(Number(readFileSync(path.join(folder, 'pid'), 'utf8')), 'SIGKILL')
+    await until(() => running.stderr().includes('the registry has ended'), {
+      deadlineMs: 5_000,
+      what: 'the notice',
+    })
+    expect((await client.send('GET', '/v2/')).status).toBe(502)
+    await stop(running)
+  })
+})

@@ -1,0 +1,152 @@
+// With file events alone: the poll is off in every test here.
+
+import { mkdir, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { afterEach, describe, expect, it } from 'vitest'
+import { watchFile, type FileWatch } from '../../src/files/watch.ts'
+import { createWatchedFile, plainFile, type WatchedFile } from './watched-file.ts'
+import { renameOver, WAYS_TO_CHANGE } from './ways-to-change.ts'
+
+const open: WatchedFile[] = []
+
+afterEach(async () => {
+  for (const watched of open.splice(0)) await watched.remove()
+})
+
+async function watchedFile(prepare = plainFile): Promise<WatchedFile> {
+  const watched = await createWatchedFile({ pollMs: 'off', prepare })
+  open.push(watched)
+  return watched
+}
+
+describe('a change noticed by events', () => {
+  it.each(WAYS_TO_CHANGE)('$way: in force within a second, and nothing else before it', async (way) => {
+    const watched = await watchedFile(way.prepare)
+    expect(watched.value.current).toBe('old')
+
+    await way.change(watched.base)
+
+    await watched.becomes('old-new', 1000)
+    expect(watched.seen).toEqual(['old', 'old-new'])
+    expect(watched.value.state).toEqual({ kind: 'fresh' })
+  })
+
+  it.each(WAYS_TO_CHANGE)('$way: the next change is noticed too', async (way) => {
+    const watched = await watchedFile(way.prepare)
+    await way.change(watched.base)
+    await watched.becomes('old-new')
+
+    await writeFile(watched.file, 'newest')
+
+    await watched.becomes('newest', 1000)
+  })
+
+  it('the second of two renames 20 ms apart wins', async () => {
+    const watched = await watchedFile()
+
+    await renameOver(watched.base, 'one')
+    await pause(20)
+    await renameOver(watched.base, 'two')
+
+    await watched.becomes('two', 1000)
+    expect(watched.value.state).toEqual({ kind: 'fresh' })
+  })
+
+  it('the last of 50 renames within a second wins, and does not hold up those before it', async () => {
+    const watched = await watchedFile()
+    const [start, looksBefore] = [performance.now(), watched.looks()]
+
+    for (let i = 0; i < 50; i++) {
+      await renameOver(watched.base, `content ${i}`)
+      await pause(18)
+    }
+    const seenMeanwhile = watched.seen.length
+
+    await watched.becomes('content 49', 1000)
+    expect(seenMeanwhile).toBeGreaterThan(2)
+    // A burst lasts 50 ms at least and a read 40, so that a storm of changes is none of reads.
+    const mostLooks = (performance.now() - start) / 90 + 1
+    expect(watched.looks() - looksBefore).toBeLessThanOrEqual(mostLooks)
+  })
+
+  it('the last of 50 writes in place wins', async () => {
+    const watched = await watchedFile()
+
+    for (let i = 0; i < 50; i++) {
+      await writeFile(watched.file, `content ${i}`)
+      await pause(18)
+    }
+
+    await watched.becomes('content 49', 1000)
+  })
+
+  it('a file that is missing at the start is picked up when it appears', async () => {
+    const watched = await watchedFile(async (base) => {
+      await mkdir(path.join(base, 'users'))
+      return 'users/htpasswd'
+    })
+    expect(watched.value.current).toBe('initial')
+    expect(watched.value.state).toEqual({ kind: 'stale', reason: 'is missing' })
+
+    await writeFile(watched.file, 'new')
+
+    await watched.becomes('new', 1000)
+  })
+
+  it('a folder that is missing at the start is picked up when it appears', async () => {
+    const watched = await watchedFile(() => Promise.resolve('not/yet/htpasswd'))
+
+    await mkdir(path.dirname(watched.file), { recursive: true })
+    await writeFile(watched.file, 'new')
+
+    await watched.becomes('new', 1000)
+  })
+
+  it('a file of another name in the folder is none of its business', async () => {
+    const watched = await watchedFile()
+    const before = watched.looks()
+    // A change of the file itself may show as several looks, so it is another watch that tells when this one is told.
+    const other = path.join(watched.base, 'users', 'other')
+    const witness = await createWatchedFile({ pollMs: 'off', prepare: () => Promise.resolve(other) })
+    open.push(witness)
+
+    await writeFile(other, 'x')
+    await witness.becomes('x')
+    expect(watched.looks()).toBe(before)
+
+    await renameOver(watched.base, 'new')
+    await watched.becomes('new')
+  })
+
+  it('a replaced folder is followed although another watch still holds on to the former one', async () => {
+    const watched = await watchedFile()
+    const other = await watchThatHolds(watched.file)
+    const replaceFolder = WAYS_TO_CHANGE.find(({ way }) => way === 'replace the folder by another')
+
+    void other.watch.check()
+    await replaceFolder?.change(watched.base)
+    await watched.becomes('old-new')
+    await writeFile(watched.file, 'newest')
+
+    await watched.becomes('newest', 1000)
+    other.release()
+    await other.watch.close()
+  })
+})
+
+// A watch whose `onSettled` takes until `release` is called, from the second call on.
+async function watchThatHolds(file: string): Promise<{ watch: FileWatch; release: () => void }> {
+  let release = (): void => undefined
+  const released = new Promise<void>((resolve) => {
+    release = resolve
+  })
+  let calls = 0
+  const watch = watchFile(file, {
+    pollMs: 'off',
+    onSettled: () => (calls++ === 0 ? Promise.resolve() : released),
+    onError: () => undefined,
+  })
+  await watch.ready
+  return { watch, release }
+}

@@ -1,0 +1,85 @@
+// A watched file in a folder of its own, and what became of it.
+
+import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { createReloadable, type Reloadable } from '../../src/files/reloadable.ts'
+import { watchFile, type FileWatch } from '../../src/files/watch.ts'
+import { until } from '../fixtures/until.ts'
+
+export interface WatchedFile {
+  /** The temporary folder all paths of this test are in. */
+  readonly base: string
+  readonly file: string
+  readonly value: Reloadable<string>
+  readonly watch: FileWatch
+  /** Every value that was in force, in order. */
+  readonly seen: readonly string[]
+  /** How often the watch asked for a reload. */
+  readonly looks: () => number
+  readonly errors: readonly unknown[]
+  /** Resolves to the milliseconds until `content` is in force. */
+  readonly becomes: (content: string, deadlineMs?: number) => Promise<number>
+  readonly remove: () => Promise<void>
+}
+
+export interface WatchedFileOptions {
+  readonly pollMs: number | 'off'
+  /** Makes the file before the watch starts, and says where it is, as seen from `base`. */
+  readonly prepare: (base: string) => Promise<string>
+}
+
+/** Content that is refused. */
+export const GARBAGE = 'garbage'
+
+export async function createWatchedFile({ pollMs, prepare }: WatchedFileOptions): Promise<WatchedFile> {
+  const base = await realpath(await mkdtemp(path.join(tmpdir(), 'reload-')))
+  const file = path.resolve(base, await prepare(base))
+  const seen: string[] = []
+  const errors: unknown[] = []
+  let looks = 0
+  const value = createReloadable({ file, parse: parseText, initial: 'initial' })
+  value.onChange((next) => {
+    seen.push(next)
+  })
+  const watch = watchFile(file, {
+    pollMs,
+    onSettled: async () => {
+      looks++
+      await value.reload()
+    },
+    onError: (error) => errors.push(error),
+  })
+  await watch.ready
+  return {
+    base,
+    file,
+    value,
+    watch,
+    seen,
+    errors,
+    looks: () => looks,
+    becomes: (content, deadlineMs = 5000) =>
+      until(() => value.current === content, {
+        deadlineMs,
+        what: `the value is ${content}, it is ${value.current}`,
+      }),
+    remove: async () => {
+      await watch.close()
+      await rm(base, { recursive: true, force: true })
+    },
+  }
+}
+
+/** The file in a folder of its own, with content `old`. */
+export async function plainFile(base: string): Promise<string> {
+  await mkdir(path.join(base, 'users'))
+  await writeFile(path.join(base, 'users', 'htpasswd'), 'old')
+  return 'users/htpasswd'
+}
+
+function parseText(bytes: Buffer): string {
+  const text = bytes.toString()
+  if (text.startsWith(GARBAGE)) throw new Error('is garbage')
+  return text
+}

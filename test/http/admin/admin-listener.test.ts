@@ -1,0 +1,134 @@
+import { once } from 'node:events'
+import http from 'node:http'
+import net from 'node:net'
+import { networkInterfaces } from 'node:os'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { expect, it, onTestFinished } from 'vitest'
+import { createAdminListener, type AdminOptions } from '../../../src/http/admin/admin-listener.ts'
+import { until } from '../../fixtures/until.ts'
+
+async function adminForTest(options: Partial<AdminOptions> = {}) {
+  const admin = await createAdminListener({
+    host: '127.0.0.1',
+    port: 0,
+    readiness: () => Promise.reject(new Error('nobody asks')),
+    figures: () => ({ users: 0, inFlight: 0, certificateDaysLeft: 0 }),
+    metrics: { contentType: 'text/plain', text: () => Promise.resolve('') },
+    ...options,
+  })
+  onTestFinished(() => admin.close())
+  return admin
+}
+
+it('keeps no more than 64 connections to the admin address, and whoever comes last gets an answer', async () => {
+  const admin = await adminForTest()
+  const sockets = flood(admin.address.port, '127.0.0.1', 100)
+  const open = () => sockets.filter(({ closed }) => !closed).length
+  await until(() => open() === 64, { deadlineMs: 5_000, what: '64 connections are left' })
+  expect(sockets.findLastIndex(({ closed }) => closed)).toBe(35)
+  const health = http.get({ host: '127.0.0.1', port: admin.address.port, path: '/healthz', agent: false })
+  const [answer] = (await once(health, 'response')) as [http.IncomingMessage]
+  answer.resume()
+  expect(answer.statusCode).toBe(200)
+})
+
+it('keeps a connection that waits for its answer, whatever comes after it', async () => {
+  let finish = (): void => undefined
+  let asked = false
+  const readiness = async () => {
+    asked = true
+    await new Promise<void>((resolve) => (finish = resolve))
+    return READY
+  }
+  const admin = await adminForTest({ readiness })
+  const { port } = admin.address
+  const check = http.get({ host: '127.0.0.1', port, path: '/readyz', agent: false })
+  const answered = once(check, 'response')
+  await until(() => asked, { deadlineMs: 5_000, what: 'the check' })
+  const sockets = flood(port, '127.0.0.1', 200)
+  await until(() => sockets.filter(({ closed }) => closed).length >= 200 - 63, {
+    deadlineMs: 5_000,
+    what: 'the flood has been closed but for its last',
+  })
+  finish()
+  const [answer] = (await answered) as [http.IncomingMessage]
+  answer.resume()
+  expect(answer.statusCode).toBe(200)
+})
+
+// The machine's own address, which is not that of the loopback.
+const elsewhere = Object.values(networkInterfaces())
+  .flat()
+  .find((each) => each?.internal === false && each.family === 'IPv4')?.address
+
+it.skipIf(elsewhere === undefined)(
+  'keeps places for the loopback that no flood from elsewhere takes',
+  async () => {
+    const admin = await adminForTest({ host: undefined })
+    const { port } = admin.address
+    const health = net.connect(port, '127.0.0.1')
+    onTestFinished(() => {
+      health.destroy()
+    })
+    await once(health, 'connect')
+    const sockets = flood(port, elsewhere ?? '', 200)
+    await until(() => sockets.filter(({ closed }) => closed).length === 200 - 64, {
+      deadlineMs: 5_000,
+      what: '64 of the flood are left',
+    })
+    health.write('GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n')
+    const [answer] = (await once(health, 'data')) as [Buffer]
+    expect(answer.toString()).toMatch(/^HTTP\/1\.1 200 /)
+  },
+)
+
+it.each(['/metrics', '/readyz', '/'])(
+  'gathers what %s tells once for many who ask together',
+  async (path) => {
+    const asked = { readiness: 0, metrics: 0 }
+    const admin = await adminForTest({
+      readiness: async () => {
+        asked.readiness += 1
+        await nextTurn()
+        return READY
+      },
+      metrics: { contentType: 'text/plain', text: () => Promise.resolve(String((asked.metrics += 1))) },
+    })
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 50 })
+    onTestFinished(() => {
+      agent.destroy()
+    })
+    const ask = () => statusOf({ agent, host: '127.0.0.1', port: admin.address.port, path })
+    for (let round = 0; round < 4; round++) {
+      expect(new Set(await Promise.all(Array.from({ length: 50 }, ask)))).toEqual(new Set([200]))
+    }
+    // Some come later than others, also when their connections are there.
+    const times = path === '/metrics' ? asked.metrics : asked.readiness
+    expect(times).toBeGreaterThanOrEqual(4)
+    expect(times).toBeLessThan(100)
+  },
+)
+
+const OK = { ready: true, state: 'ok' }
+const READY = { ready: true, parts: { users: OK, certificate: OK, upstream: OK, draining: OK } }
+
+function flood(port: number, host: string, count: number): readonly net.Socket[] {
+  const sockets = Array.from({ length: count }, () => net.connect(port, host))
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy()
+  })
+  for (const socket of sockets) socket.on('error', () => undefined).resume()
+  return sockets
+}
+
+function statusOf(options: http.RequestOptions): Promise<number> {
+  return new Promise((resolve, reject) => {
+    http
+      .get(options, (answer) => {
+        answer.resume().on('end', () => {
+          resolve(answer.statusCode ?? 0)
+        })
+      })
+      .on('error', reject)
+  })
+}

@@ -1,0 +1,164 @@
+// What people put in the place of a certificate and a key that would do, and what they are told.
+
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { InvalidFileError } from '../../src/errors/errors.ts'
+import { readOwnPair, type OwnFiles } from '../../src/certificates/operator-files.ts'
+import { selfSigned } from '../fixtures/openssl.ts'
+import { createAuthority } from '../fixtures/own-certificate.ts'
+import { asNobody } from '../fixtures/nobody.ts'
+import { tempFolder } from '../fixtures/temp-folder.ts'
+
+const authority = createAuthority()
+const MUST_BE_READABLE = 'must name a file that the user of this process may read'
+
+type Damage = (files: OwnFiles, pair: ReturnType<typeof authority.issue>) => void
+
+describe('a file is refused, with the mend', () => {
+  it.each<readonly [what: string, damage: Damage, file: keyof OwnFiles, reason: RegExp]>([
+    [
+      'the certificate as DER',
+      ({ certFile }, { certPem }) => {
+        writeFileSync(certFile, new X509Certificate(certPem).raw)
+      },
+      'certFile',
+      /no readable certificate: it must be PEM .*`openssl x509 -inform der -in FILE` makes that of DER/,
+    ],
+    [
+      'the key as DER',
+      ({ keyFile }, { keyPem }) => {
+        writeFileSync(keyFile, createPrivateKey(keyPem).export({ format: 'der', type: 'pkcs8' }))
+      },
+      'keyFile',
+      /no readable private key: it must be PEM.*`openssl pkey -inform der -in FILE` makes that of DER/,
+    ],
+    [
+      'the certificate in the UTF-16 that Windows writes',
+      ({ certFile }, { certPem }) => {
+        writeFileSync(certFile, `\uFEFF${certPem}`, 'utf16le')
+      },
+      'certFile',
+      /no readable certificate: it must be PEM/,
+    ],
+    [
+      'the key, half-written',
+      ({ keyFile }, { keyPem }) => {
+        writeFileSync(keyFile, keyPem.slice(0, 120))
+      },
+      'keyFile',
+      /no readable private key: it must be PEM/,
+    ],
+    [
+      'no certificate file',
+      ({ certFile }) => {
+        rmSync(certFile)
+      },
+      'certFile',
+      new RegExp(`^is missing: SIDECAR_TLS_CERT ${MUST_BE_READABLE}$`),
+    ],
+    [
+      'no key file',
+      ({ keyFile }) => {
+        rmSync(keyFile)
+      },
+      'keyFile',
+      new RegExp(`^is missing: SIDECAR_TLS_KEY ${MUST_BE_READABLE}$`),
+    ],
+    [
+      'no password file',
+      () => undefined,
+      'keyPasswordFile',
+      new RegExp(`^is missing: SIDECAR_TLS_KEY_PASSWORD_FILE ${MUST_BE_READABLE}$`),
+    ],
+    [
+      'a folder that docker made for a file missing on the host',
+      ({ keyFile }) => {
+        rmSync(keyFile)
+        mkdirSync(keyFile)
+      },
+      'keyFile',
+      /is a folder, not a file; docker makes one when .*: SIDECAR_TLS_KEY must name a file/,
+    ],
+  ])('%s', async (_, damage, file, reason) => {
+    const pair = authority.issue()
+    const files = filesWith(pair)
+    damage(files, pair)
+    const asked =
+      file === 'keyPasswordFile' ? { ...files, keyPasswordFile: path.join(tempFolder(), 'none') } : files
+    const error = await refusalOf(asked)
+    expect([error.file, error.reason]).toEqual([asked[file], expect.stringMatching(reason)])
+  })
+
+  it('a key that only root may read, as certbot leaves it', async () => {
+    const files = filesWith(authority.issue())
+    chmodSync(path.dirname(files.keyFile), 0o755)
+    // Even its own user, for where the tests are not run by root.
+    chmodSync(files.keyFile, 0o000)
+    const error = await asNobody(() => refusalOf(files))
+    expect(error.reason).toBe(`may not be read by this process (EACCES): SIDECAR_TLS_KEY ${MUST_BE_READABLE}`)
+  })
+
+  it.each([
+    [
+      'for clients alone',
+      'ec -pkeyopt ec_paramgen_curve:P-256',
+      ['extendedKeyUsage=clientAuth'],
+      /lacks serverAuth\): have it issued for one/,
+    ],
+    [
+      'with a key on a curve that clients do not offer',
+      'ec -pkeyopt ec_paramgen_curve:secp256k1',
+      [],
+      /docker does not take \(secp256k1\): have it issued anew, with a P-256/,
+    ],
+    [
+      'with a key of RSA-PSS, which Go does not read',
+      'rsa-pss -pkeyopt rsa_keygen_bits:2048',
+      [],
+      /docker does not take \(rsa-pss\)/,
+    ],
+  ])('a certificate %s', async (_, key, extensions, reason) => {
+    const error = await refusalOf(filesWith(selfSigned('localhost', { key, extensions })))
+    expect(error.reason).toMatch(reason)
+  })
+})
+
+describe('what looks wrong and is not', () => {
+  it.each([
+    [
+      'a certificate that is an authority too, as `openssl req -x509` makes it',
+      ['basicConstraints=critical,CA:TRUE'],
+    ],
+    ['a certificate for servers and clients', ['extendedKeyUsage=clientAuth,serverAuth']],
+    ['a certificate for any purpose', ['extendedKeyUsage=anyExtendedKeyUsage']],
+  ])('%s', async (_, extensions) => {
+    const files = filesWith(selfSigned('localhost', { extensions }))
+    await expect(readOwnPair(files, new Date(Date.now() + 60_000))).resolves.toMatchObject({ kind: 'pair' })
+  })
+
+  it('a chain whose issuers come in another order: clients sort them', async () => {
+    const files = filesWith(authority.issue())
+    const others = [createAuthority().rootPem, authority.rootPem]
+    writeFileSync(files.certFile, readFileSync(files.certFile, 'utf8') + others.join(''))
+    await expect(readOwnPair(files, new Date())).resolves.toMatchObject({ kind: 'pair' })
+  })
+})
+
+function filesWith({ certPem, keyPem }: ReturnType<typeof authority.issue>): OwnFiles {
+  const folder = tempFolder()
+  const files = { certFile: path.join(folder, 'tls.crt'), keyFile: path.join(folder, 'tls.key') }
+  writeFileSync(files.certFile, certPem)
+  writeFileSync(files.keyFile, keyPem)
+  return { ...files, keyPasswordFile: undefined }
+}
+
+async function refusalOf(files: OwnFiles): Promise<InvalidFileError> {
+  const error = await readOwnPair(files, new Date(Date.now() + 60_000)).then(
+    () => undefined,
+    (reason: unknown) => reason,
+  )
+  if (error instanceof InvalidFileError) return error
+  throw new Error('It was accepted.', { cause: error })
+}

@@ -1,0 +1,183 @@
+// Holds the rules of src/ARCHITECTURE.md: which room may import which, and where each package lives.
+
+import { readdirSync, readFileSync } from 'node:fs'
+import path from 'node:path'
+import { describe, expect, it } from 'vitest'
+
+const SRC = path.join(import.meta.dirname, '..', '..', 'src')
+
+const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
+  .filter((file) => file.endsWith('.ts'))
+  .map((file) => file.split(path.sep).join('/'))
+const textOf = (file: string): string => readFileSync(path.join(SRC, file), 'utf8')
+
+interface Import {
+  readonly from: string
+  readonly target: string
+}
+
+const IMPORTS = /^(?:import|export|\}).* from '([^']+)'$|\bimport\(?\s?'([^']+)'|\)\('([^']+)'\)/gm
+const imports = files.flatMap((from) =>
+  [...textOf(from).matchAll(IMPORTS)].map((match) => {
+    const target = match.slice(1).join('')
+    const isRelative = target.startsWith('.')
+    return { from, target: isRelative ? path.posix.join(path.posix.dirname(from), target) : target }
+  }),
+)
+const isOurs = ({ target }: Import): boolean => target.endsWith('.ts')
+
+/** What each room may import besides itself. A room is a folder of src; those of http are rooms of their own. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  errors: [],
+  observability: [],
+  // Pure text: rules for names stand in pki.
+  settings: ['errors', 'pki'],
+  files: ['errors', 'observability'],
+  pki: ['errors'],
+  users: ['auth', 'errors', 'files', 'observability'],
+  // The table of users is what credentials are checked against.
+  auth: ['users'],
+  upstream: ['errors'],
+  // Texts only.
+  'client-setup': [],
+  certificates: [
+    ...['auth', 'errors', 'files', 'observability', 'pki', 'settings', 'users'],
+    ...['http/connections', 'http/pipeline'],
+  ],
+  http: ['errors', 'observability', 'upstream', 'http/connections', 'http/pipeline'],
+  'http/connections': ['auth', 'errors', 'http', 'http/pipeline', 'upstream'],
+  'http/pages': ['client-setup', 'http/pipeline'],
+  'http/pipeline': [
+    ...['auth', 'errors', 'observability', 'upstream'],
+    ...['http', 'http/connections', 'http/pages'],
+  ],
+  'http/admin': ['observability', 'http', 'http/pages', 'http/pipeline'],
+  // The composition root sees every room below the commands.
+  app: [
+    ...['auth', 'certificates', 'errors', 'observability', 'pki', 'settings', 'upstream', 'users'],
+    ...['http', 'http/admin', 'http/connections', 'http/pages', 'http/pipeline'],
+  ],
+  cli: [
+    ...['app', 'auth', 'certificates', 'client-setup', 'errors', 'files', 'http', 'observability'],
+    ...['pki', 'settings', 'upstream', 'users'],
+  ],
+  'main.ts': ['app', 'cli'],
+}
+
+/** The room that a file belongs to. */
+function roomOf(file: string): string {
+  const [top = '', second = ''] = file.split('/')
+  return MAY_IMPORT[`${top}/${second}`] === undefined ? top : `${top}/${second}`
+}
+
+const HOME_OF: Readonly<Record<string, RegExp>> = {
+  'http-proxy': /^upstream\/upstream\.ts$/,
+  'node-forge': /^pki\/signed-certificate\.ts$/,
+  chokidar: /^files\/watch\.ts$/,
+  bcryptjs: /^auth\/bcrypt\.ts$/,
+  hono: /^http\//,
+  '@hono/node-server': /^http\//,
+  piscina: /^auth\/bcrypt-pool\.ts$/,
+  'lru-cache': /^auth\/(?:verified-cache|throttle|pace)\.ts$/,
+  'ipaddr.js': /^auth\/source\.ts$/,
+  pino: /^observability\/log\.ts$/,
+  'pino-pretty': /^observability\/log\.ts$/,
+  'prom-client': /^observability\/metrics\.ts$/,
+  zod: /^access\//,
+  commander: /^cli\/(?:cli|program\/.*)\.ts$/,
+}
+
+/** Once in these files, word for word. OpenSSL verifies there all the same, and its verdict is heeded: see there. */
+const ALLOWED: Readonly<Record<string, string>> = {
+  // The look at a certificate that clients refuse, to say what is wrong with it.
+  'cli/check-host/handshake.ts': 'ca: [], rejectUnauthorized: false',
+  // The pipeline refuses clients' certificates, with a sentence, and hands out the root to whoever has none.
+  'http/connections/tls-policy.ts': 'requestCert: true, rejectUnauthorized: false',
+}
+
+describe('the source', () => {
+  it('has files to look at, and imports among them', () => {
+    expect(files.length).toBeGreaterThan(30)
+    expect(imports.filter(isOurs).length).toBeGreaterThan(60)
+  })
+
+  it('imports only what the rules allow, so that each room can be read alone', () => {
+    const wrong = imports.filter(isOurs).filter(({ from, target }) => {
+      const [own, other] = [roomOf(from), roomOf(target)]
+      return own !== other && MAY_IMPORT[own]?.includes(other) !== true
+    })
+    expect(wrong, 'imports from a room that MAY_IMPORT does not list').toEqual([])
+  })
+
+  it('has no rule for an import that does not exist, so that the rules describe the code', () => {
+    const used = new Set(
+      imports.filter(isOurs).map(({ from, target }) => `${roomOf(from)} > ${roomOf(target)}`),
+    )
+    const dead = Object.entries(MAY_IMPORT)
+      .flatMap(([room, others]) => others.map((other) => `${room} > ${other}`))
+      .filter((rule) => !used.has(rule))
+    expect(dead).toEqual([])
+  })
+
+  it('has nothing loose in src, and no two files of one name', () => {
+    expect(files.filter((file) => !file.includes('/'))).toEqual(['main.ts'])
+    const names = files.map((file) => path.posix.basename(file))
+    expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([])
+  })
+
+  it('has no cycle', () => {
+    const targetsOf = new Map(files.map((file) => [file, [] as string[]]))
+    for (const { from, target } of imports.filter(isOurs)) targetsOf.get(from)?.push(target)
+    const done = new Set<string>()
+    const visit = (file: string, trail: readonly string[]): void => {
+      expect(trail, `a cycle through ${file}`).not.toContain(file)
+      if (done.has(file)) return
+      for (const target of targetsOf.get(file) ?? []) visit(target, [...trail, file])
+      done.add(file)
+    }
+    for (const file of files) visit(file, [])
+  })
+
+  it('gives each package one home, so that replacing it changes one file', () => {
+    const packages = imports.filter(({ target }) => !target.endsWith('.ts') && !target.startsWith('node:'))
+    const strays = packages.filter(({ from, target }) => {
+      if (target.endsWith('package.json')) return false
+      const name = target.startsWith('@')
+        ? target.split('/').slice(0, 2).join('/')
+        : (target.split('/')[0] ?? '')
+      return HOME_OF[name]?.test(from) !== true
+    })
+    expect(strays).toEqual([])
+    for (const name of ['http-proxy', 'hono', '@hono/node-server', 'bcryptjs', 'node-forge', 'chokidar']) {
+      expect(
+        packages.some(({ target }) => target === name || target.startsWith(`${name}/`)),
+        `${name} is used`,
+      ).toBe(true)
+    }
+  })
+
+  it('touches process and console in main.ts alone, so that everything else can run in a test', () => {
+    const wrong = files.filter(
+      (file) => file !== 'main.ts' && /(?<![.\w'-])(?:process|console)\.\w/.test(code(file)),
+    )
+    expect(wrong).toEqual([])
+  })
+
+  it('has no drawer for things without a place', () => {
+    const drawers = files.filter((file) => /(^|\/)(utils?|helpers?|common|types|index)\.ts$/.test(file))
+    expect(drawers).toEqual([])
+  })
+
+  it('never switches off what protects: certificate checks, the strict parser', () => {
+    const wrong = files.filter((file) => {
+      const text = code(file).replace(ALLOWED[file] ?? '\0', '')
+      return /rejectUnauthorized|NODE_TLS_REJECT|insecureHTTPParser(?!: false,)/.test(text)
+    })
+    expect(wrong).toEqual([])
+    expect(code('http/connections/listener.ts')).toContain('insecureHTTPParser: false,')
+  })
+})
+
+function code(file: string): string {
+  return textOf(file).replace(/^\s*(?:\/\/|\/?\*).*$/gm, '')
+}

@@ -1,0 +1,128 @@
+import { randomBytes } from 'node:crypto'
+import { describe, expect, it } from 'vitest'
+import { parseHtpasswd, parseHtpasswdInSlices, type UserTable } from '../../src/users/htpasswd.ts'
+import { bindingOf, formatKeptLine } from '../../src/users/old-password-line.ts'
+
+const DIGEST = 'abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234'
+const HASH = `$2y$10$${DIGEST}`
+const NOW = Date.parse('2026-01-31T12:00:00.000Z')
+const KEPT = formatKeptLine({
+  username: 'alice',
+  hash: `$2y$06$${DIGEST}`,
+  validUntil: NOW + 1,
+  binding: bindingOf(HASH),
+})
+
+/** Decoys are random: their costs are what two readings have in common. */
+function comparable({ decoys, entries, problems }: UserTable) {
+  return { costs: decoys.map((decoy) => decoy.slice(0, 7)), entries: [...entries], problems }
+}
+
+describe('in slices a file reads the same as at once', () => {
+  it.each<[what: string, content: string | Buffer]>([
+    ['no bytes', ''],
+    ['one entry', `alice:${HASH}\n`],
+    ['no line feed at the end', `alice:${HASH}\nbob:${HASH}`],
+    ['line feeds alone', '\n'.repeat(1_000)],
+    ['a byte order mark', `\ufeffalice:${HASH}\n`],
+    ['a byte order mark alone', '\ufeff'],
+    ['CRLF', `alice:${HASH}\r\n\r\nbob:${HASH}\r\n`],
+    ['comments', `# team\nalice:${HASH}\n#\n`],
+    ['comments alone', '# team\n'.repeat(1_000)],
+    ['names of UTF-8', `zoë:${HASH}\n日本 語:${HASH}\n😀:${HASH}\n`],
+    ['a line of Latin-1', Buffer.from(`alice:${HASH}\nj\xfcrgen:${HASH}\nbob:${HASH}\n`, 'latin1')],
+    [
+      'a character cut in two by a line feed',
+      Buffer.concat([Buffer.from('a\xc3\n', 'latin1'), Buffer.from(`b:${HASH}`)]),
+    ],
+    ['line separators of Unicode', `alice\u2028x:${HASH}\nbob:${HASH}\u2029\n`],
+    ['a line of five megabytes', `alice:${HASH}\n${'x'.repeat(5_000_000)}\nbob:${HASH}\n`],
+    ['duplicates and damage', `alice:${HASH}\nalice:x\nbob\n:${HASH}\nalice:${HASH}\n`],
+    ['an old password that is kept', `alice:${HASH}\n${KEPT}\n`],
+    ['one that is kept before its entry', `${KEPT}\nalice:${HASH}\n`],
+    ['one that is kept for nobody', `${KEPT}\nbob:${HASH}\n`],
+    ['thousands of each', `alice:${HASH}\n${KEPT}\nx\n# y\n`.repeat(2_000) + `bob:$2y$12$${DIGEST}\n`],
+  ])('%s', async (_what, content) => {
+    const bytes = Buffer.from(content)
+    const atOnce = parseHtpasswd(bytes, 'htpasswd', NOW)
+    const inSlices = await parseHtpasswdInSlices(bytes, 'htpasswd', NOW)
+    expect(comparable(inSlices)).toEqual(comparable(atOnce))
+  })
+
+  it.each<[what: string, content: string | Buffer]>([
+    ['NUL bytes', 'alice\n\0'],
+    ['UTF-16', Buffer.from(`alice:${HASH}\n`, 'utf16le')],
+    ['no usable entry', 'alice:hunter2\n'],
+    ['half a byte order mark', Buffer.from([0xef, 0xbb])],
+    ['carriage returns alone', `alice:${HASH}\rbob:${HASH}\r`],
+    ['thousands of lines and no usable entry', 'alice:hunter2\n'.repeat(10_000)],
+  ])('refused alike: %s', async (_what, content) => {
+    const bytes = Buffer.from(content)
+    const atOnce = new Promise((resolve) => {
+      resolve(parseHtpasswd(bytes, 'htpasswd', NOW))
+    })
+    const reason = await atOnce.catch((error: unknown) => error)
+    await expect(parseHtpasswdInSlices(bytes, 'htpasswd', NOW)).rejects.toEqual(reason)
+    expect(reason).toMatchObject({ name: 'InvalidFileError' })
+  })
+})
+
+/** How often the event loop turned during `action`, and how long it stood still at most. */
+async function turnsDuring(action: () => Promise<unknown>) {
+  let [turns, longestMs, last, isOver] = [0, 0, performance.now(), false]
+  const turned = (): void => {
+    turns += 1
+    longestMs = Math.max(longestMs, performance.now() - last)
+    last = performance.now()
+    if (!isOver) setImmediate(turned)
+  }
+  setImmediate(turned)
+  const start = performance.now()
+  await action()
+  isOver = true
+  const stood = Math.max(longestMs, performance.now() - last)
+  return { turns, longestMs: stood, tookMs: performance.now() - start }
+}
+
+describe('a hundred thousand lines', () => {
+  const randomHash = (): string =>
+    `$2y$10$${randomBytes(40).toString('base64').replaceAll('+', '.').slice(0, 53)}`
+  const lines = Array.from({ length: 100_000 }, (_, index) => `user-${index}:${randomHash()}\n`).join('')
+
+  it.each<[what: string, bytes: Buffer]>([
+    ['of UTF-8', Buffer.from(lines)],
+    ['one of them not UTF-8', Buffer.concat([Buffer.from(lines), Buffer.from([0xff])])],
+    ['all of them damaged but one', Buffer.from(`${lines.replaceAll('$10$', '$99$')}alice:${HASH}\n`)],
+  ])('are read while the event loop turns: %s', async (what, bytes) => {
+    let size = 0
+    const { turns, longestMs, tookMs } = await turnsDuring(async () => {
+      const { entries, problems } = await parseHtpasswdInSlices(bytes, 'htpasswd', NOW)
+      size = entries.size + problems.length
+    })
+    console.info(
+      `100,000 lines ${what}: ${(bytes.length / 1e6).toFixed(1)} MB in ${tookMs.toFixed(0)} ms, ` +
+        `${turns} turns of the event loop, the longest ${longestMs.toFixed(1)} ms`,
+    )
+    expect(size).toBeGreaterThanOrEqual(100_000)
+    expect(turns).toBeGreaterThan(5)
+  })
+
+  it('half of which keep old passwords are read while the event loop turns', async () => {
+    const pairs = Array.from({ length: 50_000 }, (_, index) => {
+      const [username, hash] = [`user ${index}`, randomHash()]
+      const kept = { username, hash: randomHash(), validUntil: NOW + 1, binding: bindingOf(hash) }
+      return `${username}:${hash}\n${formatKeptLine(kept)}\n`
+    })
+    const bytes = Buffer.from(pairs.join(''))
+    let kept = 0
+    const { turns, longestMs, tookMs } = await turnsDuring(async () => {
+      const { entries } = await parseHtpasswdInSlices(bytes, 'htpasswd', NOW)
+      kept = [...entries.values()].filter(({ previous }) => previous.length === 1).length
+    })
+    console.info(
+      `50,000 users, each with an old password: ${tookMs.toFixed(0)} ms, the longest turn ${longestMs.toFixed(1)} ms`,
+    )
+    expect(kept).toBe(50_000)
+    expect(turns).toBeGreaterThan(5)
+  })
+})

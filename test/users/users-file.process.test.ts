@@ -1,0 +1,397 @@
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmod, chown, lstat, mkdir, readlink, stat, symlink } from 'node:fs/promises'
+import path from 'node:path'
+import { text } from 'node:stream/consumers'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, it } from 'vitest'
+import { addEntry, assertAddable, changeEntry, removeEntry } from '../../src/users/users-file.ts'
+import { CommandError, InvalidFileError } from '../../src/errors/errors.ts'
+import { tempFolder } from '../fixtures/temp-folder.ts'
+
+const DIGEST = 'abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234'
+const OLD = `$2y$05$${DIGEST}`
+const NEW = `$2y$10$${DIGEST}`
+const ROOT = path.resolve(import.meta.dirname, '../..')
+const NOBODY = 65_534
+const NOW = Date.parse('2026-01-31T12:00:00.000Z')
+
+const isRoot = process.getuid?.() === 0
+const canMount = spawnSync('unshare', ['-m', 'true']).status === 0
+
+const alice = { username: 'alice', hash: NEW }
+
+function usersFile(content: string | Buffer): string {
+  const file = path.join(tempFolder(), 'htpasswd')
+  writeFileSync(file, content)
+  return file
+}
+
+async function failureOf(action: Promise<unknown>): Promise<Error> {
+  const outcome = await action.then(
+    () => undefined,
+    (error: unknown) => error,
+  )
+  if (outcome instanceof CommandError || outcome instanceof InvalidFileError) return outcome
+  throw new Error('it did not fail as a command fails', { cause: outcome })
+}
+
+describe('an edit changes one line and no other byte', () => {
+  type Edit = (file: string) => Promise<void>
+  const add: Edit = (file) => addEntry(file, alice, NOW)
+  const change: Edit = (file) => changeEntry(file, alice, NOW)
+  const remove: Edit = (file) => removeEntry(file, 'alice', NOW)
+
+  it.each<[what: string, edit: Edit, before: string, after: string]>([
+    ['add to an empty file', add, '', `alice:${NEW}\n`],
+    ['add behind comments', add, `# team\n\nbob:${OLD}\n`, `# team\n\nbob:${OLD}\nalice:${NEW}\n`],
+    ['add behind a missing final newline', add, `bob:${OLD}`, `bob:${OLD}\nalice:${NEW}\n`],
+    ['add in CRLF style', add, `bob:${OLD}\r\n`, `bob:${OLD}\r\nalice:${NEW}\r\n`],
+    ['add in CRLF style without the last', add, `#\r\nbob:${OLD}`, `#\r\nbob:${OLD}\r\nalice:${NEW}\r\n`],
+    ['add beside NUL bytes', add, `b:${OLD}\n\0x\0\n`, `b:${OLD}\n\0x\0\nalice:${NEW}\n`],
+    ['add behind NUL bytes without a newline', add, `b:${OLD}\n\0`, `b:${OLD}\n\0\nalice:${NEW}\n`],
+    ['change beside NUL bytes', change, `\0\nalice:${OLD}\n`, `\0\nalice:${NEW}\n`],
+    ['remove beside NUL bytes', remove, `\0\nalice:${OLD}\nb:${OLD}`, `\0\nb:${OLD}`],
+    ['remove behind what UTF-16 begins with', remove, `a\0b\0\nalice:${OLD}\nb:${OLD}`, `a\0b\0\nb:${OLD}`],
+    ['add behind a byte order mark', add, '\ufeff', `\ufeffalice:${NEW}\n`],
+    [
+      'add beside names that begin alike',
+      add,
+      `alice2:${OLD}\n#alice:x\n`,
+      `alice2:${OLD}\n#alice:x\nalice:${NEW}\n`,
+    ],
+    [
+      'change in the middle',
+      change,
+      `a:${OLD}\nalice:${OLD}\nb:${OLD}\n`,
+      `a:${OLD}\nalice:${NEW}\nb:${OLD}\n`,
+    ],
+    ['change in CRLF style', change, `alice:${OLD}\r\nb:${OLD}\n`, `alice:${NEW}\r\nb:${OLD}\n`],
+    ['change of a last line without newline', change, `b:${OLD}\nalice:${OLD}`, `b:${OLD}\nalice:${NEW}`],
+    ['change behind a byte order mark', change, `\ufeffalice:${OLD}\n`, `\ufeffalice:${NEW}\n`],
+    ['change of another kind of hash', change, 'alice:$apr1$x\n', `alice:${NEW}\n`],
+    ['change of plain text with a colon', change, 'alice:pa:ss\n', `alice:${NEW}\n`],
+    ['change of the first of two', change, `alice:${OLD}\nalice:${OLD}\n`, `alice:${NEW}\nalice:${OLD}\n`],
+    ['removal', remove, `# team\nalice:${OLD}\n\nb:${OLD}`, `# team\n\nb:${OLD}`],
+    ['removal of all of one name', remove, `alice:${OLD}\nb:${OLD}\nalice:$apr1$x\n`, `b:${OLD}\n`],
+    ['removal behind a byte order mark', remove, `\ufeffalice:${OLD}\nb:${OLD}\n`, `\ufeffb:${OLD}\n`],
+    ['removal of the last user', remove, `# team\nalice:${OLD}\n`, '# team\n'],
+  ])('%s', async (_what, edit, before, after) => {
+    const file = usersFile(before)
+    await edit(file)
+    expect(readFileSync(file, 'utf8')).toBe(after)
+    expect(readdirSync(path.dirname(file))).toEqual(['htpasswd'])
+  })
+
+  it('not even one that is not UTF-8', async () => {
+    const latin1 = Buffer.from(`# f\xfcr alle\n\xa0:x\nb:${OLD}\n`, 'latin1')
+    const file = usersFile(latin1)
+    await addEntry(file, { username: 'zoë', hash: NEW }, NOW)
+    expect(readFileSync(file)).toEqual(Buffer.concat([latin1, Buffer.from(`zoë:${NEW}\n`)]))
+    expect((await failureOf(assertAddable(file, 'zoë', NOW))).message).toContain('zoë exists')
+    await removeEntry(file, 'zoë', NOW)
+    expect(readFileSync(file)).toEqual(latin1)
+  })
+
+  it('nor mode and owner', async () => {
+    const file = usersFile(`b:${OLD}\n`)
+    await chmod(file, 0o640)
+    if (isRoot) await chown(file, NOBODY, 12_345)
+    const { uid, gid } = await stat(file)
+    await addEntry(file, alice, NOW)
+    const after = await stat(file)
+    expect([after.mode & 0o7777, after.uid, after.gid]).toEqual([0o640, uid, gid])
+  })
+})
+
+describe('a file that is not there', () => {
+  it('is made with its folder, readable by the sidecar of another uid', async () => {
+    const file = path.join(tempFolder(), 'users', 'htpasswd')
+    await addEntry(file, alice, NOW)
+    expect(readFileSync(file, 'utf8')).toBe(`alice:${NEW}\n`)
+    const ordinary = path.join(path.dirname(file), 'ordinary')
+    writeFileSync(ordinary, '', { mode: 0o644 })
+    expect((await stat(file)).mode).toBe((await stat(ordinary)).mode)
+  })
+
+  it('is not made by a change or a removal', async () => {
+    const file = path.join(tempFolder(), 'users', 'htpasswd')
+    expect((await failureOf(changeEntry(file, alice, NOW))).message).toContain('user add')
+    expect((await failureOf(removeEntry(file, 'alice', NOW))).message).toContain('user add')
+    expect(existsSync(path.dirname(file))).toBe(false)
+  })
+})
+
+describe('a symlink stays one, and its target is edited', () => {
+  it.each<[what: string, link: string, target: string]>([
+    ['beside it', 'htpasswd', 'real'],
+    ['elsewhere', 'htpasswd', '../other/real'],
+  ])('%s', async (_what, link, target) => {
+    const folder = tempFolder()
+    await mkdir(path.join(folder, 'users'))
+    await mkdir(path.join(folder, 'other'))
+    const file = path.join(folder, 'users', link)
+    await symlink(target, file)
+    await addEntry(file, alice, NOW)
+    await changeEntry(file, { username: 'alice', hash: OLD }, NOW)
+    expect((await lstat(file)).isSymbolicLink()).toBe(true)
+    expect(await readlink(file)).toBe(target)
+    expect(readFileSync(path.join(folder, 'users', target), 'utf8')).toBe(`alice:${OLD}\n`)
+  })
+})
+
+describe('an edit is refused, and the file stays as it was, when', () => {
+  it.each<[what: string, before: string | Buffer, edit: (file: string) => Promise<void>, message: RegExp]>([
+    [
+      'the user to add exists',
+      `alice:${OLD}\n`,
+      (file) => addEntry(file, alice, NOW),
+      /alice exists .*user passwd/,
+    ],
+    [
+      'it exists with another kind of hash',
+      'alice:hunter2\n',
+      (file) => addEntry(file, alice, NOW),
+      /alice exists/,
+    ],
+    [
+      'the user to change is unknown',
+      `b:${OLD}\n`,
+      (file) => changeEntry(file, alice, NOW),
+      /no alice .*user add/,
+    ],
+    ['the user to remove is unknown', `b:${OLD}\n`, (file) => removeEntry(file, 'alice', NOW), /no alice/],
+    ['the file is binary', 'b\0\n', (file) => addEntry(file, alice, NOW), /line 1: the line holds NUL bytes/],
+    [
+      'the file is UTF-16',
+      Buffer.from('alice:x', 'utf16le'),
+      (file) => addEntry(file, alice, NOW),
+      /save it as UTF-8/,
+    ],
+    [
+      'the removed user would stay in force',
+      `alice:${OLD}\nb:hunter2\n`,
+      (file) => removeEntry(file, 'alice', NOW),
+      /without a usable entry.*go on with the present users/,
+    ],
+    [
+      'NUL bytes alone would be left',
+      `alice:${OLD}\n\0\n`,
+      (file) => removeEntry(file, 'alice', NOW),
+      /without a usable entry.*go on with the present users/,
+    ],
+  ])('%s', async (_what, before, edit, message) => {
+    const file = usersFile(before)
+    const error = await failureOf(edit(file))
+    expect(error.message).toMatch(message)
+    expect(error.message).not.toMatch(/hunter2|\$2y\$/)
+    expect(readFileSync(file)).toEqual(Buffer.from(before))
+    expect(readdirSync(path.dirname(file))).toEqual(['htpasswd'])
+  })
+
+  it('the path is a folder, as docker makes one for a missing file', async () => {
+    const folder = path.join(tempFolder(), 'htpasswd')
+    await mkdir(folder)
+    expect((await failureOf(addEntry(folder, alice, NOW))).message).toMatch(
+      /a folder, not a file; docker .*mount the folder/,
+    )
+  })
+
+  it('a part of the path is a file', async () => {
+    const file = path.join(usersFile('# a file\n'), 'htpasswd')
+    expect((await failureOf(assertAddable(file, 'alice', NOW))).message).toMatch(
+      /a part of this path is a file/,
+    )
+    expect((await failureOf(addEntry(file, alice, NOW))).message).toContain(file)
+  })
+})
+
+interface ChildOptions {
+  readonly uid?: number
+  /** Shell commands that come first, in a mount namespace of the child's own. */
+  readonly mounts?: string
+}
+
+/** Starts a process that runs `code` once its standard input ends. The result is what it prints. */
+function startChild(code: string, { uid, mounts }: ChildOptions = {}) {
+  const module = `
+    import { readFileSync } from 'node:fs'
+    import { addEntry, changeEntry, removeEntry } from '${ROOT}/src/auth/users-file.ts'
+    readFileSync(0)
+    ${code}`
+  const node = [process.execPath, '--import', 'tsx', '--input-type=module', '--eval', module]
+  const [command = '', ...args] =
+    mounts === undefined ? node : ['unshare', '-m', 'sh', '-c', `set -e; ${mounts}; exec "$@"`, 'sh', ...node]
+  const ids = uid === undefined ? {} : { uid, gid: uid }
+  const child = spawn(command, args, { cwd: ROOT, stdio: ['pipe', 'pipe', 'pipe'], ...ids })
+  const ended = Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])
+  return {
+    async finish(): Promise<string> {
+      child.stdin.end()
+      const [stdout, stderr] = await ended
+      if (child.exitCode !== 0) throw new Error(`the child ended with ${String(child.exitCode)}: ${stderr}`)
+      return stdout
+    },
+  }
+}
+
+/** The message of the failed edit, then the file's content, as that process sees them. */
+function editing(file: string): string {
+  return `
+    const before = readFileSync('${file}', 'latin1')
+    await addEntry('${file}', { username: 'alice', hash: '${NEW}' }, ${NOW}).catch((error) => console.log(error.message))
+    console.log(readFileSync('${file}', 'latin1') === before ? 'unchanged' : 'changed')`
+}
+
+describe('what the machine refuses is told with its mend, and the file stays whole', () => {
+  it.skipIf(!isRoot)('a folder of another user', async () => {
+    const file = usersFile(`b:${OLD}\n`)
+    await chmod(path.dirname(file), 0o755)
+    const told = await startChild(editing(file), { uid: NOBODY }).finish()
+    expect(told).toMatch(
+      /permission denied; .*docker compose exec -u "\$\(id -u\):\$\(id -g\)".*\nunchanged\n$/,
+    )
+  })
+
+  it.skipIf(!isRoot)('a file of another user, whose owner would change', async () => {
+    const file = usersFile(`b:${OLD}\n`)
+    await chmod(path.dirname(file), 0o777)
+    const told = await startChild(editing(file), { uid: NOBODY }).finish()
+    expect(told).toMatch(/belongs to 0:0 .*docker compose exec -u 0:0.*\nunchanged\n$/)
+    expect(readdirSync(path.dirname(file))).toEqual(['htpasswd'])
+  })
+
+  it.skipIf(!isRoot)('a folder that cannot be made', async () => {
+    const file = path.join(tempFolder(), 'users', 'htpasswd')
+    await chmod(path.dirname(path.dirname(file)), 0o755)
+    const told = await startChild(
+      `
+      await addEntry('${file}', { username: 'alice', hash: '${NEW}' }, ${NOW}).catch((error) => console.log(error.message))
+    `,
+      { uid: NOBODY },
+    ).finish()
+    expect(told).toMatch(/htpasswd: permission denied; run this as the user the folder belongs to/)
+    expect(existsSync(path.dirname(file))).toBe(false)
+  })
+
+  it.skipIf(!isRoot)('a file that nobody may write to', async () => {
+    const file = usersFile(`b:${OLD}\n`)
+    await chmod(file, 0o444)
+    await chown(file, NOBODY, NOBODY)
+    await chown(path.dirname(file), NOBODY, NOBODY)
+    const told = await startChild(editing(file), { uid: NOBODY }).finish()
+    expect(told).toBe(`${file} is read-only; if it is to be edited: chmod u+w ${file}\nunchanged\n`)
+    expect(readdirSync(path.dirname(file))).toEqual(['htpasswd'])
+  })
+
+  it.skipIf(!canMount)('a full disk', async () => {
+    const folder = tempFolder()
+    const file = path.join(folder, 'htpasswd')
+    // 24 KiB hold the file once, and its successor by half: the write stops short before it fails.
+    const lines = `b:${OLD}\n`.repeat(200)
+    const source = path.join(tempFolder(), 'source')
+    writeFileSync(source, lines)
+    const mounts = `mount -t tmpfs -o size=24k none ${folder}; cp ${source} ${file}`
+    expect(lines.length).toBeGreaterThan(12 * 1024)
+    expect(await startChild(editing(file), { mounts }).finish()).toMatch(/the disk is full; .*\nunchanged\n$/)
+  })
+
+  it.skipIf(!canMount)('a folder mounted read-only', async () => {
+    const file = usersFile(`b:${OLD}\n`)
+    const folder = path.dirname(file)
+    const mounts = `mount --bind ${folder} ${folder}; mount -o remount,ro,bind ${folder}`
+    expect(await startChild(editing(file), { mounts }).finish()).toMatch(
+      /mounted read-only; .*\nunchanged\n$/,
+    )
+  })
+
+  it.skipIf(!canMount)('a file mounted alone', async () => {
+    const file = usersFile(`b:${OLD}\n`)
+    const mounts = `mount --bind ${file} ${file}`
+    const told = await startChild(editing(file), { mounts }).finish()
+    expect(told).toMatch(/mounted as a single file.*mount the folder.*\nunchanged\n$/)
+    expect(readdirSync(path.dirname(file))).toEqual(['htpasswd'])
+  })
+})
+
+describe('what an edit would be refused for is told before a password is typed', () => {
+  it.each<[what: string, content: string | Buffer, message: RegExp]>([
+    ['a user who exists', `alice:${OLD}\n`, /alice exists/],
+    ['a binary file', 'b\0', /line 1: the line holds NUL bytes/],
+  ])('%s', async (_what, content, message) => {
+    const file = usersFile(content)
+    expect((await failureOf(assertAddable(file, 'alice', NOW))).message).toMatch(message)
+    expect(readFileSync(file)).toEqual(Buffer.from(content))
+  })
+
+  it('nothing, and it makes nothing, when there is no file yet', async () => {
+    const file = path.join(tempFolder(), 'users', 'htpasswd')
+    await assertAddable(file, 'alice', NOW)
+    expect(existsSync(path.dirname(file))).toBe(false)
+  })
+})
+
+describe('processes that edit at once', () => {
+  const CHILDREN = 4
+  const EDITS = 12
+  const adding = (file: string, child: number): string => `
+    for (let i = 0; i < ${EDITS}; i++) await addEntry('${file}', { username: \`user${child}-\${i}\`, hash: '${NEW}' }, ${NOW})
+    await removeEntry('${file}', 'old${child}', ${NOW})`
+
+  async function race(file: string): Promise<void> {
+    const children = Array.from({ length: CHILDREN }, (_, child) => startChild(adding(file, child)))
+    await Promise.all(children.map((child) => child.finish()))
+  }
+
+  function expectNothingLost(file: string): void {
+    const names = readFileSync(file, 'utf8')
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.split(':')[0])
+    const added = Array.from(
+      { length: CHILDREN * EDITS },
+      (_, i) => `user${i % CHILDREN}-${Math.floor(i / CHILDREN)}`,
+    )
+    expect(names.toSorted()).toEqual(['# the team', 'bob', ...added].toSorted())
+    expect(readdirSync(path.dirname(file))).toEqual(['htpasswd'])
+  }
+
+  const start = [
+    '# the team',
+    `bob:${OLD}`,
+    ...Array.from({ length: CHILDREN }, (_, i) => `old${i}:${OLD}`),
+  ].join('\n')
+
+  it('lose nothing', async () => {
+    const file = usersFile(start)
+    await race(file)
+    expectNothingLost(file)
+  }, 60_000)
+
+  it.each([
+    ['its lock', ['lock']],
+    ['its lock and the next', ['lock', 'lock.next']],
+  ])('lose nothing when a crashed run left %s', { timeout: 60_000 }, async (_what, left) => {
+    const file = usersFile(start)
+    for (const name of left) writeFileSync(`${file}.${name}`, 'left behind')
+    await race(file)
+    expectNothingLost(file)
+  })
+
+  it('show a reader only whole files', async () => {
+    const file = usersFile(start)
+    const reading = new AbortController()
+    const seen = new Set<string>()
+    const reader = (async () => {
+      while (!reading.signal.aborted) {
+        seen.add(readFileSync(file, 'utf8').slice(-1))
+        await sleep(1)
+      }
+    })()
+    for (let i = 0; i < 50; i++) await addEntry(file, { username: `user${i}`, hash: NEW }, NOW)
+    reading.abort()
+    await reader
+    expect([...seen].filter((end) => end !== '\n' && end !== '4')).toEqual([])
+  })
+})
