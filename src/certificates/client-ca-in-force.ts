@@ -20,7 +20,7 @@ export interface ClientCaInForce extends Following {
 }
 
 const HOUR_MS = 3_600_000
-const MEND =
+const HINT =
   'put the authority that follows it into the file beside it, and have clients get certificates of that one'
 
 export interface ClientCaOptions extends FollowOptions {
@@ -101,7 +101,7 @@ function warnHourly(
   current: () => ClientCa,
   options: Pick<Required<ClientCaOptions>, 'file' | 'clock' | 'log'>,
 ) {
-  const warnings = createExpiryWarnings({ ...options, mend: MEND, subject: 'a client CA' })
+  const warnings = createExpiryWarnings({ ...options, hint: HINT, subject: 'a client CA' })
   const look = () => {
     const { notAfter, fingerprints } = current()
     warnings.look({ notAfter, fingerprint: fingerprints.join() })
@@ -121,11 +121,11 @@ function warnOfLeftOut(file: string, log: Log) {
   const told = new Set<string>()
   return {
     look({ leftOut }: ClientCa) {
-      for (const { number, fingerprint, reason, mend } of leftOut) {
+      for (const { number, fingerprint, reason, hint } of leftOut) {
         if (told.has(fingerprint)) continue
         told.add(fingerprint)
         log.warn(
-          { file, certificate: number, fingerprint, reason, mend },
+          { file, certificate: number, fingerprint, reason, hint },
           'a certificate in the client CA file is left out',
         )
       }

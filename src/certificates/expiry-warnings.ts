@@ -5,9 +5,9 @@ import type { LeafFacts } from '../pki/certificate.ts'
 
 const DAY_MS = 86_400_000
 const WARNED_AT_DAYS = [30, 7, 1]
-const EARLY_MEND =
+const EARLY_HINT =
   'set the clock of this machine; if it is right, the certificate was issued by one that was ahead: renew it'
-const OWN_MEND = 'it is not renewed here: put a renewed certificate and its key in the place of the files'
+const OWN_HINT = 'it is not renewed here: put a renewed certificate and its key in the place of the files'
 
 /** What has an end. */
 export type Ending = Pick<LeafFacts, 'notAfter' | 'fingerprint'> & Partial<Pick<LeafFacts, 'notBefore'>>
@@ -22,7 +22,7 @@ export interface ExpiryWarningsOptions {
   readonly clock: () => Date
   readonly log: Log
   /** What a person can do; without it, what helps with files that are not ours. */
-  readonly mend?: string
+  readonly hint?: string
   /** What it is, for the line. */
   readonly subject?: string
   /** How many days before the end. */
@@ -37,7 +37,7 @@ export function createExpiryWarnings({
   file,
   clock,
   log,
-  mend = OWN_MEND,
+  hint = OWN_HINT,
   subject = 'the certificate',
   atDays = WARNED_AT_DAYS,
 }: ExpiryWarningsOptions): ExpiryWarnings {
@@ -51,14 +51,14 @@ export function createExpiryWarnings({
       // Our clock was set back, or the one it was issued by was ahead.
       if (notBefore !== undefined && notBefore > now && early !== fingerprint) {
         early = fingerprint
-        log.error({ file, notBefore, mend: EARLY_MEND }, `${subject} is not valid yet: clients refuse it`)
+        log.error({ file, notBefore, hint: EARLY_HINT }, `${subject} is not valid yet: clients refuse it`)
       }
       const daysLeft = (notAfter.getTime() - now.getTime()) / DAY_MS
       const days = limits.find((limit) => daysLeft <= limit)
       if (days === undefined) return
       if (told?.fingerprint === fingerprint && told.days <= days) return
       told = { fingerprint, days }
-      const facts = { file, notAfter, mend }
+      const facts = { file, notAfter, hint }
       if (days === 0) log.error(facts, `${subject} has expired: clients refuse it`)
       else log.warn({ ...facts, daysLeft: Math.floor(daysLeft) }, `${subject} ends soon`)
     },

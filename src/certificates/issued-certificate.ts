@@ -15,7 +15,7 @@ import { createPublicRoot } from './state-folder/public-root.ts'
 import { wantedNames, wantedNamesUnder } from './names/wanted-names.ts'
 
 // A leaf comes near its end for two reasons only.
-const MEND =
+const HINT =
   'if it could not be renewed, see the errors about that; if its root ends with it, `registry-sidecar cert renew --root` ' +
   'gives another one, which clients have to trust before this one ends'
 
@@ -24,7 +24,7 @@ export interface Surroundings {
   readonly timetable?: Timetable
 }
 
-/** Opens the state folder. Rejects with InvalidFileError, with the mend, where a person must act. */
+/** Opens the state folder. Rejects with InvalidFileError, with the fix, where a person must act. */
 export async function openIssuedCertificate(
   config: Config,
   log: Log,
@@ -88,19 +88,19 @@ export async function openIssuedCertificate(
 
 // Trusting another root is work on every client, so a person is told of its end long before.
 const ROOT_WARNED_AT_DAYS = [365, 90, 30, 7, 1]
-const ROOT_MEND =
+const ROOT_HINT =
   '`registry-sidecar cert renew --root` gives another one; have every client trust that before this one ends'
 
 function warningsFor(
   keystore: Keystore,
   { clock, log }: { readonly clock: () => Date; readonly log: Log },
 ): ExpiryWarnings {
-  const ofLeaf = createExpiryWarnings({ file: keystore.leafFile, clock, log, mend: MEND })
+  const ofLeaf = createExpiryWarnings({ file: keystore.leafFile, clock, log, hint: HINT })
   const ofRoot = createExpiryWarnings({
     file: keystore.root.file,
     clock,
     log,
-    mend: ROOT_MEND,
+    hint: ROOT_HINT,
     subject: 'the root',
     atDays: ROOT_WARNED_AT_DAYS,
   })
@@ -119,9 +119,9 @@ function namesFor(config: Config, machine: Machine, log: Log): NamesUnder {
     const news = leftOut.map(({ value }) => value).filter((value) => !told.has(value))
     if (news.length === 0) return
     for (const value of news) told.add(value)
-    const mend = 'clients that use one of them: set SIDECAR_HOSTS and begin again with an empty state folder'
+    const hint = 'clients that use one of them: set SIDECAR_HOSTS and begin again with an empty state folder'
     log.warn(
-      { names: news, mend },
+      { names: news, hint },
       'names of this machine left out of the leaf: its root may not vouch for them',
     )
   }
@@ -132,6 +132,6 @@ function tellUnlessConstrained({ file, permitted }: Root, log: Log): void {
   if (permitted !== undefined) return
   const text =
     'SIDECAR_CA_CONSTRAIN does not change this root, which was issued without it and may vouch for any name'
-  const mend = '`registry-sidecar cert renew --root` gives a root that vouches for the wanted names alone'
-  log.warn({ file, mend }, text)
+  const hint = '`registry-sidecar cert renew --root` gives a root that vouches for the wanted names alone'
+  log.warn({ file, hint }, text)
 }

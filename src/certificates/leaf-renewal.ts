@@ -52,7 +52,7 @@ export interface LeafRenewalOptions {
 // A leaf lives 90 days; an hour late is early enough.
 const LOOK_EVERY_MS = 3_600_000
 
-// What stands in the way is over in seconds (a lock) or when somebody has mended it (a full disk): soon at first, then
+// What stands in the way is over in seconds (a lock) or when somebody has fixed it (a full disk): soon at first, then
 // ever more rarely, since each attempt is a line in the log.
 const FIRST_RETRY_MS = 5_000
 
@@ -104,7 +104,7 @@ export async function keepLeafRenewed(options: LeafRenewalOptions): Promise<Leaf
     try {
       await keystore.renewIfDue(names, timetable.now())
       publish()
-      return standing.mend()
+      return standing.recovered()
     } catch (error) {
       counts.failed += 1
       return standing.fail(error, served.bundle)
@@ -148,7 +148,7 @@ function tellOfRenewal(log: Log, before: InForce, { bundle, root }: InForce): vo
 interface Standing {
   readonly state: FileState
   /** Both return after how many milliseconds to look again. */
-  readonly mend: () => number
+  readonly recovered: () => number
   readonly fail: (error: unknown, served: CertificateBundle) => number
 }
 
@@ -160,7 +160,7 @@ function createStanding(log: Log): Standing {
     get state() {
       return state
     },
-    mend() {
+    recovered() {
       failures = 0
       state = { kind: 'fresh' }
       return LOOK_EVERY_MS

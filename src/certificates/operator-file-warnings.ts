@@ -19,9 +19,9 @@ export async function warnOfOwnFiles(
 /** Warns of a file that stays the same here when it is replaced outside. `subject` is what the line calls it. */
 export async function warnOfMount(file: string, log: Log, subject = 'this file'): Promise<void> {
   if (!(await isMountPoint(file))) return
-  const mend = 'mount its folder: what renews certificates replaces files'
+  const hint = 'mount its folder: what renews certificates replaces files'
   log.warn(
-    { file, mend },
+    { file, hint },
     `${subject} is a mount of its own: when it is replaced outside, the former one stays here`,
   )
 }
@@ -34,9 +34,9 @@ async function warnIfOpen(file: string, log: Log): Promise<void> {
     () => 0,
   )
   if ((mode & 0o007) === 0) return
-  const mend = `chmod o= ${file}; for a secret of Kubernetes: defaultMode: 0440 and fsGroup`
+  const hint = `chmod o= ${file}; for a secret of Kubernetes: defaultMode: 0440 and fsGroup`
   log.warn(
-    { file, mode: mode.toString(8).padStart(4, '0'), mend },
+    { file, mode: mode.toString(8).padStart(4, '0'), hint },
     'everybody on this machine can read this file',
   )
 }

@@ -12,7 +12,7 @@ export interface PairStanding {
   /** Whether files have not belonged together for so long that it is told when a look that begins now finds the same. */
   readonly isPatienceOver: boolean
   /** The files are good. */
-  readonly mend: () => void
+  readonly recovered: () => void
   /** A file is no good. Tells so, unless it was told just that before. Returns the error, for throwing. */
   readonly fail: (error: InvalidFileError) => InvalidFileError
   /** Files do not belong together, as in the midst of a replacement. The same, once that has lasted. */
@@ -53,7 +53,7 @@ export function createPairStanding(options: PairStandingOptions): PairStanding {
     get isPatienceOver() {
       return isPatienceOver
     },
-    mend() {
+    recovered() {
       endSuspicion()
       if (told !== undefined) log.info('certificate and key can be used again')
       told = undefined

@@ -168,7 +168,7 @@ async function loadPair({
     })
     if (outcome.kind === 'mismatch') throw standing.suspect(outcome.error, { isLasting })
     if (!isSame(outcome.certificate, current)) publish(outcome.certificate)
-    standing.mend()
+    standing.recovered()
   }
 
   function publish(next: OwnCertificate): void {

@@ -72,8 +72,8 @@ async function keepOwner(handle: FileHandle, previous: Stats): Promise<void> {
       await handle.chown(uid, gid)
     } catch (error) {
       const owner = `${uid}:${gid}`
-      const mend = `run this as its owner; in the container: docker compose exec -u ${owner} …`
-      throw new CommandError(`the file belongs to ${owner} and would change hands; ${mend}`, { cause: error })
+      const hint = `run this as its owner; in the container: docker compose exec -u ${owner} …`
+      throw new CommandError(`the file belongs to ${owner} and would change hands; ${hint}`, { cause: error })
     }
   }
 }

@@ -74,7 +74,7 @@ export function createReloadable<T>(options: ReloadableOptions<T>): Reloadable<T
       await accept(hash, await parsed(bytes, hash))
       return 'changed'
     }
-    standing.mend()
+    standing.recovered()
     return 'unchanged'
   }
 
@@ -94,7 +94,7 @@ export function createReloadable<T>(options: ReloadableOptions<T>): Reloadable<T
     const previous = current
     current = next
     acceptedHash = hash
-    standing.mend()
+    standing.recovered()
     for (const listener of listeners) await listener(next, previous)
   }
 }
@@ -114,7 +114,7 @@ async function digestOf(bytes: Buffer): Promise<string> {
 
 interface Standing {
   readonly state: FileState
-  readonly mend: () => void
+  readonly recovered: () => void
   /** `hash` is that of the content that was refused. The same failure again is not logged again. */
   readonly fail: (error: unknown, hash: string) => InvalidFileError
   /** Why the content was refused the last time, when it is the same as then. */
@@ -134,7 +134,7 @@ function createStanding({
     get state() {
       return state
     },
-    mend() {
+    recovered() {
       if (failure !== undefined) log?.info({ file }, 'file can be used again')
       failure = undefined
       wasSeen = true

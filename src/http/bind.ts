@@ -14,7 +14,7 @@ export interface BindOptions {
   readonly setting: string
 }
 
-/** Binds a server. Rejects with a CommandError that names the address and the mend. */
+/** Binds a server. Rejects with a CommandError that names the address and the fix. */
 export function bind(server: Server, { host, port, setting }: BindOptions): Promise<BoundAddress> {
   return new Promise((resolve, reject) => {
     server.once('error', onError)

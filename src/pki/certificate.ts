@@ -1,6 +1,6 @@
 // Certificate: PEM text becomes a bundle that can be served, or an error that says why not.
 //
-// The pair is tried here and not by the listener: OpenSSL's complaint about a wrong one names neither file nor mend.
+// The pair is tried here and not by the listener: OpenSSL's complaint about a wrong one names neither file nor fix.
 
 import { X509Certificate, createPrivateKey, type KeyObject } from 'node:crypto'
 
@@ -153,16 +153,16 @@ const PEM_KEY =
   'it must be PEM, and say PRIVATE KEY in its first line; `openssl pkey -inform der -in FILE` makes that of DER'
 
 /** The first certificate of the text. Throws `InvalidFileError`. */
-export function parseCertificate(pem: string, file: string, mend = PEM_CERTIFICATE): X509Certificate {
+export function parseCertificate(pem: string, file: string, hint = PEM_CERTIFICATE): X509Certificate {
   try {
     return new X509Certificate(pem)
   } catch (cause) {
-    throw new InvalidFileError(file, `holds no readable certificate: ${mend}`, { cause })
+    throw new InvalidFileError(file, `holds no readable certificate: ${hint}`, { cause })
   }
 }
 
 /** Throws `InvalidFileError`, also for a key that wants a passphrase. */
-export function parsePrivateKey(pem: string, file: string, mend = PEM_KEY): KeyObject {
+export function parsePrivateKey(pem: string, file: string, hint = PEM_KEY): KeyObject {
   if (/^(-----BEGIN ENCRYPTED|Proc-Type: 4,ENCRYPTED)/m.test(pem)) {
     throw new InvalidFileError(
       file,
@@ -172,7 +172,7 @@ export function parsePrivateKey(pem: string, file: string, mend = PEM_KEY): KeyO
   try {
     return createPrivateKey(pem)
   } catch (cause) {
-    throw new InvalidFileError(file, `holds no readable private key: ${mend}`, { cause })
+    throw new InvalidFileError(file, `holds no readable private key: ${hint}`, { cause })
   }
 }
 

@@ -28,7 +28,7 @@ export interface LeftOut {
   readonly number: number
   readonly fingerprint: string
   readonly reason: string
-  readonly mend: string
+  readonly hint: string
 }
 
 export interface ClientCaOrigin {
@@ -120,7 +120,7 @@ function objectionTo(certificate: X509Certificate, { all, now }: Company): strin
 
 interface Untimely {
   readonly reason: string
-  readonly mend: string
+  readonly hint: string
 }
 
 function untimely({ validFrom, validTo }: X509Certificate, now: Date): Untimely | undefined {
@@ -128,13 +128,13 @@ function untimely({ validFrom, validTo }: X509Certificate, now: Date): Untimely 
   if (notAfter <= now) {
     return {
       reason: `expired on ${notAfter.toISOString()}`,
-      mend: 'take it out, or put its renewed certificate in its place',
+      hint: 'take it out, or put its renewed certificate in its place',
     }
   }
   if (notBefore > now) {
     return {
       reason: `is not valid before ${notBefore.toISOString()}`,
-      mend: "set this machine's clock if it is behind, or wait till then; then restart the sidecar",
+      hint: "set this machine's clock if it is behind, or wait till then; then restart the sidecar",
     }
   }
   return undefined
@@ -149,7 +149,7 @@ function usable(certificates: readonly X509Certificate[]): readonly X509Certific
 function leftOutOf(certificate: X509Certificate, number: number, now: Date): LeftOut {
   const cause = untimely(certificate, now) ?? {
     reason: 'was issued by one that is not valid now',
-    mend: 'mend that one first',
+    hint: 'hint that one first',
   }
   return { number, fingerprint: fingerprint256(certificate), ...cause }
 }
@@ -157,7 +157,7 @@ function leftOutOf(certificate: X509Certificate, number: number, now: Date): Lef
 function noneIsLeft(leftOut: readonly LeftOut[]): string {
   const [first] = leftOut
   const which =
-    first === undefined ? '' : `: certificate number ${first.number} ${first.reason}: ${first.mend}`
+    first === undefined ? '' : `: certificate number ${first.number} ${first.reason}: ${first.hint}`
   return `holds no authority that is valid now and signs clients' certificates${which}`
 }
 

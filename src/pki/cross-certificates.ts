@@ -46,7 +46,7 @@ export interface EarlierOrigin {
   readonly file: string
   readonly now: Date
   /** What to do when the text is no good. Absent: what helps with cross.crt. */
-  readonly mend?: string
+  readonly hint?: string
 }
 
 const PUT_BACK = `put the one back that belongs to it, or, ${GIVE_UP_EARLIER}`
@@ -54,10 +54,10 @@ const PUT_BACK = `put the one back that belongs to it, or, ${GIVE_UP_EARLIER}`
 /** The earlier roots that lead to `root` at that time. Throws `InvalidFileError` when the text does not belong to it. */
 export function parseEarlier(
   text: string | undefined,
-  { root, file, now, mend = PUT_BACK }: EarlierOrigin,
+  { root, file, now, hint = PUT_BACK }: EarlierOrigin,
 ): readonly EarlierRoot[] {
   if (text === undefined) return []
-  const links = linksIn(certificatesIn(text).map((pem) => parseCertificate(pem, file, mend)))
+  const links = linksIn(certificatesIn(text).map((pem) => parseCertificate(pem, file, hint)))
   const present = new X509Certificate(root.pem)
   const start = links.findIndex(({ cross }) => isForRoot(cross, present))
   // During a renewal, and after a backup from before one was put back, the file is ahead of the root.
@@ -68,7 +68,7 @@ export function parseEarlier(
     return isForRoot(cross, later) && hasIssued(signer, cross)
   })
   if (start === -1 || !isWhole) {
-    throw new InvalidFileError(file, `does not lead to ${root.file}: ${mend}`)
+    throw new InvalidFileError(file, `does not lead to ${root.file}: ${hint}`)
   }
   const earlier = chain.map(earlierRootOf)
   const end = earlier.findIndex(({ notAfter }) => notAfter <= now)

@@ -1,5 +1,5 @@
 // Own bundle: a certificate that somebody else issued. The texts of its files become a bundle that can be served, or an
-// error that says which file to mend and how.
+// error that says which file to fix and how.
 
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto'
 import { createSecureContext } from 'node:tls'

@@ -57,9 +57,9 @@ function incompleteTls({ env, flags = {} }: Sources): readonly string[] {
 function uselessClientSettings(sources: Sources): readonly string[] {
   const isSet = isSetIn(sources)
   if (isSet('tlsClientCa')) return []
-  const mend = `set ${variableOf('tlsClientCa')} too, to the CA that signs your clients' certificates`
+  const hint = `set ${variableOf('tlsClientCa')} too, to the CA that signs your clients' certificates`
   const useless = (['tlsClientAuth', 'tlsClientName'] as const).filter(isSet)
-  return useless.map((name) => `${variableOf(name)}: ${mend}`)
+  return useless.map((name) => `${variableOf(name)}: ${hint}`)
 }
 
 /** Whether a flag or variable gives a setting a value. */

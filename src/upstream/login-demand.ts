@@ -2,7 +2,7 @@
 
 export const LOGIN_DEMANDED = {
   reason: 'the registry demands a login itself: switch its auth off',
-  mend: 'take `auth` out of its settings (REGISTRY_AUTH), or the login out of the proxy before it: the sidecar asks',
+  hint: 'take `auth` out of its settings (REGISTRY_AUTH), or the login out of the proxy before it: the sidecar asks',
 } as const
 
 /** Whether an answer with this status asks for a login; 407 comes from a proxy before the registry. */

@@ -118,13 +118,13 @@ function unusable(username: string, found: string): HtpasswdLine {
   // A name that a shell would read otherwise is not put into a command that people paste.
   const isSafe = !found.includes('plain text') && /^[\w.@+][\w.@+-]*$/.test(username)
   const word = isSafe ? username : 'NAME'
-  const mend =
+  const hint =
     found === DOUBLED
       ? 'write each $ once'
       : `set a new password with \`registry-sidecar user passwd ${word}\` or \`htpasswd -B\``
   // Of plain text nobody knows on which side of the colon the password stands.
   const who = found.includes('plain text') ? 'this line' : username
-  return problem('unusable hash', `${who} has ${found}, which is not taken; ${mend}`)
+  return problem('unusable hash', `${who} has ${found}, which is not taken; ${hint}`)
 }
 
 function problem(kind: ProblemKind, reason: string): HtpasswdLine {

@@ -134,7 +134,7 @@ function refuseUselessRemoval(before: Lines, after: Lines, context: EditContext)
   if (isReadable(after, context) || !isReadable(before, context)) return
   throw new CommandError(
     `${context.file} would be left without a usable entry, and a running sidecar would go on with the present ` +
-      'users; mend or remove the lines that `user list` complains of first',
+      'users; fix or remove the lines that `user list` complains of first',
   )
 }
 

@@ -21,7 +21,7 @@ import {
   type NewHash,
 } from './users-file-lines.ts'
 
-const MENDS: Readonly<Record<string, string>> = {
+const HINTS: Readonly<Record<string, string>> = {
   EACCES:
     'permission denied; run this as the user the folder belongs to; ' +
     'in the container: docker compose exec -u "$(id -u):$(id -g)" …',
@@ -38,7 +38,7 @@ const MENDS: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file; `registry-sidecar user add NAME` makes it',
 }
 
-/** The users file's bytes, or undefined if there is none. Rejects with a CommandError that names the mend. */
+/** The users file's bytes, or undefined if there is none. Rejects with a CommandError that names the fix. */
 export async function readUsersFile(file: string): Promise<Buffer | undefined> {
   try {
     return await readIfPresent(file)
@@ -165,6 +165,6 @@ async function readIfPresent(file: string): Promise<Buffer | undefined> {
 
 function explain(error: unknown, file: string): Error {
   if (error instanceof CommandError || error instanceof InvalidFileError) return error
-  const mend = MENDS[errorCode(error) ?? ''] ?? errorMessage(error)
-  return new CommandError(`${file}: ${mend}`, { cause: error })
+  const hint = HINTS[errorCode(error) ?? ''] ?? errorMessage(error)
+  return new CommandError(`${file}: ${hint}`, { cause: error })
 }

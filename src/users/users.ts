@@ -18,7 +18,7 @@ export interface Users extends Following {
 /** What to tell a person whose users file is a mount point. */
 export const FILE_MOUNT = {
   text: 'the users file is a mount of its own: when it is replaced outside, the former one stays in force here',
-  mend: 'mount its folder (docker: -v ./users:/users, Kubernetes: no subPath): editors, mv and `user` replace files',
+  hint: 'mount its folder (docker: -v ./users:/users, Kubernetes: no subPath): editors, mv and `user` replace files',
 } as const
 
 /**
@@ -33,7 +33,7 @@ export async function loadUsers({ file, pollMs, log }: FollowOptions): Promise<U
   await users.reload().catch((error: unknown) => {
     if (!(error instanceof InvalidFileError && errorCode(error.cause) === 'ENOENT')) throw error
   })
-  if (await isMountPoint(file)) log.warn({ file, mend: FILE_MOUNT.mend }, FILE_MOUNT.text)
+  if (await isMountPoint(file)) log.warn({ file, hint: FILE_MOUNT.hint }, FILE_MOUNT.text)
   const following = await follow(users, { file, pollMs, log })
   return {
     file,

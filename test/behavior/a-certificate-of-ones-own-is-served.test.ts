@@ -160,7 +160,7 @@ describe('a certificate of one’s own', () => {
     expect(await running.finished).toMatchObject({ code: 0, stderr: '' })
   })
 
-  it('that cannot be served keeps the sidecar from starting, with exit 1 and the mend', async () => {
+  it('that cannot be served keeps the sidecar from starting, with exit 1 and the fix', async () => {
     const { env } = ownFolder(authority.issue(new Date(Date.now() - 100 * DAY_MS)))
     const { code, stderr } = await run(['serve', '--listen', '127.0.0.1:0', '--admin-listen', 'off'], {
       env,

@@ -371,7 +371,7 @@ it.skipIf(curl === undefined)('curl gets in with --cert, and is told why not wit
   expect((await call()).stdout).toMatch(/demands a client certificate/)
 })
 
-it('a CA file that is no good keeps the sidecar from starting, and the mend is named', async () => {
+it('a CA file that is no good keeps the sidecar from starting, and the fix is named', async () => {
   const file = path.join(tempFolder(), 'ca.pem')
   const start = () => startSidecar({ env: { SIDECAR_TLS_CLIENT_CA: file } })
   await expect(start()).rejects.toThrow(/ca\.pem: is missing/)

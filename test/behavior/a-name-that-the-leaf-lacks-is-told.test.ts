@@ -29,11 +29,11 @@ function rootFile(pem: string): string {
 
 const foreignRoot = () => rootFile(issueRoot({ now: new Date() }).certPem)
 
-/** What a person reads in the end: name, way of asking and mend of each warning, when so many have come. */
+/** What a person reads in the end: name, way of asking and fix of each warning, when so many have come. */
 async function warnings(sidecar: TestSidecar, count: number) {
   const told = () => sidecar.lines.filter(({ level }) => level === 40)
   await until(() => told().length >= count, { deadlineMs: 5_000, what: `${count} warnings` })
-  return told().map(({ address, name, by, mend }) => ({ address, name, by, mend: String(mend) }))
+  return told().map(({ address, name, by, hint }) => ({ address, name, by, hint: String(hint) }))
 }
 
 const versions = ['TLSv1.2', 'TLSv1.3'] as const
@@ -58,7 +58,7 @@ describe.each(versions)('over %s', (version) => {
         address: '127.0.0.1',
         name: 'other.example',
         by: 'server name',
-        mend: expect.stringMatching(ADD) as string,
+        hint: expect.stringMatching(ADD) as string,
       },
     ])
   })
@@ -85,9 +85,9 @@ describe.each(versions)('over %s', (version) => {
         expect.objectContaining({
           name: 'other.example',
           by: 'server name',
-          mend: expect.stringMatching(ADD) as string,
+          hint: expect.stringMatching(ADD) as string,
         }),
-        expect.objectContaining({ name: 'localhost', mend: expect.stringMatching(TRUST) as string }),
+        expect.objectContaining({ name: 'localhost', hint: expect.stringMatching(TRUST) as string }),
       ])
     },
   )
@@ -114,8 +114,8 @@ describe.each(versions)('over %s', (version) => {
       await ask('other.example', rootFile(sidecar.root.pem))
       await ask('localhost', foreignRoot())
       expect(await warnings(sidecar, 2)).toEqual([
-        expect.objectContaining({ name: 'other.example', mend: expect.stringMatching(ADD) as string }),
-        expect.objectContaining({ name: 'localhost', mend: expect.stringMatching(TRUST) as string }),
+        expect.objectContaining({ name: 'other.example', hint: expect.stringMatching(ADD) as string }),
+        expect.objectContaining({ name: 'localhost', hint: expect.stringMatching(TRUST) as string }),
       ])
     },
   )
@@ -128,7 +128,7 @@ describe.skipIf(skopeo === '')('skopeo, written in Go', () => {
     const inspect = run(skopeo, ['inspect', '--cert-dir', certs, `docker://localhost:${sidecar.port}/app`])
     await expect(inspect).rejects.toThrow(/x509/)
     expect(await warnings(sidecar, 1)).toEqual([
-      expect.objectContaining({ name: 'localhost', mend: expect.stringMatching(TRUST) as string }),
+      expect.objectContaining({ name: 'localhost', hint: expect.stringMatching(TRUST) as string }),
     ])
   })
 
@@ -147,7 +147,7 @@ describe.skipIf(skopeo === '')('skopeo, written in Go', () => {
           address: '127.0.0.1',
           name: '127.0.0.2',
           by: 'address',
-          mend: expect.stringMatching(ADD) as string,
+          hint: expect.stringMatching(ADD) as string,
         },
       ])
     },
@@ -177,13 +177,13 @@ describe('the Host of a request', () => {
         address: '127.0.0.1',
         name: 'other.example',
         by: 'host header',
-        mend: expect.stringMatching(ADD) as string,
+        hint: expect.stringMatching(ADD) as string,
       },
       {
         address: '127.0.0.1',
         name: '2001:db8::9',
         by: 'host header',
-        mend: expect.stringMatching(ADD) as string,
+        hint: expect.stringMatching(ADD) as string,
       },
     ])
   })

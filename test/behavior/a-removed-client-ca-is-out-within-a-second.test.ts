@@ -167,7 +167,7 @@ describe('a client CA that is replaced', () => {
     expect(await stateOf(scene)).toMatchObject({ state: 'ok' })
     const told = scene.sidecar.lines.filter(({ msg }) => String(msg).endsWith('is left out'))
     expect(told).toMatchObject([
-      { file: scene.caFile, certificate: 1, mend: expect.stringMatching(/^take it out/) as string },
+      { file: scene.caFile, certificate: 1, hint: expect.stringMatching(/^take it out/) as string },
     ])
   })
 

@@ -45,12 +45,12 @@ describe('the end of a root', () => {
     return lines.filter(({ msg }) => msg === 'the root ends soon')
   }
 
-  it('is told a year ahead, with the mend', async () => {
+  it('is told a year ahead, with the fix', async () => {
     const folder = tempFolder()
     const now = Date.now()
     expect(await openAt(new Date(now), folder)).toEqual([])
     const [line] = await openAt(new Date(now + 3_300 * DAY_MS), folder)
-    expect(line).toMatchObject({ level: 40, mend: expect.stringContaining('cert renew --root') as string })
+    expect(line).toMatchObject({ level: 40, hint: expect.stringContaining('cert renew --root') as string })
   })
 })
 

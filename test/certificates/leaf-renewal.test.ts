@@ -57,7 +57,7 @@ async function setScene({ renewing, serving, hasEvents = false }: SceneOptions =
       if (obstacle !== undefined) throw obstacle
       served.push(bundle)
     },
-    warnings: createExpiryWarnings({ file: real.leafFile, clock: timetable.now, log, mend: 'the mend' }),
+    warnings: createExpiryWarnings({ file: real.leafFile, clock: timetable.now, log, hint: 'the fix' }),
     pollMs: 'off',
     log,
     timetable,
@@ -130,10 +130,10 @@ it('a leaf that cannot be renewed is warned about 30 days, 7 days and a day befo
   }
   expect(counts).toEqual([0, 1, 1, 1, 2, 3, 3])
   expect(warned().map(({ daysLeft }) => daysLeft)).toEqual([28, 4, 0])
-  expect(warned()[0]).toMatchObject({ mend: 'the mend' })
+  expect(warned()[0]).toMatchObject({ hint: 'the fix' })
 })
 
-it('a leaf that is not valid yet is told once, with the mend: the clock was set back', async () => {
+it('a leaf that is not valid yet is told once, with the fix: the clock was set back', async () => {
   const { pass, lines } = await setScene()
   await pass(-2 * HOUR_MS)
   await pass()
@@ -143,7 +143,7 @@ it('a leaf that is not valid yet is told once, with the mend: the clock was set 
       level: 50,
       msg: 'the certificate is not valid yet: clients refuse it',
       notBefore: new Date(START.getTime() - HOUR_MS).toISOString(),
-      mend: expect.stringMatching(/^set the clock of this machine; if it is right, .*renew it$/) as unknown,
+      hint: expect.stringMatching(/^set the clock of this machine; if it is right, .*renew it$/) as unknown,
     }),
   ])
 })

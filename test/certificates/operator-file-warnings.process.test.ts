@@ -26,7 +26,7 @@ async function warningsAtStart(files: OwnFiles): Promise<readonly unknown[]> {
 }
 
 describe('a key that everybody can read', () => {
-  it('is told at start, with its mode and the mend, also through a symlink; a group is not everybody', async () => {
+  it('is told at start, with its mode and the fix, also through a symlink; a group is not everybody', async () => {
     const files = ownFiles()
     expect(await warningsAtStart(files)).toEqual([])
     chmodSync(files.keyFile, 0o644)
@@ -36,7 +36,7 @@ describe('a key that everybody can read', () => {
       expect.objectContaining({
         file: link,
         mode: '0644',
-        mend: expect.stringContaining(`chmod o= ${link}`) as unknown,
+        hint: expect.stringContaining(`chmod o= ${link}`) as unknown,
         msg: 'everybody on this machine can read this file',
       }),
     ])
@@ -51,7 +51,7 @@ describe('a key that everybody can read', () => {
 })
 
 describe('a file that is a mount of its own', () => {
-  it.runIf(canMount)('is told at start, with the mend, for each of them', async () => {
+  it.runIf(canMount)('is told at start, with the fix, for each of them', async () => {
     const outside = ownFiles()
     const inside = ownFiles()
     bindMount(outside.certFile, inside.certFile)
@@ -62,7 +62,7 @@ describe('a file that is a mount of its own', () => {
           expect.objectContaining({
             file,
             msg: expect.stringMatching(/mount of its own.*former one stays here/) as unknown,
-            mend: expect.stringMatching(/^mount its folder/) as unknown,
+            hint: expect.stringMatching(/^mount its folder/) as unknown,
           }) as unknown,
       ),
     )

@@ -258,7 +258,7 @@ function certbotFolder(folder: string, pair: IssuedCertificate): OwnFiles {
 }
 
 describe('a mismatch', () => {
-  it('that lasts is told once, with the mend, and ends with the other file', async () => {
+  it('that lasts is told once, with the fix, and ends with the other file', async () => {
     const { files, put, first, client, becomes, becomesStale, lines, messages, certificate } =
       await setScene()
     await becomes(first)
@@ -395,7 +395,7 @@ describe('the end of a certificate', () => {
     }
     expect(counts).toEqual([0, 1, 1, 2, 2, 3, 3, 4, 4])
     expect(warnings()).toMatchObject([
-      { level: 40, daysLeft: 30, mend: expect.stringContaining('put a renewed certificate') as string },
+      { level: 40, daysLeft: 30, hint: expect.stringContaining('put a renewed certificate') as string },
       { level: 40, daysLeft: 7 },
       { level: 40, daysLeft: 1 },
       { level: 50, msg: 'the certificate has expired: clients refuse it' },

@@ -9,7 +9,7 @@ import { tempFolder } from '../fixtures/temp-folder.ts'
 describe('a users file that is a mount of its own', () => {
   const canMount = mayMount()
 
-  it.runIf(canMount)('is told at start, with the mend; its replacement outside is not seen', async () => {
+  it.runIf(canMount)('is told at start, with the fix; its replacement outside is not seen', async () => {
     const folder = tempFolder()
     mkdirSync(`${folder}/host`)
     mkdirSync(`${folder}/users`)
@@ -20,7 +20,7 @@ describe('a users file that is a mount of its own', () => {
     expect(await warningsAtStart(`${folder}/users/htpasswd`)).toEqual([
       expect.objectContaining({
         msg: expect.stringMatching(/mount of its own.*former one stays/) as unknown,
-        mend: expect.stringMatching(/-v \.\/users:\/users.*no subPath/) as unknown,
+        hint: expect.stringMatching(/-v \.\/users:\/users.*no subPath/) as unknown,
       }),
     ])
     writeFileSync(`${folder}/host/new`, ALICE_ENTRY.replace('alice', 'bob'))

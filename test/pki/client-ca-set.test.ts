@@ -34,7 +34,7 @@ describe('a client CA file', () => {
     expect(pem).toBe(middle.cert + one.cert)
   })
 
-  it.each<[what: string, text: string, mend: RegExp]>([
+  it.each<[what: string, text: string, hint: RegExp]>([
     ['nothing', '', /holds no readable certificate: it must be PEM/],
     ['something else', 'nonsense', /holds no readable certificate/],
     ['half a certificate', one.cert.slice(0, 200), /holds no readable certificate/],
@@ -62,9 +62,9 @@ describe('a client CA file', () => {
       /issued by one that is not in the file: add that one too/,
     ],
     ['more than anybody needs', one.cert.repeat(101), /at most 100/],
-  ])('is refused, and the mend named: %s', (_what, text, mend) => {
+  ])('is refused, and the fix named: %s', (_what, text, hint) => {
     expect(() => parse(text)).toThrow(InvalidFileError)
-    expect(() => parse(text)).toThrow(mend)
+    expect(() => parse(text)).toThrow(hint)
     expect(() => parse(text)).toThrow(/^client-ca\.pem: /)
   })
 
@@ -80,7 +80,7 @@ describe('a client CA file', () => {
 })
 
 describe('an authority whose time is over or to come', () => {
-  it('is left out, and the mend named, and the others are in force', () => {
+  it('is left out, and the fix named, and the others are in force', () => {
     const ca = parse(expired.cert, one.cert, tomorrow.cert)
     expect(ca.pem).toBe(one.cert)
     expect(ca.fingerprints).toEqual(parse(one.cert).fingerprints)
@@ -89,13 +89,13 @@ describe('an authority whose time is over or to come', () => {
       { number: 1, reason: expect.stringMatching(/^expired on /) as string },
       { number: 3, reason: expect.stringMatching(/^is not valid before /) as string },
     ])
-    expect(ca.leftOut.map(({ mend }) => mend.slice(0, 11))).toEqual(['take it out', 'set this ma'])
+    expect(ca.leftOut.map(({ hint }) => hint.slice(0, 11))).toEqual(['take it out', 'set this ma'])
   })
 
   it('takes along what stands under it', () => {
     const ca = parse(expired.cert, expired.issueAuthority().cert, one.cert)
     expect(ca.pem).toBe(one.cert)
-    expect(ca.leftOut).toMatchObject([{ number: 1 }, { number: 2, mend: 'mend that one first' }])
+    expect(ca.leftOut).toMatchObject([{ number: 1 }, { number: 2, hint: 'hint that one first' }])
   })
 })
 

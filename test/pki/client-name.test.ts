@@ -231,7 +231,7 @@ describe('the setting', () => {
     'email:*@*',
     'uri:a b*',
     'dns:*.bücher',
-  ])('refuses %j and names the mend', (text) => {
+  ])('refuses %j and names the fix', (text) => {
     const parsed = parseClientNameRule(text)
     expect(parsed).toMatchObject({ ok: false, reason: expect.stringMatching(/write (cn|exactly)/) as string })
   })

@@ -102,7 +102,7 @@ describe.skipIf(openssl === undefined)('openssl, in strict mode,', () => {
 })
 
 describe('a state folder with a constrained root', () => {
-  it('keeps what was wanted at first, and refuses other names with a list of them and the mend', async () => {
+  it('keeps what was wanted at first, and refuses other names with a list of them and the fix', async () => {
     const folder = path.join(tempFolder(), 'state')
     const open = (names: readonly SubjectAltName[]) =>
       openKeystore({ folder, names, constrainTo: NAMES, now: NOW })

@@ -78,7 +78,7 @@ describe('a name that no certificate can carry', () => {
     ['a label of 64 characters', `${'a'.repeat(64)}.example`, 'not a host name'],
     ['a name of 254 characters', longName(254), 'at most 253'],
     ['a wildcard that makes it 254', `*.${longName(252)}`, 'at most 253'],
-  ])('is refused with the mend: %s', (_, text, reason) => {
+  ])('is refused with the fix: %s', (_, text, reason) => {
     const parsed = parseHostName(text)
     expect(parsed).toEqual({ ok: false, reason: expect.stringContaining(reason) as string })
   })

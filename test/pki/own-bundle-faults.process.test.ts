@@ -16,7 +16,7 @@ const MUST_BE_READABLE = 'must name a file that the user of this process may rea
 
 type Damage = (files: OwnFiles, pair: ReturnType<typeof authority.issue>) => void
 
-describe('a file is refused, with the mend', () => {
+describe('a file is refused, with the fix', () => {
   it.each<readonly [what: string, damage: Damage, file: keyof OwnFiles, reason: RegExp]>([
     [
       'the certificate as DER',

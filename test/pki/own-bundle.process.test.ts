@@ -187,7 +187,7 @@ describe('the certificate file', () => {
   })
 })
 
-describe('a pair is refused with the mend', () => {
+describe('a pair is refused with the fix', () => {
   const issuedAt = (days: number) => authority.issue(new Date(NOW.getTime() + days * DAY_MS))
   const root = { certPem: authority.rootPem, keyPem: '' }
   const broken = pair.certPem

@@ -78,7 +78,7 @@ describe('settings', () => {
     ])
   })
 
-  it.each<[what: string, variable: string, text: string, mend: RegExp]>([
+  it.each<[what: string, variable: string, text: string, hint: RegExp]>([
     ['a bare number', 'SIDECAR_IDLE_TIMEOUT', '300', /unit/],
     ['a negative duration', 'SIDECAR_DRAIN_TIMEOUT', '-1s', /unit/],
     ['no time at all', 'SIDECAR_RESPONSE_TIMEOUT', '0s', /greater than 0/],
@@ -119,11 +119,11 @@ describe('settings', () => {
     ['an unknown log format', 'SIDECAR_LOG_FORMAT', 'xml', /json, pretty/],
     ['a misspelt variable', 'SIDECAR_UPSTREM', 'http://x', /no such setting/],
     ['what Kubernetes injects', 'SIDECAR_SERVICE_HOST', '10.0.0.1', /enableServiceLinks/],
-  ])('refuse %s and name the mend', (_what, variable, text, mend) => {
+  ])('refuse %s and name the fix', (_what, variable, text, hint) => {
     const [problem, ...others] = problemsOf({ SIDECAR_TLS_CLIENT_CA: 'ca.pem', [variable]: text })
     expect(others).toEqual([])
     expect(problem).toMatch(new RegExp(`^${variable}: `))
-    expect(problem).toMatch(mend)
+    expect(problem).toMatch(hint)
   })
 
   it.each([
@@ -155,7 +155,7 @@ describe('settings', () => {
   })
 
   it.each<
-    [what: string, env: Record<string, string>, flags: Record<string, string>, variable: string, mend: RegExp]
+    [what: string, env: Record<string, string>, flags: Record<string, string>, variable: string, hint: RegExp]
   >([
     [
       'a certificate without its key',
@@ -200,12 +200,12 @@ describe('settings', () => {
       'SIDECAR_TLS_CLIENT_NAME',
       /set SIDECAR_TLS_CLIENT_CA too/,
     ],
-  ])('refuse %s, together with what else is wrong', (_what, env, flags, variable, mend) => {
+  ])('refuse %s, together with what else is wrong', (_what, env, flags, variable, hint) => {
     const [other, problem, ...more] = problemsOf({ ...env, SIDECAR_REALM: ' ' }, flags)
     expect(more).toEqual([])
     expect(other).toMatch(/^SIDECAR_REALM: /)
     expect(problem).toMatch(new RegExp(`^${variable}: `))
-    expect(problem).toMatch(mend)
+    expect(problem).toMatch(hint)
   })
 
   it("take certificate and key of one's own, one as variable, one as flag", () => {

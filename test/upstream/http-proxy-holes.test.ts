@@ -1,4 +1,4 @@
-// http-proxy 1.18.1 has holes that nobody mends any more. Each one that was reproduced has its test here.
+// http-proxy 1.18.1 has holes that nobody hints any more. Each one that was reproduced has its test here.
 
 import { once } from 'node:events'
 import http from 'node:http'

@@ -140,7 +140,7 @@ describe('a line is skipped, and the others are taken, when it has', () => {
     ])
   })
 
-  it('a name unfit for a shell, and the mend does not quote it', () => {
+  it('a name unfit for a shell, and the fix does not quote it', () => {
     const [problem] = parse(`alice:${HASH}\nx; rm -rf ~:plain`).problems
     expect(problem?.reason).toContain('user passwd NAME')
   })

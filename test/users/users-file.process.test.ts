@@ -244,7 +244,7 @@ function editing(file: string): string {
     console.log(readFileSync('${file}', 'latin1') === before ? 'unchanged' : 'changed')`
 }
 
-describe('what the machine refuses is told with its mend, and the file stays whole', () => {
+describe('what the machine refuses is told with its fix, and the file stays whole', () => {
   it.skipIf(!isRoot)('a folder of another user', async () => {
     const file = usersFile(`b:${OLD}\n`)
     await chmod(path.dirname(file), 0o755)

@@ -53,7 +53,7 @@ export function createUncoveredNames({
     const turn = names.turn(`${name.type}:${name.value}`, sourceOf(address))
     if (turn === 'told') return
     if (turn === 'first too many') log.warn(MORE_NAMES)
-    else log.warn({ address, name: name.value, by, mend: mendOfName(name, certificate) }, NOT_COVERED)
+    else log.warn({ address, name: name.value, by, hint: mendOfName(name, certificate) }, NOT_COVERED)
   }
 
   function tellDistrust(asked: AskedName, name: SubjectAltName | undefined, alert: CertificateAlert): void {
@@ -64,7 +64,7 @@ export function createUncoveredNames({
     if (turn === 'first too many') log.warn(MORE_DISTRUST)
     else
       log.warn(
-        { address, name: name?.value, by, alert, mend: mendOfDistrust(asked, alert, certificate) },
+        { address, name: name?.value, by, alert, hint: mendOfDistrust(asked, alert, certificate) },
         DISTRUST,
       )
   }

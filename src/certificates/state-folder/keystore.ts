@@ -50,7 +50,7 @@ export interface KeystoreOptions {
   readonly log?: Log | undefined
 }
 
-/** Reads root and leaf, or issues what is missing. Throws `InvalidFileError` with the mend where a person must act. */
+/** Reads root and leaf, or issues what is missing. Throws `InvalidFileError` with the fix where a person must act. */
 export async function openKeystore(options: KeystoreOptions): Promise<Keystore> {
   const { folder, names, now, constrainTo, log } = options
   const paths = pathsIn(folder)

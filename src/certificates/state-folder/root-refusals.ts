@@ -1,4 +1,4 @@
-// Why no leaf can be issued under a root, or no root at all, with the mend.
+// Why no leaf can be issued under a root, or no root at all, with the fix.
 
 import { InvalidFileError } from '../../errors/errors.ts'
 import { BEGIN_AGAIN, type Root } from '../../pki/certificate.ts'

@@ -112,19 +112,19 @@ function nextIssuer(
   { paths, now }: { readonly paths: StatePaths; readonly now: Date },
 ): { readonly issuer: Issuer; readonly crossText: string } {
   const file = paths.nextRootCert
-  const mend = giveUp(paths)
-  const [next, ...crosses] = certificatesIn(text).map((pem) => parseCertificate(pem, file, mend))
+  const hint = giveUp(paths)
+  const [next, ...crosses] = certificatesIn(text).map((pem) => parseCertificate(pem, file, hint))
   if (next === undefined || !isToFollow(texts, { next, signer: crosses[1] }, paths)) {
-    throw new InvalidFileError(file, `is to follow another root than ${paths.rootCert}: ${mend}`)
+    throw new InvalidFileError(file, `is to follow another root than ${paths.rootCert}: ${hint}`)
   }
   const keys = [texts.nextRootKey, texts.rootKey].filter((key) => key !== undefined)
-  const keyPem = keys.find((key) => next.checkPrivateKey(parsePrivateKey(key, paths.nextRootKey, mend)))
+  const keyPem = keys.find((key) => next.checkPrivateKey(parsePrivateKey(key, paths.nextRootKey, hint)))
   if (keyPem === undefined) {
-    throw new InvalidFileError(paths.nextRootKey, `does not belong to ${file}: ${mend}`)
+    throw new InvalidFileError(paths.nextRootKey, `does not belong to ${file}: ${hint}`)
   }
   const root = parseRoot({ certPem: next.toString() }, paths)
   const crossText = crosses.map((cross) => cross.toString()).join('')
-  const earlier = parseEarlier(crossText, { root, file, now, mend })
+  const earlier = parseEarlier(crossText, { root, file, now, hint })
   return { issuer: { authority: { root, earlier }, keyPem }, crossText }
 }
 

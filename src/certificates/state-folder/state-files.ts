@@ -1,4 +1,4 @@
-// The files of the state folder: read, written, locked and guarded, with the mend in every refusal.
+// The files of the state folder: read, written, locked and guarded, with the fix in every refusal.
 
 import { chmod, rm, stat } from 'node:fs/promises'
 import { platform } from 'node:os'
@@ -98,10 +98,10 @@ export async function tighten(keyFile: string, log: Log | undefined): Promise<vo
   )
 }
 
-/** What turns a system error about `file` into an `InvalidFileError` with the mend. */
+/** What turns a system error about `file` into an `InvalidFileError` with the fix. */
 export function refuse(file: string, access: 'read' | 'written'): (error: unknown) => never {
   const denied = `may not be ${access} by this user: let it belong to the user that runs the sidecar`
-  const mends: Readonly<Record<string, string>> = {
+  const hints: Readonly<Record<string, string>> = {
     EACCES: denied,
     EPERM: denied,
     EROFS: 'lies on a read-only file system: mount the state folder so that it can be written',
@@ -112,6 +112,6 @@ export function refuse(file: string, access: 'read' | 'written'): (error: unknow
   }
   return (error) => {
     if (error instanceof InvalidFileError) throw error
-    throw new InvalidFileError(file, mends[errorCode(error) ?? ''] ?? errorMessage(error), { cause: error })
+    throw new InvalidFileError(file, hints[errorCode(error) ?? ''] ?? errorMessage(error), { cause: error })
   }
 }

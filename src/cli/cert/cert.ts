@@ -73,7 +73,7 @@ export async function renewCert(request: RenewRequest, world: World): Promise<Ex
 async function readServed(config: Config, at: Date): Promise<Served> {
   const own = ownFilesOf(config)
   if (own === undefined) {
-    // The root first: a folder without one has more to mend than its leaf.
+    // The root first: a folder without one has more to fix than its leaf.
     const authority = await readAuthority(config.stateDir, at)
     return { origin: 'issued', ...(await readLeaf(config.stateDir)), ...authority }
   }

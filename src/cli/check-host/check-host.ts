@@ -49,7 +49,7 @@ async function checkTls(check: HostCheck, handshake: HandshakeTarget): Promise<r
   const [leaf, ...others] = outcome.chain
   if (leaf === undefined) {
     const text = 'the server sends no certificate'
-    return [{ level: 'problem', part: 'tls', text, mend: 'is this a TLS server for clients?' }, ...answer]
+    return [{ level: 'problem', part: 'tls', text, hint: 'is this a TLS server for clients?' }, ...answer]
   }
   const known = await readKnownRoots({ config, key: target.key, machine, env })
   const checks = await checkChain(handshake, outcome.chain, known)

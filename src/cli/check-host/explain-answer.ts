@@ -17,7 +17,7 @@ function explainByKind(answer: RegistryAnswer): AnswerFinding {
       return {
         level: 'problem',
         text: 'the handshake succeeded, but GET /v2/ got no answer',
-        mend: SEE_SERVER,
+        hint: SEE_SERVER,
       }
     case 'broken':
       return explainBrokenConnection(answer.code)
@@ -32,16 +32,16 @@ const OTHER_SERVICE = 'another service listens there: is the port right?'
 const DEMANDS_CERTIFICATE: AnswerFinding = {
   level: 'problem',
   text: 'the server demands a client certificate, but this command sends none',
-  mend: 'clients need client.cert and client.key beside ca.crt in certs.d, issued by a CA that the server accepts',
+  hint: 'clients need client.cert and client.key beside ca.crt in certs.d, issued by a CA that the server accepts',
 }
 
 function explainBrokenConnection(code: string): AnswerFinding {
   if (code === 'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED') return DEMANDS_CERTIFICATE
   if (code.startsWith('HPE_')) {
-    return { level: 'problem', text: `the server speaks TLS but not HTTP (${code})`, mend: OTHER_SERVICE }
+    return { level: 'problem', text: `the server speaks TLS but not HTTP (${code})`, hint: OTHER_SERVICE }
   }
-  const mend = `the server may demand a client certificate without saying so; ${SEE_SERVER}`
-  return { level: 'problem', text: `the server closes the connection after the handshake (${code})`, mend }
+  const hint = `the server may demand a client certificate without saying so; ${SEE_SERVER}`
+  return { level: 'problem', text: `the server closes the connection after the handshake (${code})`, hint }
 }
 
 function explainStatus(answer: Answer): AnswerFinding {
@@ -49,26 +49,26 @@ function explainStatus(answer: Answer): AnswerFinding {
   if (status === 401) return explainChallenge(answer)
   if (status === 200) return explainNoAuth(answer)
   const text = `GET /v2/ answers ${status}${errorMessageOf(answer)}`
-  if (status === 429) return { level: 'note', text, mend: 'wait: too many logins from this address failed' }
+  if (status === 429) return { level: 'note', text, hint: 'wait: too many logins from this address failed' }
   if (status === 400 && /client certificate|SSL certificate/i.test(answer.body)) return DEMANDS_CERTIFICATE
-  if (status === 403) return { level: 'problem', text, mend: 'do what the message says' }
-  if (status >= 500) return { level: 'problem', text, mend: SEE_SERVER }
+  if (status === 403) return { level: 'problem', text, hint: 'do what the message says' }
+  if (status >= 500) return { level: 'problem', text, hint: SEE_SERVER }
   if (status >= 300 && status < 400) {
     const location = printable(answer.headers.location ?? 'no address')
-    return { level: 'problem', text: `${text} and redirects clients to ${location}`, mend: OTHER_SERVICE }
+    return { level: 'problem', text: `${text} and redirects clients to ${location}`, hint: OTHER_SERVICE }
   }
-  return { level: 'problem', text: `${text}; a registry never does`, mend: OTHER_SERVICE }
+  return { level: 'problem', text: `${text}; a registry never does`, hint: OTHER_SERVICE }
 }
 
 function explainChallenge({ headers }: Answer): AnswerFinding {
   const challenge = headers['www-authenticate']
   if (challenge === undefined) {
-    const mend = 'a proxy in front of the registry may remove the header: let it pass'
-    return { level: 'problem', text: 'GET /v2/ answers 401 without the header WWW-Authenticate', mend }
+    const hint = 'a proxy in front of the registry may remove the header: let it pass'
+    return { level: 'problem', text: 'GET /v2/ answers 401 without the header WWW-Authenticate', hint }
   }
   const text = `GET /v2/ asks for a login: ${printable(challenge)}`
   if (!/^(?:basic|bearer) .*realm="[^"]/i.test(challenge)) {
-    return { level: 'problem', text, mend: 'registry clients need a Basic or Bearer challenge with a realm' }
+    return { level: 'problem', text, hint: 'registry clients need a Basic or Bearer challenge with a realm' }
   }
   if (isFromRegistry({ headers })) return { level: 'ok', text }
   return {
@@ -79,11 +79,11 @@ function explainChallenge({ headers }: Answer): AnswerFinding {
 
 function explainNoAuth({ headers }: Answer): AnswerFinding {
   if (!isFromRegistry({ headers })) {
-    return { level: 'problem', text: 'GET /v2/ answers 200, but not as a registry does', mend: OTHER_SERVICE }
+    return { level: 'problem', text: 'GET /v2/ answers 200, but not as a registry does', hint: OTHER_SERVICE }
   }
-  const mend =
+  const hint =
     'if a sidecar should answer here, clients bypass it and reach the registry: publish only the port of the sidecar'
-  return { level: 'note', text: 'GET /v2/ answers 200: anyone has access without a login', mend }
+  return { level: 'note', text: 'GET /v2/ answers 200: anyone has access without a login', hint }
 }
 
 function isFromRegistry({ headers }: Pick<Answer, 'headers'>): boolean {

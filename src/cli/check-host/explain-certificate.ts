@@ -33,16 +33,16 @@ function findNameProblems({
   const { subjectAltNames } = leafFacts(leaf)
   if (isCovered(name, subjectAltNames)) return []
   const wanted = name.value
-  const mend = isUnderLocalRoot
+  const hint = isUnderLocalRoot
     ? `add ${wanted} to SIDECAR_HOSTS and restart the sidecar, or use one of these names`
     : `have it issued with ${wanted} among its subject alternative names`
   if (subjectAltNames.length === 0) {
     const text = 'the certificate has no subject alternative names, and clients ignore its common name'
-    return [{ level: 'problem', part: 'certificate', text, mend }]
+    return [{ level: 'problem', part: 'certificate', text, hint }]
   }
   const names = printable(subjectAltNames.map(({ value }) => value).join(', '))
   const text = `the certificate is for ${names}, not for ${wanted}`
-  return [{ level: 'problem', part: 'certificate', text, mend }]
+  return [{ level: 'problem', part: 'certificate', text, hint }]
 }
 
 function findDateProblems({ chain, isUnderLocalRoot, now }: PresentedCertificate): readonly Finding[] {
@@ -55,11 +55,11 @@ function findDateProblems({ chain, isUnderLocalRoot, now }: PresentedCertificate
           ? 'find out from the log of the sidecar why it did not renew it, or run `registry-sidecar cert renew`'
           : 'have it renewed'
       const text = `${subject} expired on ${dayOf(new Date(certificate.validTo))}`
-      return [{ level: 'problem', part: 'certificate', text, mend: `${renew}; ${clock}` }]
+      return [{ level: 'problem', part: 'certificate', text, hint: `${renew}; ${clock}` }]
     }
     if (new Date(certificate.validFrom) <= now) return []
     const text = `${subject} is not valid before ${new Date(certificate.validFrom).toISOString()}`
-    return [{ level: 'problem', part: 'certificate', text, mend: `wait until then; ${clock}` }]
+    return [{ level: 'problem', part: 'certificate', text, hint: `wait until then; ${clock}` }]
   })
 }
 

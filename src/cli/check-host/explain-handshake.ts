@@ -6,15 +6,15 @@ import type { PlaintextAnswer } from './probe-plaintext.ts'
 
 const OLD_VERSION: Explanation = {
   text: 'the server supports neither TLS 1.2 nor 1.3, but clients need one of them',
-  mend: 'enable TLS 1.2 and 1.3 on the server',
+  hint: 'enable TLS 1.2 and 1.3 on the server',
 }
 const NOTHING_IN_COMMON: Explanation = {
   text: 'the server refuses the handshake: no cipher in common, or it demands a client certificate',
-  mend: 'see the log of the server; clients need ECDHE with AES-GCM or ChaCha20, and client.cert with client.key in certs.d if it demands a certificate',
+  hint: 'see the log of the server; clients need ECDHE with AES-GCM or ChaCha20, and client.cert with client.key in certs.d if it demands a certificate',
 }
 const UNKNOWN_NAME: Explanation = {
   text: 'the server has no certificate for this name and refuses the handshake',
-  mend: 'use a name that the server knows, or add this name to the server',
+  hint: 'use a name that the server knows, or add this name to the server',
 }
 
 // Alerts as Node names them; OpenSSL 3.5 renamed one of them.
@@ -46,7 +46,7 @@ function explainFailure(failure: FailedHandshake, plaintext: PlaintextAnswer | u
     case 'other':
       return {
         text: `the server is not a registry; it sends "${plaintext.begins}"`,
-        mend: 'is the port right?',
+        hint: 'is the port right?',
       }
     case 'nothing':
     case undefined:
@@ -61,11 +61,11 @@ function explainHttp({
   return isRegistry
     ? {
         text: 'a registry answers there in plain HTTP, without TLS',
-        mend: 'this is the registry itself, open to anyone: publish the port of the sidecar instead',
+        hint: 'this is the registry itself, open to anyone: publish the port of the sidecar instead',
       }
     : {
         text: `an HTTP server without TLS answers there, with ${status}`,
-        mend: 'another service listens there: is the port right?',
+        hint: 'another service listens there: is the port right?',
       }
 }
 
@@ -73,10 +73,10 @@ function explainSilence(failure: FailedHandshake): Explanation {
   return failure.kind === 'timeout'
     ? {
         text: 'the server accepts the connection but sends nothing',
-        mend: 'look for a firewall or a port forwarding without a target; if the server hangs, see its log',
+        hint: 'look for a firewall or a port forwarding without a target; if the server hangs, see its log',
       }
     : {
         text: `the server closes the connection without a handshake (${failure.code})`,
-        mend: 'is the port right? If it is a TLS server, see its log',
+        hint: 'is the port right? If it is a TLS server, see its log',
       }
 }

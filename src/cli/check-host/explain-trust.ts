@@ -65,15 +65,15 @@ function explainLocalClients({ target: { key }, checks: { folders } }: CheckedCe
     level: 'note',
     part: 'trust',
     text,
-    mend: `registry-sidecar trust --install --host ${quoted(key)}`,
+    hint: `registry-sidecar trust --install --host ${quoted(key)}`,
   }
 }
 
 function noteOtherRoot({ checks: { localRoot } }: CheckedCertificate): readonly Finding[] {
   if ('missing' in localRoot) return []
   const text = `it was not issued under the root in ${localRoot.origin}`
-  const mend = 'if this sidecar should answer there, find out which process listens at that address'
-  return [{ level: 'note', part: 'trust', text, mend }]
+  const hint = 'if this sidecar should answer there, find out which process listens at that address'
+  return [{ level: 'note', part: 'trust', text, hint }]
 }
 
 function explainUntrusted({ target: { key }, chain, checks }: CheckedCertificate): Explanation {
@@ -87,13 +87,13 @@ function explainUntrusted({ target: { key }, chain, checks }: CheckedCertificate
     const subject = chain.length === 1 ? 'it is self-signed and' : `its root, ${subjectOf(last)},`
     return {
       text: `${subject} is not known here (SHA-256 ${last.fingerprint256})`,
-      mend: `if its operator confirms this SHA-256, make clients trust it: as ca.crt in certs.d/${key}`,
+      hint: `if its operator confirms this SHA-256, make clients trust it: as ca.crt in certs.d/${key}`,
     }
   }
   const issuer = printable(last.issuer.replaceAll('\n', ', '))
   return {
     text: `its chain ends at ${subjectOf(last)}, whose issuer ${issuer} is not known here`,
-    mend:
+    hint:
       'if the issuer is an intermediate, the chain is incomplete: append the certificate of the issuer to the file that is served. ' +
       `If the issuer is a private root, make clients trust it: as ca.crt in certs.d/${key}`,
   }
@@ -112,7 +112,7 @@ function explainOtherSidecar(key: string, { last, localRoot }: SidecarChain): Ex
   const fingerprint = isRenewed ? '' : `, SHA-256 ${last.fingerprint256},`
   return {
     text: `it was issued under another root of a registry-sidecar${fingerprint} than the one in ${localRoot.origin} (${known})`,
-    mend:
+    hint:
       'it is an earlier root or another sidecar: restart the sidecar that uses this state folder, and find out ' +
       'which process listens at that address',
   }
@@ -125,30 +125,30 @@ function explainUnknownSidecar(key: string, last: X509Certificate): Explanation 
   if (isSidecarCross(last)) {
     return {
       text: 'the renewed root of this registry-sidecar is not trusted on this machine',
-      mend: `${fetch} && ${showFingerprint}; ${compare}, then: ${install}`,
+      hint: `${fetch} && ${showFingerprint}; ${compare}, then: ${install}`,
     }
   }
   return {
     text: `the root of this registry-sidecar, SHA-256 ${last.fingerprint256}, is not trusted on this machine`,
-    mend: `${compare}, then: ${fetch} && ${install}`,
+    hint: `${compare}, then: ${fetch} && ${install}`,
   }
 }
 
 const REJECTIONS: Readonly<Record<string, Explanation>> = {
   PERMITTED_VIOLATION: {
     text: 'the name constraints of its root exclude these names',
-    mend: 'SIDECAR_CA_CONSTRAIN limits a root to the names that were wanted when it was issued: begin again with an empty state folder',
+    hint: 'SIDECAR_CA_CONSTRAIN limits a root to the names that were wanted when it was issued: begin again with an empty state folder',
   },
   INVALID_PURPOSE: {
     text: 'it is not a server certificate',
-    mend: 'have one issued with the extended key usage serverAuth',
+    hint: 'have one issued with the extended key usage serverAuth',
   },
 }
 
 function explainRejection({ origin, code = '' }: ChainCheck): Explanation {
-  const { text, mend } = REJECTIONS[code] ?? {
+  const { text, hint } = REJECTIONS[code] ?? {
     text: `OpenSSL rejects it with ${code}`,
-    mend: 'have it issued again',
+    hint: 'have it issued again',
   }
-  return { text: `${text}, although ${origin} has its root`, ...(mend === undefined ? {} : { mend }) }
+  return { text: `${text}, although ${origin} has its root`, ...(hint === undefined ? {} : { hint }) }
 }

@@ -16,8 +16,8 @@ export function explainProxies({ name, port }: RegistryAddress, env: World['env'
   const text =
     `${variable} is set: docker and podman started from this shell use that proxy, and so does dockerd if its own ` +
     'environment names it; this check connected directly'
-  const mend = `if clients should reach the registry directly, add ${name.value} to NO_PROXY, for dockerd in its systemd unit`
-  return [{ level: 'note', part: 'proxy', text, mend }]
+  const hint = `if clients should reach the registry directly, add ${name.value} to NO_PROXY, for dockerd in its systemd unit`
+  return [{ level: 'note', part: 'proxy', text, hint }]
 }
 
 function isLoopback(host: string): boolean {

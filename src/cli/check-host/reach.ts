@@ -47,11 +47,11 @@ async function resolveName(name: string): Promise<{ readonly addresses: readonly
       errorCode(error) === 'EAI_AGAIN'
         ? {
             text: `${name}: no name server answers on this machine`,
-            mend: 'check the network and /etc/resolv.conf',
+            hint: 'check the network and /etc/resolv.conf',
           }
         : {
             text: `this machine cannot resolve ${name}`,
-            mend: `add the name to DNS, or on this machine: echo "ADDRESS ${name}" | sudo tee -a /etc/hosts`,
+            hint: `add the name to DNS, or on this machine: echo "ADDRESS ${name}" | sudo tee -a /etc/hosts`,
           }
     return { level: 'problem', part: 'address', ...explanation }
   }
@@ -88,20 +88,20 @@ function explainFailure(reason: string, { key, ...endpoint }: FailedEndpoint): E
   switch (reason) {
     case 'ECONNREFUSED': {
       const defaultPort = key.endsWith(`:${port}`) ? '' : ` (clients use port ${port} if none is given)`
-      const mend =
+      const hint =
         'start the sidecar there, publish its port, or give the port it listens on: --host NAME:PORT'
-      return { text: `nothing listens on ${where}${defaultPort}`, mend }
+      return { text: `nothing listens on ${where}${defaultPort}`, hint }
     }
     case 'timeout':
     case 'ETIMEDOUT': {
-      const mend = 'check that the machine is up, the address is right and no firewall drops the packets'
-      return { text: `${where} does not answer`, mend }
+      const hint = 'check that the machine is up, the address is right and no firewall drops the packets'
+      return { text: `${where} does not answer`, hint }
     }
     case 'EHOSTUNREACH':
     case 'ENETUNREACH':
       return {
         text: `no route from this machine to ${where} (${reason})`,
-        mend: 'check the network or the VPN',
+        hint: 'check the network or the VPN',
       }
     default:
       return { text: `${where}: ${reason}` }

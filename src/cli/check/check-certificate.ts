@@ -36,8 +36,8 @@ async function checkOwnCertificate(files: OwnFiles, hosts: Config['hosts']): Pro
   const text = `${files.certFile}, issued elsewhere, for ${names}; ${days} days left`
   const uncovered = noteUncoveredHosts(leaf, hosts)
   if (days >= EXPIRY_NOTE_DAYS) return [{ level: 'ok', part, text }, ...uncovered]
-  const mend = 'have it renewed by its issuer; the sidecar cannot renew it'
-  return [{ level: 'note', part, text, mend }, ...uncovered]
+  const hint = 'have it renewed by its issuer; the sidecar cannot renew it'
+  return [{ level: 'note', part, text, hint }, ...uncovered]
 }
 
 // Only a leaf that the sidecar issues follows SIDECAR_HOSTS.
@@ -45,6 +45,6 @@ function noteUncoveredHosts({ subjectAltNames }: LeafFacts, hosts: Config['hosts
   const uncovered = hosts.filter((host) => !isCovered(host, subjectAltNames)).map(({ value }) => value)
   if (uncovered.length === 0) return []
   const text = `SIDECAR_HOSTS names ${uncovered.join(', ')}, which the certificate does not cover; clients that use these names reject it`
-  const mend = 'have it issued with these names, or remove them from SIDECAR_HOSTS'
-  return [{ level: 'note', part: 'certificate', text, mend }]
+  const hint = 'have it issued with these names, or remove them from SIDECAR_HOSTS'
+  return [{ level: 'note', part: 'certificate', text, hint }]
 }

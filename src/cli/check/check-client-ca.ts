@@ -14,12 +14,12 @@ export async function checkClientCa({ tlsClientCa: file }: Config): Promise<read
   try {
     const text = (await readRegular(file)).toString()
     const { fingerprints, notAfter, leftOut } = parseClientCa(text, { file, now: new Date() })
-    const notes = leftOut.map(({ number, reason, mend }): Finding => {
+    const notes = leftOut.map(({ number, reason, hint }): Finding => {
       return {
         level: 'note',
         part,
         text: `certificate number ${number} in ${file} is left out: it ${reason}`,
-        mend,
+        hint,
       }
     })
     return [
@@ -27,7 +27,7 @@ export async function checkClientCa({ tlsClientCa: file }: Config): Promise<read
       ...notes,
     ]
   } catch (error) {
-    const mend = 'put the certificates of the CAs that issue your client certificates into this file, as PEM'
-    return [{ level: 'problem', part, text: errorMessage(error), mend }]
+    const hint = 'put the certificates of the CAs that issue your client certificates into this file, as PEM'
+    return [{ level: 'problem', part, text: errorMessage(error), hint }]
   }
 }

@@ -1,4 +1,4 @@
-// Looks at everything a running sidecar needs, from the outside, and says what to mend.
+// Looks at everything a running sidecar needs, from the outside, and says what to fix.
 
 import { parseHtpasswd } from '../../users/htpasswd.ts'
 import type { Config, Sources } from '../../settings/config.ts'
@@ -79,7 +79,7 @@ async function checkParts(config: Config): Promise<readonly Finding[]> {
 
 async function checkMount(file: string): Promise<readonly Finding[]> {
   if (!(await isMountPoint(file))) return []
-  return [{ level: 'note', part: 'users', text: `${file}: ${FILE_MOUNT.text}`, mend: FILE_MOUNT.mend }]
+  return [{ level: 'note', part: 'users', text: `${file}: ${FILE_MOUNT.text}`, hint: FILE_MOUNT.hint }]
 }
 
 async function checkUsers(file: string): Promise<readonly Finding[]> {
@@ -93,13 +93,13 @@ async function checkUsers(file: string): Promise<readonly Finding[]> {
     }))
     if (entries.size > 0) return [{ level: 'ok', part, text: `${entries.size} in ${file}` }, ...skipped]
     return [
-      { level: 'problem', part, text: `${file} has no users: nobody gets in`, mend: addUser(file) },
+      { level: 'problem', part, text: `${file} has no users: nobody gets in`, hint: addUser(file) },
       ...skipped,
     ]
   } catch (error) {
     if (error instanceof InvalidFileError) return [{ level: 'problem', part, text: error.message }]
     if (errorCode(error) !== 'ENOENT') return [{ level: 'problem', part, text: errorMessage(error) }]
-    return [{ level: 'problem', part, text: `${file} does not exist`, mend: addUser(file) }]
+    return [{ level: 'problem', part, text: `${file} does not exist`, hint: addUser(file) }]
   }
 }
 
@@ -111,9 +111,9 @@ async function checkRegistry({ upstream, hosts, listen }: Config): Promise<reado
   const url = `http://${upstream.hostname}:${upstream.port}`
   const outcome = await probeRegistry(upstream, TIMEOUT_MS)
   if (outcome.kind !== 'answers') {
-    const known = outcome.kind === 'unexpected' ? outcome.mend : undefined
-    const mend = known ?? 'start it there, or set SIDECAR_UPSTREAM'
-    return [{ level: 'problem', part: 'registry', text: `${url}: ${outcome.reason}`, mend }]
+    const known = outcome.kind === 'unexpected' ? outcome.hint : undefined
+    const hint = known ?? 'start it there, or set SIDECAR_UPSTREAM'
+    return [{ level: 'problem', part: 'registry', text: `${url}: ${outcome.reason}`, hint }]
   }
   const host = `${hosts[0]?.value ?? 'localhost'}:${listen.port}`
   return [
@@ -129,12 +129,12 @@ async function checkLocation(question: Parameters<typeof askForLocation>[0]): Pr
     case 'fitting':
       return { level: 'ok', part, text: `uploads continue at ${finding.location}` }
     case 'misleading': {
-      const mend =
+      const hint =
         "take `host` out of the registry's `http` settings (REGISTRY_HTTP_HOST), or set it to what clients call"
-      return { level: 'problem', part, text: `the registry sends uploads to ${finding.location}`, mend }
+      return { level: 'problem', part, text: `the registry sends uploads to ${finding.location}`, hint }
     }
     case 'demands-login':
-      return { level: 'problem', part, text: LOGIN_DEMANDED.reason, mend: LOGIN_DEMANDED.mend }
+      return { level: 'problem', part, text: LOGIN_DEMANDED.reason, hint: LOGIN_DEMANDED.hint }
     case 'unknown':
       return { level: 'note', part, text: `could not be tried: ${finding.reason}` }
   }

@@ -17,13 +17,13 @@ export interface Finding {
     | 'proxy'
   readonly text: string
   /** How the operator fixes it. */
-  readonly mend?: string
+  readonly hint?: string
 }
 
-export type Explanation = Pick<Finding, 'text' | 'mend'>
+export type Explanation = Pick<Finding, 'text' | 'hint'>
 
-export function formatFinding({ level, part, text, mend }: Finding): string {
-  return `${level.padEnd(7)} ${part}: ${text}${mend === undefined ? '' : ` → ${mend}`}`
+export function formatFinding({ level, part, text, hint }: Finding): string {
+  return `${level.padEnd(7)} ${part}: ${text}${hint === undefined ? '' : ` → ${hint}`}`
 }
 
 export function hasProblem(findings: readonly Finding[]): boolean {

@@ -14,7 +14,7 @@ export interface Whose {
 
 /**
  * The folders that `--install` fills: those of the system for root, those of one person for anybody else, and dockerd's
- * where there is one, whoever asks. Rejects with a CommandError that names the mend where there are none, or where they
+ * where there is one, whoever asks. Rejects with a CommandError that names the fix where there are none, or where they
  * would end up belonging to somebody else.
  */
 export async function foldersToFill({ machine, env }: Whose): Promise<readonly string[]> {

@@ -48,7 +48,7 @@ export interface AdminOptions {
 // container would be restarted.
 const MAX_CONNECTIONS = 64
 
-/** Binds and starts to accept. Rejects with a CommandError that names the mend when it cannot. */
+/** Binds and starts to accept. Rejects with a CommandError that names the fix when it cannot. */
 export async function createAdminListener({
   readiness,
   figures,

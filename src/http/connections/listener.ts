@@ -56,7 +56,7 @@ export interface ListenerOptions {
   readonly ticketKeysLifeMs?: number
 }
 
-/** Binds and starts to accept. Rejects with a CommandError that names the mend when it cannot. */
+/** Binds and starts to accept. Rejects with a CommandError that names the fix when it cannot. */
 export async function createListener({
   handler: answer,
   idleTimeoutMs,

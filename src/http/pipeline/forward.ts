@@ -15,7 +15,7 @@ const REFUSAL_FOR = {
   'broke-off': refusal('badGateway', 'the registry cannot be reached'),
   'demands-login': refusal('badGateway', 'the registry behind demands a login of its own'),
   'timed-out': refusal('timedOut', 'the registry did not answer in time'),
-  // Ours to mend, and over as soon as others have ended: no client is to take the registry for dead.
+  // Ours to fix, and over as soon as others have ended: no client is to take the registry for dead.
   exhausted: refusal('unavailable', 'too many connections; try again', { 'Retry-After': '5' }),
 } as const satisfies Record<Exclude<FailureKind, 'client-closed'>, Refusal>
 

@@ -4,8 +4,8 @@ import { demandsLogin, LOGIN_DEMANDED } from '../login-demand.ts'
 
 export type ProbeOutcome =
   | { readonly kind: 'answers' }
-  /** `mend` says what to do, where that is known. */
-  | { readonly kind: 'unexpected'; readonly reason: string; readonly mend?: string }
+  /** `hint` says what to do, where that is known. */
+  | { readonly kind: 'unexpected'; readonly reason: string; readonly hint?: string }
   | { readonly kind: 'unreachable'; readonly reason: string }
 
 // Health checks commonly give up after a few seconds themselves.

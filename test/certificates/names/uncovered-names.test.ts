@@ -52,10 +52,10 @@ function setScene({ origin = 'issued', ...settings }: Settings = {}) {
   }
 }
 
-const mendsIn = (lines: readonly Record<string, unknown>[]) => lines.map(({ mend }) => mend)
+const mendsIn = (lines: readonly Record<string, unknown>[]) => lines.map(({ hint }) => hint)
 
 describe('a name that the leaf does not cover', () => {
-  it('is told once, with who asked and the mend', () => {
+  it('is told once, with who asked and the fix', () => {
     const { ask, lines } = setScene()
     ask('Other.example.')
     ask('other.example', { address: '192.0.2.2', by: 'host header' })
@@ -66,7 +66,7 @@ describe('a name that the leaf does not cover', () => {
         address: '192.0.2.1',
         name: 'other.example',
         by: 'server name',
-        mend: 'add other.example to SIDECAR_HOSTS and start again',
+        hint: 'add other.example to SIDECAR_HOSTS and start again',
       }),
     ])
   })
@@ -177,7 +177,7 @@ describe('a client that refuses the certificate', () => {
       address: '192.0.2.1',
       name: 'proxy',
       alert: 'bad certificate',
-      mend: 'have it trust the root: `registry-sidecar trust` says how, and /-/ca.crt hands it out',
+      hint: 'have it trust the root: `registry-sidecar trust` says how, and /-/ca.crt hands it out',
     })
     expect(others.map(({ address }) => address)).toEqual(['192.0.2.2'])
   })

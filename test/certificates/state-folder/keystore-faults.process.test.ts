@@ -19,7 +19,7 @@ const DAY_MS = 86_400_000
 const FILES = ['root.crt', 'root.key', 'root.sha256', 'leaf.crt', 'leaf.key'] as const
 const PUT_BACK = /put it back from a backup, or empty this folder, start again, and have every client trust/
 
-describe('a root that is no good keeps the sidecar from starting, with the mend', () => {
+describe('a root that is no good keeps the sidecar from starting, with the fix', () => {
   it.each<readonly [what: string, file: string, text: (text: string) => string, reason: RegExp]>([
     ['a certificate half-written', 'root.crt', half, /^holds no readable certificate: /],
     ['a certificate of nothing', 'root.crt', () => '', /^holds no readable certificate: /],
@@ -113,7 +113,7 @@ describe('a clock that is wrong', () => {
   })
 })
 
-describe('a file that may not be read keeps the sidecar from starting, with the mend', () => {
+describe('a file that may not be read keeps the sidecar from starting, with the fix', () => {
   it.each(FILES)('%s', async (name) => {
     const folder = path.join(tempFolder(), 'state')
     await open(folder)
@@ -161,7 +161,7 @@ describe('a leaf that is no good is issued anew under the same root', () => {
 
 describe.skipIf(!mayMount())('a disk that cannot be written when the leaf is due', () => {
   it.each<
-    readonly [what: string, spoil: (disk: string) => void, mend: (disk: string) => void, reason: RegExp]
+    readonly [what: string, spoil: (disk: string) => void, hint: (disk: string) => void, reason: RegExp]
   >([
     [
       'because it is full',
@@ -185,7 +185,7 @@ describe.skipIf(!mayMount())('a disk that cannot be written when the leaf is due
       },
       /lies on a read-only file system: mount the state folder so that it can be written$/,
     ],
-  ])('%s: the leaf stays, with the mend, and is renewed once it can be', async (_, spoil, mend, reason) => {
+  ])('%s: the leaf stays, with the fix, and is renewed once it can be', async (_, spoil, hint, reason) => {
     const disk = smallDisk()
     const folder = path.join(disk, 'state')
     const keystore = await open(folder)
@@ -198,7 +198,7 @@ describe.skipIf(!mayMount())('a disk that cannot be written when the leaf is due
     const after = [keystore.bundle, ...FILES.map((name) => readFileSync(path.join(folder, name), 'utf8'))]
     expect(after).toEqual(before)
 
-    mend(disk)
+    hint(disk)
     await expect(keystore.renewIfDue(NAMES, later)).resolves.toBeDefined()
     expect(readdirSync(folder).sort()).toEqual([...FILES].sort())
   })

@@ -11,7 +11,7 @@ import { tempFolder } from '../../fixtures/temp-folder.ts'
 const NOW = new Date('2030-01-01T00:00:00Z')
 const DAY_MS = 86_400_000
 
-describe('a start is refused, with the mend', () => {
+describe('a start is refused, with the fix', () => {
   it.each<readonly [string, (folder: string) => void, string, RegExp]>([
     [
       'the root is lost',

@@ -213,7 +213,7 @@ describe('the leaf under a renewed root', () => {
     expect(certificatesIn(keystore.bundle.certPem)).toHaveLength(2)
   })
 
-  it('carries only what every root may vouch for, the machine is told, and a setting is refused with the mend', async () => {
+  it('carries only what every root may vouch for, the machine is told, and a setting is refused with the fix', async () => {
     const folder = stateFolder()
     await open(folder, { constrainTo: NAMES })
     await renew(folder)
@@ -387,7 +387,7 @@ describe('what leads to the root', () => {
     await Promise.all(cases)
   })
 
-  it('is refused with the mend when a renewal that broke off was damaged', async () => {
+  it('is refused with the fix when a renewal that broke off was damaged', async () => {
     const folder = stateFolder()
     await open(folder)
     const [root, key] = [read(folder, 'root.crt'), read(folder, 'root.key')]

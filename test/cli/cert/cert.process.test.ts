@@ -114,7 +114,7 @@ describe('cert show prints', () => {
     await expect(renew(config)).rejects.toThrow(/tls\.crt was issued elsewhere and is renewed there/)
   })
 
-  it('what is missing, with the mend', async () => {
+  it('what is missing, with the fix', async () => {
     const { stateDir, config } = await setScene()
     rmSync(path.join(stateDir, 'leaf.crt'))
     await expect(show(config)).rejects.toThrow(

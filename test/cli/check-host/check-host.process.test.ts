@@ -45,7 +45,7 @@ interface Scene {
 interface Outcome {
   readonly code: number
   readonly findings: readonly Finding[]
-  /** `level part: text → mend`, one line each. */
+  /** `level part: text → hint`, one line each. */
   readonly text: string
 }
 
@@ -72,7 +72,7 @@ async function checkAt({ port, host = `localhost:${port}`, ...scene }: Scene): P
     findings: readonly Finding[]
   }
   expect(ok).toBe(code === 0)
-  const lines = findings.map(({ level, part, text, mend = '' }) => `${level} ${part}: ${text} → ${mend}`)
+  const lines = findings.map(({ level, part, text, hint = '' }) => `${level} ${part}: ${text} → ${hint}`)
   return { code, findings, text: lines.join('\n') }
 }
 

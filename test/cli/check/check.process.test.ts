@@ -44,7 +44,7 @@ describe('check', () => {
     ])
   })
 
-  it('names every problem with its mend', async () => {
+  it('names every problem with its fix', async () => {
     const cwd = tempFolder()
     const { code, stdout } = await run(['check', '--json'], {
       cwd,
@@ -58,8 +58,8 @@ describe('check', () => {
       'certificate',
       'registry',
     ])
-    expect(findings.find(({ part }) => part === 'users')?.['mend']).toContain('registry-sidecar user add')
-    expect(findings.find(({ part }) => part === 'registry')?.['mend']).toContain('SIDECAR_UPSTREAM')
+    expect(findings.find(({ part }) => part === 'users')?.['hint']).toContain('registry-sidecar user add')
+    expect(findings.find(({ part }) => part === 'registry')?.['hint']).toContain('SIDECAR_UPSTREAM')
   })
 
   it('ends with 64 at wrong settings, and lists them', async () => {
@@ -75,7 +75,7 @@ describe('check', () => {
       /^problem location: .*REGISTRY_HTTP_HOST/m,
     ],
     [
-      'plain http, which is mended on the way',
+      'plain http, which is fixed on the way',
       'http://proxy:8443/v2/x/blobs/uploads/1',
       /^ok +location: .*https:/m,
     ],

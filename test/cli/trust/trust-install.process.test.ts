@@ -70,7 +70,7 @@ describe('trust --install', () => {
       expect(statSync(folder).mode & 0o777).toBe(0o755)
   })
 
-  it('mends a file of its own that others may not read', async () => {
+  it('hints a file of its own that others may not read', async () => {
     const scene = await setScene()
     put(inDocker(scene), scene.root.pem)
     chmodSync(inDocker(scene), 0o600)

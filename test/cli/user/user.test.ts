@@ -137,7 +137,7 @@ describe('on a terminal', () => {
     ['typed twice', [`${PASSWORD}\r`, `${PASSWORD}\r`]],
     ['key by key', [Array.from(`${PASSWORD}\r`), Array.from(`${PASSWORD}\r`)]],
     ['pasted at once', [`${PASSWORD}\n${PASSWORD}\n`]],
-    ['with a slip mended by backspace', [`corrrr\x7f\x7fect horsé\x7fe\r`, `${PASSWORD}x\b\r`]],
+    ['with a slip fixed by backspace', [`corrrr\x7f\x7fect horsé\x7fe\r`, `${PASSWORD}x\b\r`]],
     ['begun anew with Ctrl-U', [`wrong\x15${PASSWORD}\r`, `${PASSWORD}\r`]],
   ])('the password is taken, unseen: %s', async (_what, typed) => {
     const made = request()
@@ -185,7 +185,7 @@ describe('user passwd', () => {
     expect(world.printed()).toBe(`changed the password of alice in ${made.file}\n`)
   })
 
-  it('mends a line that was skipped', async () => {
+  it('hints a line that was skipped', async () => {
     const made = await requestWithAlice({ name: 'bob' })
     writeFileSync(made.file, 'alice:$apr1$x$y\n')
     await changePassword({ ...made, name: 'alice' }, piped(PASSWORD))
