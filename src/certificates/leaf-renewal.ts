@@ -6,7 +6,7 @@
 import { errorMessage } from '../errors/errors.ts'
 import type { ExpiryWarnings } from './expiry-warnings.ts'
 import type { Log } from '../observability/log.ts'
-import { inTurn } from '../files/in-turn.ts'
+import { shareNextRun } from '../async/in-flight.ts'
 import type { FileState } from '../files/reloadable.ts'
 import { tellOfWatch } from '../files/followed-file.ts'
 import { watchFile } from '../files/watch.ts'
@@ -65,7 +65,7 @@ export async function keepLeafRenewed(options: LeafRenewalOptions): Promise<Leaf
   const counts = { renewed: 0, failed: 0 }
   let isClosed = false
   let callOff: () => void = () => undefined
-  const look = inTurn(lookOnce)
+  const look = shareNextRun(lookOnce)
   const watch = watchFile(file, {
     pollMs,
     onSettled: look,

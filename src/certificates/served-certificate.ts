@@ -11,7 +11,7 @@ import type { Log } from '../observability/log.ts'
 import { createPairStanding } from './pair-state.ts'
 import { warnOfOwnFiles } from './operator-file-warnings.ts'
 import { readOwnPair, type OwnFiles } from './operator-files.ts'
-import { inTurn } from '../files/in-turn.ts'
+import { shareNextRun } from '../async/in-flight.ts'
 import type { FileState } from '../files/reloadable.ts'
 import { tellOfWatch } from '../files/followed-file.ts'
 import { watchFile } from '../files/watch.ts'
@@ -121,7 +121,7 @@ async function loadPair({
   const { now: clock, after } = timetable
   let current = await readFirst(files, clock)
   const listeners: ((next: CertificateBundle) => void)[] = []
-  const lookInTurn = inTurn(lookOnce)
+  const lookInTurn = shareNextRun(lookOnce)
   let latest: Promise<unknown> = Promise.resolve()
   const standing = createPairStanding({
     log,

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { errorCode, errorMessage, InvalidFileError } from '../errors/errors.ts'
 import type { Log } from '../observability/log.ts'
-import { inTurn } from './in-turn.ts'
+import { shareNextRun } from '../async/in-flight.ts'
 import { readSettled } from './settled-file.ts'
 
 /** Whether `current` is what the file says now. `stale` before the first reload too. The reason repeats no username. */
@@ -59,7 +59,7 @@ export function createReloadable<T>(options: ReloadableOptions<T>): Reloadable<T
     get state() {
       return standing.state
     },
-    reload: inTurn(load),
+    reload: shareNextRun(load),
     onChange: (listener) => {
       listeners.push(listener)
     },
