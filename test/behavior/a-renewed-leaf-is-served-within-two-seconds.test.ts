@@ -81,7 +81,7 @@ it('a leaf whose time is still to come is served, and told in the log and by /re
   expect((await sidecar.readiness()).parts.certificate).toMatchObject({
     ready: true,
     state: 'not-yet-valid',
-    reason: expect.stringMatching(/^valid from 20.*Z on: see the clock$/) as unknown,
+    reason: expect.stringMatching(/^valid from 20.*Z; check the clock of this machine$/) as unknown,
   })
   expect(sidecar.lines.filter(({ level }) => level === 50)).toMatchObject([
     { msg: 'the certificate is not valid yet: clients refuse it' },

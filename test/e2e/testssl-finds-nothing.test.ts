@@ -6,7 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { selfSigned } from '../fixtures/openssl.ts'
-import { findProgram } from '../fixtures/real.ts'
+import { findProgram } from '../fixtures/find-program.ts'
 import { startSidecar, type TestSidecar } from '../fixtures/sidecar.ts'
 import { makeTempFolder, removeFolder } from '../fixtures/temp-folder.ts'
 

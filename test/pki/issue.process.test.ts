@@ -4,7 +4,7 @@ import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { issueLeaf, issueRoot } from '../../src/pki/issue.ts'
 import type { SubjectAltName } from '../../src/pki/names.ts'
-import { findProgram } from '../fixtures/real.ts'
+import { findProgram } from '../fixtures/find-program.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 
 const openssl = findProgram('openssl')

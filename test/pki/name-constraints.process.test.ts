@@ -14,7 +14,7 @@ import {
   permittedNames,
 } from '../../src/pki/name-constraints.ts'
 import type { SubjectAltName } from '../../src/pki/names.ts'
-import { findProgram } from '../fixtures/real.ts'
+import { findProgram } from '../fixtures/find-program.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 
 const openssl = findProgram('openssl')

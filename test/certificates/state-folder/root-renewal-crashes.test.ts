@@ -13,7 +13,7 @@ import {
   renewRoot,
 } from '../../../src/certificates/state-folder/keystore.ts'
 import type { SubjectAltName } from '../../../src/pki/names.ts'
-import { accepts } from '../../fixtures/accepts.ts'
+import { accepts } from '../../fixtures/tls-accepts.ts'
 import { makeTempFolder, removeFolder } from '../../fixtures/temp-folder.ts'
 
 // Whatever puts a file in place or takes it away ends in one of these two.

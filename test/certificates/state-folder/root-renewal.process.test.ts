@@ -16,9 +16,9 @@ import {
 } from '../../../src/certificates/state-folder/keystore.ts'
 import type { SubjectAltName } from '../../../src/pki/names.ts'
 import { certificatesIn } from '../../../src/pki/pem.ts'
-import { accepts } from '../../fixtures/accepts.ts'
+import { accepts } from '../../fixtures/tls-accepts.ts'
 import { openssl } from '../../fixtures/openssl.ts'
-import { findProgram } from '../../fixtures/real.ts'
+import { findProgram } from '../../fixtures/find-program.ts'
 import { tempFolder } from '../../fixtures/temp-folder.ts'
 
 const hasOpenssl = findProgram('openssl') !== undefined

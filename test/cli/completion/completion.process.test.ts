@@ -6,7 +6,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { run } from '../../fixtures/process.ts'
-import { findProgram } from '../../fixtures/real.ts'
+import { findProgram } from '../../fixtures/find-program.ts'
 import { tempFolder } from '../../fixtures/temp-folder.ts'
 
 type Shell = 'bash' | 'zsh' | 'fish'

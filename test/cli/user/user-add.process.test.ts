@@ -10,7 +10,7 @@ import compare from '../../../src/auth/bcrypt.ts'
 import { parseHtpasswd } from '../../../src/users/htpasswd.ts'
 import { addUser } from '../../../src/cli/user/user.ts'
 import type { PasswordRequest } from '../../../src/cli/user/user-request.ts'
-import { findProgram } from '../../fixtures/real.ts'
+import { findProgram } from '../../fixtures/find-program.ts'
 import { tempFolder } from '../../fixtures/temp-folder.ts'
 import { until } from '../../fixtures/until.ts'
 

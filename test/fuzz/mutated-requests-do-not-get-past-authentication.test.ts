@@ -8,7 +8,7 @@ import { adversaryScene } from '../fixtures/adversary-scene.ts'
 import { LOGIN } from '../http/adversary/cases.ts'
 import { judgeBatch } from './batch.ts'
 import { batches, type FuzzCase } from './generate.ts'
-import { REQUESTS } from './words.ts'
+import { REQUESTS } from './vocabulary.ts'
 
 const BATCH = 100
 const RUNS = 20

@@ -36,7 +36,7 @@ export interface Identity {
   readonly key: string
 }
 
-export interface Stage {
+export interface Environment {
   readonly folder: string
   readonly user: User
   readonly usersFile: string
@@ -46,7 +46,7 @@ export interface Stage {
   readonly identity: Identity
 }
 
-export function createStage(sizeMib: number): Stage {
+export function createEnvironment(sizeMib: number): Environment {
   const folder = mkdtempSync(path.join(chooseParentFolder(sizeMib), 'registry-sidecar-bench-'))
   // Also runs after a failure or a signal.
   process.once('exit', () => {
@@ -73,8 +73,8 @@ export function createStage(sizeMib: number): Stage {
 }
 
 /** Writes an incompressible file that is different at every offset. */
-export function writeBlob(stage: Stage, bytes: number): Blob {
-  const file = path.join(stage.folder, `blob-${bytes}`)
+export function writeBlob(environment: Environment, bytes: number): Blob {
+  const file = path.join(environment.folder, `blob-${bytes}`)
   const block = randomBytes(Math.min(bytes, MIB))
   const hash = createHash('sha256')
   const descriptor = openSync(file, 'w')

@@ -5,7 +5,7 @@ import { openIssuedCertificate } from '../../src/certificates/issued-certificate
 import { namesOfMachine } from '../../src/certificates/names/machine-names.ts'
 import type { Machine } from '../../src/certificates/names/machine-facts.ts'
 import type { CertificateInForce } from '../../src/certificates/served-certificate.ts'
-import { createHandClock } from '../fixtures/hand-clock.ts'
+import { createManualClock } from '../fixtures/manual-clock.ts'
 import { recordedLog } from '../fixtures/recorded-log.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 import { until } from '../fixtures/until.ts'
@@ -24,7 +24,7 @@ function machineAt(...first: readonly string[]) {
 }
 
 async function open(stateDir: string, { machine }: { readonly machine: Machine }) {
-  const { timetable, pending, ring } = createHandClock(new Date())
+  const { timetable, pending, fireTimers } = createManualClock(new Date())
   const config = parseConfig({
     env: { SIDECAR_STATE_DIR: stateDir, SIDECAR_HOSTS: 'proxy', SIDECAR_WATCH_POLL: 'off' },
   })
@@ -38,7 +38,7 @@ async function open(stateDir: string, { machine }: { readonly machine: Machine }
     /** Lets the look come due that was asked for that many milliseconds ahead. */
     pass: async (ms: number) => {
       await asked(ms)
-      ring(ms)
+      fireTimers(ms)
       // Whoever looks asks for the next look when it is over.
       await asked(ms)
     },

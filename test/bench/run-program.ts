@@ -6,7 +6,10 @@ import { endAllChildren, quitChildren } from './children.ts'
 let isLeaving = false
 
 /** Runs `main` or prints the usage. An error is printed and becomes exit code 1. */
-export async function live(usage: string, main: (args: readonly string[]) => Promise<void>): Promise<void> {
+export async function runProgram(
+  usage: string,
+  main: (args: readonly string[]) => Promise<void>,
+): Promise<void> {
   process.once('exit', endAllChildren)
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => void leave(130))
   if (process.argv.includes('--help')) {
@@ -32,7 +35,7 @@ export function say(line: string): void {
   console.error(line)
 }
 
-// `exit` handlers above and in stage.ts clean up.
+// `exit` handlers above and in environment.ts clean up.
 async function leave(code: number): Promise<never> {
   isLeaving = true
   await quitChildren()
