@@ -3,7 +3,7 @@
 import type { Config } from '../settings/config.ts'
 import { InvalidFileError } from '../errors/errors.ts'
 import { readSettled } from '../files/settled-file.ts'
-import { parseOwnPair, type OwnPair } from '../pki/own-bundle.ts'
+import { parseOperatorPair, type OperatorPair } from '../pki/operator-bundle.ts'
 
 export interface OwnFiles {
   readonly certFile: string
@@ -18,7 +18,7 @@ export function ownFilesOf({ tlsCert, tlsKey, tlsKeyPasswordFile }: Config): Own
 }
 
 /** Rejects with `InvalidFileError` when a file cannot be read, or is no good whatever the others are. */
-export async function readOwnPair(files: OwnFiles, now: Date): Promise<OwnPair> {
+export async function readOwnPair(files: OwnFiles, now: Date): Promise<OperatorPair> {
   // One after the other: were one refused while another is still being looked at, that look would outlive this.
   const cert = await readNamed(files.certFile, 'SIDECAR_TLS_CERT')
   const key = await readNamed(files.keyFile, 'SIDECAR_TLS_KEY')
@@ -27,7 +27,7 @@ export async function readOwnPair(files: OwnFiles, now: Date): Promise<OwnPair> 
     keyPasswordFile === undefined
       ? undefined
       : await readNamed(keyPasswordFile, 'SIDECAR_TLS_KEY_PASSWORD_FILE')
-  return parseOwnPair(
+  return parseOperatorPair(
     {
       certPem: cert.toString(),
       keyPem: key.toString(),

@@ -16,7 +16,7 @@ import type { FileState } from '../files/reloadable.ts'
 import { tellOfWatch } from '../files/followed-file.ts'
 import { watchFile } from '../files/watch.ts'
 import type { CertificateBundle, Root } from '../pki/certificate.ts'
-import type { OwnCertificate } from '../pki/own-bundle.ts'
+import type { OperatorCertificate } from '../pki/operator-bundle.ts'
 
 export interface CertificateInForce {
   /** `own`: the operator's, out of files that we only read. */
@@ -100,7 +100,7 @@ export async function loadOwnCertificate(options: OwnCertificateOptions): Promis
 }
 
 interface Pair {
-  readonly current: OwnCertificate
+  readonly current: OperatorCertificate
   readonly state: FileState
   readonly failed: number
   readonly listeners: ((next: CertificateBundle) => void)[]
@@ -171,7 +171,7 @@ async function loadPair({
     standing.recovered()
   }
 
-  function publish(next: OwnCertificate): void {
+  function publish(next: OperatorCertificate): void {
     for (const listener of listeners) listener(next.bundle)
     current = next
     log.info(factsOf(next, files), 'certificate replaced: new connections get it')
@@ -184,7 +184,7 @@ const LOOK_AGAIN_MS = 200
 
 // We may be started right between the two steps of a renewal. A program takes them quickly, and whoever waits for this
 // process to come up, or to say what is wrong, should not wait for a person.
-async function readFirst(files: OwnFiles, clock: () => Date): Promise<OwnCertificate> {
+async function readFirst(files: OwnFiles, clock: () => Date): Promise<OperatorCertificate> {
   for (let looks = 1; ; looks++) {
     const outcome = await readOwnPair(files, clock())
     if (outcome.kind === 'pair') return outcome.certificate
@@ -193,13 +193,13 @@ async function readFirst(files: OwnFiles, clock: () => Date): Promise<OwnCertifi
   }
 }
 
-function isSame({ bundle: one }: OwnCertificate, { bundle: other }: OwnCertificate): boolean {
+function isSame({ bundle: one }: OperatorCertificate, { bundle: other }: OperatorCertificate): boolean {
   return one.certPem === other.certPem && one.keyPem === other.keyPem
 }
 
 const MAX_LISTED = 20
 
-function factsOf({ bundle: { leaf } }: OwnCertificate, { certFile }: OwnFiles) {
+function factsOf({ bundle: { leaf } }: OperatorCertificate, { certFile }: OwnFiles) {
   const names = leaf.subjectAltNames.slice(0, MAX_LISTED).map(({ value }) => value)
   return { file: certFile, fingerprint: leaf.fingerprint, notAfter: leaf.notAfter, names }
 }

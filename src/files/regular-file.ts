@@ -2,7 +2,7 @@
 // ends. Who could put one there must not be able to stop a process that looks at it, or to fill its memory.
 
 import { constants, type BigIntStats, type Stats } from 'node:fs'
-import { open, type FileHandle } from 'node:fs/promises'
+import { access, open, type FileHandle } from 'node:fs/promises'
 import { InvalidFileError } from '../errors/errors.ts'
 
 const MIB = 1024 * 1024
@@ -47,6 +47,14 @@ export async function readRegular(file: string): Promise<Buffer> {
   } finally {
     await handle.close()
   }
+}
+
+/** Whether a file or folder exists at this path. False also when the path cannot be reached. */
+export function existsFile(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  )
 }
 
 function tooLarge(file: string): InvalidFileError {

@@ -167,14 +167,14 @@ describe('a client CA that is replaced', () => {
     expect(await stateOf(scene)).toMatchObject({ state: 'ok' })
     const told = scene.sidecar.lines.filter(({ msg }) => String(msg).endsWith('is left out'))
     expect(told).toMatchObject([
-      { file: scene.caFile, certificate: 1, hint: expect.stringMatching(/^take it out/) as string },
+      { file: scene.caFile, certificate: 1, hint: expect.stringMatching(/^remove it/) as string },
     ])
   })
 
   it.each<[what: string, text: string, reason: RegExp]>([
     ['broken', 'nonsense', /holds no readable certificate/],
     ['empty', '', /holds no readable certificate/],
-    ['a client’s certificate', alice.cert, /no authority/],
+    ['a client’s certificate', alice.cert, /not a CA certificate/],
   ])('stays in force when the replacement is %s, and /readyz says stale', async (_what, text, reason) => {
     const scene = await setScene()
     const socket = await connect(scene, alice)

@@ -285,7 +285,9 @@ describe('with SIDECAR_TLS_CLIENT_AUTH=instead', () => {
     expect((await ask(authority.issue({ subject: 'x', altNames }))).status).toBe(200)
     expect(await line()).toMatchObject({ user: 'alice' })
     expect((await ask(alice)).status).toBe(403)
-    expect((await line())['reason']).toBe('client certificate with no URI that fits SIDECAR_TLS_CLIENT_NAME')
+    expect((await line())['reason']).toBe(
+      'client certificate with no URI that matches SIDECAR_TLS_CLIENT_NAME',
+    )
   })
 
   it('is not held up by the throttle, nor fills it', async () => {
@@ -376,5 +378,5 @@ it('a CA file that is no good keeps the sidecar from starting, and the fix is na
   const start = () => startSidecar({ env: { SIDECAR_TLS_CLIENT_CA: file } })
   await expect(start()).rejects.toThrow(/ca\.pem: is missing/)
   writeFileSync(file, alice.cert)
-  await expect(start()).rejects.toThrow(/ca\.pem: certificate number 1 is no authority/)
+  await expect(start()).rejects.toThrow(/ca\.pem: certificate number 1 is not a CA/)
 })

@@ -192,7 +192,7 @@ describe('commands know a certificate of one’s own', () => {
     const { env, keyFile } = ownFolder()
     writeFileSync(keyFile, authority.issue().keyPem)
     expect(await check(env)).toMatch(
-      /^problem certificate: .*tls\.key: does not belong to .*tls\.crt: put the two/,
+      /^problem certificate: .*tls\.key: does not belong to .*tls\.crt: use the certificate and key/,
     )
   })
 
@@ -208,7 +208,7 @@ describe('commands know a certificate of one’s own', () => {
       const refused = await run(['trust', flag], { env, cwd: tempFolder() })
       expect([refused.code, refused.stderr]).toEqual([
         1,
-        expect.stringMatching(/does not end in a root: get that/),
+        expect.stringMatching(/does not end in a root: get the root/),
       ])
     }
   })
@@ -238,7 +238,7 @@ describe('commands know a certificate of one’s own', () => {
     execFileSync('openssl', [...made.split(' '), '-addext', 'subjectAltName=DNS:x'], { cwd, stdio: 'pipe' })
     const env = { SIDECAR_TLS_CERT: 'c', SIDECAR_TLS_KEY: 'k' }
     const { stdout } = await run(['trust'], { env, cwd })
-    expect(stdout).toContain('This certificate signs itself')
+    expect(stdout).toContain('This certificate is self-signed')
     expect(stdout).toContain(`install -D -m 644 ${path.join(cwd, 'c')} `)
     expect((await run(['trust', '--pem'], { env, cwd })).stdout).toBe(
       readFileSync(path.join(cwd, 'c'), 'utf8'),

@@ -271,7 +271,7 @@ describe('a mismatch', () => {
     expect(lines.filter(({ level }) => level === 50)).toMatchObject([
       {
         file: files.keyFile,
-        reason: `does not belong to ${files.certFile}: put the two in place that were issued together`,
+        reason: `does not belong to ${files.certFile}: use the certificate and key that were issued together`,
       },
     ])
     put('keyFile', next.keyPem)

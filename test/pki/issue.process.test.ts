@@ -18,7 +18,7 @@ const NAMES: readonly SubjectAltName[] = [
   { type: 'ip', value: '::ffff:102:304' },
 ]
 
-describe.skipIf(openssl === undefined)('as openssl sees it', () => {
+describe.skipIf(openssl === undefined)('according to openssl', () => {
   it('a leaf is verified under its root, in strict mode and by every name', () => {
     const { rootFile, leafFile } = issueBoth()
     const verify = ['verify', '-x509_strict', '-purpose', 'sslserver', '-CAfile', rootFile]

@@ -11,7 +11,7 @@ import { oneAfterTheOther } from '../../async/in-flight.ts'
 import type { Log } from '../../observability/log.ts'
 import { issueInto, issuerIn, knowsNoRoot, namesToKeep, type NamesUnder } from './authority.ts'
 import type { CertificateBundle, Root } from '../../pki/certificate.ts'
-import { narrowed, type Authority } from '../../pki/cross-certificates.ts'
+import { withIntersectedConstraints, type Authority } from '../../pki/cross-certificates.ts'
 import type { SubjectAltName } from '../../pki/names.ts'
 import { beginRootRenewal, finishRootRenewal } from './root-renewal.ts'
 import { settle, settleFirst } from './settle-state.ts'
@@ -77,7 +77,7 @@ export async function openKeystore(options: KeystoreOptions): Promise<Keystore> 
       return current.root
     },
     get narrowedRoot() {
-      return narrowed(current)
+      return withIntersectedConstraints(current)
     },
     get bundle() {
       return current.bundle

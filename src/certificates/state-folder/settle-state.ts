@@ -9,8 +9,8 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { InvalidFileError } from '../../errors/errors.ts'
 import type { FileLock } from '../../files/file-lock.ts'
 import { issueInto, issuerIn, knowsNoRoot, type NamesUnder } from './authority.ts'
-import { isDue, isIssuedBy, parseBundle, type CertificateBundle } from '../../pki/certificate.ts'
-import { hasItsChain, narrowed, type Authority } from '../../pki/cross-certificates.ts'
+import { isRenewalDue, isIssuedBy, parseBundle, type CertificateBundle } from '../../pki/certificate.ts'
+import { hasExpectedChain, withIntersectedConstraints, type Authority } from '../../pki/cross-certificates.ts'
 import { issueRoot } from '../../pki/issue.ts'
 import type { SubjectAltName } from '../../pki/names.ts'
 import { refuseEarlyClock } from './root-refusals.ts'
@@ -69,7 +69,7 @@ async function settleLocked(paths: StatePaths, wanted: Wanted, lock: FileLock): 
   }
   const present = leafIn(texts, { paths, authority, wanted })
   if (present !== undefined) return { ...authority, bundle: present, isNew: false }
-  const request = { issuer, names: wanted.names(narrowed(authority)), now: wanted.now }
+  const request = { issuer, names: wanted.names(withIntersectedConstraints(authority)), now: wanted.now }
   return { ...authority, bundle: await issueInto(paths, request, lock), isNew: true }
 }
 
@@ -88,9 +88,9 @@ function leafIn(
   const origin = { certFile: paths.leafCert, keyFile: paths.leafKey, now }
   const present = usable(() => parseBundle(texts.leafCert ?? '', texts.leafKey ?? '', origin))
   if (present === undefined || !leadsTo(present, authority)) return undefined
-  const root = narrowed(authority)
+  const root = withIntersectedConstraints(authority)
   const wantedLeaf = { names: wanted.names(root), now }
-  const isGood = (bundle: CertificateBundle) => !isDue(bundle, root, wantedLeaf)
+  const isGood = (bundle: CertificateBundle) => !isRenewalDue(bundle, root, wantedLeaf)
   if (isGood(present)) return present
   // Two sidecars of different names share the folder: were each to replace the other's leaf with one for its own
   // names, neither would ever come to rest.
@@ -98,7 +98,7 @@ function leafIn(
 }
 
 function leadsTo(bundle: CertificateBundle, authority: Authority): boolean {
-  return isIssuedBy(bundle, authority.root) && hasItsChain(bundle, authority)
+  return isIssuedBy(bundle, authority.root) && hasExpectedChain(bundle, authority)
 }
 
 function usable<T>(parse: () => T): T | undefined {

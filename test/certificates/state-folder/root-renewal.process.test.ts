@@ -360,7 +360,7 @@ describe('what leads to the root', () => {
     rmSync(path.join(folder, 'cross.crt'))
     const before = snapshot(folder)
     await expect(open(folder)).rejects.toThrow(
-      /cross\.crt: is missing.*put it back.*once every client trusts the present root/,
+      /cross\.crt: is missing.*put it back.*once every client trusts the current root/,
     )
     expect(snapshot(folder)).toEqual(before)
   })

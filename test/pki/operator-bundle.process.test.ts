@@ -7,7 +7,7 @@ import path from 'node:path'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { InvalidFileError } from '../../src/errors/errors.ts'
 import { readOwnPair } from '../../src/certificates/operator-files.ts'
-import { parseOwnChain, parseOwnPair, type OwnTexts } from '../../src/pki/own-bundle.ts'
+import { parseChain, parseOperatorPair, type OperatorTexts } from '../../src/pki/operator-bundle.ts'
 import { openssl, selfSigned } from '../fixtures/openssl.ts'
 import { createAuthority, fingerprintServed, registerKey } from '../fixtures/own-certificate.ts'
 import { registerSecret } from '../fixtures/run-logs.ts'
@@ -15,7 +15,7 @@ import { makeTempFolder, removeFolder, tempFolder } from '../fixtures/temp-folde
 
 const PASSWORD = 'a password with blanks, and ü'
 const DAY_MS = 86_400_000
-// openssl dates to the second in which it runs, and some run after this line.
+// openssl uses the current second as start, and some calls run after this line.
 const NOW = new Date(Date.now() + 60_000)
 const ORIGIN = { certFile: 'tls.crt', keyFile: 'tls.key', keyPasswordFile: undefined, now: NOW }
 
@@ -68,7 +68,7 @@ describe('a key that openssl wrote is served with its certificate', () => {
     expect(await fingerprintServed(served, certPem)).toBe(new X509Certificate(certPem).fingerprint256)
   })
 
-  it('with its whole chain, so that a client needs the root alone', async () => {
+  it('with its whole chain, so that a client needs only the root', async () => {
     const folder = tempFolder()
     makeChain(folder)
     const port = await serve(folder, path.join(folder, 'leaf.key'))
@@ -99,34 +99,34 @@ describe('the password of a key', () => {
   }
 
   it.each([
-    ['alone', PASSWORD],
+    ['without a line break', PASSWORD],
     ['with a line break', `${PASSWORD}\n`],
     ['with the line break of Windows', `${PASSWORD}\r\n`],
-  ])('opens it, %s in its file', async (_, text) => {
+  ])('decrypts it, %s in its file', async (_, text) => {
     await expect(readWith(text)).resolves.toMatchObject({ kind: 'pair' })
   })
 
   it.each([
-    ['another', 'another password'],
+    ['another password', 'another password'],
     ['with a second line break', `${PASSWORD}\n\n`],
-    ['none', ''],
-  ])('does not open it: %s', async (_, text) => {
+    ['no password', ''],
+  ])('does not decrypt it: %s', async (_, text) => {
     const outcome = await readWith(text)
     expect(outcome).toMatchObject({ kind: 'mismatch', error: { file: path.join(folder, 'given') } })
     expect(outcome.kind === 'mismatch' && outcome.error.reason).toMatch(
-      /does not open .*tls\.key: put that key's password/,
+      /does not decrypt .*tls\.key: put that key's password/,
     )
   })
 
-  it('is asked for behind a byte order mark too', () => {
+  it('is needed after a byte order mark too', () => {
     const [certPem = '', keyPem = ''] = ['tls.crt', 'tls.key'].map((name) =>
       readFileSync(path.join(folder, name), 'utf8'),
     )
     const texts = { certPem, keyPem: `\uFEFF${keyPem}`, keyPassword: Buffer.from(PASSWORD) }
-    expect(parseOwnPair(texts, { ...ORIGIN, keyPasswordFile: 'given' }).kind).toBe('pair')
+    expect(parseOperatorPair(texts, { ...ORIGIN, keyPasswordFile: 'given' }).kind).toBe('pair')
   })
 
-  it('is missed when its file is not named', async () => {
+  it('is missing when no file is named', async () => {
     await expect(readWith(undefined)).rejects.toThrow(
       /tls\.key: is encrypted: .*SIDECAR_TLS_KEY_PASSWORD_FILE/,
     )
@@ -134,7 +134,7 @@ describe('the password of a key', () => {
 
   it('is not needed for a key that is not encrypted', () => {
     const texts = { ...pair, keyPassword: Buffer.from(PASSWORD) }
-    expect(parseOwnPair(texts, { ...ORIGIN, keyPasswordFile: 'given' }).kind).toBe('pair')
+    expect(parseOperatorPair(texts, { ...ORIGIN, keyPasswordFile: 'given' }).kind).toBe('pair')
   })
 })
 
@@ -144,36 +144,36 @@ describe('the certificate file', () => {
       /\r?\n/g,
       '\r\n',
     )
-    const outcome = parseOwnPair({ certPem: text, keyPem: `\uFEFF${pair.keyPem}` }, ORIGIN)
+    const outcome = parseOperatorPair({ certPem: text, keyPem: `\uFEFF${pair.keyPem}` }, ORIGIN)
     expect(outcome).toMatchObject({ kind: 'pair' })
     if (outcome.kind !== 'pair') return
     expect(outcome.certificate.bundle.certPem).not.toContain('PRIVATE')
     expect(outcome.certificate.bundle.certPem.match(/BEGIN CERT/g)).toHaveLength(2)
   })
 
-  it('may be the very file that the key is in', () => {
+  it('may be the same file as the key', () => {
     const text = `${pair.certPem}${pair.keyPem}`
-    expect(parseOwnPair({ certPem: text, keyPem: text }, ORIGIN).kind).toBe('pair')
+    expect(parseOperatorPair({ certPem: text, keyPem: text }, ORIGIN).kind).toBe('pair')
   })
 
-  it('tells the root when it ends in one, else none', () => {
+  it('gives the root if the chain ends in one, else none', () => {
     const root = new X509Certificate(authority.rootPem)
-    expect(parseOwnChain(pair.certPem + authority.rootPem, 'tls.crt').anchor).toMatchObject({
+    expect(parseChain(pair.certPem + authority.rootPem, 'tls.crt').anchor).toMatchObject({
       fingerprint: root.fingerprint256,
       pem: root.toString(),
     })
-    expect(parseOwnChain(pair.certPem, 'tls.crt').anchor).toBeUndefined()
+    expect(parseChain(pair.certPem, 'tls.crt').anchor).toBeUndefined()
   })
 
-  it('is its own root when it signs itself, also without the right to sign others', () => {
+  it('is its own root if it is self-signed, even if it is not a CA', () => {
     const extensions = ['basicConstraints=critical,CA:FALSE', 'keyUsage=digitalSignature']
     const { certPem } = selfSigned('localhost', { extensions })
-    expect(parseOwnChain(certPem, 'tls.crt').anchor?.fingerprint).toBe(
+    expect(parseChain(certPem, 'tls.crt').anchor?.fingerprint).toBe(
       new X509Certificate(certPem).fingerprint256,
     )
   })
 
-  it('is not its own root for naming itself as issuer alone', () => {
+  it('is not its own root if it only names itself as issuer', () => {
     const folder = tempFolder()
     for (const name of ['one', 'two']) {
       openssl(folder, `genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out ${name}.key`)
@@ -181,9 +181,7 @@ describe('the certificate file', () => {
     openssl(folder, 'req -new -key one.key -subj /CN=same -out one.csr')
     openssl(folder, 'req -x509 -key two.key -subj /CN=same -out two.crt')
     openssl(folder, 'x509 -req -in one.csr -CA two.crt -CAkey two.key -out tls.crt')
-    expect(
-      parseOwnChain(readFileSync(path.join(folder, 'tls.crt'), 'utf8'), 'tls.crt').anchor,
-    ).toBeUndefined()
+    expect(parseChain(readFileSync(path.join(folder, 'tls.crt'), 'utf8'), 'tls.crt').anchor).toBeUndefined()
   })
 })
 
@@ -194,7 +192,7 @@ describe('a pair is refused with the fix', () => {
     .replace(/(.{10})\n-----END/, 'AAAAAAAAAA\n-----END')
     .replace(/\n.{20}/, '\nAAAAAAAAAAAAAAAAAAAA')
 
-  it.each<[what: string, texts: OwnTexts, file: string, reason: RegExp]>([
+  it.each<[what: string, texts: OperatorTexts, file: string, reason: RegExp]>([
     [
       'the leaf behind its issuer',
       { ...pair, certPem: root.certPem + pair.certPem },
@@ -202,7 +200,7 @@ describe('a pair is refused with the fix', () => {
       /as number 2: put it first/,
     ],
     ['expired', issuedAt(-100), 'tls.crt', /expired on .*: replace it/],
-    ['of the future', issuedAt(2), 'tls.crt', /not valid before .*: set this machine's clock/],
+    ['not valid yet', issuedAt(2), 'tls.crt', /not valid before .*: set this machine's clock/],
     ['without names', nameless(), 'tls.crt', /no subject alternative names.*have it issued with the names/],
     [
       'no certificate',
@@ -217,16 +215,16 @@ describe('a pair is refused with the fix', () => {
       /no readable certificate/,
     ],
     [
-      'a broken one in the chain',
+      'a broken certificate in the chain',
       { ...pair, certPem: pair.certPem + broken },
       'tls.crt',
-      /number 2, that cannot be read/,
+      /unreadable certificate, number 2/,
     ],
     [
       'half a certificate at the end of the chain',
       { ...pair, certPem: pair.certPem + authority.rootPem.slice(0, 300) },
       'tls.crt',
-      /number 2, that cannot be read: have the whole chain written anew/,
+      /unreadable certificate, number 2: write the whole chain again/,
     ],
     ['no key', { ...pair, keyPem: 'nonsense' }, 'tls.key', /no readable private key: it must be PEM/],
     [
@@ -241,37 +239,37 @@ describe('a pair is refused with the fix', () => {
     expect(error.reason).toMatch(reason)
   })
 
-  it('without holding up everything else: a hundred thousand beginnings', () => {
-    // A search for the end from each of them would take minutes, and a test may take 20 seconds.
+  it('quickly: a hundred thousand begin lines', () => {
+    // Searching the end for each of them would take minutes; the test may take 20 seconds.
     const certPem = '-----BEGIN CERTIFICATE-----\n'.repeat(100_000)
     expect(refusalOf({ ...pair, certPem }).reason).toMatch(/no readable certificate/)
   })
 
-  it('when OpenSSL would not serve it: a short key', () => {
+  it('if OpenSSL refuses to serve it: a short key', () => {
     expect(refusalOf(selfSigned('localhost', { key: 'rsa:512' })).reason).toMatch(
-      /cannot be served.*2048 bits/,
+      /refuses to serve it.*2048 bits/,
     )
   })
 
-  it('but the key of another is told apart, because it may be halfway replaced', () => {
-    expect(parseOwnPair({ ...pair, keyPem: issuedAt(0).keyPem }, ORIGIN)).toMatchObject({
+  it('but the key of another certificate is a mismatch, because a replacement may be in progress', () => {
+    expect(parseOperatorPair({ ...pair, keyPem: issuedAt(0).keyPem }, ORIGIN)).toMatchObject({
       kind: 'mismatch',
       error: {
         file: 'tls.key',
-        reason: 'does not belong to tls.crt: put the two in place that were issued together',
+        reason: 'does not belong to tls.crt: use the certificate and key that were issued together',
       },
     })
   })
 
-  it('and never shows the key', () => {
+  it('and never with the key in the error', () => {
     const error = refusalOf({ ...pair, keyPem: pair.keyPem.slice(0, 150) })
     expect(`${error.stack ?? ''} ${String(error.cause)}`).not.toContain(pair.keyPem.split('\n')[1])
   })
 })
 
-function refusalOf(texts: OwnTexts): InvalidFileError {
+function refusalOf(texts: OperatorTexts): InvalidFileError {
   try {
-    parseOwnPair(texts, ORIGIN)
+    parseOperatorPair(texts, ORIGIN)
   } catch (error) {
     if (error instanceof InvalidFileError) return error
     throw error
@@ -279,7 +277,7 @@ function refusalOf(texts: OwnTexts): InvalidFileError {
   throw new Error('It was accepted.')
 }
 
-function nameless(): OwnTexts {
+function nameless(): OperatorTexts {
   const folder = makeTempFolder()
   openssl(folder, 'genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out nameless.key')
   openssl(folder, 'req -x509 -key nameless.key -subj /CN=localhost -days 9 -out nameless.crt')
@@ -290,7 +288,7 @@ function nameless(): OwnTexts {
   return { certPem, keyPem }
 }
 
-/** Writes tls.crt for localhost, signed by this key itself. */
+/** Writes a self-signed tls.crt for localhost. */
 function selfSign(folder: string, key: string): void {
   const names = 'subjectAltName=DNS:localhost,IP:127.0.0.1'
   openssl(folder, `req -x509 -key ${key} -subj /CN=localhost -days 9 -addext ${names} -out tls.crt`)
@@ -315,7 +313,7 @@ function makeChain(folder: string): void {
   appendFileSync(path.join(folder, 'tls.crt'), readFileSync(path.join(folder, 'middle.crt')))
 }
 
-/** Resolves to the port of a server that has what was made of the folder's files. */
+/** Resolves to the port of a server that serves the files of the folder. */
 async function serve(folder: string, keyFile: string): Promise<number> {
   const files = {
     certFile: path.join(folder, 'tls.crt'),

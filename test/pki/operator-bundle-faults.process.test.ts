@@ -1,4 +1,4 @@
-// What people put in the place of a certificate and a key that would do, and what they are told.
+// Checks the errors for files that people use instead of a certificate and key.
 
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -24,7 +24,7 @@ describe('a file is refused, with the fix', () => {
         writeFileSync(certFile, new X509Certificate(certPem).raw)
       },
       'certFile',
-      /no readable certificate: it must be PEM .*`openssl x509 -inform der -in FILE` makes that of DER/,
+      /no readable certificate: it must be PEM .*`openssl x509 -inform der -in FILE` converts DER/,
     ],
     [
       'the key as DER',
@@ -32,10 +32,10 @@ describe('a file is refused, with the fix', () => {
         writeFileSync(keyFile, createPrivateKey(keyPem).export({ format: 'der', type: 'pkcs8' }))
       },
       'keyFile',
-      /no readable private key: it must be PEM.*`openssl pkey -inform der -in FILE` makes that of DER/,
+      /no readable private key: it must be PEM.*`openssl pkey -inform der -in FILE` converts DER/,
     ],
     [
-      'the certificate in the UTF-16 that Windows writes',
+      'the certificate in UTF-16, as Windows writes it',
       ({ certFile }, { certPem }) => {
         writeFileSync(certFile, `\uFEFF${certPem}`, 'utf16le')
       },
@@ -94,7 +94,7 @@ describe('a file is refused, with the fix', () => {
   it('a key that only root may read, as certbot leaves it', async () => {
     const files = filesWith(authority.issue())
     chmodSync(path.dirname(files.keyFile), 0o755)
-    // Even its own user, for where the tests are not run by root.
+    // Mode 000 also locks out its owner when the tests do not run as root.
     chmodSync(files.keyFile, 0o000)
     const error = await asNobody(() => refusalOf(files))
     expect(error.reason).toBe(`may not be read by this process (EACCES): SIDECAR_TLS_KEY ${MUST_BE_READABLE}`)
@@ -102,22 +102,22 @@ describe('a file is refused, with the fix', () => {
 
   it.each([
     [
-      'for clients alone',
+      'only for clients',
       'ec -pkeyopt ec_paramgen_curve:P-256',
       ['extendedKeyUsage=clientAuth'],
-      /lacks serverAuth\): have it issued for one/,
+      /lacks serverAuth\): have it issued for a server/,
     ],
     [
       'with a key on a curve that clients do not offer',
       'ec -pkeyopt ec_paramgen_curve:secp256k1',
       [],
-      /docker does not take \(secp256k1\): have it issued anew, with a P-256/,
+      /docker does not accept \(secp256k1\): have it issued again, with a P-256/,
     ],
     [
-      'with a key of RSA-PSS, which Go does not read',
+      'with an RSA-PSS key, which Go does not support',
       'rsa-pss -pkeyopt rsa_keygen_bits:2048',
       [],
-      /docker does not take \(rsa-pss\)/,
+      /docker does not accept \(rsa-pss\)/,
     ],
   ])('a certificate %s', async (_, key, extensions, reason) => {
     const error = await refusalOf(filesWith(selfSigned('localhost', { key, extensions })))
@@ -125,10 +125,10 @@ describe('a file is refused, with the fix', () => {
   })
 })
 
-describe('what looks wrong and is not', () => {
+describe('a file is accepted', () => {
   it.each([
     [
-      'a certificate that is an authority too, as `openssl req -x509` makes it',
+      'a certificate that is a CA too, as `openssl req -x509` issues it',
       ['basicConstraints=critical,CA:TRUE'],
     ],
     ['a certificate for servers and clients', ['extendedKeyUsage=clientAuth,serverAuth']],
@@ -138,7 +138,7 @@ describe('what looks wrong and is not', () => {
     await expect(readOwnPair(files, new Date(Date.now() + 60_000))).resolves.toMatchObject({ kind: 'pair' })
   })
 
-  it('a chain whose issuers come in another order: clients sort them', async () => {
+  it('a chain whose issuers have another order, because clients sort them', async () => {
     const files = filesWith(authority.issue())
     const others = [createAuthority().rootPem, authority.rootPem]
     writeFileSync(files.certFile, readFileSync(files.certFile, 'utf8') + others.join(''))
