@@ -1,4 +1,4 @@
-// Checks whether the sidecar on this machine is ready.
+// Runs `healthcheck`: asks the running sidecar whether it is ready.
 
 import type { Config } from '../settings/config.ts'
 import { CommandError } from '../errors/errors.ts'
@@ -8,17 +8,18 @@ import { sendSmallRequest, type SmallAnswer } from '../upstream/probe/small-requ
 const HEALTH_TIMEOUT_MS = 5_000
 const MAX_BODY_LENGTH = 1024 * 1024
 
-/** Whether the sidecar that runs on this machine with these settings is ready: 0 or 1, with the reasons on stdout. */
+/** Resolves to 0 if the sidecar with these settings is ready, else to 1. Prints the reasons. */
 export async function healthcheck(config: Config, { stdout }: World): Promise<ExitCode> {
   const { adminListen } = config
-  if (adminListen === 'off') throw new CommandError('SIDECAR_ADMIN_LISTEN is off: there is no address to ask')
+  if (adminListen === 'off')
+    throw new CommandError('SIDECAR_ADMIN_LISTEN is off: healthcheck needs that address')
   const host = reachable(adminListen.host)
   const { status, body } = await ask(host, adminListen.port)
   stdout.write(body.endsWith('\n') ? body : `${body}\n`)
   return status === 200 ? 0 : 1
 }
 
-// What is bound to every address is asked on the loopback.
+// A listener on every address is reachable on the loopback address.
 function reachable(host: string | undefined): string {
   if (host === undefined || host === '0.0.0.0') return '127.0.0.1'
   return host === '::' ? '::1' : host
