@@ -90,7 +90,7 @@ describe('the request is refused as malformed for', () => {
   })
 })
 
-// Node's parser limits the whole head to 16 KB.
+// Node's parser limits the whole head to 16 KB, so no login is longer.
 it.each([16 * 1024, 1024 * 1024])('a header of %i bytes is refused as too large', async (length) => {
   const answer = await answerTo(get('/v2/', `Authorization: Basic ${'A'.repeat(length)}`))
   expect(answer).toMatch(/^HTTP\/1\.1 431 [^]*\r\nConnection: close\r\n[^]*"the request head is too large"/)

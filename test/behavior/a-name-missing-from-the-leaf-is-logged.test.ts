@@ -31,9 +31,9 @@ const foreignRoot = () => rootFile(issueRoot({ now: new Date() }).certPem)
 
 /** Waits for this many warnings and returns the name, the source of the name and the fix of each. */
 async function warnings(sidecar: TestSidecar, count: number) {
-  const told = () => sidecar.lines.filter(({ level }) => level === 40)
-  await until(() => told().length >= count, { deadlineMs: 5_000, what: `${count} warnings` })
-  return told().map(({ address, name, by, hint }) => ({ address, name, by, hint: String(hint) }))
+  const logged = () => sidecar.lines.filter(({ level }) => level === 40)
+  await until(() => logged().length >= count, { deadlineMs: 5_000, what: `${count} warnings` })
+  return logged().map(({ address, name, by, hint }) => ({ address, name, by, hint: String(hint) }))
 }
 
 const versions = ['TLSv1.2', 'TLSv1.3'] as const
@@ -93,7 +93,7 @@ describe.each(versions)('over %s', (version) => {
   )
 
   it.skipIf(openssl === '')(
-    "the name and the root that OpenSSL's alerts are about are told apart",
+    "the name and the root that OpenSSL's alerts concern are distinguished",
     async () => {
       const sidecar = await sidecarForTest()
       const ask = async (name: string, ca: string) => {

@@ -46,8 +46,8 @@ describe.each(['401 Unauthorized', '407 Proxy Authentication Required'])(
       }
       if (method === 'HEAD') expect(answer.body).toHaveLength(0)
       else expect(JSON.parse(answer.body.toString())).toEqual({ errors: [said] })
-      const told = 'demands-login: the registry demands a login itself: switch its auth off'
-      await until(() => sidecar.lines.some(({ reason }) => reason === told), {
+      const logged = 'demands-login: the registry demands a login itself: switch its auth off'
+      await until(() => sidecar.lines.some(({ reason }) => reason === logged), {
         deadlineMs: 5_000,
         what: 'the hint in the log',
       })

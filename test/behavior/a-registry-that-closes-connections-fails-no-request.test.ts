@@ -32,7 +32,7 @@ const cells = Object.keys(CLOSINGS).flatMap((how) =>
 )
 
 describe.each(cells)(
-  'a registry that closes by %s %d ms after each answer, asked by %d at once,',
+  'a registry that closes by %s %d ms after each answer, with %d requests at once,',
   (...cell) => {
     const [how, delayMs, together] = cell
 

@@ -109,8 +109,8 @@ describe('a client CA that is replaced', () => {
   })
 
   it.each<[what: string, pair: ClientPair]>([
-    ['with a certificate that was good then', alice],
-    ['with one that is good now, which is told to connect again', next.issue({ subject: 'alice' })],
+    ['with a certificate that was valid then', alice],
+    ['with one that is valid now and must connect again', next.issue({ subject: 'alice' })],
   ])('refuses requests on a handshake that began under it, %s', async (_what, pair) => {
     const scene = await setScene()
     // The test holds the bytes of the handshake until the CAs have changed.
@@ -165,8 +165,8 @@ describe('a client CA that is replaced', () => {
     const byNext = next.issue({ subject: 'alice' })
     expect((await scene.sidecar.request({ path: '/v2/', ...byNext })).status).toBe(200)
     expect(await stateOf(scene)).toMatchObject({ state: 'ok' })
-    const told = scene.sidecar.lines.filter(({ msg }) => String(msg).endsWith('is left out'))
-    expect(told).toMatchObject([
+    const logged = scene.sidecar.lines.filter(({ msg }) => String(msg).endsWith('is left out'))
+    expect(logged).toMatchObject([
       { file: scene.caFile, certificate: 1, hint: expect.stringMatching(/^take it out/) as string },
     ])
   })

@@ -31,9 +31,9 @@ it('sidecars on one folder serve it within two seconds to clients of the old roo
       const fetched = (await sidecar.request({ path: '/-/ca.crt' })).body.toString()
       expect(new X509Certificate(fetched).fingerprint256).toBe(root.fingerprint)
       expect(await fingerprintServed(sidecar.port, fetched)).toBe(leaf.fingerprint)
-      const told = sidecar.lines.filter(({ msg }) => String(msg).startsWith('root renewed'))
-      expect(told.at(-1)).toMatchObject({ level: 30, fingerprint: root.fingerprint })
-      if (before !== undefined) expect(told).toMatchObject([{ earlier: { fingerprint: before } }])
+      const logged = sidecar.lines.filter(({ msg }) => String(msg).startsWith('root renewed'))
+      expect(logged.at(-1)).toMatchObject({ level: 30, fingerprint: root.fingerprint })
+      if (before !== undefined) expect(logged).toMatchObject([{ earlier: { fingerprint: before } }])
     }
   }
   expect(running.destroyed).toBe(false)

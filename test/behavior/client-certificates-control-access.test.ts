@@ -122,7 +122,7 @@ describe.each(['require', 'instead'])('with SIDECAR_TLS_CLIENT_AUTH=%s', (mode) 
       /^DENIED .*not signed by an authority/,
       'client certificate of no accepted authority',
     ],
-    ['an authority’s own', authority, /not made for clients/, 'client certificate not made for clients'],
+    ['the certificate of a CA', authority, /not made for clients/, 'client certificate not made for clients'],
     [
       'one that is sent without its chain',
       behindMiddle,
@@ -136,7 +136,7 @@ describe.each(['require', 'instead'])('with SIDECAR_TLS_CLIENT_AUTH=%s', (mode) 
       'client certificate expired',
     ],
     [
-      'one of tomorrow',
+      'one that is valid from tomorrow',
       authority.issue({ notBefore: inDays(1) }),
       /not valid yet/,
       'client certificate not valid yet',
@@ -167,7 +167,7 @@ describe.each(['require', 'instead'])('with SIDECAR_TLS_CLIENT_AUTH=%s', (mode) 
   })
 
   it.each<[what: string, pair: ClientPair]>([
-    ['one that the authority signed', alice],
+    ['one that the CA signed', alice],
     ['one without extended key usage', authority.issue({ subject: 'alice', extendedKeyUsage: null })],
     ['one with its intermediate', { ...behindMiddle, cert: behindMiddle.cert + middle.cert }],
   ])('accepts %s', async (_what, pair) => {
@@ -183,7 +183,7 @@ describe('with SIDECAR_TLS_CLIENT_AUTH=require', () => {
     onTestFinished(() => {
       clock.mockRestore()
     })
-    // A new sidecar, because it must start with that clock.
+    // A realm of its own gives this test a new sidecar, which must start with that clock.
     const { ask, line } = await setScene({ SIDECAR_REALM: 'Ends' })
     const agent = agentForTest()
     const end = new Date(Math.ceil(Date.now() / 1_000) * 1_000 + 3_600_000)
@@ -271,7 +271,7 @@ describe('with SIDECAR_TLS_CLIENT_AUTH=instead', () => {
     ['NUL', { subject: 'alice\0mallory' }],
     ['another case', { subject: 'ALICE' }],
     ['a blank', { subject: 'alice ' }],
-    ['a property that every object has', { subject: '__proto__' }],
+    ['the name of an object property', { subject: '__proto__' }],
   ])('does not accept a client as alice because of %s', async (_what, request) => {
     const { ask, received, audited } = await setScene(env)
     expect((await ask(authority.issue(request))).status).toBe(403)
@@ -343,9 +343,9 @@ describe.each(['TLSv1.2', 'TLSv1.3'] as const)('with intermediate and root in th
 
   it.each<[what: string, pair: ClientPair]>([
     ['the sibling’s', sending(printers.issue(), printers)],
-    ['the sibling’s, that send the intermediate along', sending(printers.issue(), printers, people)],
-    ['the root’s own', alice],
-    ['the root’s own, that send the intermediate along', sending(alice, people)],
+    ['of the sibling, also with the intermediate sent along', sending(printers.issue(), printers, people)],
+    ['of the root itself', alice],
+    ['of the root itself, also with the intermediate sent along', sending(alice, people)],
   ])('clients are refused: %s', async (_what, pair) => {
     const { ask, line, received } = await scene()
     const answer = await ask(pair, { agent: agent() })
