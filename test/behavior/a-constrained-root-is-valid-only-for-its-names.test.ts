@@ -20,7 +20,7 @@ const NARROW: readonly SubjectAltName[] = [
   { type: 'ip', value: '127.0.0.1' },
 ]
 
-/** A state folder whose root may vouch for loopback names and `proxy` alone. */
+/** Creates a state folder whose root is valid only for loopback names and `proxy`. */
 async function narrowStateDir(): Promise<string> {
   const folder = path.join(tempFolder(), 'state')
   const names: readonly SubjectAltName[] = [
@@ -33,7 +33,7 @@ async function narrowStateDir(): Promise<string> {
 }
 
 describe('SIDECAR_CA_CONSTRAIN', () => {
-  it('makes a root for the wanted names alone, under which the sidecar is trusted', async () => {
+  it('issues a root for the wanted names only, and clients trust the sidecar under it', async () => {
     const sidecar = await sidecarForTest({ env: CONSTRAINED })
     const permitted = sidecar.root.permitted?.map(({ value }) => value)
     expect(permitted).toEqual(expect.arrayContaining(['proxy', 'localhost', '127.0.0.1', '::1']))
@@ -41,13 +41,13 @@ describe('SIDECAR_CA_CONSTRAIN', () => {
     expect(sidecar.lines.filter(({ level }) => Number(level) > 30)).toEqual([])
   })
 
-  it('refuses to start with a name that the root may not vouch for', async () => {
+  it('refuses to start with a name outside the root’s constraints', async () => {
     const SIDECAR_STATE_DIR = await narrowStateDir()
     const start = sidecarForTest({ env: { SIDECAR_STATE_DIR, SIDECAR_HOSTS: 'proxy,new.example' } })
     await expect(start).rejects.toThrow(/not for new\.example: take these out of SIDECAR_HOSTS/)
   })
 
-  it.skipIf(hostname() === 'localhost')('leaves out a name of the machine, with one warning', async () => {
+  it.skipIf(hostname() === 'localhost')('leaves out a name of the machine with one warning', async () => {
     const SIDECAR_STATE_DIR = await narrowStateDir()
     const sidecar = await sidecarForTest({ env: { SIDECAR_STATE_DIR, SIDECAR_HOSTS: 'proxy' } })
     await sidecar.reload()
@@ -61,7 +61,7 @@ describe('SIDECAR_CA_CONSTRAIN', () => {
     ])
   })
 
-  it('is told to come too late for a root that may vouch for any name', async () => {
+  it('warns that it does not change an existing root without constraints', async () => {
     const folder = path.join(tempFolder(), 'state')
     await openKeystore({ folder, names: NARROW, now: new Date() })
     const sidecar = await sidecarForTest({ env: { ...CONSTRAINED, SIDECAR_STATE_DIR: folder } })
@@ -74,7 +74,7 @@ describe('SIDECAR_CA_CONSTRAIN', () => {
 })
 
 describe.skipIf(skopeo === undefined)('skopeo, which verifies as Go does,', () => {
-  it('accepts a leaf for the permitted names, and refuses one for others', { timeout: 60_000 }, async () => {
+  it('accepts a leaf for permitted names and refuses one for others', { timeout: 60_000 }, async () => {
     const upstream = await upstreamForTest(answering('HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n'))
     const stateDir = await narrowStateDir()
     const env = { SIDECAR_STATE_DIR: stateDir, SIDECAR_HOSTS: 'proxy' }
@@ -86,7 +86,7 @@ describe.skipIf(skopeo === undefined)('skopeo, which verifies as Go does,', () =
       const place = `docker://127.0.0.1:${port}/app`
       return run(skopeo ?? '', ['list-tags', '--cert-dir', certs, '--creds', ALICE, place])
     }
-    // The answer of a registry without that repository: the handshake was accepted.
+    // The repository does not exist, so this answer shows that the handshake succeeded.
     await expect(list(sidecar)).rejects.toThrow(/404 \(Not Found\)/)
 
     const file = (name: string) => readFileSync(path.join(stateDir, name), 'utf8')

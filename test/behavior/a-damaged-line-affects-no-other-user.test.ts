@@ -14,7 +14,7 @@ it.each([
   ['a first line that looks like UTF-16', `a\0b\0\n${ALICE_ENTRY}`, 1],
   ['escape sequences', `\x1b[2J\x07:x\n${ALICE_ENTRY}`, 1],
 ])(
-  'a user removed in the edit that adds %s is out within 1 s, and the line is named',
+  'a user removed in the edit that adds %s is refused within 1 s, and the log names the line',
   async (_what, text, line) => {
     const upstream = await upstreamForTest(answering(OK))
     const sidecar = await sidecarForTest({

@@ -13,7 +13,7 @@ import {
 import { until } from '../fixtures/until.ts'
 
 const LIMIT = 20
-// As by default, but no window that ends while a slow machine is still at it.
+// The default limit with a window that does not end during the test.
 const THROTTLE = { SIDECAR_THROTTLE: `${LIMIT}/1h` }
 const MINUTE_MS = 60_000
 const FLOOD = '127.0.0.2'
@@ -21,17 +21,17 @@ const ELSEWHERE = '127.0.0.3'
 
 const BOB_ENTRY = `bob:${hashSync('battery staple', 4)}\n`
 const BOB = 'bob:battery staple'
-// Every refusal costs as much as the dearest entry would.
+// Every refusal costs as much as the most expensive entry.
 const DEAR_ENTRY = `dear:${hashSync('x', 11)}\n`
 
 async function sidecarWithUpstream(settings: TestSettings): Promise<TestSidecar> {
   const upstream = await upstreamForTest(answering(OK))
-  // Both ends of up to a hundred handshakes at once are this process.
+  // This process is client and server of up to a hundred handshakes at once.
   const env = { SIDECAR_HANDSHAKE_TIMEOUT: '5m', ...THROTTLE, ...settings.env }
   return sidecarForTest({ upstreamPort: upstream.port, ...settings, env })
 }
 
-/** The way to have the throttle believe that time has passed, of which timers notice nothing. */
+/** Moves the clock of the throttle forward; timers do not notice. */
 function clockForTest(): { readonly pass: (ms: number) => void } {
   const now = performance.now.bind(performance)
   let ahead = 0
@@ -42,7 +42,7 @@ function clockForTest(): { readonly pass: (ms: number) => void } {
   return { pass: (ms) => (ahead += ms) }
 }
 
-/** `GET /v2/` over and over, until `isOver`, on this many connections; the answers in order. Some get none. */
+/** Repeats `GET /v2/` on these connections until `isOver`. Resolves to the answers in order; cut requests have none. */
 async function flood(
   sidecar: TestSidecar,
   { connections, isOver }: { readonly connections: number; readonly isOver: () => boolean },
@@ -67,18 +67,18 @@ const get = (sidecar: TestSidecar, as: string | undefined, localAddress = '127.0
 
 describe('64 connections with wrong passwords from one address', () => {
   it(
-    'are refused before any bcrypt once they have failed often enough, and hurt nobody else',
+    'are refused before any bcrypt after enough failures, and other users are not affected',
     { timeout: 300_000 },
     async () => {
       const sidecar = await sidecarWithUpstream({ users: ALICE_ENTRY + BOB_ENTRY + DEAR_ENTRY })
       expect((await get(sidecar, ALICE, FLOOD)).status).toBe(200)
-      // Bob's handshake, with this process as both its ends, would have to wait for those of the flood.
+      // Bob connects first: in this process his handshake would wait for those of the flood.
       const agent = new Agent({ keepAlive: true, maxSockets: 1 })
       expect((await sidecar.request({ agent, localAddress: ELSEWHERE, path: '/v2/' })).status).toBe(401)
       const before = sidecar.comparisons
       let isOver = false
       const flooding = flood(sidecar, { connections: 64, isOver: () => isOver })
-      // The first of them compute now, the others wait.
+      // The first logins are being checked now; the others wait.
       await until(() => sidecar.comparisons > before + 2, { deadlineMs: 10_000, what: 'the flood' })
 
       const bob = { agent, localAddress: ELSEWHERE, path: '/v2/', as: BOB }
@@ -97,13 +97,13 @@ describe('64 connections with wrong passwords from one address', () => {
 
       const refused = answers.filter(({ status }) => status === 401)
       const throttled = answers.filter(({ status }) => status === 429)
-      // A slow machine may be too busy for some, who are told so.
+      // On a slow machine some logins may be answered with 503.
       const busy = answers.filter(({ status }) => status === 503)
       expect(refused.length + throttled.length + busy.length).toBe(answers.length)
-      // Four threads at most: three more may be running when the last one fails.
+      // There are at most four threads, so three more may run when the last one fails.
       expect(refused.length).toBeGreaterThanOrEqual(LIMIT)
       expect(refused.length).toBeLessThanOrEqual(LIMIT + 3)
-      // Bob, and alice from the other of her two addresses.
+      // Bob, and alice from her other address.
       expect(sidecar.comparisons).toBe(before + 2 + refused.length)
       expect(throttled.length + busy.length).toBeGreaterThanOrEqual(64 - LIMIT)
       expect(throttled.length).toBeGreaterThan(0)
@@ -117,26 +117,26 @@ describe('64 connections with wrong passwords from one address', () => {
     },
   )
 
-  it('are a bounded number of lines in the audit', { timeout: 300_000 }, async () => {
+  it('write a bounded number of log lines', { timeout: 300_000 }, async () => {
     const sidecar = await sidecarWithUpstream({ users: ALICE_ENTRY })
     let requests = 0
     const isOver = () => (requests += 1) > 200
     await flood(sidecar, { connections: 64, isOver })
     const lines = sidecar.lines.filter(({ msg }) => msg === 'login refused')
-    // One line for all that are throttled, one for all that are cut.
+    // One line for all throttled logins, and one for all cut logins.
     expect(lines.length).toBeLessThanOrEqual(LIMIT + 3 + 2)
   })
 })
 
 describe('a source over the limit', () => {
-  it('is let in again when its window is over', async () => {
+  it('is accepted again when its window ends', async () => {
     const clock = clockForTest()
     const sidecar = await sidecarWithUpstream({ env: { SIDECAR_THROTTLE: '4/1h' } })
     for (let i = 0; i < 4; i++) expect((await get(sidecar, 'alice:wrong')).status).toBe(401)
     clock.pass(30 * MINUTE_MS)
     const answer = await get(sidecar, ALICE)
     expect(answer.status, 'right, but not remembered: over the limit too').toBe(429)
-    // The minute is for this test, if it takes that long.
+    // The test may take up to a minute of this window.
     expect(Number(answer.headers['retry-after'])).toBeGreaterThan(29 * 60)
     expect(Number(answer.headers['retry-after'])).toBeLessThanOrEqual(30 * 60)
     expect((await get(sidecar, 'alice:wrong')).status).toBe(429)
@@ -146,7 +146,7 @@ describe('a source over the limit', () => {
     expect((await get(sidecar, ALICE)).status).toBe(200)
   })
 
-  it('keeps the logins that it has proved, also when they have to be computed again', async () => {
+  it('keeps the logins that it proved, also if they need another bcrypt', async () => {
     const clock = clockForTest()
     const env = { SIDECAR_THROTTLE: '4/10h', SIDECAR_AUTH_CACHE: '10m' }
     const sidecar = await sidecarWithUpstream({ users: ALICE_ENTRY + BOB_ENTRY, env })
@@ -161,7 +161,7 @@ describe('a source over the limit', () => {
     expect(sidecar.comparisons).toBe(before + 2)
   })
 
-  it('waits for one name only when it is that name it keeps getting wrong', async () => {
+  it('is limited for one name only, if it fails only with that name', async () => {
     const clock = clockForTest()
     const sidecar = await sidecarWithUpstream({
       users: ALICE_ENTRY + BOB_ENTRY,
@@ -169,14 +169,14 @@ describe('a source over the limit', () => {
     })
     for (let i = 0; i < 9; i++) {
       expect((await get(sidecar, 'alice:outdated')).status).toBe(401)
-      // Never three within a window: it is not the source that fails too often.
+      // Never three in one window, so the limit of the source is not reached.
       clock.pass(32 * MINUTE_MS)
     }
     expect((await get(sidecar, 'alice:outdated')).status).toBe(429)
     expect((await get(sidecar, BOB)).status).toBe(200)
   })
 
-  it('has not failed by malformed or too long credentials, which guess nothing', async () => {
+  it('does not fail by malformed or too long credentials, because they guess nothing', async () => {
     const sidecar = await sidecarWithUpstream({ env: { SIDECAR_THROTTLE: '1/1m' } })
     for (const as of ['alice', `alice:${'x'.repeat(73)}`, 'alice:']) {
       expect((await get(sidecar, as)).status).toBe(401)
@@ -185,16 +185,16 @@ describe('a source over the limit', () => {
     expect((await get(sidecar, ALICE)).status).toBe(200)
   })
 
-  it('never is, when the throttle is off', async () => {
+  it('does not exist when the throttle is off', async () => {
     const sidecar = await sidecarWithUpstream({ env: { SIDECAR_THROTTLE: 'off' } })
     for (let i = 0; i < 2 * LIMIT; i++) expect((await get(sidecar, 'alice:wrong')).status).toBe(401)
     expect((await get(sidecar, ALICE)).status).toBe(200)
   })
 })
 
-it('lets a hundred users behind one address log in at the same moment', { timeout: 300_000 }, async () => {
+it('a hundred users behind one address can log in at the same moment', { timeout: 300_000 }, async () => {
   const names = Array.from({ length: 100 }, (_, i) => `runner${i}`)
-  // None may wait for ten seconds: then it would be told that too many do.
+  // No login may wait for ten seconds, because it would then get 503.
   const hash = hashSync('right', 4)
   const sidecar = await sidecarWithUpstream({ users: names.map((name) => `${name}:${hash}\n`).join('') })
   const answers = await Promise.all(names.map((name) => get(sidecar, `${name}:right`)))

@@ -1,4 +1,6 @@
-// Each renewal is one that new connections see, and a part of every transfer moves between any two of them.
+// Renews the leaf a hundred times while transfers run.
+//
+// New connections see each renewal, and each transfer moves bytes between two renewals.
 
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
@@ -15,7 +17,7 @@ import { until } from '../fixtures/until.ts'
 const RENEWALS = 100
 const PULLS = 25
 const PUSHES = 25
-// Together over the size from which bodies go from socket to socket.
+// Together larger than the minimum size for splicing.
 const PART_BYTES = 12 * 1024
 const FIRST_PART = randomBytes(PART_BYTES)
 const PARTS = Array.from({ length: RENEWALS + 1 }, () => randomBytes(PART_BYTES))
@@ -53,7 +55,7 @@ it(
   },
 )
 
-/** Another leaf, and the swap as SIGHUP asks for it: files may be noticed several at a time, this may not. */
+/** Issues a leaf and reloads as SIGHUP does, because file events may combine several renewals. */
 async function renew(sidecar: TestSidecar): Promise<void> {
   const folder = path.join(sidecar.folder, 'state')
   const { leaf } = await renewLeaf({ folder, names: () => [], now: new Date() })
@@ -62,7 +64,7 @@ async function renew(sidecar: TestSidecar): Promise<void> {
 }
 
 interface Transfer {
-  /** Of what arrived at the other end. */
+  /** Digest of the bytes that arrived. */
   readonly digest: Promise<string>
   readonly isOver: () => boolean
 }
@@ -96,7 +98,7 @@ function startPush(sidecar: TestSidecar, index: number): Transfer & { send(part:
   }
 }
 
-// Some of both versions of TLS: they resume in different ways.
+// Both TLS versions, because they resume sessions in different ways.
 function requestOptions({ port, root }: TestSidecar, index: number) {
   const maxVersion = index % 2 === 0 ? ('TLSv1.2' as const) : ('TLSv1.3' as const)
   const where = { host: '127.0.0.1', port, path: `/v2/app/blobs/${DIGEST}` }
@@ -114,11 +116,11 @@ function transferOf(digest: Promise<string>): Transfer {
 interface RegistryInSteps {
   readonly port: number
   readonly pushing: () => number
-  /** To every pull. */
+  /** Sends bytes to every pull. */
   send(part: Buffer | undefined): void
 }
 
-/** Sends to pulls what it is told to, and answers a push with the digest of what came. */
+/** Starts a registry that sends bytes to pulls on demand and answers a push with its digest. */
 async function registryInSteps(): Promise<RegistryInSteps> {
   const pulls: ServerResponse[] = []
   let pushing = 0
@@ -129,7 +131,7 @@ async function registryInSteps(): Promise<RegistryInSteps> {
       return
     }
     response.writeHead(200, { 'content-length': BLOB.length })
-    // A head goes on together with the first bytes of its body.
+    // The sidecar forwards a head together with the first bytes of the body.
     response.write(FIRST_PART)
     pulls.push(response)
   })

@@ -20,7 +20,7 @@ const skopeo = findProgram('skopeo') ?? ''
 const ADD = /^add \S+ to SIDECAR_HOSTS/
 const TRUST = /^have it trust the root/
 
-/** The file of the sidecar's root, or of one that did not issue its leaf. */
+/** Writes a root to a file. */
 function rootFile(pem: string): string {
   const file = path.join(tempFolder(), 'ca.crt')
   writeFileSync(file, pem)
@@ -29,11 +29,11 @@ function rootFile(pem: string): string {
 
 const foreignRoot = () => rootFile(issueRoot({ now: new Date() }).certPem)
 
-/** What a person reads in the end: name, way of asking and fix of each warning, when so many have come. */
+/** Waits for this many warnings and returns the name, the source of the name and the fix of each. */
 async function warnings(sidecar: TestSidecar, count: number) {
-  const told = () => sidecar.lines.filter(({ level }) => level === 40)
-  await until(() => told().length >= count, { deadlineMs: 5_000, what: `${count} warnings` })
-  return told().map(({ address, name, by, hint }) => ({ address, name, by, hint: String(hint) }))
+  const logged = () => sidecar.lines.filter(({ level }) => level === 40)
+  await until(() => logged().length >= count, { deadlineMs: 5_000, what: `${count} warnings` })
+  return logged().map(({ address, name, by, hint }) => ({ address, name, by, hint: String(hint) }))
 }
 
 const versions = ['TLSv1.2', 'TLSv1.3'] as const
@@ -41,7 +41,7 @@ const versions = ['TLSv1.2', 'TLSv1.3'] as const
 describe.each(versions)('over %s', (version) => {
   const old = version === 'TLSv1.2'
 
-  it('the name that a client of Node turned away from is told', async () => {
+  it('the name that a Node client refused is logged', async () => {
     const sidecar = await sidecarForTest()
     const { port, root } = sidecar
     const socket = tls.connect({
@@ -64,7 +64,7 @@ describe.each(versions)('over %s', (version) => {
   })
 
   it.skipIf(curl === '')(
-    'the name that curl turned away from is told, and that it does not trust the root',
+    'the name that curl refused is logged, and that curl does not trust the root',
     async () => {
       const sidecar = await sidecarForTest()
       const ask = (name: string, ca: string) =>
@@ -93,7 +93,7 @@ describe.each(versions)('over %s', (version) => {
   )
 
   it.skipIf(openssl === '')(
-    "the name and the root that OpenSSL's alerts are about are told apart",
+    "the name and the root that OpenSSL's alerts concern are distinguished",
     async () => {
       const sidecar = await sidecarForTest()
       const ask = async (name: string, ca: string) => {
@@ -122,7 +122,7 @@ describe.each(versions)('over %s', (version) => {
 })
 
 describe.skipIf(skopeo === '')('skopeo, written in Go', () => {
-  it('that does not trust the root is told how to', async () => {
+  it('is logged with the fix if it does not trust the root', async () => {
     const sidecar = await sidecarForTest()
     const certs = path.dirname(foreignRoot())
     const inspect = run(skopeo, ['inspect', '--cert-dir', certs, `docker://localhost:${sidecar.port}/app`])
@@ -132,9 +132,9 @@ describe.skipIf(skopeo === '')('skopeo, written in Go', () => {
     ])
   })
 
-  // Linux answers on all of 127.0.0.0/8.
+  // Linux accepts connections on all of 127.0.0.0/8.
   it.skipIf(process.platform !== 'linux')(
-    'that dials an address without a name in the leaf is told',
+    'is logged if it connects to an address that the leaf lacks',
     async () => {
       const sidecar = await sidecarForTest({ env: { SIDECAR_LISTEN: '0.0.0.0:0' } })
       const certs = path.join(tempFolder(), 'certs')
@@ -155,7 +155,7 @@ describe.skipIf(skopeo === '')('skopeo, written in Go', () => {
 })
 
 describe('the Host of a request', () => {
-  it('that the leaf does not cover is told once, without its port, and the request goes on', async () => {
+  it('is logged once, without its port, if the leaf lacks it, and the request continues', async () => {
     const upstream = await upstreamForTest(answering(OK))
     const sidecar = await sidecarForTest({
       upstreamPort: upstream.port,
@@ -188,7 +188,7 @@ describe('the Host of a request', () => {
     ])
   })
 
-  it('is told of a client that may not log in too, and is looked at for each request of a connection', async () => {
+  it('is also logged for a client without a login, and is checked for each request of a connection', async () => {
     const sidecar = await sidecarForTest()
     const socket = await sidecar.connect()
     const ask = async (host: string) => {
@@ -202,7 +202,7 @@ describe('the Host of a request', () => {
   })
 })
 
-it.skipIf(process.platform !== 'linux')('who goes away without a name is told of nowhere', async () => {
+it.skipIf(process.platform !== 'linux')('a client that leaves without a name is not logged', async () => {
   const sidecar = await sidecarForTest({ env: { SIDECAR_LISTEN: '0.0.0.0:0' } })
   const scan = tls.connect({
     port: sidecar.port,

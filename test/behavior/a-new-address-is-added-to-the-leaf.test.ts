@@ -12,7 +12,7 @@ import { until } from '../fixtures/until.ts'
 
 const LOOK_MS = 15_000
 
-/** A machine whose addresses the test decides about. */
+/** Creates a machine whose addresses the test sets. */
 function machineAt(...first: readonly string[]) {
   let addresses = first
   const names: Machine['names'] = (configured) =>
@@ -35,11 +35,11 @@ async function open(stateDir: string, { machine }: { readonly machine: Machine }
     until(() => pending().includes(ms), { deadlineMs: 5_000, what: `a look in ${ms} ms` })
   return {
     certificate,
-    /** Lets the look come due that was asked for that many milliseconds ahead. */
+    /** Fires the timer with this delay. */
     pass: async (ms: number) => {
       await asked(ms)
       fireTimers(ms)
-      // Whoever looks asks for the next look when it is over.
+      // Each check starts the timer for the next one when it ends.
       await asked(ms)
     },
   }
@@ -49,7 +49,7 @@ const carries = ({ current }: CertificateInForce, address: string) =>
   current.leaf.subjectAltNames.some(({ value }) => value === address)
 
 describe('an address that this machine gets while it runs', () => {
-  it('is in the leaf at the next look, and clients are served that', async () => {
+  it('is in the leaf after the next check, and clients get that leaf', async () => {
     const { machine, moveTo } = machineAt('10.0.0.1')
     const { certificate, pass } = await open(path.join(tempFolder(), 'state'), { machine })
     const served: string[] = []
@@ -60,7 +60,7 @@ describe('an address that this machine gets while it runs', () => {
     expect(certificate.counts).toEqual({ renewed: 1, failed: 0 })
   })
 
-  it('and that comes and goes costs no leaf until the next regular look', async () => {
+  it('that comes and goes causes no new leaf before the next regular check', async () => {
     const { machine, moveTo } = machineAt('10.0.0.1', '10.0.0.2')
     const { certificate, pass } = await open(path.join(tempFolder(), 'state'), { machine })
     for (let count = 0; count < 5; count++) {
@@ -75,7 +75,7 @@ describe('an address that this machine gets while it runs', () => {
     expect([carries(certificate, '10.0.0.2'), certificate.counts.renewed]).toEqual([false, 1])
   })
 
-  it('never makes two sidecars that share a state folder take turns with it', async () => {
+  it('does not make two sidecars with one state folder replace each other’s leaf', async () => {
     const stateDir = path.join(tempFolder(), 'state')
     const [one, other] = [machineAt('10.0.0.1'), machineAt('10.1.0.1')]
     const here = await open(stateDir, one)

@@ -24,7 +24,7 @@ describe.skipIf(registryProgram === undefined)('a real registry behind the sidec
 
   const asAlice = (options: TestRequest): Promise<TestResponse> => sidecar.request({ as: ALICE, ...options })
 
-  /** Follows a Location as clients do: it must lead back to the sidecar. */
+  /** Returns the path of a Location, which must name the sidecar. */
   function pathOf(location: string | undefined): string {
     const url = new URL(location ?? '', `https://127.0.0.1:${sidecar.port}`)
     expect(url.origin).toBe(`https://127.0.0.1:${sidecar.port}`)
@@ -57,7 +57,7 @@ describe.skipIf(registryProgram === undefined)('a real registry behind the sidec
       'with its length',
       (blob: Buffer): Record<string, string> => ({ 'Content-Length': String(blob.length) }),
     ],
-  ])('takes a blob %s and gives it back byte for byte', async (_how, headersFor) => {
+  ])('stores a blob %s and returns the same bytes', async (_how, headersFor) => {
     const blob = randomBytes(3_000_001)
     const headers = { 'Content-Type': 'application/octet-stream', ...headersFor(blob) }
     const digest = await pushBlob('team/app', blob, headers)
@@ -69,7 +69,7 @@ describe.skipIf(registryProgram === undefined)('a real registry behind the sidec
     expect(head.headers['docker-content-digest']).toBe(digest)
   })
 
-  it('takes a blob in one POST and PUT with length, as containerd sends it', async () => {
+  it('stores a blob by POST and PUT with a length, as containerd sends it', async () => {
     const blob = randomBytes(1_000_000)
     const begun = await asAlice({ method: 'POST', path: '/v2/team/app/blobs/uploads/' })
     const path = `${pathOf(begun.headers.location)}&digest=${digestOf(blob)}`
@@ -132,7 +132,7 @@ describe.skipIf(registryProgram === undefined)('a real registry behind the sidec
     expect(cancelled.status).toBe(204)
   })
 
-  it('gives Locations that begin with what the client called, port 443 included', async () => {
+  it('returns Locations with the name that the client used, also with port 443', async () => {
     const begun = await asAlice({
       method: 'POST',
       path: '/v2/team/app/blobs/uploads/',

@@ -35,7 +35,7 @@ describe('a refused login', () => {
     ['no colon', authorized(`Basic ${encoded('SECRET')}`), { reason: 'the credentials have no colon' }],
     ['no base64', authorized('Basic SECRET!'), { reason: 'the credentials are not base64' }],
     ['no scheme', authorized('SECRET'), { reason: 'the scheme is unknown, not Basic' }],
-  ])('for %s is one line of its own beside the access line', async (_what, request, line) => {
+  ])('for %s is one line in addition to the access line', async (_what, request, line) => {
     const sidecar = await sidecarForTest()
     expect((await sidecar.request({ path: '/v2/', ...request })).status).toBe(401)
     await requestsLogged(sidecar, 1)
@@ -46,7 +46,7 @@ describe('a refused login', () => {
     expect(JSON.stringify(sidecar.lines)).not.toContain('SECRET')
   })
 
-  it('over the limit is a line too, from the address it came from', async () => {
+  it('over the limit is also a line with the client’s address', async () => {
     const sidecar = await sidecarForTest({ env: { SIDECAR_THROTTLE: '1/1m' } })
     const from = { path: '/v2/', localAddress: '127.0.0.2', headers: { 'X-Forwarded-For': '192.0.2.9' } }
     for (let i = 0; i < 4; i++) await sidecar.request({ ...from, as: 'alice:wrong' })
@@ -61,7 +61,7 @@ describe('a refused login', () => {
     ])
   })
 
-  it('is none where nobody tried to log in, or did', async () => {
+  it('does not appear for a request without credentials or with the right ones', async () => {
     const upstream = await upstreamForTest(answering(OK))
     const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
     expect((await sidecar.request({ path: '/v2/' })).status).toBe(401)
@@ -71,7 +71,7 @@ describe('a refused login', () => {
     expect(refusals(sidecar)).toEqual([])
   })
 
-  it('cannot be made up by a client, nor its address', async () => {
+  it('cannot be forged by a client, and neither can its address', async () => {
     const sidecar = await sidecarForTest()
     const fake = '{"level":40,"address":"192.0.2.9","reason":"wrong password","msg":"login refused"}'
     const attempts: readonly TestRequest[] = [
@@ -87,7 +87,7 @@ describe('a refused login', () => {
       { headers: { 'X-Forwarded-For': '192.0.2.9', Forwarded: 'for=192.0.2.9', 'User-Agent': fake } },
     ]
     for (const attempt of attempts) await sidecar.request({ path: '/v2/', ...attempt })
-    // One is refused before it is a request.
+    // One of them is refused before routing.
     await requestsLogged(sidecar, attempts.length - 1)
     const banned = sidecar.lines.map((line) => bannedFor(JSON.stringify(line)))
     expect(new Set(banned)).toEqual(new Set(['127.0.0.1', undefined]))
@@ -96,7 +96,7 @@ describe('a refused login', () => {
   })
 })
 
-/** The lines that our logger writes. */
+/** Returns the lines of the sidecar's logger. */
 function written(format: 'json' | 'pretty', write: (log: Log) => void): readonly string[] {
   const destination = new PassThrough()
   write(createLog({ level: 'info', format, destination }))
@@ -109,8 +109,8 @@ interface Refused {
   readonly username?: string
 }
 
-/** The lines that our audit writes. */
-function told(format: 'json' | 'pretty', refused: readonly Refused[]): readonly string[] {
+/** Returns the lines of the login audit. */
+function audited(format: 'json' | 'pretty', refused: readonly Refused[]): readonly string[] {
   return written(format, (log) => {
     const audit = createLoginAudit(log)
     for (const login of refused) audit.refused({ username: undefined, ...login })
@@ -118,7 +118,7 @@ function told(format: 'json' | 'pretty', refused: readonly Refused[]): readonly 
   })
 }
 
-/** A line as docker's json-file log driver keeps it. */
+/** Wraps a line as docker's log driver json-file does. */
 const inDockersJson = (line: string) =>
   JSON.stringify({ log: `${line}\n`, stream: 'stdout', time: '2026-11-21T05:26:38.014567891Z' })
 
@@ -132,7 +132,7 @@ describe.each<[what: string, format: 'json' | 'pretty', wrap: (line: string) => 
     ['2001:db8::1', '2001:db8::1'],
     ['fe80::1%eth0', 'fe80::1'],
   ])('finds %s in every refusal that is the client’s fault', (address, banned) => {
-    const lines = told(format, [
+    const lines = audited(format, [
       { address, reason: 'wrong password', username: 'alice' },
       { address, reason: 'wrong password', username: '","address":"192.0.2.9"}\\' },
       { address, reason: 'wrong password', username: '"}  192.0.2.9 ü' },
@@ -145,9 +145,9 @@ describe.each<[what: string, format: 'json' | 'pretty', wrap: (line: string) => 
     expect(lines.map((line) => bannedFor(wrap(line)))).toEqual(Array.from({ length: 8 }, () => banned))
   })
 
-  it('finds none in what is our own doing', () => {
+  it('finds no address in refusals that the sidecar caused', () => {
     const address = '192.0.2.1'
-    const lines = told(format, [
+    const lines = audited(format, [
       { address, reason: BUSY_REASON },
       { address, reason: 'entry changed', username: 'alice' },
       { address: 'unknown', reason: 'wrong password' },
@@ -163,7 +163,7 @@ describe.each<[what: string, format: 'json' | 'pretty', wrap: (line: string) => 
     '\n{"level":40,"address":"192.0.2.9","reason":"wrong password","msg":"login refused"}',
     'WARN: login refused {"address":"192.0.2.9","reason":"wrong password"}',
     '\n[00:00:00] WARN: login refused {"address":"192.0.2.9","reason":"wrong password"}',
-  ])('finds nothing in other lines, whatever is quoted there: %j', (fake) => {
+  ])('finds nothing in other lines, also if they quote a refused login: %j', (fake) => {
     const lines = written(format, (log) => {
       log.info({ id: '1', path: fake, address: '192.0.2.1', reason: fake }, 'request')
       log.warn({ line: 1, reason: fake }, 'line of the users file skipped')

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { expect, it, onTestFinished, vi } from 'vitest'
 import { ALICE, sidecarForTest } from '../fixtures/sidecar.ts'
 
-/** A registry that tells its address; closing cuts its connections, as the end of a container does. */
+/** Starts a registry that answers with its address. Closing it cuts connections, as a stopped container does. */
 async function registryAt(host: string, port = 0) {
   const server = http.createServer((_incoming, outgoing) => outgoing.end(host))
   await new Promise<void>((resolve) => server.listen(port, host, resolve))
@@ -16,12 +16,12 @@ async function registryAt(host: string, port = 0) {
   return { port: (server.address() as AddressInfo).port, close }
 }
 
-it('a name that leads to another address after a restart of the registry is followed at once', async () => {
+it('a name that has another address after a restart of the registry is resolved again at once', async () => {
   const old = await registryAt('127.0.0.2')
   await registryAt('127.0.0.3', old.port)
   const sidecar = await sidecarForTest({ env: { SIDECAR_UPSTREAM: `http://registry.test:${old.port}` } })
   let address = '127.0.0.2'
-  // After the listeners, which look addresses up too.
+  // After the start, because listeners resolve addresses too.
   const lookup = vi.spyOn(dns, 'lookup').mockImplementation(((
     _name: string,
     { all }: dns.LookupOptions,

@@ -40,7 +40,7 @@ async function setScene(
   return { sidecar, caFile, upstream }
 }
 
-/** A connection that is kept open, with a client certificate. */
+/** Opens a connection with a client certificate. */
 async function connect({ sidecar }: Scene, pair: ClientPair): Promise<tls.TLSSocket> {
   const { port, root } = sidecar
   const socket = tls.connect({ host: '127.0.0.1', port, ca: root.pem, servername: 'localhost', ...pair })
@@ -54,7 +54,7 @@ function ask(socket: tls.TLSSocket, ...lines: readonly string[]): Promise<string
   return createWire(socket).send(get('/v2/', ...lines))
 }
 
-/** Resolves at the end of a connection, be it by an error or not. */
+/** Resolves when a connection closes, with or without an error. */
 function closeOf(socket: tls.TLSSocket): Promise<void> {
   return new Promise((resolve) => {
     socket.once('close', () => {
@@ -69,7 +69,7 @@ async function stateOf({ sidecar }: Scene): Promise<unknown> {
 }
 
 describe('a client CA that is replaced', () => {
-  it('is out within a second, and connections by it that are idle are closed', async () => {
+  it('is refused within a second, and its idle connections are closed', async () => {
     const scene = await setScene(answering(OK), { env: { SIDECAR_WATCH_POLL: 'off' } })
     const idle = await connect(scene, alice)
     expect(await ask(idle)).toMatch(/^HTTP\/1\.1 200/)
@@ -86,7 +86,7 @@ describe('a client CA that is replaced', () => {
     agent.destroy()
   })
 
-  it('lets a transfer finish, and then its connection is closed', async () => {
+  it('lets a transfer finish and then closes its connection', async () => {
     let release: (() => void) | undefined
     const scene = await setScene((_, socket) => {
       socket.write('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello')
@@ -109,14 +109,14 @@ describe('a client CA that is replaced', () => {
   })
 
   it.each<[what: string, pair: ClientPair]>([
-    ['with a certificate that was good then', alice],
-    ['with one that is good now, which is told to connect again', next.issue({ subject: 'alice' })],
-  ])('admits nothing by a handshake that was begun under it, %s', async (_what, pair) => {
+    ['with a certificate that was valid then', alice],
+    ['with one that is valid now and must connect again', next.issue({ subject: 'alice' })],
+  ])('refuses requests on a handshake that began under it, %s', async (_what, pair) => {
     const scene = await setScene()
-    // The bytes of the handshake are held back until the authorities have changed.
+    // The test holds the bytes of the handshake until the CAs have changed.
     const raw = net.connect(scene.sidecar.port, '127.0.0.1')
     await once(raw, 'connect')
-    // Connections are accepted one after the other: with the answer to this one, the sidecar has the other too.
+    // Connections are accepted in order, so after this answer the sidecar has accepted the other one too.
     await scene.sidecar.request({ path: '/-/ca.crt' })
     writeFileSync(scene.caFile, next.cert)
     await scene.sidecar.reload()
@@ -129,8 +129,8 @@ describe('a client CA that is replaced', () => {
     expect(scene.upstream.received).toEqual([])
   })
 
-  it('admits nothing that waited for its password to be checked meanwhile', async () => {
-    // Made once at cost 14, which takes long enough for the change to overtake it.
+  it('refuses a request whose password was being checked during the change', async () => {
+    // Cost 14, so that the check takes longer than the change.
     const users = 'alice:$2b$14$vn1qfUxKyeE.B8sf1qaJou9orA/Fn7nwwQ1amBFhJTy9prFMEy/f2\n'
     const scene = await setScene(answering(OK), { env: { SIDECAR_TLS_CLIENT_AUTH: 'require' }, users })
     const socket = await connect(scene, alice)
@@ -143,7 +143,7 @@ describe('a client CA that is replaced', () => {
     expect(scene.upstream.received).toEqual([])
   })
 
-  it('is no other one when only its comments or their order change: nothing is closed', async () => {
+  it('is unchanged if only comments or the order change: nothing is closed', async () => {
     const scene = await setScene()
     const socket = await connect(scene, alice)
     await ask(socket)
@@ -153,7 +153,7 @@ describe('a client CA that is replaced', () => {
     socket.destroy()
   })
 
-  it('is out also when one that stays in the file has expired, of which the log tells once', async () => {
+  it('is also refused if a CA that stays in the file has expired, which is logged once', async () => {
     const ended = createClientAuthority({ notAfter: new Date(Date.now() - 3_600_000) })
     const scene = await setScene()
     expect((await scene.sidecar.request({ path: '/v2/', ...alice })).status).toBe(200)
@@ -165,8 +165,8 @@ describe('a client CA that is replaced', () => {
     const byNext = next.issue({ subject: 'alice' })
     expect((await scene.sidecar.request({ path: '/v2/', ...byNext })).status).toBe(200)
     expect(await stateOf(scene)).toMatchObject({ state: 'ok' })
-    const told = scene.sidecar.lines.filter(({ msg }) => String(msg).endsWith('is left out'))
-    expect(told).toMatchObject([
+    const logged = scene.sidecar.lines.filter(({ msg }) => String(msg).endsWith('is left out'))
+    expect(logged).toMatchObject([
       { file: scene.caFile, certificate: 1, hint: expect.stringMatching(/^remove it/) as string },
     ])
   })
@@ -175,7 +175,7 @@ describe('a client CA that is replaced', () => {
     ['broken', 'nonsense', /holds no readable certificate/],
     ['empty', '', /holds no readable certificate/],
     ['a client’s certificate', alice.cert, /not a CA certificate/],
-  ])('stays in force when the replacement is %s, and /readyz says stale', async (_what, text, reason) => {
+  ])('stays in use if the replacement is %s, and /readyz says stale', async (_what, text, reason) => {
     const scene = await setScene()
     const socket = await connect(scene, alice)
     expect(await stateOf(scene)).toMatchObject({
@@ -196,7 +196,7 @@ describe('a client CA that is replaced', () => {
 })
 
 describe.each(['tls1_2', 'tls1_3'] as const)('a session of %s', (version) => {
-  it('brings back neither a certificate nor the lack of one', async () => {
+  it('restores neither a certificate nor its absence', async () => {
     const { sidecar } = await setScene()
     const folder = tempFolder()
     const files = { 'root.crt': sidecar.root.pem, 'client.crt': alice.cert, 'client.key': alice.key }
@@ -215,7 +215,7 @@ describe.each(['tls1_2', 'tls1_3'] as const)('a session of %s', (version) => {
   })
 })
 
-it('a handshake is believed for an hour: then the connection ends with its next answer', async () => {
+it('a handshake is valid for an hour; then the connection ends with its next answer', async () => {
   const scene = await setScene()
   const socket = await connect(scene, alice)
   expect(await ask(socket)).toMatch(/\r\nConnection: keep-alive\r\n/)

@@ -8,7 +8,7 @@ import { until } from '../fixtures/until.ts'
 
 const REMOVED = Array.from({ length: 30 }, (_, index) => `user-${index}`)
 const PASSWORD = 'hunter two'
-// Some 10 ms each, so that most of them wait for a thread at any time, and none for so long that it is told to come back.
+// About 10 ms each, so that most logins wait for a thread, but none long enough for 503.
 const HASH = hashSync(PASSWORD, 7)
 const ENTRIES = REMOVED.map((name) => `${name}:${HASH}\n`).join('')
 
@@ -19,7 +19,7 @@ interface Login {
 }
 
 it.each(['off', '10m'])(
-  'refuses every login begun after the first refusal, and those that waited meanwhile (SIDECAR_AUTH_CACHE=%s)',
+  'refuses every login that began after the first refusal or waited at that time (SIDECAR_AUTH_CACHE=%s)',
   async (cache) => {
     const upstream = await upstreamForTest(answering(OK))
     const sidecar = await sidecarForTest({
@@ -38,7 +38,7 @@ it.each(['off', '10m'])(
     }
     const logins: Login[] = []
     const lanes = REMOVED.map(async (name) => {
-      // Each asks twice more after it was refused: those logins were begun afterwards beyond doubt.
+      // Each user tries twice more after a refusal, so these logins certainly began after it.
       for (let refused = 0; refused < 3;) {
         const one = await login(`${name}:${PASSWORD}`)
         logins.push(one)
@@ -46,7 +46,7 @@ it.each(['off', '10m'])(
       }
     })
     const areAllLoggingIn = () => logins.length > 2 * REMOVED.length
-    await until(areAllLoggingIn, { deadlineMs: 15_000, what: 'everybody has logged in' })
+    await until(areAllLoggingIn, { deadlineMs: 15_000, what: 'all users have logged in' })
 
     writeFileSync(`${sidecar.usersFile}.new`, ALICE_ENTRY)
     renameSync(`${sidecar.usersFile}.new`, sidecar.usersFile)
@@ -59,7 +59,7 @@ it.each(['off', '10m'])(
     expect(new Set(logins.map(({ status }) => status))).toEqual(new Set([200, 401]))
     expect(after.length).toBeGreaterThanOrEqual(2 * REMOVED.length)
     expect(new Set(after.map(({ status }) => status))).toEqual(new Set([401]))
-    // Without the cache they waited for their bcrypt with the password of a user who was there when they came.
+    // Without the cache, logins of users who were still in the file waited for their bcrypt.
     const waited = sidecar.lines.filter(({ reason }) => reason === 'entry changed')
     if (cache === 'off') expect(waited.length).toBeGreaterThan(0)
     expect((await login(ALICE)).status).toBe(200)

@@ -13,7 +13,7 @@ it('refuses a removed user within 1 s of the rename, 20 times out of 20, without
   const sidecar = await sidecarForTest({
     upstreamPort: upstream.port,
     users: ALICE_ENTRY + BOB_ENTRY,
-    // This client asks on while it is refused, as no patient one would.
+    // This client repeats its request while it is refused, so it must not be throttled.
     env: { SIDECAR_THROTTLE: 'off' },
   })
   const statusOfBob = async () => (await sidecar.request({ as: BOB, path: '/v2/' })).status

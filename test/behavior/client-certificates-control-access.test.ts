@@ -44,11 +44,11 @@ interface Scene {
   readonly sidecar: TestSidecar
   /** Heads of requests that reached the registry during this test. */
   readonly received: () => readonly IncomingHttpHeaders[]
-  /** Asks for /v2/ with this certificate. */
+  /** Requests /v2/ with this certificate. */
   readonly ask: (pair: ClientPair | undefined, request?: TestRequest) => Promise<TestResponse>
   /** The last access log line. */
   readonly line: () => Promise<Record<string, unknown>>
-  /** What was logged of refused logins during this test. */
+  /** The log lines of refused logins during this test. */
   readonly audited: () => readonly Record<string, unknown>[]
 }
 
@@ -58,10 +58,10 @@ const registry = createServer((request, response) => {
   response.end('ok')
 })
 const started = new Map<string, Promise<TestSidecar>>()
-// Not the lines so far: the last one of an earlier test may be on its way.
+// A late line of an earlier test must not count.
 const askedOf = new Map<TestSidecar, number>()
 
-// One for all tests with the same settings: starting one takes longer than asking it.
+// Tests with the same settings share a sidecar because its start is slow.
 async function setScene(env: Readonly<Record<string, string>>): Promise<Scene> {
   const key = JSON.stringify(env)
   const upstreamPort = (registry.address() as AddressInfo).port
@@ -93,7 +93,7 @@ const messageOf = ({ body }: TestResponse): string => {
   return `${errors[0]?.code ?? ''} ${errors[0]?.message ?? ''}`
 }
 
-/** Keeps one connection until the test is over. */
+/** Keeps one connection until the test ends. */
 function agentForTest(): https.Agent {
   const agent = new https.Agent({ keepAlive: true, maxSockets: 1 })
   onTestFinished(() => {
@@ -122,9 +122,9 @@ describe.each(['require', 'instead'])('with SIDECAR_TLS_CLIENT_AUTH=%s', (mode) 
       /^DENIED .*not signed by an authority/,
       'client certificate of no accepted authority',
     ],
-    ['an authority’s own', authority, /not made for clients/, 'client certificate not made for clients'],
+    ['the certificate of a CA', authority, /not made for clients/, 'client certificate not made for clients'],
     [
-      'one whose chain is not sent',
+      'one that is sent without its chain',
       behindMiddle,
       /put what stands between/,
       'client certificate of no accepted authority',
@@ -136,7 +136,7 @@ describe.each(['require', 'instead'])('with SIDECAR_TLS_CLIENT_AUTH=%s', (mode) 
       'client certificate expired',
     ],
     [
-      'one of tomorrow',
+      'one that is valid from tomorrow',
       authority.issue({ notBefore: inDays(1) }),
       /not valid yet/,
       'client certificate not valid yet',
@@ -161,13 +161,13 @@ describe.each(['require', 'instead'])('with SIDECAR_TLS_CLIENT_AUTH=%s', (mode) 
     expect(sidecar.comparisons).toBe(before)
   })
 
-  it('gives away the root without one', async () => {
+  it('serves the root without a client certificate', async () => {
     const { ask } = await setScene(env)
     expect((await ask(undefined, { path: '/-/ca.crt' })).status).toBe(200)
   })
 
   it.each<[what: string, pair: ClientPair]>([
-    ['one that the authority signed', alice],
+    ['one that the CA signed', alice],
     ['one without extended key usage', authority.issue({ subject: 'alice', extendedKeyUsage: null })],
     ['one with its intermediate', { ...behindMiddle, cert: behindMiddle.cert + middle.cert }],
   ])('accepts %s', async (_what, pair) => {
@@ -177,13 +177,13 @@ describe.each(['require', 'instead'])('with SIDECAR_TLS_CLIENT_AUTH=%s', (mode) 
 })
 
 describe('with SIDECAR_TLS_CLIENT_AUTH=require', () => {
-  it('ends what a certificate is worth with it, also on a connection of before', async () => {
-    // OpenSSL goes by another clock, and would find nothing wrong with a new connection.
+  it('refuses an expired certificate, also on an existing connection', async () => {
+    // OpenSSL uses another clock and would accept a new connection.
     const clock = vi.spyOn(Date, 'now')
     onTestFinished(() => {
       clock.mockRestore()
     })
-    // Of its own, for it has to be made with that clock.
+    // A realm of its own gives this test a new sidecar, which must start with that clock.
     const { ask, line } = await setScene({ SIDECAR_REALM: 'Ends' })
     const agent = agentForTest()
     const end = new Date(Math.ceil(Date.now() / 1_000) * 1_000 + 3_600_000)
@@ -195,7 +195,7 @@ describe('with SIDECAR_TLS_CLIENT_AUTH=require', () => {
     expect(await line()).toMatchObject({ reason: 'client certificate expired' })
   })
 
-  it('is the default, and wants the password too', async () => {
+  it('is the default and also requires the password', async () => {
     const { ask, line, received } = await setScene({})
     const challenged = await ask(alice)
     expect([challenged.status, challenged.headers['www-authenticate']]).toEqual([
@@ -208,7 +208,7 @@ describe('with SIDECAR_TLS_CLIENT_AUTH=require', () => {
     expect(await line()).toMatchObject({ user: 'alice', clientCertificate: 'alice' })
   })
 
-  it('lets a machine’s certificate carry any user, and logs whose it was', async () => {
+  it('accepts any user on a machine’s certificate and logs the name in the certificate', async () => {
     const { ask, line } = await setScene({})
     expect((await ask(authority.issue({ subject: 'build machine' }), { as: ALICE })).status).toBe(200)
     expect(await line()).toMatchObject({ user: 'alice', clientCertificate: 'build machine' })
@@ -221,7 +221,7 @@ describe('with SIDECAR_TLS_CLIENT_AUTH=require', () => {
 describe('with SIDECAR_TLS_CLIENT_AUTH=instead', () => {
   const env = { SIDECAR_TLS_CLIENT_AUTH: 'instead' }
 
-  it('takes the name for the user, asks for no password, and tells the registry', async () => {
+  it('uses the name as the user, asks for no password, and sends the name to the registry', async () => {
     const { ask, line, received, sidecar } = await setScene(env)
     expect((await ask(alice)).status).toBe(200)
     expect(await line()).toMatchObject({ user: 'alice', clientCertificate: 'alice', status: 200 })
@@ -229,7 +229,7 @@ describe('with SIDECAR_TLS_CLIENT_AUTH=instead', () => {
     expect(sidecar.comparisons).toBe(0)
   })
 
-  it('ignores credentials, and never passes them on', async () => {
+  it('ignores credentials and never forwards them', async () => {
     const { ask, line, received, sidecar } = await setScene(env)
     expect((await ask(alice, { as: 'bob:some other password' })).status).toBe(200)
     expect(await line()).toMatchObject({ user: 'alice' })
@@ -237,7 +237,7 @@ describe('with SIDECAR_TLS_CLIENT_AUTH=instead', () => {
     expect(sidecar.comparisons).toBe(0)
   })
 
-  it('refuses a name that is no user, until it is one, and again when it is none any more', async () => {
+  it('accepts a name only while it is in the users file', async () => {
     const { ask, line, sidecar } = await setScene(env)
     const bob = authority.issue({ subject: 'bob' })
     const agent = agentForTest()
@@ -255,7 +255,7 @@ describe('with SIDECAR_TLS_CLIENT_AUTH=instead', () => {
     expect((await ask(bob, { agent })).status).toBe(403)
   })
 
-  it('lets nobody in before there is a users file', async () => {
+  it('refuses everyone before a users file exists', async () => {
     const { ask, sidecar } = await setScene({ ...env, SIDECAR_USERS: path.join(tempFolder(), 'missing') })
     const answer = await ask(alice)
     expect([answer.status, messageOf(answer)]).toEqual([503, 'UNAVAILABLE no users are configured'])
@@ -271,15 +271,15 @@ describe('with SIDECAR_TLS_CLIENT_AUTH=instead', () => {
     ['NUL', { subject: 'alice\0mallory' }],
     ['another case', { subject: 'ALICE' }],
     ['a blank', { subject: 'alice ' }],
-    ['a property that every object has', { subject: '__proto__' }],
-  ])('lets nobody pose as alice by %s', async (_what, request) => {
+    ['the name of an object property', { subject: '__proto__' }],
+  ])('does not accept a client as alice because of %s', async (_what, request) => {
     const { ask, received, audited } = await setScene(env)
     expect((await ask(authority.issue(request))).status).toBe(403)
     expect(received()).toEqual([])
     expect(JSON.stringify(audited())).not.toContain('mallory')
   })
 
-  it('reads the name where SIDECAR_TLS_CLIENT_NAME says', async () => {
+  it('reads the name from the field in SIDECAR_TLS_CLIENT_NAME', async () => {
     const { ask, line } = await setScene({ ...env, SIDECAR_TLS_CLIENT_NAME: 'uri:spiffe://lab/user/*' })
     const altNames = [{ tag: 6, value: 'spiffe://lab/user/alice' }]
     expect((await ask(authority.issue({ subject: 'x', altNames }))).status).toBe(200)
@@ -290,7 +290,7 @@ describe('with SIDECAR_TLS_CLIENT_AUTH=instead', () => {
     )
   })
 
-  it('is not held up by the throttle, nor fills it', async () => {
+  it('neither waits for the throttle nor counts for it', async () => {
     const { ask } = await setScene({ ...env, SIDECAR_THROTTLE: '1/1m' })
     for (let i = 0; i < 3; i++) expect((await ask(byForeigner)).status).toBe(403)
     expect((await ask(alice)).status).toBe(200)
@@ -300,7 +300,7 @@ describe('with SIDECAR_TLS_CLIENT_AUTH=instead', () => {
 describe('with SIDECAR_TLS_CLIENT_AUTH=optional', () => {
   const env = { SIDECAR_TLS_CLIENT_AUTH: 'optional' }
 
-  it('takes a certificate or a password', async () => {
+  it('accepts a certificate or a password', async () => {
     const { ask, line } = await setScene(env)
     expect((await ask(alice)).status).toBe(200)
     expect(await line()).toMatchObject({ user: 'alice', clientCertificate: 'alice' })
@@ -309,14 +309,14 @@ describe('with SIDECAR_TLS_CLIENT_AUTH=optional', () => {
     expect(await line()).not.toHaveProperty('clientCertificate')
   })
 
-  it('treats a certificate that is no good as none, and says so in the log', async () => {
+  it('ignores an invalid certificate and logs the problem', async () => {
     const { ask, line } = await setScene(env)
     expect((await ask(byForeigner)).status).toBe(401)
     expect((await ask(byForeigner, { as: ALICE })).status).toBe(200)
     expect(await line()).toMatchObject({ certificateProblem: 'client certificate of no accepted authority' })
   })
 
-  it('refuses a good one of no user, whatever password comes with it', async () => {
+  it('refuses a valid certificate of an unknown user, also with a right password', async () => {
     const { ask } = await setScene(env)
     expect((await ask(authority.issue({ subject: 'mallory' }), { as: ALICE })).status).toBe(403)
   })
@@ -338,17 +338,17 @@ describe.each(['TLSv1.2', 'TLSv1.3'] as const)('with intermediate and root in th
     ['alone', people.issue()],
     ['with the intermediate', sending(people.issue(), people)],
     ['with the whole chain', sending(people.issue(), people, authority)],
-  ])('the intermediate’s clients get in, who send their certificate %s', async (_what, pair) => {
+  ])('clients of the intermediate are accepted when they send their certificate %s', async (_what, pair) => {
     const { ask } = await scene()
     expect((await ask(pair, { agent: agent() })).status).toBe(200)
   })
 
   it.each<[what: string, pair: ClientPair]>([
     ['the sibling’s', sending(printers.issue(), printers)],
-    ['the sibling’s, that send the intermediate along', sending(printers.issue(), printers, people)],
-    ['the root’s own', alice],
-    ['the root’s own, that send the intermediate along', sending(alice, people)],
-  ])('clients stay out: %s', async (_what, pair) => {
+    ['of the sibling, also with the intermediate sent along', sending(printers.issue(), printers, people)],
+    ['of the root itself', alice],
+    ['of the root itself, also with the intermediate sent along', sending(alice, people)],
+  ])('clients are refused: %s', async (_what, pair) => {
     const { ask, line, received } = await scene()
     const answer = await ask(pair, { agent: agent() })
     expect([answer.status, messageOf(answer)]).toEqual([
@@ -360,7 +360,7 @@ describe.each(['TLSv1.2', 'TLSv1.3'] as const)('with intermediate and root in th
   })
 })
 
-it.skipIf(curl === undefined)('curl gets in with --cert, and is told why not without', async () => {
+it.skipIf(curl === undefined)('curl is accepted with --cert, and without it gets the reason', async () => {
   const { sidecar } = await setScene({ SIDECAR_TLS_CLIENT_AUTH: 'instead' })
   const cwd = tempFolder()
   writeFileSync(path.join(cwd, 'ca.crt'), sidecar.root.pem)
@@ -373,7 +373,7 @@ it.skipIf(curl === undefined)('curl gets in with --cert, and is told why not wit
   expect((await call()).stdout).toMatch(/demands a client certificate/)
 })
 
-it('a CA file that is no good keeps the sidecar from starting, and the fix is named', async () => {
+it('an unusable CA file ends the start, and the error names the fix', async () => {
   const file = path.join(tempFolder(), 'ca.pem')
   const start = () => startSidecar({ env: { SIDECAR_TLS_CLIENT_CA: file } })
   await expect(start()).rejects.toThrow(/ca\.pem: is missing/)

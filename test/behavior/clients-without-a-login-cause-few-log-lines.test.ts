@@ -19,7 +19,7 @@ const STRANGE: readonly TestRequest[] = [
   { method: 'PURGE', path: '/v2/' },
 ]
 
-it('a stranger’s requests are 60 lines and a count, a user’s a line each, and all are in the metrics', async () => {
+it('60 requests without a user have a line and the rest a count; a user’s requests have one each; the metrics count all', async () => {
   const upstream = await upstreamForTest(answering(OK))
   const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
   const requests = (address: string, user?: string) =>
@@ -50,7 +50,7 @@ it('a stranger’s requests are 60 lines and a count, a user’s a line each, an
   ])
 })
 
-it('so are requests that make no URL', async () => {
+it('requests refused before routing have at most 60 lines too', async () => {
   const sidecar = await sidecarForTest()
   const wire = createWire(await sidecar.connect())
   const unroutable = () => sidecar.lines.filter(({ msg }) => msg === 'request refused before routing')

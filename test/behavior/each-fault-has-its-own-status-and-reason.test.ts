@@ -6,13 +6,13 @@ import { ALICE, sidecarForTest, type TestSidecar } from '../fixtures/sidecar.ts'
 import { until } from '../fixtures/until.ts'
 
 const BASIC = `Authorization: Basic ${Buffer.from(ALICE).toString('base64')}`
-// Longer than this process stands still on a busy machine, also where the test has yet to say something.
+// Longer than a busy machine suspends this process.
 const IDLE_MS = 4_000
-// Of ten, which take longer than that together.
+// Ten steps together take longer than IDLE_MS.
 const STEP_MS = 700
 const SOON_MS = 20_000
 
-/** Logins that are being checked, until `until` is fulfilled. */
+/** Holds the checks of logins until `until` resolves. */
 const held = vi.hoisted(() => ({ logins: 0, until: Promise.resolve() }))
 
 vi.mock(import('../../src/auth/verifier.ts'), async (importOriginal) => {
@@ -44,7 +44,7 @@ async function talkTo(sidecar: TestSidecar) {
 const reasonsOf = (sidecar: TestSidecar) =>
   sidecar.lines.filter(({ msg }) => msg === 'request').map(({ status, reason }) => [status, reason])
 
-// A body under another coding would look like one without any.
+// Without a check, a body in another coding would look like one without a coding.
 const CODINGS = [
   'Transfer-Encoding: x',
   'Transfer-Encoding: identity',
@@ -87,8 +87,8 @@ describe('a fault before the answer', () => {
       502,
       /broke-off: (?:the answer has a transfer coding other than chunked|HPE_)/,
     ]),
-    ['sends a status that is none', (_, socket) => socket.end('HTTP/1.1 20 OK\r\n\r\n'), 502, /broke-off/],
-  ])('%s: the client is told, the log has the cause', async (_what, behave, status, reason) => {
+    ['sends an invalid status', (_, socket) => socket.end('HTTP/1.1 20 OK\r\n\r\n'), 502, /broke-off/],
+  ])('%s: the client gets a status, and the log has the cause', async (_what, behave, status, reason) => {
     const upstream = await upstreamForTest(behave)
     const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
     const answer = await sidecar.request({ as: ALICE, path: '/v2/x' })
@@ -103,7 +103,7 @@ describe('a fault before the answer', () => {
   })
 
   it.each(['chunked', 'Chunked', ' chunked '])(
-    'is none in the one coding that there is: %j',
+    'does not occur with the one supported coding: %j',
     async (coding) => {
       const upstream = await upstreamForTest((_soFar, socket) => {
         socket.write(`HTTP/1.1 200 OK\r\nTransfer-Encoding: ${coding}\r\n\r\n2\r\nok\r\n0\r\n\r\n`)
@@ -114,7 +114,7 @@ describe('a fault before the answer', () => {
     },
   )
 
-  it('is none when 100 or 103 comes first', async () => {
+  it('does not occur when 100 or 103 comes first', async () => {
     const upstream = await upstreamForTest((_soFar, socket) => {
       socket.write('HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n')
       socket.write('HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
@@ -125,8 +125,8 @@ describe('a fault before the answer', () => {
   })
 })
 
-describe('time', () => {
-  it('is given to a login that takes longer than a connection may be idle', async () => {
+describe('the timeouts', () => {
+  it('do not end a login that takes longer than a connection may be idle', async () => {
     const upstream = await upstreamForTest(answering(OK))
     const sidecar = await sidecarForTest({
       upstreamPort: upstream.port,
@@ -139,14 +139,14 @@ describe('time', () => {
     })
     const answer = sidecar.request({ as: ALICE, path: '/v2/x' }).catch((error: unknown) => error)
     await until(() => held.logins === 1, { deadlineMs: SOON_MS, what: 'the login' })
-    // Idle for less long than the one that waits for its login.
+    // Opened later than the connection that waits for its login.
     const other = await talkTo(sidecar)
     await until(() => other.isClosed, { deadlineMs: SOON_MS, what: 'the end of an idle connection' })
     letIn()
     expect(await answer).toMatchObject({ status: 200 })
   })
 
-  it('is given to an answer that drips, for as long as it drips', async () => {
+  it('do not end a slow answer while bytes move', async () => {
     const upstream = await upstreamForTest((_soFar, socket) => void drip(socket.write.bind(socket)))
     const sidecar = await sidecarForTest({
       upstreamPort: upstream.port,
@@ -159,7 +159,7 @@ describe('time', () => {
   it.each([
     ['interim answers without end', 'HTTP/1.1 102 Processing\r\n\r\n', 'HTTP/1.1 102 Processing\r\n\r\n'],
     ['a head without end', 'HTTP/1.1 200 OK\r\nX: ', 'x'],
-  ])('is not given to %s', async (_what, first, then) => {
+  ])('end %s', async (_what, first, then) => {
     const upstream = await upstreamForTest((_soFar, socket) => {
       socket.write(first)
       const timer = setInterval(() => socket.write(then), 100)
@@ -178,7 +178,7 @@ describe('time', () => {
     })
   })
 
-  it('is given to a push that trickles, and not to one that stalls', async () => {
+  it('do not end a slow push, but end one that stalls', async () => {
     const upstream = await upstreamForTest((soFar, socket) => {
       if (soFar.endsWith('0123456789')) socket.write('HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n')
     })
@@ -206,7 +206,7 @@ describe('time', () => {
     expect(reasonsOf(sidecar)).toContainEqual([499, 'client-closed: the client sent no byte of its request'])
   })
 
-  it('is not given to a registry that stops reading an upload', { timeout: 60_000 }, async () => {
+  it('end an upload that the registry stops reading', { timeout: 60_000 }, async () => {
     const upstream = await upstreamForTest((_soFar, socket) => socket.pause())
     const sidecar = await sidecarForTest({
       upstreamPort: upstream.port,

@@ -15,7 +15,7 @@ const USERS = `${ALICE_ENTRY}bob:${hashSync('battery staple', 4)}\n`
 const BLOB = '/v2/team/app/blobs/sha256:00'
 const SOON = { deadlineMs: 20_000 }
 
-/** Never ends a blob, answers all else, and breaks off where the path says so. */
+/** Never ends a blob, breaks off for /broken, and answers everything else. */
 const registry: Behavior = (soFar, socket) => {
   if (soFar.includes('/broken')) socket.destroy()
   else if (soFar.includes('/blobs/sha256')) socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${MIB}\r\n\r\nx`)
@@ -27,7 +27,7 @@ async function sidecarWith(env: Readonly<Record<string, string>>): Promise<TestS
   return sidecarForTest({ upstreamPort: upstream.port, users: USERS, env })
 }
 
-/** Connects and begins a pull that does not end. */
+/** Begins a pull that does not end. */
 async function pull(sidecar: TestSidecar, as = ALICE): Promise<tls.TLSSocket> {
   const socket = await sidecar.connect()
   onTestFinished(() => {
@@ -47,10 +47,10 @@ const gauges = async (sidecar: TestSidecar) => {
 }
 const reached = async (sidecar: TestSidecar, limit: string) =>
   (await scrape(sidecar)).get(`registry_sidecar_limits_reached_total{limit="${limit}"}`)
-const told = ({ lines }: TestSidecar, limit: string) => lines.filter((line) => line['limit'] === limit)
+const logged = ({ lines }: TestSidecar, limit: string) => lines.filter((line) => line['limit'] === limit)
 
 describe('the transfers of one user', () => {
-  it('are refused beyond the limit with 503, while other users and small requests go on', async () => {
+  it('get 503 beyond the limit, while other users and small requests continue', async () => {
     const sidecar = await sidecarWith({ SIDECAR_MAX_TRANSFERS_PER_USER: '2' })
     const [first] = [await pull(sidecar), await pull(sidecar)]
     const refused = await sidecar.request({ as: ALICE, path: BLOB })
@@ -63,13 +63,13 @@ describe('the transfers of one user', () => {
     expect(manifest.status).toBe(200)
     await pull(sidecar, BOB)
     expect(await reached(sidecar, 'transfers-per-user')).toBe(2)
-    expect(told(sidecar, 'transfers-per-user')).toMatchObject([{ who: 'alice', count: 1, level: 40 }])
+    expect(logged(sidecar, 'transfers-per-user')).toMatchObject([{ who: 'alice', count: 1, level: 40 }])
     first.destroy()
     await until(async () => (await gauges(sidecar))[1] === 2, { ...SOON, what: 'one has ended' })
     await pull(sidecar)
   })
 
-  it('count their small requests too, up to the same limit', async () => {
+  it('limit small requests as well, with the same number', async () => {
     const upstream = await upstreamForTest(() => undefined)
     const sidecar = await sidecarForTest({
       upstreamPort: upstream.port,
@@ -86,8 +86,8 @@ describe('the transfers of one user', () => {
   })
 })
 
-describe('what takes too long', () => {
-  it('to say what it wants is ended, byte by byte or not at all, counted and told', async () => {
+describe('a client that is too slow', () => {
+  it('with its request head is cut, silent or not, counted and logged', async () => {
     const sidecar = await sidecarWith({ SIDECAR_HEADER_TIMEOUT: '300ms' })
     const trickle = await sidecar.connect()
     const head = get('/v2/', `X-Slow: ${'x'.repeat(5_000)}`)
@@ -101,10 +101,10 @@ describe('what takes too long', () => {
     clearInterval(timer)
     expect(answer).toMatch(/^HTTP\/1\.1 408 /)
     expect(await reached(sidecar, 'header-time')).toBe(2)
-    expect(told(sidecar, 'header-time')).toMatchObject([{ setting: 'SIDECAR_HEADER_TIMEOUT' }])
+    expect(logged(sidecar, 'header-time')).toMatchObject([{ setting: 'SIDECAR_HEADER_TIMEOUT' }])
   })
 
-  it('to shake hands is ended, byte by byte or not at all, counted and told', async () => {
+  it('with its handshake is cut, silent or not, counted and logged', async () => {
     const sidecar = await sidecarWith({ SIDECAR_HANDSHAKE_TIMEOUT: '300ms' })
     // The beginning of a TLS record of 512 bytes.
     const hello = Buffer.concat([Buffer.from([22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3]), Buffer.alloc(400)])
@@ -115,13 +115,13 @@ describe('what takes too long', () => {
     await until(() => trickle.closed && silent.closed, { ...SOON, what: 'both are ended' })
     clearInterval(timer)
     expect(await reached(sidecar, 'handshake-time')).toBe(2)
-    expect(told(sidecar, 'handshake-time')).toMatchObject([{ setting: 'SIDECAR_HANDSHAKE_TIMEOUT' }])
+    expect(logged(sidecar, 'handshake-time')).toMatchObject([{ setting: 'SIDECAR_HANDSHAKE_TIMEOUT' }])
     await until(async () => (await gauges(sidecar))[0] === 0, { ...SOON, what: 'no connection is counted' })
   })
 })
 
 describe('too many connections of one source', () => {
-  it('leave its transfer alone, and another source is served', async () => {
+  it('do not end its transfer, and other sources are served', async () => {
     const sidecar = await sidecarWith({ SIDECAR_MAX_CONNECTIONS_PER_SOURCE: '20' })
     const running = await pull(sidecar)
     const flood = Array.from({ length: 300 }, () => net.connect(sidecar.port, '127.0.0.1'))
@@ -136,7 +136,7 @@ describe('too many connections of one source', () => {
     const answer = await sidecar.request({ as: BOB, path: '/v2/', localAddress: '127.0.0.2' })
     expect(answer.status).toBe(200)
     expect(running.closed).toBe(false)
-    expect(told(sidecar, 'connections-per-source').length).toBeLessThanOrEqual(2)
+    expect(logged(sidecar, 'connections-per-source').length).toBeLessThanOrEqual(2)
   })
 })
 
@@ -147,13 +147,13 @@ describe('two sources that hold all connections', () => {
       (port: number, localAddress: string) => net.connect({ port, host: '127.0.0.1', localAddress }),
     ],
     [
-      'behind a handshake',
+      'after a handshake',
       (port: number, localAddress: string, ca: string) => {
         const socket = net.connect({ port, host: '127.0.0.1', localAddress }).on('error', () => undefined)
         return tls.connect({ socket, ca, servername: 'localhost' })
       },
     ],
-  ])('%s keep no third one out, and end no transfer', { timeout: 60_000 }, async (_, open) => {
+  ])('%s do not block a third source and end no transfer', { timeout: 60_000 }, async (_, open) => {
     const sidecar = await sidecarWith({
       SIDECAR_MAX_CONNECTIONS: '40',
       SIDECAR_MAX_CONNECTIONS_PER_SOURCE: '20',
@@ -163,7 +163,7 @@ describe('two sources that hold all connections', () => {
     onTestFinished(() => {
       isOver = true
     })
-    // Each that is closed is renewed at once.
+    // Each closed connection is opened again at once.
     const hold = (localAddress: string): void => {
       if (isOver) return
       const socket = open(sidecar.port, localAddress, sidecar.root.pem)
@@ -188,8 +188,8 @@ describe('two sources that hold all connections', () => {
   })
 })
 
-describe('a connection that has had its requests', () => {
-  it('ends after the last one, whatever was pipelined behind it', async () => {
+describe('a connection that reached its number of requests', () => {
+  it('ends after the last one and ignores pipelined requests behind it', async () => {
     const sidecar = await sidecarWith({ SIDECAR_MAX_REQUESTS_PER_CONNECTION: '2' })
     const socket = await sidecar.connect()
     let text = ''
@@ -202,8 +202,8 @@ describe('a connection that has had its requests', () => {
   })
 })
 
-describe('requests that are pipelined', () => {
-  it('beyond the limit are refused behind the answers to those before, and the connection ends', async () => {
+describe('pipelined requests', () => {
+  it('beyond the limit get 429 after the earlier answers, and the connection ends', async () => {
     const sidecar = await sidecarWith({})
     const socket = await sidecar.connect()
     let text = ''
@@ -214,13 +214,13 @@ describe('requests that are pipelined', () => {
     expect(text).toContain('too many pipelined requests')
     await until(async () => (await gauges(sidecar)).every((value) => value === 0), {
       ...SOON,
-      what: 'everything is given back',
+      what: 'every count is released',
     })
   })
 })
 
-describe('what was counted', () => {
-  it('is given back by every way in which a connection can end', { timeout: 120_000 }, async () => {
+describe('a counted connection or request', () => {
+  it('is released however the connection ends', { timeout: 120_000 }, async () => {
     const sidecar = await sidecarWith({ SIDECAR_MAX_TRANSFERS_PER_USER: '5' })
     const ends: readonly (() => Promise<void>)[] = [
       async () => {
@@ -239,7 +239,7 @@ describe('what was counted', () => {
       () => cutAfter(sidecar, ''),
       () => cutAfter(sidecar, 'GET /v2/ HT'),
       () => cutAfter(sidecar, get('/v2/')),
-      // Its password is being checked.
+      // Cut while its password is being checked.
       () => cutAfter(sidecar, get('/v2/', basic('alice:another'))),
       () => cutAfter(sidecar, get('/v2/', basic(ALICE))),
       () => cutAfter(sidecar, get(BLOB, basic(ALICE))),
@@ -256,7 +256,7 @@ describe('what was counted', () => {
     for (let round = 0; round < 12; round++) await Promise.all(ends.map((end) => end()))
     await until(async () => (await gauges(sidecar)).every((value) => value === 0), {
       deadlineMs: 20_000,
-      what: 'everything is given back',
+      what: 'every count is released',
     })
     const wire = await openWire(sidecar)
     expect(await wire.send(get('/v2/', basic(ALICE)))).toMatch(/^HTTP\/1\.1 200 /)
@@ -269,12 +269,12 @@ function upload(body: string): string {
   )
 }
 
-/** Unlike `once`, it does not mind how the connection ends. */
+/** Unlike `once`, also resolves if the connection ends with an error. */
 async function closeOf(socket: net.Socket): Promise<void> {
   await new Promise((resolve) => socket.once('close', resolve))
 }
 
-// What moment it hits is chance; that each of many is survived is what counts.
+// The moment of a cut is random; the sidecar must survive every one.
 let cuts = 0
 
 async function cutAfter(sidecar: TestSidecar, bytes: string): Promise<void> {

@@ -14,11 +14,10 @@ const GIB = 1024 ** 3
 const IDLE = 2_000
 const PULLS = 200
 
-// Far above what an answer takes here on a slow machine, where the pulls have hours to go.
+// Far above the time of an answer on a slow machine; the pulls would take hours.
 const ANSWER_TIMEOUT_MS = 30_000
 
-// `npm run bench:crowd` prints the figures. This is far above them, and far below what 200 pulls would take that each
-// held 16 MiB of their body.
+// Far above the figures of `npm run bench:crowd`, and far below 200 pulls that each hold 16 MiB of their body.
 const MOST_MIB = 600
 
 function statusOf({ port, ca }: Host): Promise<number> {
@@ -54,7 +53,7 @@ it.runIf(process.platform === 'linux')(
         SIDECAR_UPSTREAM: `http://127.0.0.1:${registry.port}`,
         SIDECAR_LISTEN: '127.0.0.1:0',
         SIDECAR_ADMIN_LISTEN: 'off',
-        // All have to stand there together, however long a machine takes for so many handshakes.
+        // All connections must be open at once, also on a slow machine.
         SIDECAR_HANDSHAKE_TIMEOUT: '5m',
         SIDECAR_HEADER_TIMEOUT: '1h',
         SIDECAR_IDLE_TIMEOUT: '1h',

@@ -6,7 +6,7 @@ import { until } from '../fixtures/until.ts'
 import { basic, get, openWire } from '../fixtures/wire.ts'
 
 it(
-  'computes bcrypt once for 10,000 requests with the same good credentials',
+  'computes bcrypt once for 10,000 requests with the same right credentials',
   { timeout: 300_000 },
   async () => {
     const upstream = await upstreamForTest(answering(OK))
@@ -26,13 +26,13 @@ it(
   },
 )
 
-it('computes it again when the entry changed, and refuses the old password', async () => {
+it('computes bcrypt again after the entry changed, and refuses the old password', async () => {
   const upstream = await upstreamForTest(answering(OK))
   const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
   expect((await sidecar.request({ as: ALICE, path: '/v2/' })).status).toBe(200)
   const replaceUsers = async (text: string): Promise<void> => {
     sidecar.writeUsers(text)
-    // Not by logging in again and again until that works: too many failures have to wait.
+    // Does not repeat the login until it works, because the throttle counts failures.
     const isInForce = () => text === `alice:${sidecar.users.table.entries.get('alice')?.hash ?? ''}\n`
     await until(isInForce, { deadlineMs: 20_000, what: 'the users in force' })
   }

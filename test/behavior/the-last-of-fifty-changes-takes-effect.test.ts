@@ -7,8 +7,8 @@ import { ALICE, ALICE_ENTRY, sidecarForTest } from '../fixtures/sidecar.ts'
 import { until } from '../fixtures/until.ts'
 
 const CHANGES = 50
-// Looks follow bursts, which last 50 ms: no more fit into a second, however many changes there are. Timers count whole
-// milliseconds, and may be early by a part of one. Beside the bursts there are the polls.
+// The file is read after each burst of changes. A burst lasts at least 50 ms; timers may fire a part of a millisecond
+// early. Polls cause further reads.
 const SHORTEST_BURST_MS = 49
 const POLL_MS = 1_000
 
@@ -24,7 +24,7 @@ const WAYS: readonly ((file: string, text: string) => void)[] = [
   },
 ]
 
-it('50 changes in a second leave the last one in force, and never let a broken set in between', async () => {
+it('after 50 changes in a second the last one is in use, and no broken table in between', async () => {
   const upstream = await upstreamForTest(answering(OK))
   const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
   const agent = new Agent({ keepAlive: true, ca: sidecar.root.pem })

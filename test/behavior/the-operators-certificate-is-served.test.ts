@@ -38,7 +38,7 @@ function ownFolder(pair = authority.issue(), chain = ''): OwnFolder {
 
 const partOf = async (sidecar: TestSidecar) => (await sidecar.readiness()).parts.certificate
 
-describe('a certificate of one’s own', () => {
+describe('the operator’s certificate', () => {
   it('is served, and nothing is issued', async () => {
     const pair = authority.issue()
     const sidecar = await sidecarForTest({ env: ownFolder(pair).env, rootPem: authority.rootPem })
@@ -51,7 +51,7 @@ describe('a certificate of one’s own', () => {
     })
   })
 
-  it('has no root of ours to fetch: 404 in the registry’s form', async () => {
+  it('has no root to fetch: 404 in the registry’s form', async () => {
     const sidecar = await sidecarForTest({ env: ownFolder().env, rootPem: authority.rootPem })
     const { status, body } = await sidecar.request({ path: '/-/ca.crt' })
     expect(status).toBe(404)
@@ -60,14 +60,14 @@ describe('a certificate of one’s own', () => {
     })
   })
 
-  it('lends its root when it ends in one', async () => {
+  it('offers its root when the file ends with one', async () => {
     const { env } = ownFolder(authority.issue(), authority.rootPem)
     const sidecar = await sidecarForTest({ env, rootPem: authority.rootPem })
     const { status, body } = await sidecar.request({ path: '/-/ca.crt' })
     expect([status, body.toString()]).toEqual([200, authority.rootPem])
   })
 
-  it('is replaced for new connections, and a running transfer goes on', async () => {
+  it('is replaced for new connections while a transfer continues', async () => {
     const { certFile, keyFile, env } = ownFolder()
     const release = new AbortController()
     const upstream = await upstreamForTest((_, socket) => {
@@ -104,7 +104,7 @@ describe('a certificate of one’s own', () => {
     expect(client.served).toHaveLength(2)
   })
 
-  it('stays in force when its replacement is broken: /readyz says stale, and is still 200', async () => {
+  it('stays in use if its replacement is invalid: /readyz says stale with 200', async () => {
     const { certFile, env } = ownFolder()
     const upstream = await upstreamForTest(answering(OK))
     const sidecar = await sidecarForTest({ env, rootPem: authority.rootPem, upstreamPort: upstream.port })
@@ -126,7 +126,7 @@ describe('a certificate of one’s own', () => {
     await expect(sidecar.reload()).rejects.toThrow(/holds no readable certificate/)
   })
 
-  it('is in force when a reload that was asked for, as by SIGHUP, is over', async () => {
+  it('is in use when a requested reload has finished', async () => {
     const { certFile, keyFile, env } = ownFolder()
     const sidecar = await sidecarForTest({ env, rootPem: authority.rootPem })
     const next = authority.issue()
@@ -136,9 +136,9 @@ describe('a certificate of one’s own', () => {
     expect(await fingerprintServed(sidecar.port, authority.rootPem)).toBe(fingerprintOf(next))
   })
 
-  it('is read again at SIGHUP, and what is wrong with it is told and ends nothing', async () => {
+  it('is read again at SIGHUP, and an invalid one is logged and ends nothing', async () => {
     const { certFile, keyFile, env } = ownFolder()
-    // Neither polls nor file events, in whose place chokidar is told to poll once in an hour.
+    // Without polls and file events: chokidar polls once an hour instead.
     const blind = { SIDECAR_WATCH_POLL: 'off', CHOKIDAR_USEPOLLING: '1', CHOKIDAR_INTERVAL: '3600000' }
     const settings = { SIDECAR_LISTEN: '127.0.0.1:0', SIDECAR_ADMIN_LISTEN: 'off', ...blind }
     const running = start([], { cwd: tempFolder(), env: { ...settings, ...env } })
@@ -160,7 +160,7 @@ describe('a certificate of one’s own', () => {
     expect(await running.finished).toMatchObject({ code: 0, stderr: '' })
   })
 
-  it('that cannot be served keeps the sidecar from starting, with exit 1 and the fix', async () => {
+  it('that is unusable ends the start with exit code 1 and the fix', async () => {
     const { env } = ownFolder(authority.issue(new Date(Date.now() - 100 * DAY_MS)))
     const { code, stderr } = await run(['serve', '--listen', '127.0.0.1:0', '--admin-listen', 'off'], {
       env,
@@ -170,25 +170,25 @@ describe('a certificate of one’s own', () => {
   })
 })
 
-describe('commands know a certificate of one’s own', () => {
+describe('commands with the operator’s certificate', () => {
   const check = async (env: Readonly<Record<string, string>>) => {
     const all = { ...env, SIDECAR_UPSTREAM: 'http://127.0.0.1:1' }
     const { stdout } = await run(['check'], { env: all, cwd: tempFolder() })
     return stdout.split('\n').find((line) => line.includes(' certificate: ')) ?? ''
   }
 
-  it('check tells its names and days', async () => {
+  it('check reports its names and days left', async () => {
     expect(await check(ownFolder().env)).toMatch(
       /^ok +certificate: .*tls\.crt, issued elsewhere, for localhost, 127\.0\.0\.1; 89 days left$/,
     )
   })
 
-  it('check warns of its end', async () => {
+  it('check warns before it expires', async () => {
     const { env } = ownFolder(authority.issue(new Date(Date.now() - 85 * DAY_MS)))
     expect(await check(env)).toMatch(/^note +certificate: .*; 4 days left → have it renewed/)
   })
 
-  it('check names what is wrong with it', async () => {
+  it('check names its fault', async () => {
     const { env, keyFile } = ownFolder()
     writeFileSync(keyFile, authority.issue().keyPem)
     expect(await check(env)).toMatch(
@@ -196,7 +196,7 @@ describe('commands know a certificate of one’s own', () => {
     )
   })
 
-  it('trust says who issued it, and that there is nothing of ours to trust', async () => {
+  it('trust names its issuer and says that the sidecar has no root to trust', async () => {
     const { env, certFile } = ownFolder()
     const { code, stdout } = await run(['trust'], { env, cwd: tempFolder() })
     expect(code).toBe(0)
@@ -213,13 +213,13 @@ describe('commands know a certificate of one’s own', () => {
     }
   })
 
-  it('trust reads no key: whoever asks need not be allowed to', async () => {
+  it('trust reads no key, so it needs no right to read the key', async () => {
     const { env, keyFile } = ownFolder()
     writeFileSync(keyFile, 'nonsense')
     expect((await run(['trust'], { env, cwd: tempFolder() })).code).toBe(0)
   })
 
-  it('trust prints the root at the end of the chain, and has it put into a file of its own', async () => {
+  it('trust prints the root at the end of the chain and the commands to put it into a file', async () => {
     const { env } = ownFolder(authority.issue(), authority.rootPem)
     const cwd = tempFolder()
     const pem = await run(['trust', '--pem'], { env, cwd })
@@ -231,7 +231,7 @@ describe('commands know a certificate of one’s own', () => {
     )
   })
 
-  it('trust takes a certificate that signs itself for its own root', async () => {
+  it('trust treats a self-signed certificate as its own root', async () => {
     const cwd = tempFolder()
     const made =
       'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout k -out c -days 9 -subj /CN=x'
@@ -245,7 +245,7 @@ describe('commands know a certificate of one’s own', () => {
     )
   })
 
-  it('one of the two settings alone is a problem among the others, with exit 64', async () => {
+  it('one of the two settings alone is reported with the other problems, with exit code 64', async () => {
     const { code, stderr } = await run(['serve'], { env: { SIDECAR_TLS_CERT: 'c', SIDECAR_REALM: ' ' } })
     expect(code).toBe(64)
     expect(stderr).toMatch(/SIDECAR_REALM: /)

@@ -5,7 +5,7 @@ import { renewedCert } from '../fixtures/renewed-cert.ts'
 import { sidecarForTest } from '../fixtures/sidecar.ts'
 import { until } from '../fixtures/until.ts'
 
-it('as /-/ca.crt gives it: from the start, after a renewal of the root, and after it was removed', async () => {
+it('equals /-/ca.crt from the start, after a root renewal, and after its removal', async () => {
   const sidecar = await sidecarForTest()
   const stateDir = path.join(sidecar.folder, 'state')
   const folder = path.join(stateDir, 'trust')

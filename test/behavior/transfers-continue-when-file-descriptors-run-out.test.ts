@@ -17,11 +17,11 @@ import { basic, createWire, get } from '../fixtures/wire.ts'
 const BOB = 'bob:battery staple'
 const BOB_ENTRY = `bob:${hashSync('battery staple', 4)}\n`
 const PIECE = 'x'.repeat(1_000)
-// One each 5 ms: more than there is time for.
+// One every 5 ms: more than the test has time for.
 const PIECES = 20_000
 const CLOSING = OK.replace('\r\n\r\n', '\r\nConnection: close\r\n\r\n')
 const DEADLINE = { deadlineMs: 20_000 }
-// Lines about one limit are at least so far apart.
+// The minimum time between two log lines about one limit.
 const WINDOW_MS = 10_000
 
 interface Program extends Running {
@@ -58,7 +58,7 @@ async function serve(upstreamPort: number, openFiles?: number): Promise<Program>
       running
         .stdout()
         .split('\n')
-        // The last may have been read in part.
+        // The last line may be incomplete.
         .slice(0, -1)
         .map((line) => JSON.parse(line) as Record<string, unknown>),
   }
@@ -73,7 +73,7 @@ async function shake({ port, ca }: Program): Promise<TLSSocket> {
   return socket
 }
 
-/** Connects again and again, says nothing, and so takes every descriptor that is free or becomes so. */
+/** Opens silent connections until it is stopped, so that no descriptor stays free. */
 function takeAllFiles({ port }: Program): () => void {
   const sockets = new Set<net.Socket>()
   const timer = setInterval(() => {
@@ -114,7 +114,7 @@ function statusOf({ port, ca }: Program, auth: string): Promise<number> {
 }
 
 it.runIf(process.platform === 'linux')(
-  'transfers go on when no file descriptor is left, and all else when some are free again',
+  'transfers continue when no file descriptor is left, and requests when some are free again',
   { timeout: 120_000 },
   async () => {
     let finish = (): void => undefined
@@ -163,7 +163,7 @@ it.runIf(process.platform === 'linux')(
     expect(answer).toMatch(/^HTTP\/1\.1 503 /)
     expect(answer).toMatch(/\r\nRetry-After: 5\r\n/)
     appendFileSync(program.usersFile, BOB_ENTRY)
-    // Again and again: a look may get the descriptor that libuv gives up for a moment to turn connections away.
+    // Repeated, because a read may get the descriptor that libuv frees for a moment to close connections.
     const changing = setInterval(() => {
       appendFileSync(program.usersFile, '# changed\n')
     }, 1_000)
@@ -173,7 +173,7 @@ it.runIf(process.platform === 'linux')(
     await program.line(/file not loaded; what was in force stays/)
     clearInterval(changing)
     const before = pulled
-    await until(() => pulled > before, { ...DEADLINE, what: 'the pull goes on' })
+    await until(() => pulled > before, { ...DEADLINE, what: 'the pull continues' })
 
     leave()
     await until(async () => (await statusOf(program, ALICE)) === 200, { ...DEADLINE, what: 'a login' })
@@ -181,16 +181,16 @@ it.runIf(process.platform === 'linux')(
     expect(await statusOf(program, BOB)).toBe(200)
     finish()
     await until(() => pulled > PIECE.length * PIECES, { ...DEADLINE, what: 'the whole blob' })
-    const told = program.lines().filter((line) => line['limit'] === 'file-descriptors')
+    const logged = program.lines().filter((line) => line['limit'] === 'file-descriptors')
     const line = expect.objectContaining({ who: 'EMFILE', setting: 'ulimit -n', level: 50 }) as object
-    expect(told.length).toBeGreaterThan(0)
-    expect(told.length).toBeLessThanOrEqual(1 + (performance.now() - startedAt) / WINDOW_MS)
-    expect(told).toEqual(told.map(() => line))
+    expect(logged.length).toBeGreaterThan(0)
+    expect(logged.length).toBeLessThanOrEqual(1 + (performance.now() - startedAt) / WINDOW_MS)
+    expect(logged).toEqual(logged.map(() => line))
   },
 )
 
 it.runIf(process.platform === 'linux')(
-  'where few files are allowed, the start says so, and connections stop before the files do',
+  'with a low limit of open files the start warns, and connections are limited so that files stay readable',
   { timeout: 120_000 },
   async () => {
     const upstream = await upstreamForTest((_, socket) => socket.write(OK))
@@ -204,7 +204,7 @@ it.runIf(process.platform === 'linux')(
     })
     for (const socket of sockets) socket.on('error', () => undefined).resume()
     const open = () => sockets.filter(({ closed }) => !closed).length
-    await until(() => open() <= 2 * 32, { ...DEADLINE, what: 'no more than may be, and those that are told' })
+    await until(() => open() <= 2 * 32, { ...DEADLINE, what: 'only the allowed connections' })
     appendFileSync(program.usersFile, BOB_ENTRY)
     await program.line(/"added":\["bob"\]/)
   },

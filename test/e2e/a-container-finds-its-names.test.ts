@@ -1,11 +1,11 @@
-// What Docker's embedded resolver really tells a container of itself.
+// Asks Docker's embedded resolver for the names of a container.
 
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { docker, hasEngine } from '../fixtures/engine.ts'
 
 const ROOT = path.join(import.meta.dirname, '..', '..')
-// As compose names them: a project, and what belongs to it.
+// Named as compose names its containers and networks.
 const PROJECT = `names-e2e-${process.pid}`
 const NETWORK = `${PROJECT}_default`
 const IMAGE = 'node:24-slim'
@@ -17,7 +17,7 @@ const ASK = `
 
 describe.skipIf(!hasEngine())('a container', { timeout: 60_000 }, () => {
   beforeAll(async () => {
-    // Fetching it takes longer than a test may.
+    // A pull may take longer than a test timeout.
     await docker(['image', 'inspect', IMAGE]).catch(() => docker(['pull', '-q', IMAGE]))
     await docker(['network', 'create', NETWORK])
   }, 300_000)
@@ -32,7 +32,7 @@ describe.skipIf(!hasEngine())('a container', { timeout: 60_000 }, () => {
     return JSON.parse((await docker(run)).stdout) as readonly string[]
   }
 
-  it('knows its host name, its own and that of its compose service, and not its aliases', async () => {
+  it('finds its host name, its container name and its compose service, but not its aliases', async () => {
     const container = `${PROJECT}-my-proxy-1`
     const aliases = ['--network-alias', 'my-proxy', '--network-alias', 'secret-alias']
     const names = await namesIn('--name', container, '--network', NETWORK, '--hostname', 'box', ...aliases)
@@ -40,14 +40,14 @@ describe.skipIf(!hasEngine())('a container', { timeout: 60_000 }, () => {
     expect(names).not.toContain('secret-alias')
   })
 
-  it('takes the name of no other, also where its own looks like that', async () => {
-    // Named as if it were the service `other`, which nothing answers to.
+  it('does not use the name of another service, also if its own name resembles it', async () => {
+    // Its name looks like the service `other`, which does not exist.
     const names = await namesIn('--name', `${PROJECT}-other-1`, '--network', NETWORK)
     expect(names).toContain(`${PROJECT}-other-1`)
     expect(names).not.toContain('other')
   })
 
-  it('knows the names that were given to its own address', async () => {
+  it('finds the names of its own address in the hosts file', async () => {
     const names = await namesIn('--add-host', 'elsewhere:192.0.2.1', '--hostname', 'box.lab.example')
     expect(names).toContain('box.lab.example')
     expect(names).not.toContain('elsewhere')

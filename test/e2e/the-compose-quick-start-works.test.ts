@@ -1,4 +1,6 @@
-// The README's quick start with Docker, from a fresh copy of the project, with a real engine that verifies certificates.
+// Runs the README's quick start with a real Docker Engine.
+//
+// Uses a fresh copy of the project and an address where the engine verifies certificates.
 
 import {
   appendFileSync,
@@ -25,10 +27,10 @@ import { until } from '../fixtures/until.ts'
 const PROJECT = `sidecar-e2e-${process.pid}`
 const IMAGE = 'proxy:443/team/hello:1'
 const CERTS = trustFolder('proxy:443')
-// Somebody else than root and than the container's own user.
+// Neither root nor the user of the container.
 const ORDINARY_UID = 1234
 
-// Root, because the name and the trust are entries below /etc.
+// Needs root, because the name and the trusted root are files below /etc.
 describe.skipIf(!hasEngine() || !isRoot())('docker compose', { timeout: 300_000 }, () => {
   const clone = makeTempFolder()
   const config = makeTempFolder()
@@ -56,7 +58,7 @@ describe.skipIf(!hasEngine() || !isRoot())('docker compose', { timeout: 300_000 
     container = (await composed('ps', '-q', 'sidecar')).stdout.trim()
     const address = `{{(index .NetworkSettings.Networks "${PROJECT}_clients").IPAddress}}`
     const { stdout } = await docker(['inspect', '-f', address, container])
-    // By name on an address that is no loopback: there the engine verifies certificates.
+    // A name for an address outside the loopback, where the engine verifies certificates.
     unmapName = await mapName('proxy', stdout.trim())
   }, 300_000)
 
@@ -76,7 +78,7 @@ describe.skipIf(!hasEngine() || !isRoot())('docker compose', { timeout: 300_000 
     await until(says, { deadlineMs: 15_000, what: 'the next step in the log' })
   })
 
-  it('takes a user from whoever owns the folder, root or not', async () => {
+  it('adds a user for the owner of the folder, root or not', async () => {
     const added = JSON.parse(await registrySidecar(0, 'user', 'add', 'alice', '--generate', '--json')) as {
       password: string
     }
@@ -90,20 +92,20 @@ describe.skipIf(!hasEngine() || !isRoot())('docker compose', { timeout: 300_000 
     })
   })
 
-  it('is healthy once there is a user', async () => {
+  it('is healthy when a user exists', async () => {
     const health = async () =>
       (await docker(['inspect', '-f', '{{.State.Health.Status}}', container])).stdout.trim()
     await until(async () => (await health()) === 'healthy', { deadlineMs: 60_000, what: 'health' })
   })
 
-  it('is refused by docker until its root is trusted', async () => {
+  it('is refused by docker before its root is trusted', async () => {
     await expect(login('alice', password)).rejects.toThrow(/x509|certificate/)
     trustRoot('proxy:443', await registrySidecar(1000, 'trust', '--pem'))
     await expect(login('alice', 'wrong')).rejects.toThrow(/401 Unauthorized|incorrect/)
     expect((await login('alice', password)).stdout).toContain('Login Succeeded')
   })
 
-  it('takes a push and gives it back', async () => {
+  it('stores a push and serves its pull', async () => {
     await buildRandomImage(IMAGE)
     const pushed = await imageId(IMAGE)
     await client(['push', IMAGE])
@@ -112,7 +114,7 @@ describe.skipIf(!hasEngine() || !isRoot())('docker compose', { timeout: 300_000 
     expect(await imageId(IMAGE)).toBe(pushed)
   })
 
-  it('lets a user in who was added by hand on the host', async () => {
+  it('accepts a user that was added by hand on the host', async () => {
     appendFileSync(users, `carol:${hashSync('by hand', 5)}\n`)
     const isIn = () =>
       login('carol', 'by hand').then(
@@ -130,14 +132,14 @@ describe.skipIf(!hasEngine() || !isRoot())('docker compose', { timeout: 300_000 
       .join('\n')
     writeFileSync(`${users}.new`, without)
     renameSync(`${users}.new`, users)
-    // That is the promise. A pull that begins later is refused, however long it takes.
+    // The promise is about pulls that begin after this moment; their duration does not matter.
     await pause(1_000)
     await expect(client(['pull', IMAGE])).rejects.toThrow(
       /unauthorized|authentication required|no basic auth/,
     )
   })
 
-  it('keeps its trust through a restart, which lets it end by itself', async () => {
+  it('stays trusted after a restart, and stops before the grace period ends', async () => {
     await docker(['stop', container])
     expect((await docker(['inspect', '-f', '{{.State.ExitCode}}', container])).stdout.trim()).toBe('0')
     await docker(['start', container])
@@ -150,13 +152,13 @@ describe.skipIf(!hasEngine() || !isRoot())('docker compose', { timeout: 300_000 
     await client(['pull', IMAGE])
   })
 
-  it('runs with as little as it needs', async () => {
+  it('runs with few privileges', async () => {
     const inside = async (script: string) =>
       (await docker(['exec', container, 'sh', '-c', script])).stdout.trim()
     expect(await inside('id -u')).toBe('1000')
-    // By the owner of that folder: nothing but a read-only file system stops it.
+    // The owner of the folder writes here, so only the read-only file system can refuse it.
     await expect(docker(['exec', '-u', '0', container, 'touch', '/app/x'])).rejects.toThrow(/Read-only/)
-    // The bounding set: without root the effective one is empty anyhow.
+    // Checks the bounding set, because the effective set of a non-root user is always empty.
     expect(await inside('grep CapBnd /proc/1/status')).toMatch(/0000000000000000$/)
     expect(await inside('grep NoNewPrivs /proc/1/status')).toMatch(/1$/)
     expect(await inside('stat -c %a /state/root.key /state/leaf.key')).toBe('600\n600')
@@ -175,7 +177,7 @@ describe.skipIf(!hasEngine() || !isRoot())('docker compose', { timeout: 300_000 
     expect(JSON.parse(log)).toEqual({ Type: 'json-file', Config: { 'max-size': '20m', 'max-file': '5' } })
   })
 
-  it('lets nobody on the host reach the registry past the login', async () => {
+  it('does not let the host reach the registry without a login', async () => {
     const network = '{{range .IPAM.Config}}{{.Subnet}}{{end}}'
     const { stdout } = await docker(['network', 'inspect', '-f', network, `${PROJECT}_registry`])
     const [prefix = '', bits] = stdout.trim().split('/')
@@ -185,7 +187,7 @@ describe.skipIf(!hasEngine() || !isRoot())('docker compose', { timeout: 300_000 
     expect(onHost.filter(({ address, family }) => family === 'IPv4' && subnet.check(address))).toEqual([])
   })
 
-  it('has nothing to complain about in its log', async () => {
+  it('logs no warning', async () => {
     const { stdout, stderr } = await docker(['logs', container])
     expect(stderr).toBe('')
     expect(stdout).not.toMatch(/deprecat/i)
