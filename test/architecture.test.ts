@@ -48,13 +48,14 @@ const HOME_OF: Readonly<Record<string, RegExp>> = {
   bcryptjs: /^auth\/bcrypt\.ts$/,
   hono: /^http\//,
   '@hono/node-server': /^http\//,
-  piscina: /^auth\/bcrypt-pool\.ts$/,
+  piscina: /^(?:auth\/bcrypt-pool|access\/read-rules)\.ts$/,
   'lru-cache': /^auth\/(?:verified-cache|throttle)\.ts$/,
   'ipaddr.js': /^auth\/source\.ts$/,
   pino: /^log\.ts$/,
   'pino-pretty': /^log\.ts$/,
   'prom-client': /^metrics\.ts$/,
-  zod: /^config\.ts$/,
+  zod: /^(?:config|access\/rules-schema)\.ts$/,
+  yaml: /^access\/yaml-text\.ts$/,
   commander: /^commands\/cli\.ts$/,
 }
 
