@@ -7,13 +7,8 @@ import { describe, expect, it } from 'vitest'
 
 import { InvalidFileError } from '../../../src/errors/errors.ts'
 import { issueLeaf, issueRoot } from '../../../src/pki/issue.ts'
-import {
-  openKeystore,
-  readAuthority,
-  readRoot,
-  renewLeaf,
-  renewRoot,
-} from '../../../src/certificates/state-folder/keystore.ts'
+import { openKeystore, renewLeaf, renewRoot } from '../../../src/certificates/state-folder/keystore.ts'
+import { readAuthority, readRoot } from '../../../src/certificates/state-folder/stored-state.ts'
 import type { SubjectAltName } from '../../../src/pki/names.ts'
 import { certificatesIn } from '../../../src/pki/pem.ts'
 import { accepts } from '../../fixtures/tls-accepts.ts'
