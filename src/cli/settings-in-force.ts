@@ -42,12 +42,12 @@ export async function settingsInForce(
   }
 }
 
-interface Wanted {
+interface UnsetLookup {
   readonly sources: Sources
   readonly names: readonly RecordedName[]
 }
 
-function onlyUnset(recorded: RecordedSettings, { sources, names }: Wanted): RecordedSettings {
+function onlyUnset(recorded: RecordedSettings, { sources, names }: UnsetLookup): RecordedSettings {
   const isSet = isSetIn(sources)
   const entries = names.flatMap((name) => {
     const text = recorded[name]

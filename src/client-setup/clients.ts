@@ -1,4 +1,4 @@
-// Lists the clients, each with the commands that make it trust the root.
+// Lists the clients with the commands that make them trust the root.
 
 import type { ClientTrust, TrustSubject } from './client-setup.ts'
 import { containerd, k3s, kubernetes } from './containerd.ts'

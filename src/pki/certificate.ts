@@ -74,7 +74,7 @@ export interface RootTexts {
   readonly marker?: string | undefined
 }
 
-export interface RootOrigin {
+export interface RootFiles {
   readonly rootCert: string
   readonly rootKey: string
   readonly marker: string
@@ -87,7 +87,7 @@ export const START_OVER =
 const RESTORE = `restore it from a backup, or ${START_OVER}`
 
 /** Checks the texts that are given. Throws `InvalidFileError` when they do not match; ignores the clock. */
-export function parseRoot({ certPem, keyPem, marker }: RootTexts, files: RootOrigin): Root {
+export function parseRoot({ certPem, keyPem, marker }: RootTexts, files: RootFiles): Root {
   const certificate = parseCertificate(certPem, files.rootCert, RESTORE)
   const fingerprint = fingerprint256(certificate)
   if (keyPem !== undefined && !certificate.checkPrivateKey(parsePrivateKey(keyPem, files.rootKey, RESTORE))) {

@@ -17,13 +17,13 @@ export interface ClientCa {
   /** Whether every root in force is accepted itself, and so every certificate below it. */
   readonly acceptsAllUnderRoots: boolean
   /** The certificates in the file that are not in force. */
-  readonly leftOut: readonly LeftOut[]
+  readonly leftOut: readonly LeftOutCertificate[]
   /** When the first certificate in force expires. */
   readonly notAfter: Date
 }
 
 /** A certificate that is not valid now, or whose issuer is not. */
-export interface LeftOut {
+export interface LeftOutCertificate {
   /** Its place in the file, from 1. */
   readonly number: number
   readonly fingerprint: string
@@ -122,7 +122,7 @@ function objectionTo(certificate: X509Certificate, { all, now }: CaFile): string
 function outsideValidity(
   { validFrom, validTo }: X509Certificate,
   now: Date,
-): Pick<LeftOut, 'reason' | 'hint'> | undefined {
+): Pick<LeftOutCertificate, 'reason' | 'hint'> | undefined {
   const [notBefore, notAfter] = [new Date(validFrom), new Date(validTo)]
   if (notAfter <= now) {
     return {
@@ -145,7 +145,7 @@ function withIssuers(certificates: readonly X509Certificate[]): readonly X509Cer
   return left.length === certificates.length ? left : withIssuers(left)
 }
 
-function leftOutOf(certificate: X509Certificate, number: number, now: Date): LeftOut {
+function leftOutOf(certificate: X509Certificate, number: number, now: Date): LeftOutCertificate {
   const cause = outsideValidity(certificate, now) ?? {
     reason: 'was issued by a CA that is not valid now',
     hint: 'replace that CA first',
@@ -153,14 +153,14 @@ function leftOutOf(certificate: X509Certificate, number: number, now: Date): Lef
   return { number, fingerprint: fingerprint256(certificate), ...cause }
 }
 
-function describeNoneUsable(leftOut: readonly LeftOut[]): string {
+function describeNoneUsable(leftOut: readonly LeftOutCertificate[]): string {
   const [first] = leftOut
   const which =
     first === undefined ? '' : `: certificate number ${first.number} ${first.reason}: ${first.hint}`
   return `holds no CA that is valid now and signs clients' certificates${which}`
 }
 
-// A certificate with the same name is the renewed one of the same CA, and the former key may have signed it.
+// A certificate with the same name belongs to the same CA after a renewal, and its former key may have signed it.
 function isEndOfChain(certificate: X509Certificate, all: readonly X509Certificate[]): boolean {
   return !all.some((other) => other.subject !== certificate.subject && hasIssued(certificate, other))
 }

@@ -1,4 +1,4 @@
-// Reads and writes cross certificates, which link earlier roots to the current root.
+// Reads and writes cross certificates between earlier roots and the root.
 //
 // A root renewal issues one: the name and key of the later root, signed by the earlier root. The sidecar serves them
 // behind the leaf. cross.crt holds them, newest first, each followed by the root that signed it. This file verifies
@@ -119,12 +119,12 @@ export function withIntersectedConstraints({ root, earlier }: Authority): Root {
   return { ...root, permitted }
 }
 
-interface Link {
+interface CrossLink {
   readonly cross: X509Certificate
   readonly signer: X509Certificate
 }
 
-function linksIn(certificates: readonly X509Certificate[]): readonly Link[] {
+function linksIn(certificates: readonly X509Certificate[]): readonly CrossLink[] {
   return certificates.flatMap((cross, index) => {
     // A cross certificate without its signer fails verification later, because it did not sign itself.
     return index % 2 === 1 ? [] : [{ cross, signer: certificates[index + 1] ?? cross }]
@@ -135,7 +135,7 @@ function isForRoot(cross: X509Certificate, root: X509Certificate): boolean {
   return cross.subject === root.subject && cross.publicKey.equals(root.publicKey)
 }
 
-function earlierRootOf({ cross, signer }: Link): EarlierRoot {
+function earlierRootOf({ cross, signer }: CrossLink): EarlierRoot {
   return {
     fingerprint: fingerprint256(signer),
     notAfter: new Date(cross.validTo),

@@ -1,4 +1,4 @@
-// Reads and writes name constraints (RFC 5280 §4.2.1.10), the names a root permits.
+// Reads and writes name constraints (RFC 5280 §4.2.1.10).
 //
 // Written by hand, because neither node-forge nor Node supports the extension.
 

@@ -1,4 +1,4 @@
-// Finds the certificates in a PEM text, which may hold comments and keys too.
+// Finds the certificates in a PEM text.
 
 const BEGIN = '-----BEGIN CERTIFICATE-----'
 const END = '-----END CERTIFICATE-----'

@@ -1,8 +1,8 @@
 // Encodes and signs X.509 certificates (RFC 5280 §4.1).
 //
-// The only file that imports node-forge, which only encodes here, because it supports no elliptic curves and its
-// security advisories concern parsing and verifying. Keys, signatures and random numbers come from node:crypto, which
-// also wrote or accepted every certificate that this file decodes.
+// The only file that imports node-forge. It only encodes here, because it supports no elliptic curves, and its security
+// advisories concern parsing and verifying. Keys, signatures and random numbers come from node:crypto. Every
+// certificate that this file decodes was written or accepted by node:crypto too.
 
 import { X509Certificate, randomBytes, sign } from 'node:crypto'
 import forge from 'node-forge'
@@ -23,7 +23,7 @@ const ECDSA_WITH_SHA256 = '1.2.840.10045.4.3.2'
 /** A distinguished name, encoded. */
 export type Name = Asn1
 
-export interface Description {
+export interface CertificateContent {
   readonly issuer: Name
   readonly subject: Name
   /** SPKI, DER. */
@@ -37,18 +37,18 @@ export interface Description {
 }
 
 /** Version 3, signed with ECDSA and SHA-256; PEM. */
-export function signCertificate(signingKeyPem: string, description: Description): string {
+export function signCertificate(signingKeyPem: string, content: CertificateContent): string {
   // RFC 5758 §3.2: the parameters are absent, not null.
   const algorithm = sequence(primitive(asn1.Type.OID, asn1.oidToDer(ECDSA_WITH_SHA256).getBytes()))
   const toBeSigned = sequence(
     explicit(asn1.Type.NONE, primitive(asn1.Type.INTEGER, '\x02')),
     primitive(asn1.Type.INTEGER, toBytes(randomSerial())),
     algorithm,
-    description.issuer,
-    sequence(time(description.notBefore), time(description.notAfter)),
-    description.subject,
-    fromDer(description.publicKey),
-    explicit(asn1.Type.BITSTRING, sequence(...copiedExtensions(description), ...newExtensions(description))),
+    content.issuer,
+    sequence(time(content.notBefore), time(content.notAfter)),
+    content.subject,
+    fromDer(content.publicKey),
+    explicit(asn1.Type.BITSTRING, sequence(...copiedExtensions(content), ...newExtensions(content))),
   )
   const signature = sign('sha256', toDer(toBeSigned), signingKeyPem)
   const bits = primitive(asn1.Type.BITSTRING, `\x00${toBytes(signature)}`)
@@ -59,8 +59,8 @@ export function distinguishedName(commonName: string): Name {
   return pki.distinguishedNameToAsn1({ attributes: [{ type: pki.oids['commonName'], value: commonName }] })
 }
 
-// Copies the bytes, because clients compare issuer and subject byte by byte, and an earlier version of this program may
-// have encoded the subject differently.
+// Copies the bytes, because clients compare issuer and subject byte by byte. An earlier version of this program may have
+// encoded the subject differently.
 export function subjectOf(certificate: X509Certificate): Name {
   const subject = fieldsOf(certificate)[5]
   if (subject === undefined) throw new Error('The certificate has no subject.')
@@ -83,14 +83,14 @@ export function criticalExtension(oid: string, value: Buffer): object {
   return { id: oid, critical: true, value: toBytes(value) }
 }
 
-function newExtensions({ extensions }: Description): readonly Asn1[] {
+function newExtensions({ extensions }: CertificateContent): readonly Asn1[] {
   // node-forge encodes extensions only when they are set on a certificate.
   const certificate = pki.createCertificate()
   certificate.setExtensions([...extensions])
   return children(children(pki.certificateExtensionsToAsn1(certificate.extensions))[0])
 }
 
-function copiedExtensions({ extensionsOf }: Description): readonly Asn1[] {
+function copiedExtensions({ extensionsOf }: CertificateContent): readonly Asn1[] {
   if (extensionsOf === undefined) return []
   return children(children(fieldsOf(extensionsOf)[7])[0])
 }

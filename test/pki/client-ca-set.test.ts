@@ -51,7 +51,7 @@ describe('a client CA file', () => {
     ['a second one that is not a CA', one.cert + one.issue().cert, /number 2 is not a CA/],
     ['only an expired CA', expired.cert, /number 1 expired on .*: remove it/],
     [
-      'an intermediate that has expired, and its root, which does not stand in for it',
+      'an expired intermediate with its root, which does not replace it',
       one.cert + one.issueAuthority({ notAfter: inDays(-0.5) }).cert,
       /number 2 expired on .*: remove it/,
     ],

@@ -158,7 +158,7 @@ describe('an alternative name', () => {
     ],
     ['no match', 'email:*@example.org', [{ tag: EMAIL, value: 'alice@example.com' }], /^no e-mail/],
     [
-      'a fit that goes on',
+      'a match with more text',
       'email:*@example.org',
       [{ tag: EMAIL, value: 'a@example.org.evil' }],
       /^no e-mail/,

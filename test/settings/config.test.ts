@@ -213,7 +213,7 @@ describe('settings', () => {
     expect(problem).toMatch(hint)
   })
 
-  it("take certificate and key of one's own, one as variable, one as flag", () => {
+  it("accept the operator's certificate and key, one as variable, one as flag", () => {
     const env = { SIDECAR_TLS_CERT: 'a.crt', SIDECAR_TLS_KEY_PASSWORD_FILE: 'a.password' }
     expect(parseConfig({ env, flags: { tlsKey: 'a.key' } })).toMatchObject({
       tlsCert: 'a.crt',

@@ -18,8 +18,6 @@ import { settle, settleFirst } from './settle-state.ts'
 import { pathsIn, readFiles, refuse, tighten, underLock } from './state-files.ts'
 import { readLeaf, readRoot, type StoredLeaf } from './stored-state.ts'
 
-export { readAuthority, readLeaf, readRoot } from './stored-state.ts'
-
 /** The names that the leaf should carry, or how they come from the root that it is issued under. */
 export type WantedNames = readonly SubjectAltName[] | NamesUnder
 

@@ -21,7 +21,7 @@ import type { ExitCode, World } from '../../app/world.ts'
 const FIRST_USER = 'admin'
 
 /**
- * Finds or starts a registry, creates a first user if there is no users file, runs the sidecar and prints the next
+ * Finds or starts a registry and runs the sidecar. Creates a first user if there is no users file, and prints the next
  * steps. Ends like `serve`, and stops a registry that it started.
  */
 export async function quickstart(sources: Sources, world: World, machine = thisMachine()): Promise<ExitCode> {

@@ -46,13 +46,13 @@ export async function findOnPath(name: string, env: World['env']): Promise<strin
   return undefined
 }
 
-interface Failed {
+interface FailedProgram {
   readonly name: string
   readonly stderr: string
   readonly timeoutMs: number
 }
 
-function reasonOf(error: Error & { killed?: boolean }, { name, stderr, timeoutMs }: Failed): string {
+function reasonOf(error: Error & { killed?: boolean }, { name, stderr, timeoutMs }: FailedProgram): string {
   if (errorCode(error) === 'ENOENT') return `there is no ${name} on the PATH`
   if (error.killed === true) return `${name} did not finish within ${timeoutMs / 1000} s`
   return /\S[^\n]*\s*$/.exec(stderr)?.[0].trim() ?? error.message

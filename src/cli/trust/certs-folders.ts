@@ -8,17 +8,17 @@ import { existsFile } from '../../files/regular-file.ts'
 import type { World } from '../../app/world.ts'
 import type { Machine } from '../this-machine.ts'
 
-export interface Place {
+export interface HostEnvironment {
   readonly machine: Machine
   readonly env: World['env']
 }
 
 /**
  * The folders that `--install` writes: the system's for root, else the folders of the user, and dockerd's folder if
- * dockerd is installed. Rejects with a CommandError that names the fix when the platform has no such folders, or when
- * the folders would belong to the wrong user.
+ * dockerd is installed. Rejects with a CommandError when the platform has no such folders, or when the folders would
+ * belong to the wrong user.
  */
-export async function foldersToWrite({ machine, env }: Place): Promise<readonly string[]> {
+export async function foldersToWrite({ machine, env }: HostEnvironment): Promise<readonly string[]> {
   const { platform, isRoot, etc } = machine
   if (platform === 'win32') {
     throw new CommandError(
@@ -42,7 +42,7 @@ export async function foldersToWrite({ machine, env }: Place): Promise<readonly 
 }
 
 /** Every folder that a client on this machine may read. */
-export function foldersThatClientsRead({ machine, env }: Place): readonly string[] {
+export function foldersThatClientsRead({ machine, env }: HostEnvironment): readonly string[] {
   const { platform, etc } = machine
   if (platform === 'win32') return []
   if (platform === 'darwin') return userFolders({ machine, env })
@@ -50,7 +50,7 @@ export function foldersThatClientsRead({ machine, env }: Place): readonly string
 }
 
 // A rootless dockerd follows the XDG Base Directory Specification; podman reads only ~/.config.
-function userFolders({ machine: { platform, home }, env }: Place): readonly string[] {
+function userFolders({ machine: { platform, home }, env }: HostEnvironment): readonly string[] {
   if (platform === 'darwin') return [join(home, '.docker/certs.d')]
   const configHome = env['XDG_CONFIG_HOME'] ?? ''
   return [

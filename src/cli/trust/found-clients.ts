@@ -3,7 +3,7 @@
 import { join } from 'node:path'
 import { existsFile } from '../../files/regular-file.ts'
 import { findOnPath } from '../quickstart/run-program.ts'
-import type { Place } from './certs-folders.ts'
+import type { HostEnvironment } from './certs-folders.ts'
 
 interface Signs {
   readonly programs?: readonly string[]
@@ -32,17 +32,17 @@ const SIGNS: Readonly<Record<string, Signs>> = {
 }
 
 /** The names of the clients that this machine shows signs of. */
-export async function foundClients(place: Place): Promise<readonly string[]> {
+export async function foundClients(environment: HostEnvironment): Promise<readonly string[]> {
   const names: string[] = []
   for (const [name, signs] of Object.entries(SIGNS)) {
-    if (await isFound(signs, place)) names.push(name)
+    if (await isFound(signs, environment)) names.push(name)
   }
   return names
 }
 
 async function isFound(
   { programs = [], etc = [], home = [], platform }: Signs,
-  { machine, env }: Place,
+  { machine, env }: HostEnvironment,
 ): Promise<boolean> {
   if (platform !== undefined && platform !== machine.platform) return false
   const isPlatformEnough = programs.length + etc.length + home.length === 0

@@ -19,7 +19,7 @@ import {
 } from './certs-file.ts'
 import { failed, type FileOutcome } from './file-outcome.ts'
 
-export interface Places {
+export interface InstallTargets {
   readonly keys: readonly string[]
   /** certs.d folders. */
   readonly folders: readonly string[]
@@ -35,11 +35,11 @@ export interface RootToInstall {
 
 /**
  * Writes the root into each folder for each key, and continues after failures. It keeps a file that already holds the
- * root, replaces an earlier root of a registry-sidecar, and never changes files of others.
+ * root, and replaces an earlier root of a registry-sidecar. It never changes files of others.
  */
 export async function installRoot(
   root: RootToInstall,
-  { keys, folders }: Places,
+  { keys, folders }: InstallTargets,
 ): Promise<readonly FileOutcome[]> {
   const outcomes: FileOutcome[] = []
   for (const folder of folders.flatMap((one) => keys.map((key) => join(one, key)))) {

@@ -1,4 +1,4 @@
-// Reads and lists registry keys, the `host:port` under which clients look up a registry.
+// Parses and lists registry keys, the `host:port` that clients use.
 
 import { isIPv6 } from 'node:net'
 import type { Config } from '../../settings/config.ts'

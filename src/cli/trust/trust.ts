@@ -7,7 +7,7 @@ import type { RegistryKeys } from '../../client-setup/client-setup.ts'
 import { clientsHere, trustClients } from '../../client-setup/clients.ts'
 import { readLeaf } from '../../certificates/state-folder/stored-state.ts'
 import { thisMachine, type Machine } from '../this-machine.ts'
-import { foldersToWrite, type Place } from './certs-folders.ts'
+import { foldersToWrite, type HostEnvironment } from './certs-folders.ts'
 import { foundClients } from './found-clients.ts'
 import type { FileOutcome } from './file-outcome.ts'
 import { installRoot } from './install-root.ts'
@@ -63,7 +63,7 @@ export async function trust(request: TrustRequest, world: World): Promise<ExitCo
   const folders = install ? await foldersToWrite({ machine, env: world.env }) : []
   const source = { pem: root.pem, file: subject.file, home: machine.home }
   const installed = install ? await installRoot(source, { keys, folders }) : undefined
-  const shown = await clientsToShow(request, { subject, place: { machine, env: world.env } })
+  const shown = await clientsToShow(request, { subject, environment: { machine, env: world.env } })
   const report = { root, preparation, subject, installed, shown, otherNames: await otherNames(config, keys) }
   world.stdout.write(json ? `${JSON.stringify(documentOf(report))}\n` : formatReport(report))
   return exitCode(installed ?? [])
@@ -92,19 +92,19 @@ function keysFor({ config, install, uninstall, json }: TrustRequest, machine: Ma
   return [key, ...new Set([...more, ...inUse.filter((one) => one !== key)])]
 }
 
-interface ShownFor {
+interface ClientSelection {
   readonly subject: Report['subject']
-  readonly place: Place
+  readonly environment: HostEnvironment
 }
 
 async function clientsToShow(
   { clients = [], all = false, json }: TrustRequest,
-  { subject, place }: ShownFor,
+  { subject, environment }: ClientSelection,
 ): Promise<Report['shown']> {
   const every = trustClients(subject)
   if (clients.length > 0) return every.filter(({ client }) => clients.includes(client))
   if (all || json) return every
-  const found = await foundClients(place)
+  const found = await foundClients(environment)
   const here = every.filter(({ client }) => found.includes(client))
   return here.length > 0 ? here : clientsHere(subject)
 }

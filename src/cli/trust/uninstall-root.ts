@@ -15,7 +15,7 @@ import {
   type CertsFile,
 } from './certs-file.ts'
 import { failed, type FileOutcome } from './file-outcome.ts'
-import type { Places } from './install-root.ts'
+import type { InstallTargets } from './install-root.ts'
 
 /**
  * Removes files that hold only this root or earlier roots of a registry-sidecar. Removes empty folders too, because
@@ -23,7 +23,7 @@ import type { Places } from './install-root.ts'
  */
 export async function uninstallRoot(
   pem: string | undefined,
-  { keys, folders }: Places,
+  { keys, folders }: InstallTargets,
 ): Promise<readonly FileOutcome[]> {
   const roots = pem === undefined ? [] : parseCertificates(pem)
   const outcomes: FileOutcome[] = []

@@ -4,7 +4,8 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 
 import { InvalidFileError } from '../../../src/errors/errors.ts'
 import { issueRoot } from '../../../src/pki/issue.ts'
-import { openKeystore, readRoot, type Keystore } from '../../../src/certificates/state-folder/keystore.ts'
+import { openKeystore, type Keystore } from '../../../src/certificates/state-folder/keystore.ts'
+import { readRoot } from '../../../src/certificates/state-folder/stored-state.ts'
 import { asNobody, giveToNobody } from '../../fixtures/nobody.ts'
 import { tempFolder } from '../../fixtures/temp-folder.ts'
 
