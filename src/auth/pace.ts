@@ -8,17 +8,14 @@ import { LRUCache } from 'lru-cache'
 import type { Credentials } from './basic.ts'
 import { createCheckTokens, type CheckTokens } from './check-tokens.ts'
 import { createKeyedDigest } from './keyed-digest.ts'
-import { sourceOf } from './source.ts'
 import type { Throttle, ThrottleLimit } from './throttle.ts'
 
 export interface Pace {
   /** To be made once for each connection. */
-  connection(address: string): PacedConnection
+  connection(source: string): PacedConnection
 }
 
 export interface PacedConnection {
-  readonly address: string
-  /** As `sourceOf` names it. */
   readonly source: string
   /**
    * Resolves once these credentials may be checked, or must not be. Where that takes time, `whenGone` is handed what
@@ -70,8 +67,7 @@ export function createPace({ limit, throttle, now }: PaceParts): Pace {
     return made
   }
 
-  function connection(address: string): PacedConnection {
-    const source = sourceOf(address)
+  function connection(source: string): PacedConnection {
     let proven: string | undefined
     let hasFailed = false
 
@@ -103,13 +99,13 @@ export function createPace({ limit, throttle, now }: PaceParts): Pace {
       return { kind: 'check', succeeded, failed }
     }
 
-    return { address, source, turn }
+    return { source, turn }
   }
 
   return { connection }
 }
 
-function createUnpaced(address: string): PacedConnection {
+function createUnpaced(source: string): PacedConnection {
   const turn: Turn = { kind: 'check', succeeded: () => undefined, failed: () => undefined }
-  return { address, source: sourceOf(address), turn: () => Promise.resolve(turn) }
+  return { source, turn: () => Promise.resolve(turn) }
 }

@@ -43,17 +43,17 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // Texts only.
   'client-setup': [],
   certificates: [
-    ...['async', 'auth', 'errors', 'files', 'observability', 'pki', 'settings', 'users'],
+    ...['async', 'errors', 'files', 'http', 'observability', 'pki', 'settings', 'users'],
     ...['http/connections', 'http/pipeline'],
   ],
   http: ['errors', 'observability', 'upstream', 'http/connections', 'http/pipeline'],
-  'http/connections': ['auth', 'errors', 'http', 'http/pipeline', 'upstream'],
+  'http/connections': ['errors', 'http', 'http/pipeline', 'upstream'],
   'http/pages': ['client-setup', 'http/pipeline'],
   'http/pipeline': [
     ...['auth', 'errors', 'observability', 'upstream'],
     ...['http', 'http/connections', 'http/pages'],
   ],
-  'http/admin': ['async', 'observability', 'http', 'http/pages', 'http/pipeline'],
+  'http/admin': ['async', 'observability', 'http', 'http/pages'],
   // The composition root sees every room below the commands.
   app: [
     ...['auth', 'certificates', 'errors', 'observability', 'pki', 'settings', 'upstream', 'users'],
@@ -81,7 +81,7 @@ const HOME_OF: Readonly<Record<string, RegExp>> = {
   '@hono/node-server': /^http\//,
   piscina: /^(?:auth\/bcrypt-pool|access\/read-rules)\.ts$/,
   'lru-cache': /^auth\/(?:verified-cache|throttle|pace)\.ts$/,
-  'ipaddr.js': /^auth\/source\.ts$/,
+  'ipaddr.js': /^http\/client-address\.ts$/,
   pino: /^observability\/log\.ts$/,
   'pino-pretty': /^observability\/log\.ts$/,
   'prom-client': /^observability\/metrics\.ts$/,

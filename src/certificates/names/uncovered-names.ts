@@ -4,7 +4,7 @@
 // limited by the day, for each source and for all, and nothing of what a client sent is in them unless it is a host
 // name: no line can be forged, and no log filled.
 
-import { sourceOf } from '../../auth/source.ts'
+import { sourceOf } from '../../http/client-address.ts'
 import type { AskedName, AskedNames, CertificateAlert } from '../../http/connections/requested-names.ts'
 import type { Log } from '../../observability/log.ts'
 import type { CertificateInForce } from '../served-certificate.ts'

@@ -10,7 +10,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { shareInFlight } from '../../async/in-flight.ts'
 import type { Metrics } from '../../observability/metrics.ts'
 import { bind, type BoundAddress } from '../bind.ts'
-import { withoutMapping } from '../pipeline/observe.ts'
+import { withoutMapping } from '../client-address.ts'
 import { PAGE_HEADERS } from '../pages/document.ts'
 import { statusPage, type StatusFigures } from '../pages/status-page.ts'
 

@@ -2,7 +2,7 @@
 
 import type { Socket } from 'node:net'
 import type { Server } from 'node:https'
-import { sourceOf } from '../../auth/source.ts'
+import { sourceOf } from '../client-address.ts'
 import { errorCode } from '../../errors/errors.ts'
 import { passOn } from './connection.ts'
 import type { LimitAudit } from '../limit-audit.ts'

@@ -8,7 +8,7 @@
 import type { RequestListener } from 'node:http'
 import type { Server } from 'node:https'
 import type { Socket } from 'node:net'
-import { sourceOf } from '../../auth/source.ts'
+import { sourceOf } from '../client-address.ts'
 import { guardServer } from './connection-guard.ts'
 import { createConnectionTable } from './connection-table.ts'
 import { connectionOf, createConnection, type Connection } from './connection.ts'

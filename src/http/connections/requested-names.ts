@@ -10,7 +10,7 @@ import type { Server } from 'node:https'
 import type { Socket } from 'node:net'
 import { errorCode } from '../../errors/errors.ts'
 import type { OnTcp } from './connection.ts'
-import { addressOf, withoutMapping } from '../pipeline/observe.ts'
+import { addressOf, withoutMapping } from '../client-address.ts'
 
 /** A name or address that a client uses for us, as it sent it: anything can be in it. */
 export interface AskedName {

@@ -3,7 +3,7 @@
 // Threat: one client without a login wrote 25,000 lines a second. So requests without a verified user have so many
 // lines per source and minute, and one with a count. Each request of a verified user has its line.
 
-import { sourceOf } from '../../auth/source.ts'
+import { sourceOf } from '../client-address.ts'
 import type { Log } from '../../observability/log.ts'
 import { createBoundedLog } from '../../observability/bounded-log.ts'
 

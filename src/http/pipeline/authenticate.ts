@@ -9,6 +9,7 @@ import type { Metrics } from '../../observability/metrics.ts'
 import type { DrainGate } from './drain-gate.ts'
 import { keepFromIdleTimer } from '../connections/idle-timer.ts'
 import { BUSY_REASON, DROPPED_REASON, THROTTLED_REASON, type LoginAudit } from './login-audit.ts'
+import { sourceOf } from '../client-address.ts'
 import { refuse, type PipelineContext, type Step } from './step.ts'
 import { refusal, unauthorized, type Refusal } from '../refusals.ts'
 
@@ -76,7 +77,8 @@ async function check(
   { verifier, pace, gate }: AuthenticateOptions,
 ): Promise<Verdict | Exclude<Turn, { readonly kind: 'check' }>> {
   const { incoming, outgoing } = c.env
-  const connection = pacedOf(incoming.socket, c.var.facts.address, pace)
+  const source = sourceOf(c.var.facts.address)
+  const connection = pacedOf(incoming.socket, source, pace)
   // Where many log in at once, this may take longer than a connection may be idle.
   const letIdle = keepFromIdleTimer(outgoing)
   // A stop does not wait for turns, or a flood could hold it up.
@@ -85,7 +87,7 @@ async function check(
     letIdle()
     return turn
   }
-  const verdict = await gate.checking(verifier.verify(credentials, connection.source))
+  const verdict = await gate.checking(verifier.verify(credentials, source))
   letIdle()
   if (verdict.kind === 'ok') turn.succeeded()
   else turn.failed()
@@ -96,10 +98,10 @@ const PACED = Symbol('paced')
 
 type PacedSocket = Socket & { [PACED]?: PacedConnection }
 
-function pacedOf(socket: PacedSocket, address: string, pace: Pace): PacedConnection {
+function pacedOf(socket: PacedSocket, source: string, pace: Pace): PacedConnection {
   const known = socket[PACED]
-  if (known?.address === address) return known
-  return (socket[PACED] = pace.connection(address))
+  if (known?.source === source) return known
+  return (socket[PACED] = pace.connection(source))
 }
 
 // Without an answer: a client that learns nothing from waiting has no reason to open more connections.

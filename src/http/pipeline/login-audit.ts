@@ -3,7 +3,7 @@
 // The address stands first, before anything that a client has a say in, and what it sent is never repeated: no client
 // can make a line that accuses another.
 
-import { sourceOf } from '../../auth/source.ts'
+import { sourceOf } from '../client-address.ts'
 import type { RefusalReason } from '../../auth/verifier.ts'
 import type { Log } from '../../observability/log.ts'
 import { createBoundedLog } from '../../observability/bounded-log.ts'

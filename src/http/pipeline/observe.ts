@@ -5,6 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Metrics } from '../../observability/metrics.ts'
 import type { AccessLog } from './access-log.ts'
+import { addressOf } from '../client-address.ts'
 import { METHODS } from './admit.ts'
 import type { RequestFacts, Step } from './step.ts'
 
@@ -47,16 +48,6 @@ function createIds(): () => string {
   const prefix = randomBytes(5).toString('hex')
   let count = 0
   return () => `${prefix}-${(++count).toString(36)}`
-}
-
-/** The client's address; an IPv4 one in its own form when it came over an IPv6 socket. */
-export function addressOf(incoming: IncomingMessage): string {
-  return withoutMapping(incoming.socket.remoteAddress ?? 'unknown')
-}
-
-/** An IPv4 address in its own form, if it came over an IPv6 socket; any other as it is. */
-export function withoutMapping(address: string): string {
-  return address.replace(/^::ffff:(?=\d+\.)/, '')
 }
 
 interface Closed {
