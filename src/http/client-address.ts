@@ -14,9 +14,9 @@ export function withoutMapping(address: string): string {
 }
 
 /**
- * The source that an address belongs to, which limits count by. An IPv4 address is a source by itself, also in the form
- * of IPv6. An IPv6 address counts as its /64, because a client gets at least that many (RFC 6177). A client that can send from
- * one of them can send from all of them. Text that is not an address is a source of that name.
+ * The source that an address belongs to, which limits count by. An IPv4 address is a source by itself, also in the
+ * form of IPv6. An IPv6 address counts as its /64, because a client gets at least that many (RFC 6177). A client that
+ * can send from one of them can send from all of them. Text that is not an address is a source of that name.
  */
 export function sourceOf(address: string): string {
   if (!ipaddr.isValid(address)) return address

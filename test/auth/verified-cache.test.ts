@@ -1,9 +1,9 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { createVerifiedCache, type Verified } from '../../src/auth/verified-cache.ts'
+import { createVerifiedCache, type VerifiedLogin } from '../../src/auth/verified-cache.ts'
 
 const HERE = '192.0.2.1'
 
-const login = (username: string, password: string, hash: string, source = HERE): Verified => ({
+const login = (username: string, password: string, hash: string, source = HERE): VerifiedLogin => ({
   source,
   username,
   password,
