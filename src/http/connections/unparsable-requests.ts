@@ -4,7 +4,7 @@ import type { ServerResponse } from 'node:http'
 import type { Server } from 'node:https'
 import type { Duplex } from 'node:stream'
 import { errorCode } from '../../errors/errors.ts'
-import { LINGER_BYTES, LINGER_MS } from '../../upstream/drain-request-body.ts'
+import { MAX_DRAIN_BYTES, MAX_DRAIN_MS } from '../../upstream/drain-request-body.ts'
 import type { OnTcp } from './connection.ts'
 import { formatRefusal, refusal, type Refusal } from '../refusals.ts'
 
@@ -47,7 +47,7 @@ function endAfter(answer: ServerResponse, socket: ParsedSocket): void {
 export function endWith(answer: Refusal, socket: ReadSocket): void {
   // Closed at once, with bytes of the client's unread, the connection would be reset and the refusal lost with it.
   discard(socket)
-  const timer = setTimeout(() => socket.destroy(), LINGER_MS)
+  const timer = setTimeout(() => socket.destroy(), MAX_DRAIN_MS)
   socket.once('close', () => {
     clearTimeout(timer)
   })
@@ -60,7 +60,7 @@ export function discard(socket: ReadSocket): void {
   // Node's parser, which would make requests of the bytes.
   socket.removeAllListeners('data')
   socket.on('data', () => {
-    if (socket.bytesRead - readBefore > LINGER_BYTES) socket.destroy()
+    if (socket.bytesRead - readBefore > MAX_DRAIN_BYTES) socket.destroy()
   })
 }
 
