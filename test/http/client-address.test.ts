@@ -1,3 +1,5 @@
+// Tests addresses of clients and their sources.
+
 import { describe, expect, it } from 'vitest'
 import { sourceOf } from '../../src/http/client-address.ts'
 
