@@ -38,7 +38,6 @@ export interface AttemptsParts {
   readonly throttle: Throttle
   /** Resolves to the index of the hash that matched, or -1, or `busy` if the pool is closing. */
   readonly compare: (comparison: Comparison) => Promise<number | 'busy'>
-  /** How many comparisons run at once. */
   readonly threads: number
 }
 

@@ -13,12 +13,10 @@ export interface BcryptPool {
   readonly threads: number
   /** Resolves to the index of the hash that matches the password, or -1, or `busy` if the pool is closing. */
   compare(comparison: Comparison): Promise<number | 'busy'>
-  /** How many checks were given to a worker since the start. */
   readonly comparisons: number
   close(): Promise<void>
 }
 
-// One core stays free for the event loop.
 const MAX_THREADS = Math.max(1, Math.min(4, availableParallelism() - 1))
 
 // A valid hash of the lowest cost that no password matches.

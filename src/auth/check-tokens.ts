@@ -1,7 +1,6 @@
 // Limits one source's password checks per second with tokens.
 
 export interface CheckTokens {
-  /** Takes a token if there is one. */
   take(lane: Lane): boolean
   /** Waits for the next token. Gives `onWaiting` the function that ends the wait as `gone`. */
   wait(lane: Lane, onWaiting: (leave: () => void) => void): Promise<'taken' | 'gone' | 'late'>

@@ -4,7 +4,6 @@ export interface FairQueue<T> {
   readonly size: number
   /** Appends `item`. In a full queue, returns the item that was dropped, which may be the new one. */
   push(source: string, item: T): T | undefined
-  /** Removes and returns the oldest item of the next source. */
   shift(): T | undefined
   remove(source: string, item: T): void
 }
@@ -16,7 +15,6 @@ export interface FairQueueLimits {
   readonly isFavored?: (source: string) => boolean
 }
 
-// Sources that are not favored get one turn in four.
 const TURNS_PER_UNFAVORED = 4
 
 export function createFairQueue<T>({
@@ -54,7 +52,6 @@ export function createFairQueue<T>({
     const lane = source === undefined ? undefined : lanes.get(source)
     if (source === undefined || lane === undefined) return undefined
     const [item, ...rest] = lane
-    // The source moves to the end of the order, or leaves it.
     lanes.delete(source)
     if (rest.length > 0) lanes.set(source, rest)
     size -= 1
@@ -98,7 +95,6 @@ function sourceInTurn<T>(
 
 interface Newcomer {
   readonly newcomer: string
-  /** How many items the newcomer would have. */
   readonly wanted: number
   readonly isFavored: (source: string) => boolean
 }

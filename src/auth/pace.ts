@@ -27,7 +27,6 @@ export interface PacedConnection {
 export type Turn =
   /** Call one of the two when the outcome of the check is known. */
   | { readonly kind: 'check'; succeeded(): void; failed(): void }
-  /** The client left while the turn waited. */
   | { readonly kind: 'gone' }
   /** The turn waited too long because of many logins. The source is not throttled. */
   | { readonly kind: 'busy' }

@@ -29,7 +29,6 @@ export interface Throttle {
   hasFailed(source: string): boolean
   failed(login: SourceAndName): void
   succeeded(login: SourceAndName): void
-  /** The number of entries in each table, for tests. */
   readonly sizes: { readonly sources: number; readonly pairs: number }
 }
 

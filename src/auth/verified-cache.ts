@@ -7,7 +7,6 @@ import { createKeyedDigest } from './keyed-digest.ts'
 // its guess is right if the user logged in from elsewhere.
 /** A password that one source sent for a username, and the stored hash that it matches. */
 export interface VerifiedLogin {
-  /** See `sourceOf`. */
   readonly source: string
   readonly username: string
   readonly password: string

@@ -34,7 +34,6 @@ export interface Verifier {
 }
 
 export interface VerifierParts {
-  /** Returns the users in force. Called at each check. */
   readonly table: () => UserTable
   readonly cache: VerifiedCache
   readonly attempts: Pick<Attempts, 'run'>

@@ -12,7 +12,6 @@ export interface Exchange {
   readonly outgoing: ServerResponse
   /** The request to the registry. Set when it has a socket. */
   request: ClientRequest | undefined
-  /** The body on its way to the registry. */
   upload: Upload | undefined
   /** The registry's answer. Set when its head has arrived. */
   answer: IncomingMessage | undefined

@@ -12,7 +12,6 @@ export interface UpstreamFailure {
   readonly cause: string
 }
 
-/** The registry closed before the announced length. */
 export const ANSWER_CUT: UpstreamFailure = { kind: 'broke-off', cause: 'the answer ended before its length' }
 
 const UNREACHABLE_CODES: ReadonlySet<string> = new Set([
@@ -30,7 +29,6 @@ const UNREACHABLE_CODES: ReadonlySet<string> = new Set([
 // This process or this machine has no file descriptor left. The registry may work.
 const EXHAUSTED_CODES: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE'])
 
-/** Classifies a transport error. */
 export function failureOf(error: unknown): UpstreamFailure {
   const code = errorCode(error)
   if (code === undefined) return { kind: 'broke-off', cause: 'the registry closed without an answer' }

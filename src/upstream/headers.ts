@@ -20,7 +20,6 @@ export const REQUEST_HEADERS: ReadonlySet<string> = new Set([
   'content-type',
   // The place of a chunk in an upload.
   'content-range',
-  // The kinds of manifest that the client understands.
   'accept',
   // The registry compresses nothing, but a proxy before it may.
   'accept-encoding',
@@ -90,7 +89,6 @@ export function requestHeaders(
     if (value === undefined || !REQUEST_HEADERS.has(name)) continue
     if (!listed.has(name) || NEVER_HOP_BY_HOP.has(name)) headers[name] = value
   }
-  // In the spelling that every server knows.
   if (headers['transfer-encoding'] !== undefined) headers['transfer-encoding'] = 'chunked'
   headers['x-forwarded-proto'] = 'https'
   if (received.host !== undefined) headers['x-forwarded-host'] = received.host
@@ -101,9 +99,7 @@ export function requestHeaders(
   return headers
 }
 
-/** The headers of an answer also depend on these. */
 export interface AnswerContext {
-  /** The Host header that the client sent. */
   readonly host: string | undefined
   readonly rewriteLocation: LocationRewrite
 }

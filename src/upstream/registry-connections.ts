@@ -15,7 +15,6 @@ export interface Connections {
   close(): void
 }
 
-// Further connections are closed when they become idle.
 const MAX_IDLE_CONNECTIONS = 256
 
 export function createConnections(): Connections {

@@ -7,9 +7,7 @@
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import { hasBody } from './drain-request-body.ts'
 
-/** A body on its way to the registry. */
 export interface Upload {
-  /** Stops sending and reading. */
   stop(): void
 }
 

@@ -27,7 +27,6 @@ export interface Upstream {
    * framing. Calls `onFailure` at most once. If no head was sent before that, the caller must answer.
    */
   forward(incoming: IncomingMessage, outgoing: ServerResponse, context: ForwardContext): void
-  /** Whether the registry answers right now. */
   probe(): Promise<ProbeOutcome>
   /** Bytes of the buffers that large bodies use now. */
   readonly spliceBytesInUse: number

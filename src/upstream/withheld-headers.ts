@@ -39,7 +39,6 @@ const PAGE_HEADERS: readonly string[] = [
 
 /** Headers that the registry must not send to clients. */
 export const WITHHELD_HEADERS: ReadonlySet<string> = new Set([
-  // The name and version of the server help only an attacker.
   'server',
   'x-powered-by',
   // About TLS. The registry sends them over plain HTTP, where clients must ignore them (RFC 6797 §8.1).

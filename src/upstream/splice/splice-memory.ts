@@ -17,7 +17,6 @@ export interface SpliceLease {
 export interface SpliceMemory {
   /** Lends a buffer to one transfer. Without enough memory, returns undefined; then the body must be piped. */
   acquire(): SpliceLease | undefined
-  /** Bytes that transfers use now. */
   readonly inUse: number
 }
 
@@ -102,7 +101,6 @@ function createLease(pool: Pool, firstLevel: number): SpliceLease {
 
 interface Pool {
   readonly inUse: number
-  /** Whether a buffer of this level may be lent. */
   fits(level: number): boolean
   /** Whether a smaller buffer may replace a larger one, which comes back a moment later. */
   hasReserve(level: number): boolean

@@ -40,7 +40,6 @@ export function createSplicingAgent(options: AgentOptions): Agent {
   return Object.assign(new Agent(options), { createConnection: connect })
 }
 
-/** Returns the length of a body that can be spliced, or undefined. */
 export function spliceableLength(method: string | undefined, response: IncomingMessage): number | undefined {
   const { statusCode, headers } = response
   if (method !== 'GET' || (statusCode !== 200 && statusCode !== 206)) return undefined
