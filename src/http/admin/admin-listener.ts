@@ -10,7 +10,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { shareInFlight } from '../../async/in-flight.ts'
 import type { Metrics } from '../../observability/metrics.ts'
 import { bind, type BoundAddress } from '../bind.ts'
-import { withoutMapping } from '../pipeline/observe.ts'
+import { clientAddressOf } from '../client-address.ts'
 import { PAGE_HEADERS } from '../pages/document.ts'
 import { statusPage, type StatusFigures } from '../pages/status-page.ts'
 
@@ -96,7 +96,7 @@ function limitConnections(server: Server): void {
   const [local, remote] = [new Set<Socket>(), new Set<Socket>()]
   const answering = new WeakSet<Socket>()
   server.on('connection', (socket) => {
-    const open = isLoopback(socket.remoteAddress) ? local : remote
+    const open = isLoopback(clientAddressOf(socket)) ? local : remote
     if (open.size >= MAX_CONNECTIONS) closeOne(open, answering)
     open.add(socket)
     socket.once('close', () => open.delete(socket))
@@ -117,7 +117,6 @@ function closeOne(open: Set<Socket>, answering: WeakSet<Socket>): void {
   closed.destroy()
 }
 
-function isLoopback(remoteAddress = ''): boolean {
-  const address = withoutMapping(remoteAddress)
+function isLoopback(address = ''): boolean {
   return address === '::1' || address.startsWith('127.')
 }

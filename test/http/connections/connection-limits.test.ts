@@ -10,7 +10,8 @@ import {
 } from '../../../src/http/connections/connection-limits.ts'
 import { IDLE_PREFERENCE_MS } from '../../../src/http/connections/connection-table.ts'
 import type { LimitAudit, LimitName } from '../../../src/http/limit-audit.ts'
-import { createListener } from '../../../src/http/connections/listener.ts'
+import { connectionOf } from '../../../src/http/connections/connection.ts'
+import { noLimits, startListener } from '../../fixtures/listener.ts'
 import { createAuthority } from '../../fixtures/own-certificate.ts'
 import { until } from '../../fixtures/until.ts'
 
@@ -54,25 +55,15 @@ async function scene({
     clock: () => time.now,
   })
   const held: ServerResponse[] = []
-  const handler: RequestListener = connections.perRequest((incoming, outgoing) => {
+  const handler: RequestListener = connections.limitRequests((incoming, outgoing) => {
     if (incoming.url?.endsWith('held') === true) held.push(outgoing)
     else outgoing.end('ok')
   })
-  const listener = await createListener({
+  const listener = await startListener({
     certificate: authority.issue(),
     handler,
-    host: '127.0.0.1',
-    port: 0,
-    idleTimeoutMs: 60_000,
-    limits: {
-      audit,
-      connections,
-      transfers: { step: () => Promise.resolve(), inFlight: 0 },
-      handshakeTimeoutMs,
-      headerTimeoutMs: 60_000,
-    },
+    limits: { ...noLimits(), audit, connections, handshakeTimeoutMs },
   })
-  onTestFinished(() => listener.close())
   const { port } = listener.address
   return {
     time,
@@ -126,7 +117,7 @@ function isWhole(answer: string): boolean {
 const isClosed = (socket: net.Socket) =>
   until(() => socket.closed, { deadlineMs: 3_000, what: 'the connection is closed' })
 const isOpen = ({ limits }: Scene, count: number) =>
-  until(() => limits.open === count, { deadlineMs: 10_000, what: `${count} connections` })
+  until(() => limits.table.size === count, { deadlineMs: 10_000, what: `${count} connections` })
 
 /** Begins a verified user's request that is not over before `end` is called. */
 async function transfer(at: Scene): Promise<{ readonly socket: TLSSocket; readonly end: () => void }> {
@@ -136,13 +127,14 @@ async function transfer(at: Scene): Promise<{ readonly socket: TLSSocket; readon
   await until(() => at.held.length > before, { deadlineMs: 3_000, what: 'the request' })
   const answer = at.held[before]
   if (answer?.socket == null) throw new Error('the request has no connection any more')
-  const done = at.limits.use(answer.socket)
+  const connection = connectionOf(answer.socket)
+  at.limits.table.begin(connection)
   socket.resume()
   return {
     socket,
     end: () => {
       answer.end('ok')
-      done()
+      at.limits.table.end(connection)
     },
   }
 }
@@ -157,7 +149,7 @@ describe('too many connections', () => {
     const third = await at.shake()
     await isClosed(first)
     expect(await ask(third)).toMatch(/^HTTP\/1\.1 200 /)
-    expect([second.closed, at.limits.open]).toEqual([false, 2])
+    expect([second.closed, at.limits.table.size]).toEqual([false, 2])
     expect(at.reached).toEqual([[limit, '127.0.0.1']])
   })
 
@@ -169,7 +161,7 @@ describe('too many connections', () => {
     const [first, second] = [await transfer(at), await transfer(at)]
     await isClosed((await at.knock()).resume())
     expect(at.reached).toEqual([[limit, '127.0.0.1']])
-    expect([first.socket.closed, second.socket.closed, at.limits.open]).toEqual([false, false, 2])
+    expect([first.socket.closed, second.socket.closed, at.limits.table.size]).toEqual([false, false, 2])
     first.end()
     expect(await ask(await at.shake())).toMatch(/^HTTP\/1\.1 200 /)
     await isClosed(first.socket)
@@ -207,7 +199,7 @@ describe('too many connections', () => {
     })
     expect(at.reached).toHaveLength(99)
     expect(await ask(await at.shake())).toMatch(/^HTTP\/1\.1 200 /)
-    expect([socket.closed, at.limits.open]).toEqual([false, 2])
+    expect([socket.closed, at.limits.table.size]).toEqual([false, 2])
   })
 
   it('cannot keep their places by requests that are refused', async () => {
@@ -224,10 +216,6 @@ describe('too many connections', () => {
     const audit = { reached: () => undefined, close: () => undefined }
     const numbers = { maxConnections: 2, maxPerSource: Infinity, maxRequests: Infinity }
     const limits = createConnectionLimits({ ...numbers, audit, clock: () => 0 })
-    const server = https.createServer()
-    // What follows are no sockets that TLS could run on.
-    server.removeAllListeners('connection')
-    limits.guard(server)
     for (const name of ['first', 'second', 'third', 'fourth', 'fifth']) {
       const socket = new net.Socket()
       Object.defineProperty(socket, 'remoteAddress', { value: '192.0.2.1' })
@@ -236,10 +224,10 @@ describe('too many connections', () => {
         closed.push(name)
         return destroy()
       }
-      server.emit('connection', socket)
+      expect(limits.accept(socket, { isReplaced: false })).toBe(true)
     }
     expect(closed).toEqual(['first', 'second', 'third'])
-    expect(limits.open).toBe(2)
+    expect(limits.table.size).toBe(2)
   })
 })
 
