@@ -48,7 +48,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   http: ['errors', 'observability', 'upstream', 'http/connections', 'http/pipeline'],
   'http/connections': ['auth', 'errors', 'http', 'http/pipeline', 'upstream'],
-  'http/pages': ['client-setup', 'http/pipeline'],
+  'http/pages': ['client-setup', 'http', 'http/pipeline'],
   'http/pipeline': [
     ...['auth', 'errors', 'observability', 'upstream'],
     ...['http', 'http/connections', 'http/pages'],

@@ -6,9 +6,10 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { REQUEST_HEADERS } from '../../upstream/headers.ts'
 import { hasBody } from '../../upstream/drain-request-body.ts'
+import { parseHost } from '../host-header.ts'
+import { refusal, type Refusal } from '../refusals.ts'
 import type { DrainGate } from './drain-gate.ts'
 import { refuse, type Step } from './step.ts'
-import { refusal, type Refusal } from '../refusals.ts'
 import { decodeDigest, targetObjection } from './request-target.ts'
 
 /** Those of the distribution specification, and OPTIONS, which the registry answers with what it allows. */
@@ -38,9 +39,6 @@ const SINGLE_HEADERS = [
   'range',
   'if-range',
 ] as const
-
-// Validated by `URL` already, so the port is at most 65535.
-const HOST = /^(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?$/
 
 // No leading zero: some servers read such a number as octal.
 const LENGTH = /^(?:0|[1-9]\d{0,14})$/
@@ -158,9 +156,10 @@ function headerObjection(rawHeaders: readonly string[]): Refusal | undefined {
   return undefined
 }
 
-// The registry builds Locations from it, so a Host that leads elsewhere would lead clients there.
+// The registry builds Locations from the Host header, so a Host of another server would send clients there. `URL` has
+// checked already that the port is at most 65535.
 function hostObjection(host: string | undefined): Refusal | undefined {
-  return HOST.test(host ?? '') ? undefined : refusal('badRequest', 'missing or malformed host header')
+  return parseHost(host) === undefined ? refusal('badRequest', 'missing or malformed host header') : undefined
 }
 
 // Where the body ends: what two servers must agree on, or the rest of it is the next request to one of them.
