@@ -11,7 +11,12 @@ import { handleConnections } from './accept.ts'
 import { createClientCaGenerations } from './client-ca-change.ts'
 import { checkTlsLeadsToTcp, type Connection } from './connection.ts'
 import type { AskedNames } from './requested-names.ts'
-import { clientCertificateOptions, tlsOptions, type ServedCertificate, type Shown } from './tls-policy.ts'
+import {
+  clientCertificateOptions,
+  tlsOptions,
+  type ServedCertificate,
+  type HandshakeFiles,
+} from './tls-policy.ts'
 
 export interface Listener {
   readonly address: BoundAddress
@@ -65,10 +70,10 @@ export async function createListener({
   ...options
 }: ListenerOptions): Promise<Listener> {
   checkTlsLeadsToTcp()
-  let shown: Shown = { certificate: options.certificate, clientCaPem: options.clientCaPem }
+  let files: HandshakeFiles = { certificate: options.certificate, clientCaPem: options.clientCaPem }
   const server = createServer({
-    ...tlsOptions(shown),
-    ...clientCertificateOptions(shown),
+    ...tlsOptions(files),
+    ...clientCertificateOptions(files),
     ...httpOptions(limits),
   })
   const clientCas = createClientCaGenerations()
@@ -81,18 +86,18 @@ export async function createListener({
   }, ticketKeysLifeMs)
 
   // The new context has new ticket keys, so no earlier ticket brings back the previous certificate or client CAs.
-  function show(next: Shown): void {
+  function use(next: HandshakeFiles): void {
     server.setSecureContext(tlsOptions(next))
-    shown = next
+    files = next
   }
 
   return {
     address,
     serve: (certificate) => {
-      show({ ...shown, certificate })
+      use({ ...files, certificate })
     },
     accept: (clientCaPem) => {
-      show({ ...shown, clientCaPem })
+      use({ ...files, clientCaPem })
       clientCas.clientCaChanged(connections.all)
     },
     stopAccepting: () => {
