@@ -2,7 +2,7 @@
 // settings make of such a certificate.
 
 import type { Config } from '../settings/config.ts'
-import type { CertificateDemand } from '../http/pipeline/client-certificate.ts'
+import type { CertificateDemand } from '../http/connections/certificate-verdict.ts'
 import type { Log } from '../observability/log.ts'
 import { createExpiryWarnings } from './expiry-warnings.ts'
 import { warnOfMount } from './operator-file-warnings.ts'

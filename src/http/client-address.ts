@@ -1,11 +1,11 @@
 // Reads the address of a client, and the source it belongs to.
 
 import ipaddr from 'ipaddr.js'
-import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
 
-/** The client's address, for logs and for the registry. */
-export function addressOf(incoming: IncomingMessage): string {
-  return withoutMapping(incoming.socket.remoteAddress ?? 'unknown')
+/** The client's address as TCP reports it; undefined once the connection has closed. */
+export function clientAddressOf({ remoteAddress }: Pick<Socket, 'remoteAddress'>): string | undefined {
+  return remoteAddress === undefined ? undefined : withoutMapping(remoteAddress)
 }
 
 /** Writes an IPv4 address that came over an IPv6 socket (`::ffff:192.0.2.1`) as an IPv4 address. */

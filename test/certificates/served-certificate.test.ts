@@ -2,7 +2,6 @@ import { mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync
 import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { createListener } from '../../src/http/connections/listener.ts'
 import { SYSTEM_TIMETABLE, type Timetable } from '../../src/certificates/leaf-renewal.ts'
 import type { OwnFiles } from '../../src/certificates/operator-files.ts'
 import { loadOwnCertificate, type CertificateInForce } from '../../src/certificates/served-certificate.ts'
@@ -15,6 +14,7 @@ import {
   type SteadyClient,
 } from '../fixtures/own-certificate.ts'
 import { createManualClock, type ManualClock } from '../fixtures/manual-clock.ts'
+import { startListener } from '../fixtures/listener.ts'
 import { recordedLog } from '../fixtures/recorded-log.ts'
 import { blockEventLoop } from '../fixtures/block-event-loop.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
@@ -73,14 +73,10 @@ async function setScene({
   const { log, lines } = recordedLog()
   const certificate = await loadOwnCertificate({ files, pollMs, log, patienceMs, timetable })
   onTestFinished(() => certificate.close())
-  const listener = await createListener({
+  const listener = await startListener({
     certificate: certificate.current,
     handler: (_, response) => response.end(),
-    host: '127.0.0.1',
-    port: 0,
-    idleTimeoutMs: 60_000,
   })
-  onTestFinished(() => listener.close())
   certificate.onChange((next) => {
     listener.serve(next)
   })
