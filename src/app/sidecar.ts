@@ -2,16 +2,14 @@
 // beside each other. Nothing is bound before certificate and users have been looked at.
 
 import type { RequestListener } from 'node:http'
-import {
-  certificateDemandOf,
-  openClientCa,
-  type ClientCaInForce,
-} from '../certificates/client-ca-in-force.ts'
+import type { CertificateInForce } from '../certificates/certificate-in-force.ts'
+import { loadClientCa, type ClientCaInForce } from '../certificates/client-ca-in-force.ts'
 import { openIssuedCertificate } from '../certificates/issued-certificate.ts'
 import { ownFilesOf } from '../certificates/operator-files.ts'
-import { loadOwnCertificate, type CertificateInForce } from '../certificates/served-certificate.ts'
+import { loadOwnCertificate } from '../certificates/operator-certificate.ts'
 import { createUncoveredNames } from '../certificates/names/uncovered-names.ts'
 import type { Config } from '../settings/config.ts'
+import { certificateDemandOf } from './certificate-demand.ts'
 import { affordableConnections, openFilesLimit } from './file-descriptors.ts'
 import { createAdminListener, type Readiness } from '../http/admin/admin-listener.ts'
 import { createApp } from '../http/pipeline/pipeline.ts'
@@ -107,6 +105,11 @@ function openCertificate(config: Config, log: Log): Promise<CertificateInForce> 
   return files === undefined
     ? openIssuedCertificate(config, log)
     : loadOwnCertificate({ files, pollMs: config.watchPoll, log })
+}
+
+async function openClientCa(config: Config, log: Log): Promise<ClientCaInForce | undefined> {
+  const { tlsClientCa: file, watchPoll: pollMs } = config
+  return file === undefined ? undefined : loadClientCa({ file, pollMs, log })
 }
 
 // All at once: one that fails must not keep the others from being read.

@@ -2,16 +2,17 @@
 
 import type { Config } from '../settings/config.ts'
 import { createExpiryWarnings, type ExpiryWarnings } from './expiry-warnings.ts'
-import { keepLeafRenewed, SYSTEM_TIMETABLE, type Timetable } from './leaf-renewal.ts'
+import { keepLeafRenewed } from './leaf-renewal.ts'
 import type { Log } from '../observability/log.ts'
 import { lookAtMachine, type Machine } from './names/machine-facts.ts'
 import { watchNames } from './names/name-watch.ts'
-import type { CertificateInForce } from './served-certificate.ts'
+import type { CertificateInForce } from './certificate-in-force.ts'
 import type { NamesUnder } from './state-folder/authority.ts'
-import type { CertificateBundle, Root } from '../pki/certificate.ts'
+import type { Root } from '../pki/certificate.ts'
 import { openKeystore, type Keystore } from './state-folder/keystore.ts'
 import { lacksNames, type SubjectAltName } from '../pki/names.ts'
 import { createPublicRoot } from './state-folder/public-root.ts'
+import { SYSTEM_TIMETABLE, type Timetable } from './timetable.ts'
 import { wantedNames, wantedNamesUnder } from './names/wanted-names.ts'
 
 // A leaf comes near its end for two reasons only.
@@ -30,7 +31,6 @@ export async function openIssuedCertificate(
   log: Log,
   { machine: given, timetable = SYSTEM_TIMETABLE }: Surroundings = {},
 ): Promise<CertificateInForce> {
-  const listeners: ((next: CertificateBundle) => void)[] = []
   const machine = given ?? (await lookAtMachine())
   const names = namesFor(config, machine, log)
   const keystore = await openKeystore({
@@ -45,15 +45,13 @@ export async function openIssuedCertificate(
   const renewal = await keepLeafRenewed({
     keystore,
     names,
-    serve: (bundle) => {
-      for (const listener of listeners) listener(bundle)
-    },
     afterLook: () => publicRoot.publish(keystore.root.pem),
     warnings: warningsFor(keystore, { clock: timetable.now, log }),
     pollMs: config.watchPoll,
     log,
     timetable,
   })
+  const { value } = renewal
   const watch = watchNames({
     refresh: () => machine.refresh(),
     lacks: () => lacksNames(keystore.bundle.leaf.subjectAltNames, names(keystore.narrowedRoot)),
@@ -64,19 +62,21 @@ export async function openIssuedCertificate(
   return {
     origin: 'issued',
     get current() {
-      return keystore.bundle
+      return value.current.bundle
     },
     get state() {
-      return renewal.state
+      return value.state
     },
     get counts() {
-      return renewal.counts
+      return { renewed: value.counts.changed, failed: value.counts.failed }
     },
     get root() {
-      return keystore.root
+      return value.current.root
     },
     onChange: (listener) => {
-      listeners.push(listener)
+      value.onChange(({ bundle }) => {
+        listener(bundle)
+      })
     },
     reload: () => renewal.look(),
     async close() {

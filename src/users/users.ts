@@ -4,7 +4,8 @@ import { parseHtpasswd, parseHtpasswdInSlices, type UserTable } from './htpasswd
 import { errorCode, InvalidFileError } from '../errors/errors.ts'
 import { follow, type Following, type FollowOptions } from '../files/followed-file.ts'
 import { isMountPoint } from '../files/mount-point.ts'
-import { createReloadable, type FileState } from '../files/reloadable.ts'
+import { createReloadable } from '../files/reloadable.ts'
+import type { ValueState } from '../files/value-in-force.ts'
 import { tellChange } from './user-changes.ts'
 
 export interface Users extends Following {
@@ -12,7 +13,7 @@ export interface Users extends Following {
   /** Empty until the file has been read once. */
   readonly table: UserTable
   readonly isLoaded: boolean
-  readonly state: FileState
+  readonly state: ValueState
 }
 
 /** What to tell a person whose users file is a mount point. */
@@ -28,8 +29,14 @@ export const FILE_MOUNT = {
 export async function loadUsers({ file, pollMs, log }: FollowOptions): Promise<Users> {
   const nobody = parseHtpasswd(Buffer.alloc(0), file)
   const parse = (bytes: Buffer) => parseHtpasswdInSlices(bytes, file)
-  const users = createReloadable({ file, parse, initial: nobody, log, mayAppearLater: true })
-  users.onChange((next, previous) => tellChange(log, { file, next, previous }))
+  const users = createReloadable({
+    file,
+    parse,
+    initial: nobody,
+    log,
+    mayAppearLater: true,
+    logChange: (next, previous) => tellChange(log, { file, next, previous }),
+  })
   await users.reload().catch((error: unknown) => {
     if (!(error instanceof InvalidFileError && errorCode(error.cause) === 'ENOENT')) throw error
   })

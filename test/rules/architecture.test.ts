@@ -40,10 +40,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   upstream: ['errors'],
   // Texts only.
   'client-setup': [],
-  certificates: [
-    ...['auth', 'errors', 'files', 'observability', 'pki', 'settings', 'users'],
-    ...['http/connections', 'http/pipeline'],
-  ],
+  certificates: [...['auth', 'errors', 'files', 'observability', 'pki', 'settings', 'http/connections']],
   http: ['errors', 'observability', 'upstream', 'http/connections', 'http/pipeline'],
   'http/connections': ['auth', 'errors', 'http', 'http/pipeline', 'upstream'],
   'http/pages': ['client-setup', 'http/pipeline'],

@@ -4,7 +4,7 @@
 // Addresses can come and go all day (a VPN, networks of containers), and every new leaf is work and a line in the log:
 // so the looks become rarer the more of them there are.
 
-import type { Timetable } from '../leaf-renewal.ts'
+import type { Timetable } from '../timetable.ts'
 
 export interface NameWatch {
   /** Waits for a look under way. Afterwards nothing is looked at. */

@@ -7,7 +7,7 @@
 import { sourceOf } from '../../auth/source.ts'
 import type { AskedName, AskedNames, CertificateAlert } from '../../http/connections/requested-names.ts'
 import type { Log } from '../../observability/log.ts'
-import type { CertificateInForce } from '../served-certificate.ts'
+import type { CertificateInForce } from '../certificate-in-force.ts'
 import { notPermitted } from '../../pki/name-constraints.ts'
 import { isCovered, parseHostName, type SubjectAltName } from '../../pki/names.ts'
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { AskedName } from '../../../src/http/connections/requested-names.ts'
-import type { CertificateInForce } from '../../../src/certificates/served-certificate.ts'
+import type { CertificateInForce } from '../../../src/certificates/certificate-in-force.ts'
 import type { Root } from '../../../src/pki/certificate.ts'
 import type { SubjectAltName } from '../../../src/pki/names.ts'
 import { createUncoveredNames } from '../../../src/certificates/names/uncovered-names.ts'

@@ -3,9 +3,10 @@ import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createListener } from '../../src/http/connections/listener.ts'
-import { SYSTEM_TIMETABLE, type Timetable } from '../../src/certificates/leaf-renewal.ts'
+import type { CertificateInForce } from '../../src/certificates/certificate-in-force.ts'
 import type { OwnFiles } from '../../src/certificates/operator-files.ts'
-import { loadOwnCertificate, type CertificateInForce } from '../../src/certificates/served-certificate.ts'
+import { loadOwnCertificate } from '../../src/certificates/operator-certificate.ts'
+import { SYSTEM_TIMETABLE, type Timetable } from '../../src/certificates/timetable.ts'
 import type { IssuedCertificate } from '../../src/pki/issue.ts'
 import {
   connectSteadily,
@@ -225,6 +226,44 @@ describe('certificate and key that are replaced', () => {
     const { put, first, certificate } = await setScene()
     put('certFile', `${first.certPem}${authority.rootPem}`)
     await until(() => certificate.root !== undefined, { deadlineMs: 5_000, what: 'the chain with its root' })
+  })
+})
+
+describe('a listener', () => {
+  it('finds the new certificate in force when it is called', async () => {
+    const { put, certificate, first } = await setScene()
+    const found: [string, string][] = []
+    certificate.onChange(({ leaf }) => found.push([leaf.fingerprint, certificate.current.leaf.fingerprint]))
+    const next = authority.issue()
+    put('keyFile', next.keyPem)
+    put('certFile', next.certPem)
+    await until(() => found.length > 0, { deadlineMs: 5_000, what: 'the listener was called' })
+    expect(fingerprintOf(first)).not.toBe(fingerprintOf(next))
+    expect(found).toEqual([[fingerprintOf(next), fingerprintOf(next)]])
+  })
+
+  it('that throws is called again at the next look, and the certificate is stale until it succeeds', async () => {
+    const { put, certificate, lines } = await setScene({ pollMs: 'off' })
+    let obstacle: Error | undefined = new Error('refused')
+    certificate.onChange(() => {
+      if (obstacle !== undefined) throw obstacle
+    })
+    const next = authority.issue()
+    put('keyFile', next.keyPem)
+    put('certFile', next.certPem)
+    await until(() => certificate.current.leaf.fingerprint === fingerprintOf(next), {
+      deadlineMs: 5_000,
+      what: 'the new certificate is in force',
+    })
+    await expect(certificate.reload()).rejects.toBe(obstacle)
+    expect(certificate.state).toMatchObject({ kind: 'stale' })
+    expect(lines.filter(({ msg }) => msg === REPLACED)).toEqual([])
+
+    obstacle = undefined
+    await certificate.reload()
+
+    expect([certificate.state, certificate.counts]).toEqual([{ kind: 'fresh' }, { renewed: 1, failed: 0 }])
+    expect(lines.filter(({ msg }) => msg === REPLACED)).toHaveLength(1)
   })
 })
 
