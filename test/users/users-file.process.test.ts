@@ -217,7 +217,7 @@ interface ChildOptions {
 function startChild(code: string, { uid, mounts }: ChildOptions = {}) {
   const module = `
     import { readFileSync } from 'node:fs'
-    import { addEntry, changeEntry, removeEntry } from '${ROOT}/dist/auth/users-file.js'
+    import { addEntry, changeEntry, removeEntry } from '${ROOT}/dist/users/users-file.js'
     readFileSync(0)
     ${code}`
   const node = [process.execPath, '--input-type=module', '--eval', module]
