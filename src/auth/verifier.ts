@@ -1,11 +1,12 @@
 // Who is asking: credentials in, verdict out, at the same cost whether the name is known or not.
 
+import { shareInFlight } from '../async/in-flight.ts'
 import type { AttemptOutcome, Attempts } from './attempts.ts'
 import type { Credentials } from './basic.ts'
 import { isTooLong, type Comparison } from './bcrypt.ts'
 import { decoysBeside } from '../users/dummy-hashes.ts'
 import { hashesAt, type UserTable } from '../users/htpasswd.ts'
-import { createSharedOutcomes } from './shared-outcomes.ts'
+import { createKeyedDigest } from './keyed-digest.ts'
 import type { Recollection, VerifiedCache } from './verified-cache.ts'
 
 export type RefusalReason = 'unknown user' | 'wrong password' | 'password too long' | 'entry changed'
@@ -42,7 +43,8 @@ export interface VerifierParts {
 }
 
 export function createVerifier({ table, cache, attempts, now = Date.now }: VerifierParts): Verifier {
-  const shared = createSharedOutcomes<AttemptOutcome>()
+  const share = shareInFlight<AttemptOutcome>()
+  const digestOf = createKeyedDigest()
 
   function validHashes(username: string): readonly string[] {
     const entry = table().entries.get(username)
@@ -77,8 +79,9 @@ export function createVerifier({ table, cache, attempts, now = Date.now }: Verif
     // Equal attempts are one, but only from one source: a user who sends the right password while an attacker guesses
     // it must not be told that the attacker has to wait. Hashes are a part, so that whoever comes after a change of
     // the entry does not share with whoever came before.
-    const outcome = await shared.of([source, username, password, ...hashes, ...decoys], () =>
-      attempts.run({ source, username, comparison, isProven }),
+    const outcome = await share(
+      () => attempts.run({ source, username, comparison, isProven }),
+      digestOf([source, username, password, ...hashes, ...decoys]),
     )
     if (outcome.kind === 'busy' || outcome.kind === 'throttled') return outcome
     // The check may have waited behind many others. A user who was removed meanwhile is out all the same.

@@ -7,7 +7,7 @@ import { errorMessage } from '../errors/errors.ts'
 import type { ExpiryWarnings } from './expiry-warnings.ts'
 import type { Log } from '../observability/log.ts'
 import { SYSTEM_TIMETABLE, type Timetable } from './timetable.ts'
-import { inTurn } from '../files/in-turn.ts'
+import { shareNextRun } from '../async/in-flight.ts'
 import { tellOfWatch } from '../files/followed-file.ts'
 import { createValueInForce, type InForce } from '../files/value-in-force.ts'
 import { watchFile } from '../files/watch.ts'
@@ -60,7 +60,7 @@ export async function keepLeafRenewed(options: LeafRenewalOptions): Promise<Leaf
   let failures = 0
   let isClosed = false
   let cancel: () => void = () => undefined
-  const look = inTurn(lookOnce)
+  const look = shareNextRun(lookOnce)
   const watch = watchFile(file, { pollMs, onSettled: look, onError: tellOfWatch(file, log) })
   await watch.ready
 

@@ -12,7 +12,7 @@ import { createMismatchPatience } from './mismatch-patience.ts'
 import { warnOfOwnFiles } from './operator-file-warnings.ts'
 import { readOwnPair, type OwnFiles } from './operator-files.ts'
 import { SYSTEM_TIMETABLE, type Timetable } from './timetable.ts'
-import { inTurn } from '../files/in-turn.ts'
+import { shareNextRun } from '../async/in-flight.ts'
 import { tellOfWatch } from '../files/followed-file.ts'
 import { createValueInForce, type InForce, type ValueInForce } from '../files/value-in-force.ts'
 import { watchFile } from '../files/watch.ts'
@@ -118,7 +118,7 @@ function createLooks(
   { files, log, timetable = SYSTEM_TIMETABLE, patienceMs = PATIENCE_MS }: OwnCertificateOptions,
 ): Pick<Pair, 'look' | 'close'> {
   let isClosed = false
-  const look = inTurn(lookOnce)
+  const look = shareNextRun(lookOnce)
   const patience = createMismatchPatience({
     patienceMs,
     after: timetable.after,

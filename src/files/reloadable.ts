@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { errorCode, errorMessage, InvalidFileError } from '../errors/errors.ts'
 import type { Log } from '../observability/log.ts'
-import { inTurn } from './in-turn.ts'
+import { shareNextRun } from '../async/in-flight.ts'
 import { readSettled } from './settled-file.ts'
 import {
   createValueInForce,
@@ -61,7 +61,7 @@ export function createReloadable<T>(options: ReloadableOptions<T>): Reloadable<T
     },
     counts: value.counts,
     onChange: value.onChange,
-    reload: inTurn(load),
+    reload: shareNextRun(load),
   }
 
   async function load(): Promise<'changed' | 'unchanged'> {

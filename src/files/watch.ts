@@ -8,7 +8,7 @@ import { watch, type FSWatcher } from 'chokidar'
 import path from 'node:path'
 import { errorCode, errorMessage, InvalidFileError } from '../errors/errors.ts'
 import { createBurst } from './event-burst.ts'
-import { inTurn } from './in-turn.ts'
+import { shareNextRun } from '../async/in-flight.ts'
 import { decidingFolders, type DecidingFolder } from './link-chain.ts'
 import { isUnchanged, takeSnapshot, type Snapshot } from './file-snapshot.ts'
 
@@ -42,7 +42,7 @@ export function watchFile(file: string, { pollMs, onSettled, onError }: FileWatc
   let isClosed = false
   let isDue = true
   let lastSeen: Snapshot | undefined
-  const look = inTurn(lookOnce)
+  const look = shareNextRun(lookOnce)
   const burst = createBurst(() => void check())
   const folders = createFolderWatches(file, { onEvent: burst.extend, onError: oncePerReason(onError) })
   const poll = pollMs === 'off' ? undefined : setInterval(() => void look(), pollMs).unref()

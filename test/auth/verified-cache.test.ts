@@ -1,5 +1,4 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { createSharedOutcomes } from '../../src/auth/shared-outcomes.ts'
 import { createVerifiedCache, type Verified } from '../../src/auth/verified-cache.ts'
 
 const HERE = '192.0.2.1'
@@ -63,32 +62,5 @@ describe('a remembered success', () => {
     expect(new Set(seen.slice(5, 10))).toEqual(new Set(['lapsed']))
     vi.advanceTimersByTime(10)
     expect(cache.recall(login('a', 'p', 'h'))).toBe('none')
-  })
-})
-
-describe('work that is asked for several times at once', () => {
-  it('is done once, and anew when it is over', async () => {
-    const outcomes = createSharedOutcomes<number>()
-    let done = 0
-    const work = () => Promise.resolve(++done)
-    expect(await Promise.all([1, 2, 3].map(() => outcomes.of(['a'], work)))).toEqual([1, 1, 1])
-    expect(await outcomes.of(['a'], work)).toBe(2)
-  })
-
-  it('is other work when the parts only read the same in a row', async () => {
-    const outcomes = createSharedOutcomes<number>()
-    let done = 0
-    const parts = [['ab', 'c'], ['a', 'bc'], ['abc'], ['ab', 'c', '']]
-    await Promise.all(parts.map((each) => outcomes.of(each, () => Promise.resolve(++done))))
-    expect(done).toBe(parts.length)
-  })
-
-  it('that met a fault is tried anew', async () => {
-    const outcomes = createSharedOutcomes<number>()
-    const failing = () => outcomes.of(['a'], () => Promise.reject(new Error('worker died')))
-    const both = [failing(), failing()]
-    await expect(both[0]).rejects.toThrow('worker died')
-    await expect(both[1]).rejects.toThrow('worker died')
-    expect(await outcomes.of(['a'], () => Promise.resolve(1))).toBe(1)
   })
 })

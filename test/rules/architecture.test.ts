@@ -28,19 +28,23 @@ const isOurs = ({ target }: Import): boolean => target.endsWith('.ts')
 
 /** What each room may import besides itself. A room is a folder of src; those of http are rooms of their own. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  async: [],
   errors: [],
   observability: [],
   // Pure text: rules for names stand in pki.
   settings: ['errors', 'pki'],
-  files: ['errors', 'observability'],
+  files: ['async', 'errors', 'observability'],
   pki: ['errors'],
   users: ['auth', 'errors', 'files', 'observability'],
   // The table of users is what credentials are checked against.
-  auth: ['users'],
+  auth: ['async', 'users'],
   upstream: ['errors'],
   // Texts only.
   'client-setup': [],
-  certificates: [...['auth', 'errors', 'files', 'observability', 'pki', 'settings', 'http/connections']],
+  certificates: [
+    ...['async', 'auth', 'errors', 'files', 'observability', 'pki', 'settings'],
+    'http/connections',
+  ],
   http: ['errors', 'observability', 'upstream', 'http/connections', 'http/pipeline'],
   'http/connections': ['auth', 'errors', 'http', 'http/pipeline', 'upstream'],
   'http/pages': ['client-setup', 'http/pipeline'],
@@ -48,7 +52,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     ...['auth', 'errors', 'observability', 'upstream'],
     ...['http', 'http/connections', 'http/pages'],
   ],
-  'http/admin': ['observability', 'http', 'http/pages', 'http/pipeline'],
+  'http/admin': ['async', 'observability', 'http', 'http/pages', 'http/pipeline'],
   // The composition root sees every room below the commands.
   app: [
     ...['auth', 'certificates', 'errors', 'observability', 'pki', 'settings', 'upstream', 'users'],

@@ -7,6 +7,7 @@
 
 import { mkdir } from 'node:fs/promises'
 
+import { oneAfterTheOther } from '../../async/in-flight.ts'
 import type { Log } from '../../observability/log.ts'
 import { issueInto, issuerIn, knowsNoRoot, namesToKeep, type NamesUnder } from './authority.ts'
 import type { CertificateBundle, Root } from '../../pki/certificate.ts'
@@ -62,7 +63,7 @@ export async function openKeystore(options: KeystoreOptions): Promise<Keystore> 
   const first = knowsNoRoot(await readFiles(paths)) ? await settleFirst(paths, wanted) : undefined
   let current = first?.settled ?? (await settle(paths, wanted))
   const issued = { root: first?.issuedRoot ?? false, leaf: current.isNew }
-  let lastRenewal: Promise<unknown> = Promise.resolve()
+  const inOrder = oneAfterTheOther()
 
   async function renew(names: WantedNames, now: Date): Promise<CertificateBundle | undefined> {
     const settled = await settle(paths, { names: namesUnder(names), now, inForce: current.bundle })
@@ -85,9 +86,7 @@ export async function openKeystore(options: KeystoreOptions): Promise<Keystore> 
     issued,
     renewIfDue(names, now) {
       // One after the other: what was read earlier must not come into force after what was read later.
-      const renewal = lastRenewal.then(() => renew(names, now))
-      lastRenewal = renewal.catch(() => undefined)
-      return renewal
+      return inOrder(() => renew(names, now))
     },
   }
 }

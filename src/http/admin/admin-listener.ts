@@ -7,11 +7,11 @@ import { Hono } from 'hono'
 import { createServer, type Server } from 'node:http'
 import type { Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { shareInFlight } from '../../async/in-flight.ts'
 import type { Metrics } from '../../observability/metrics.ts'
 import { bind, type BoundAddress } from '../bind.ts'
 import { withoutMapping } from '../pipeline/observe.ts'
 import { PAGE_HEADERS } from '../pages/document.ts'
-import { shareWhileUnderWay } from './share-in-flight.ts'
 import { statusPage, type StatusFigures } from '../pages/status-page.ts'
 
 /** One part of the sidecar as `/readyz` tells it. */
@@ -55,12 +55,16 @@ export async function createAdminListener({
   metrics,
   ...where
 }: AdminOptions): Promise<AdminListener> {
-  const ready = shareWhileUnderWay(readiness)
-  const metricsText = shareWhileUnderWay(async () => {
-    // What is gathered takes no time that others could come in: those that were read in this turn are to share it.
-    await nextTurn()
-    return metrics.text()
-  })
+  // Threat: without a login, many requests at once must not cause as much work.
+  const shareReadiness = shareInFlight<Readiness>()
+  const ready = () => shareReadiness(readiness)
+  const shareText = shareInFlight<string>()
+  const metricsText = () =>
+    shareText(async () => {
+      // Collecting takes no turn of the event loop. Wait for one, so that requests read in this turn share the text.
+      await nextTurn()
+      return metrics.text()
+    })
   const app = new Hono()
   app.get('/', async (c) => c.body(await statusPage({ ...(await ready()), ...figures() }), 200, PAGE_HEADERS))
   app.get('/healthz', (c) => c.text('ok\n'))
