@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import { hasControlCharacter } from '../users/control-characters.ts'
 
 export interface Credentials {
   readonly username: string
@@ -31,13 +32,6 @@ export function parseBasic(header: string | undefined): ParsedBasic {
 export function formatChallenge(realm: string): string {
   if (!/^[ -~]+$/.test(realm)) throw new RangeError('a realm is printable ASCII, and not empty')
   return `Basic realm="${realm.replace(/["\\]/g, '\\$&')}"`
-}
-
-// Threat: to bcrypt in JavaScript 'ab\0ab' and 'ab' are the same password. And a name with an escape sequence in
-// it would be obeyed by the terminal of whoever reads the log.
-/** Whether the text holds a control character (U+0000–1F, 7F–9F), which neither names nor passwords may. */
-export function hasControlCharacter(text: string): boolean {
-  return /\p{Cc}/u.test(text)
 }
 
 function splitCredentials(text: string): ParsedBasic {

@@ -1,4 +1,4 @@
-import { hasControlCharacter } from '../auth/basic.ts'
+import { hasControlCharacter } from './control-characters.ts'
 
 /** What is wrong with a line, without its content: anyone who reaches the admin address may read this. */
 export type ProblemKind =

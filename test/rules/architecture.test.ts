@@ -35,7 +35,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   settings: ['errors', 'pki'],
   files: ['async', 'errors', 'observability'],
   pki: ['errors'],
-  users: ['auth', 'errors', 'files', 'observability'],
+  users: ['errors', 'files', 'observability'],
   // The table of users is what credentials are checked against.
   auth: ['async', 'users'],
   upstream: ['errors'],
