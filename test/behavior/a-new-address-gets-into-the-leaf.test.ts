@@ -10,7 +10,7 @@ import { recordedLog } from '../fixtures/recorded-log.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 import { until } from '../fixtures/until.ts'
 
-const LOOK_MS = 15_000
+const LOOK_MS = 30_000
 
 /** A machine whose addresses the test decides about. */
 function machineAt(...first: readonly string[]) {
