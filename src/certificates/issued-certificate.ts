@@ -20,6 +20,8 @@ const HINT =
   'if it could not be renewed, see the errors about that; if its root ends with it, `registry-sidecar cert renew --root` ' +
   'gives another one, which clients have to trust before this one ends'
 
+type Settings = Pick<Config, 'stateDir' | 'hosts' | 'caConstrain' | 'watchPoll'>
+
 export interface Surroundings {
   readonly machine?: Machine
   readonly timetable?: Timetable
@@ -27,7 +29,7 @@ export interface Surroundings {
 
 /** Opens the state folder. Rejects with InvalidFileError, with the fix, where a person must act. */
 export async function openIssuedCertificate(
-  config: Config,
+  config: Settings,
   log: Log,
   { machine: given, timetable = SYSTEM_TIMETABLE }: Surroundings = {},
 ): Promise<CertificateInForce> {
@@ -113,7 +115,7 @@ function warningsFor(
 }
 
 // The names are asked for at every look; what is left out is told once.
-function namesFor(config: Config, machine: Machine, log: Log): NamesUnder {
+function namesFor(config: Pick<Settings, 'hosts'>, machine: Machine, log: Log): NamesUnder {
   const told = new Set<string>()
   const tell = (leftOut: readonly SubjectAltName[]): void => {
     const news = leftOut.map(({ value }) => value).filter((value) => !told.has(value))

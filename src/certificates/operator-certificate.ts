@@ -3,7 +3,6 @@
 // Certificate, key and password are separate files, and a renewal replaces them one after the other. All are read
 // together when one of them changes, and they come into force together or not at all.
 
-import { setTimeout as pause } from 'node:timers/promises'
 import { InvalidFileError } from '../errors/errors.ts'
 import type { CertificateInForce } from './certificate-in-force.ts'
 import { createExpiryWarnings } from './expiry-warnings.ts'
@@ -14,6 +13,7 @@ import { readOwnPair, type OwnFiles } from './operator-files.ts'
 import { SYSTEM_TIMETABLE, type Timetable } from './timetable.ts'
 import { shareNextRun } from '../async/in-flight.ts'
 import { tellOfWatch } from '../files/followed-file.ts'
+import { readUntilWhole } from '../files/read-again.ts'
 import { createValueInForce, type InForce, type ValueInForce } from '../files/value-in-force.ts'
 import { watchFile } from '../files/watch.ts'
 import type { OwnCertificate } from '../pki/own-bundle.ts'
@@ -164,18 +164,17 @@ function createLooks(
   }
 }
 
-const LOOKS_AT_START = 3
-const LOOK_AGAIN_MS = 200
+const LOOKS_AT_START = { looks: 3, pauseMs: 200 }
 
 // This process may be started between the two steps of a renewal. A program takes them quickly. The start, or its error,
 // should not wait for a person.
 async function readFirst(files: OwnFiles, now: () => Date): Promise<OwnCertificate> {
-  for (let looks = 1; ; looks++) {
-    const outcome = await readOwnPair(files, now())
-    if (outcome.kind === 'pair') return outcome.certificate
-    if (looks === LOOKS_AT_START) throw outcome.error
-    await pause(LOOK_AGAIN_MS)
-  }
+  const outcome = await readUntilWhole(() => readOwnPair(files, now()), {
+    isWhole: ({ kind }) => kind === 'pair',
+    ...LOOKS_AT_START,
+  })
+  if (outcome.kind === 'mismatch') throw outcome.error
+  return outcome.certificate
 }
 
 function isSame({ bundle: one }: OwnCertificate, { bundle: other }: OwnCertificate): boolean {

@@ -12,7 +12,11 @@ export interface OwnFiles {
 }
 
 /** The files that the settings name, or undefined when we issue the certificate ourselves. */
-export function ownFilesOf({ tlsCert, tlsKey, tlsKeyPasswordFile }: Config): OwnFiles | undefined {
+export function ownFilesOf({
+  tlsCert,
+  tlsKey,
+  tlsKeyPasswordFile,
+}: Pick<Config, 'tlsCert' | 'tlsKey' | 'tlsKeyPasswordFile'>): OwnFiles | undefined {
   if (tlsCert === undefined || tlsKey === undefined) return undefined
   return { certFile: tlsCert, keyFile: tlsKey, keyPasswordFile: tlsKeyPasswordFile }
 }

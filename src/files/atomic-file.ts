@@ -8,7 +8,8 @@ import type { Stats } from 'node:fs'
 import { open, rename, stat, unlink, type FileHandle } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 
-import { CommandError, errorCode } from '../errors/errors.ts'
+import { CommandError } from '../errors/errors.ts'
+import { ifPresent } from './regular-file.ts'
 
 export interface ReplaceOptions {
   /** Exactly this one. Absent: that of the file that is replaced, or 0644 less the umask. */
@@ -26,7 +27,7 @@ export async function replaceFile(
   content: Buffer | string,
   { mode, beforeRename }: ReplaceOptions = {},
 ): Promise<void> {
-  const previous = await statIfPresent(file)
+  const previous = await ifPresent(stat(file))
   const temporary = join(dirname(file), `.${basename(file)}.${randomBytes(6).toString('hex')}.tmp`)
   // Closed to others until it has the owner and mode of the file it replaces.
   const handle = await open(temporary, 'wx', previous === undefined && mode === undefined ? 0o644 : 0o600)
@@ -75,15 +76,6 @@ async function keepOwner(handle: FileHandle, previous: Stats): Promise<void> {
       const hint = `run this as its owner; in the container: docker compose exec -u ${owner} …`
       throw new CommandError(`the file belongs to ${owner} and would change hands; ${hint}`, { cause: error })
     }
-  }
-}
-
-async function statIfPresent(file: string): Promise<Stats | undefined> {
-  try {
-    return await stat(file)
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined
-    throw error
   }
 }
 

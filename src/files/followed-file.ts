@@ -1,5 +1,6 @@
 // Follows a file: its value is read again when the file changes, and when somebody asks.
 
+import { shareNextRun } from '../async/in-flight.ts'
 import type { Log } from '../observability/log.ts'
 import type { Reloadable } from './reloadable.ts'
 import { watchFile } from './watch.ts'
@@ -22,25 +23,19 @@ export async function follow<T>(
   value: Reloadable<T>,
   { file, pollMs, log }: FollowOptions,
 ): Promise<Following> {
-  let asked: Promise<unknown> = Promise.resolve()
-  const watch = watchFile(file, {
-    pollMs,
-    onSettled: async () => {
-      await value.reload()
-    },
-    onError: tellOfWatch(file, log),
+  let isClosed = false
+  const reload = shareNextRun(async () => {
+    if (!isClosed) await value.reload()
   })
+  const watch = watchFile(file, { pollMs, onSettled: reload, onError: tellOfWatch(file, log) })
   await watch.ready
   return {
-    async reload() {
-      const reloading = value.reload()
-      asked = reloading.catch(() => undefined)
-      await reloading
-    },
+    reload,
     async close() {
+      isClosed = true
       await watch.close()
-      // One that was asked for by a signal is not the watch's, and would log after the end.
-      await asked
+      // A signal may have started a reload that the watch does not know. It must not log after the end.
+      await reload()
     },
   }
 }

@@ -3,7 +3,7 @@
 
 import { constants, type BigIntStats, type Stats } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
-import { InvalidFileError } from '../errors/errors.ts'
+import { errorCode, InvalidFileError } from '../errors/errors.ts'
 
 const MIB = 1024 * 1024
 const MAX_MIB = 64
@@ -46,6 +46,21 @@ export async function readRegular(file: string): Promise<Buffer> {
     return await readBounded(handle, file)
   } finally {
     await handle.close()
+  }
+}
+
+/** The same, or undefined if there is no such file. */
+export function readIfPresent(file: string): Promise<Buffer | undefined> {
+  return ifPresent(readRegular(file))
+}
+
+/** Waits for a look at a file. Resolves to undefined if there is no such file. */
+export async function ifPresent<T>(look: Promise<T>): Promise<T | undefined> {
+  try {
+    return await look
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined
+    throw error
   }
 }
 

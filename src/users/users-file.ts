@@ -7,7 +7,7 @@ import { dirname, resolve } from 'node:path'
 import { replaceFile } from '../files/atomic-file.ts'
 import { withFileLock } from '../files/file-lock.ts'
 import { CommandError, InvalidFileError, errorCode, errorMessage } from '../errors/errors.ts'
-import { readRegular } from '../files/regular-file.ts'
+import { ifPresent, readIfPresent } from '../files/regular-file.ts'
 import {
   joinLines,
   splitLines,
@@ -146,21 +146,7 @@ async function followLinks(file: string): Promise<string> {
 }
 
 async function isLink(file: string): Promise<boolean> {
-  try {
-    return (await lstat(file)).isSymbolicLink()
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return false
-    throw error
-  }
-}
-
-async function readIfPresent(file: string): Promise<Buffer | undefined> {
-  try {
-    return await readRegular(file)
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined
-    throw error
-  }
+  return (await ifPresent(lstat(file)))?.isSymbolicLink() ?? false
 }
 
 function explain(error: unknown, file: string): Error {

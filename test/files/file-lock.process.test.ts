@@ -124,7 +124,7 @@ async function endedAfter(step: number, file: string): Promise<NodeJS.Signals | 
     await withFileLock(${JSON.stringify(file)}, async () => {}, { waitMs: 20_000, staleMs: 500 })`
   const args = ['--import', 'tsx', '--input-type=module', '--eval', script]
   const child = spawn(process.execPath, args, {
-    cwd: path.resolve(import.meta.dirname, '..'),
+    cwd: path.resolve(import.meta.dirname, '..', '..'),
     stdio: 'inherit',
   })
   const [, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]

@@ -14,7 +14,7 @@ import type { CertificateBundle, Root } from '../../pki/certificate.ts'
 import { narrowed, type Authority } from '../../pki/cross-certificates.ts'
 import type { SubjectAltName } from '../../pki/names.ts'
 import { beginRootRenewal, finishRootRenewal } from './root-renewal.ts'
-import { settle, settleFirst } from './settle-state.ts'
+import { settle, settleFirst } from './repair-state.ts'
 import { pathsIn, readFiles, refuse, tighten, underLock } from './state-files.ts'
 import { readLeaf, readRoot, type StoredLeaf } from './stored-state.ts'
 

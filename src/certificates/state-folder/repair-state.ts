@@ -4,10 +4,9 @@
 // again before it believes that they do not belong together.
 
 import { createPrivateKey, X509Certificate } from 'node:crypto'
-import { setTimeout as pause } from 'node:timers/promises'
 
-import { InvalidFileError } from '../../errors/errors.ts'
 import type { FileLock } from '../../files/file-lock.ts'
+import { readUntilWhole } from '../../files/read-again.ts'
 import { issueInto, issuerIn, knowsNoRoot, type NamesUnder } from './authority.ts'
 import { isDue, isIssuedBy, parseBundle, type CertificateBundle } from '../../pki/certificate.ts'
 import { hasItsChain, narrowed, type Authority } from '../../pki/cross-certificates.ts'
@@ -15,7 +14,16 @@ import { issueRoot } from '../../pki/issue.ts'
 import type { SubjectAltName } from '../../pki/names.ts'
 import { refuseEarlyClock } from './root-refusals.ts'
 import { finishRootRenewal, isRenewingRoot } from './root-renewal.ts'
-import { readFiles, underLock, write, writePair, type StatePaths, type StateTexts } from './state-files.ts'
+import {
+  LOOKS_OF_A_READER,
+  readFiles,
+  underLock,
+  usable,
+  write,
+  writePair,
+  type StatePaths,
+  type StateTexts,
+} from './state-files.ts'
 
 export interface Settled extends Authority {
   readonly bundle: CertificateBundle
@@ -101,26 +109,11 @@ function leadsTo(bundle: CertificateBundle, authority: Authority): boolean {
   return isIssuedBy(bundle, authority.root) && hasItsChain(bundle, authority)
 }
 
-function usable<T>(parse: () => T): T | undefined {
-  try {
-    return parse()
-  } catch (error) {
-    if (error instanceof InvalidFileError) return undefined
-    throw error
-  }
-}
-
-const LOOKS = 6
-const LOOK_AGAIN_MS = 50
-
-/** The files, once they belong together; as they are when they do not come to that within a quarter second. */
-async function readWhole(paths: StatePaths, { now }: Wanted): Promise<StateTexts> {
-  for (let looks = 1; ; looks++) {
-    const texts = await readFiles(paths)
-    const isHalfway = isRenewingRoot(texts) || isLeafHalfway(texts) || isRootHalfway(texts, { paths, now })
-    if (looks === LOOKS || !isHalfway) return texts
-    await pause(LOOK_AGAIN_MS)
-  }
+/** The files when they belong together, or as they are after a quarter second. */
+function readWhole(paths: StatePaths, { now }: Wanted): Promise<StateTexts> {
+  const isWhole = (texts: StateTexts) =>
+    !(isRenewingRoot(texts) || isLeafHalfway(texts) || isRootHalfway(texts, { paths, now }))
+  return readUntilWhole(() => readFiles(paths), { isWhole, ...LOOKS_OF_A_READER })
 }
 
 function isLeafHalfway({ leafCert, leafKey }: StateTexts): boolean {

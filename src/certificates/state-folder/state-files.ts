@@ -7,7 +7,7 @@ import { replaceFile } from '../../files/atomic-file.ts'
 import { errorCode, errorMessage, InvalidFileError } from '../../errors/errors.ts'
 import { withFileLock, type FileLock } from '../../files/file-lock.ts'
 import type { Log } from '../../observability/log.ts'
-import { readRegular } from '../../files/regular-file.ts'
+import { readIfPresent } from '../../files/regular-file.ts'
 import type { IssuedCertificate } from '../../pki/issue.ts'
 
 export type StatePaths = ReturnType<typeof pathsIn>
@@ -29,15 +29,24 @@ export function pathsIn(folder: string) {
 
 /** Reads the files that are there. Throws `InvalidFileError`. */
 export async function readFiles(paths: Partial<StatePaths>): Promise<StateTexts> {
-  const reads = Object.entries(paths).map(async ([part, file]) => [part, await readIfPresent(file)] as const)
+  const reads = Object.entries(paths).map(async ([part, file]) => {
+    const bytes = await readIfPresent(file).catch(refuse(file, 'read'))
+    return [part, bytes?.toString()] as const
+  })
   return Object.fromEntries((await Promise.all(reads)).filter(([, text]) => text !== undefined))
 }
 
-async function readIfPresent(file: string): Promise<string | undefined> {
-  const bytes = await readRegular(file).catch((error: unknown) => {
-    return errorCode(error) === 'ENOENT' ? undefined : refuse(file, 'read')(error)
-  })
-  return bytes?.toString()
+// A reader takes no lock, so it may come between two writes. They follow each other within milliseconds.
+export const LOOKS_OF_A_READER = { looks: 6, pauseMs: 50 }
+
+/** What `parse` returns, or undefined when it throws `InvalidFileError`. */
+export function usable<T>(parse: () => T): T | undefined {
+  try {
+    return parse()
+  } catch (error) {
+    if (error instanceof InvalidFileError) return undefined
+    throw error
+  }
 }
 
 /**

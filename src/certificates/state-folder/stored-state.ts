@@ -1,19 +1,22 @@
 // Stored: what lies in a state folder, for those who only look. Issues and writes nothing, takes no lock, reads no key.
 
-import { setTimeout as pause } from 'node:timers/promises'
-
 import { InvalidFileError } from '../../errors/errors.ts'
+import { readUntilWhole } from '../../files/read-again.ts'
 import { knowsNoRoot, lost } from './authority.ts'
 import { parseLeaf, parseRoot, type LeafFacts, type Root } from '../../pki/certificate.ts'
 import { parseEarlier, type Authority } from '../../pki/cross-certificates.ts'
 import { certificatesIn } from '../../pki/pem.ts'
-import { pathsIn, readFiles, type StatePaths, type StateTexts } from './state-files.ts'
+import {
+  LOOKS_OF_A_READER,
+  pathsIn,
+  readFiles,
+  usable,
+  type StatePaths,
+  type StateTexts,
+} from './state-files.ts'
 
 const NO_ROOT_YET = 'does not exist yet; start the sidecar once: it issues its root at the first start'
 const NO_LEAF = 'is missing; start the sidecar, or run `registry-sidecar cert renew`: both issue one'
-
-const LOOKS = 6
-const LOOK_AGAIN_MS = 50
 
 /** The root of a folder. Throws `InvalidFileError`, also when there is none. */
 export async function readRoot(folder: string): Promise<Root> {
@@ -44,19 +47,16 @@ export async function readLeaf(folder: string): Promise<StoredLeaf> {
 type Parse<T> = (texts: StateTexts & { readonly rootCert: string }, paths: StatePaths) => T
 
 async function lookInto<T>(paths: StatePaths, parse: Parse<T>): Promise<T> {
-  for (let looks = 1; ; looks++) {
-    const texts = await readPublic(paths)
+  const parseAll = (texts: StateTexts): T => {
     const { rootCert } = texts
     if (knowsNoRoot(texts)) throw new InvalidFileError(paths.rootCert, NO_ROOT_YET)
     if (rootCert === undefined) throw lost(paths.rootCert, texts)
-    try {
-      return parse({ ...texts, rootCert }, paths)
-    } catch (error) {
-      // The root is being renewed, perhaps: its files are replaced one after the other.
-      if (!(error instanceof InvalidFileError) || looks === LOOKS) throw error
-      await pause(LOOK_AGAIN_MS)
-    }
+    return parse({ ...texts, rootCert }, paths)
   }
+  // A renewal of the root replaces the files one after the other. It never removes the certificate of the root.
+  const isWhole = (texts: StateTexts) =>
+    texts.rootCert === undefined || usable(() => parseAll(texts)) !== undefined
+  return parseAll(await readUntilWhole(() => readPublic(paths), { isWhole, ...LOOKS_OF_A_READER }))
 }
 
 // Without the keys: whoever asks which root to trust need not be allowed to read them.
