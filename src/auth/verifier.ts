@@ -4,7 +4,7 @@ import { shareInFlight } from '../async/in-flight.ts'
 import type { AttemptOutcome, Attempts } from './attempts.ts'
 import type { Credentials } from './basic.ts'
 import { isTooLong, type Comparison } from './bcrypt.ts'
-import { decoysBeside } from '../users/dummy-hashes.ts'
+import { remainingDummyHashes } from '../users/dummy-hashes.ts'
 import { hashesAt, type UserTable } from '../users/htpasswd.ts'
 import { createKeyedDigest } from './keyed-digest.ts'
 import type { Recollection, VerifiedCache } from './verified-cache.ts'
@@ -69,7 +69,7 @@ export function createVerifier({ table, cache, attempts, now = Date.now }: Verif
     const recalled = hashes.map(recall)
     const remembered = recalled.indexOf('remembered')
     if (remembered >= 0) return { kind: 'ok', username, isOldPassword: remembered > 0 }
-    const decoys = decoysBeside(table().decoys, hashes)
+    const decoys = remainingDummyHashes(table().dummyHashes, hashes)
     // Decoys are looked up too, which nobody ever had: a name that has no hash, or fewer, must not be refused faster.
     // The bcrypt does not cover that up when the throttle lets none happen.
     decoys.forEach(recall)
