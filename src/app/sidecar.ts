@@ -5,8 +5,8 @@ import type { RequestListener } from 'node:http'
 import type { CertificateInForce } from '../certificates/certificate-in-force.ts'
 import { loadClientCa, type ClientCaInForce } from '../certificates/client-ca-in-force.ts'
 import { openIssuedCertificate } from '../certificates/issued-certificate.ts'
-import { ownFilesOf } from '../certificates/operator-files.ts'
-import { loadOwnCertificate } from '../certificates/operator-certificate.ts'
+import { operatorFilesOf } from '../certificates/operator-files.ts'
+import { loadOperatorCertificate } from '../certificates/operator-certificate.ts'
 import { createUncoveredNames } from '../certificates/names/uncovered-names.ts'
 import type { Config } from '../settings/config.ts'
 import { certificateDemandOf } from './certificate-demand.ts'
@@ -101,10 +101,10 @@ async function compose(config: Config, log: Log, closers: Closer[]): Promise<Sid
 }
 
 function openCertificate(config: Config, log: Log): Promise<CertificateInForce> {
-  const files = ownFilesOf(config)
+  const files = operatorFilesOf(config)
   return files === undefined
     ? openIssuedCertificate(config, log)
-    : loadOwnCertificate({ files, pollMs: config.watchPoll, log })
+    : loadOperatorCertificate({ files, pollMs: config.watchPoll, log })
 }
 
 async function openClientCa(config: Config, log: Log): Promise<ClientCaInForce | undefined> {

@@ -16,8 +16,7 @@ export interface ClientCaInForce extends Following {
 }
 
 const HOUR_MS = 3_600_000
-const HINT =
-  'put the authority that follows it into the file beside it, and have clients get certificates of that one'
+const HINT = 'add its successor to the file, and give clients certificates from the successor'
 
 export interface ClientCaOptions extends FollowOptions {
   readonly clock?: () => Date

@@ -8,7 +8,7 @@ import type { ExpiryWarnings } from './expiry-warnings.ts'
 import type { Log } from '../observability/log.ts'
 import { SYSTEM_TIMETABLE, type Timetable } from './timetable.ts'
 import { shareNextRun } from '../async/in-flight.ts'
-import { tellOfWatch } from '../files/followed-file.ts'
+import { logWatchErrors } from '../files/followed-file.ts'
 import { createValueInForce, type InForce } from '../files/value-in-force.ts'
 import { watchFile } from '../files/watch.ts'
 import type { CertificateBundle, Root } from '../pki/certificate.ts'
@@ -61,7 +61,7 @@ export async function keepLeafRenewed(options: LeafRenewalOptions): Promise<Leaf
   let isClosed = false
   let cancel: () => void = () => undefined
   const look = shareNextRun(lookOnce)
-  const watch = watchFile(file, { pollMs, onSettled: look, onError: tellOfWatch(file, log) })
+  const watch = watchFile(file, { pollMs, onSettled: look, onError: logWatchErrors(file, log) })
   await watch.ready
 
   return {
@@ -100,7 +100,7 @@ export async function keepLeafRenewed(options: LeafRenewalOptions): Promise<Leaf
       const { notAfter } = value.current.bundle.leaf
       value.fail(`not renewed: ${errorMessage(error)}`, {
         log: () => {
-          log.error({ err: error, notAfter, retryInMs }, 'leaf not renewed, the old one stays')
+          log.error({ err: error, notAfter, retryInMs }, 'leaf not renewed; the present one stays in use')
         },
       })
       return retryInMs
@@ -113,7 +113,7 @@ function bundleIn({ bundle, root }: Keystore): IssuedBundle {
 }
 
 const ROOT_RENEWED =
-  'root renewed: have clients trust it before the earlier one ends, when those that know no other are lost'
+  'root renewed: make clients trust it before the earlier root ends; clients that trust only the earlier root fail then'
 
 function logRenewal(log: Log, { bundle, root }: IssuedBundle, previous: IssuedBundle): void {
   const isSameRoot = previous.root.fingerprint === root.fingerprint

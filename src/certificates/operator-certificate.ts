@@ -8,18 +8,18 @@ import type { CertificateInForce } from './certificate-in-force.ts'
 import { createExpiryWarnings } from './expiry-warnings.ts'
 import type { Log } from '../observability/log.ts'
 import { createMismatchPatience } from './mismatch-patience.ts'
-import { warnOfOwnFiles } from './operator-file-warnings.ts'
-import { readOwnPair, type OwnFiles } from './operator-files.ts'
+import { warnOfOperatorFiles } from './operator-file-warnings.ts'
+import { readOperatorPair, type OperatorFiles } from './operator-files.ts'
 import { SYSTEM_TIMETABLE, type Timetable } from './timetable.ts'
 import { shareNextRun } from '../async/in-flight.ts'
-import { tellOfWatch } from '../files/followed-file.ts'
+import { logWatchErrors } from '../files/followed-file.ts'
 import { readUntilWhole } from '../files/read-again.ts'
 import { createValueInForce, type InForce, type ValueInForce } from '../files/value-in-force.ts'
 import { watchFile } from '../files/watch.ts'
 import type { OwnCertificate } from '../pki/own-bundle.ts'
 
-export interface OwnCertificateOptions {
-  readonly files: OwnFiles
+export interface OperatorCertificateOptions {
+  readonly files: OperatorFiles
   readonly pollMs: number | 'off'
   readonly log: Log
   readonly timetable?: Timetable
@@ -36,14 +36,16 @@ const HOUR_MS = 3_600_000
  * Loads and watches the certificate. Rejects with InvalidFileError when it is unusable, because at start there is no
  * earlier one to keep.
  */
-export async function loadOwnCertificate(options: OwnCertificateOptions): Promise<CertificateInForce> {
+export async function loadOperatorCertificate(
+  options: OperatorCertificateOptions,
+): Promise<CertificateInForce> {
   const { files, pollMs, log } = options
   const pair = await loadPair(options)
   const { value } = pair
-  await warnOfOwnFiles(files, log)
+  await warnOfOperatorFiles(files, log)
   const paths = Object.values<string | undefined>({ ...files }).filter((file) => file !== undefined)
   const watches = paths.map((file) =>
-    watchFile(file, { pollMs, onSettled: pair.look, onError: tellOfWatch(file, log) }),
+    watchFile(file, { pollMs, onSettled: pair.look, onError: logWatchErrors(file, log) }),
   )
   await Promise.all(watches.map((watch) => watch.ready))
   // Also for a certificate that is not valid yet, and for a system without polls.
@@ -90,7 +92,7 @@ interface Pair {
   readonly close: () => Promise<void>
 }
 
-async function loadPair(options: OwnCertificateOptions): Promise<Pair> {
+async function loadPair(options: OperatorCertificateOptions): Promise<Pair> {
   const { files, log, timetable: { now } = SYSTEM_TIMETABLE } = options
   const warnings = createExpiryWarnings({ file: files.certFile, clock: now, log })
   const value = createValueInForce({
@@ -115,7 +117,7 @@ async function loadPair(options: OwnCertificateOptions): Promise<Pair> {
 
 function createLooks(
   value: ValueInForce<OwnCertificate>,
-  { files, log, timetable = SYSTEM_TIMETABLE, patienceMs = PATIENCE_MS }: OwnCertificateOptions,
+  { files, log, timetable = SYSTEM_TIMETABLE, patienceMs = PATIENCE_MS }: OperatorCertificateOptions,
 ): Pick<Pair, 'look' | 'close'> {
   let isClosed = false
   const look = shareNextRun(lookOnce)
@@ -139,7 +141,7 @@ function createLooks(
     // Asked before the files are read. If the process stood still meanwhile, as on a machine that sleeps, what was read
     // is from before that, and says nothing about how long the mismatch lasts.
     const wasPatienceOver = patience.isOver
-    const outcome = await readOwnPair(files, timetable.now()).catch((error: unknown) => {
+    const outcome = await readOperatorPair(files, timetable.now()).catch((error: unknown) => {
       if (!(error instanceof InvalidFileError)) throw error
       patience.end()
       throw fail(error)
@@ -157,7 +159,7 @@ function createLooks(
     value.fail(message, {
       key: message,
       log: () => {
-        log.error({ file, reason }, 'certificate not replaced; the one in force stays')
+        log.error({ file, reason }, 'certificate not replaced; the previous one stays in use')
       },
     })
     return error
@@ -168,8 +170,8 @@ const LOOKS_AT_START = { looks: 3, pauseMs: 200 }
 
 // This process may be started between the two steps of a renewal. A program takes them quickly. The start, or its error,
 // should not wait for a person.
-async function readFirst(files: OwnFiles, now: () => Date): Promise<OwnCertificate> {
-  const outcome = await readUntilWhole(() => readOwnPair(files, now()), {
+async function readFirst(files: OperatorFiles, now: () => Date): Promise<OwnCertificate> {
+  const outcome = await readUntilWhole(() => readOperatorPair(files, now()), {
     isWhole: ({ kind }) => kind === 'pair',
     ...LOOKS_AT_START,
   })
@@ -183,7 +185,7 @@ function isSame({ bundle: one }: OwnCertificate, { bundle: other }: OwnCertifica
 
 const MAX_LISTED = 20
 
-function factsOf({ bundle: { leaf } }: OwnCertificate, { certFile }: OwnFiles) {
+function factsOf({ bundle: { leaf } }: OwnCertificate, { certFile }: OperatorFiles) {
   const names = leaf.subjectAltNames.slice(0, MAX_LISTED).map(({ value }) => value)
   return { file: certFile, fingerprint: leaf.fingerprint, notAfter: leaf.notAfter, names }
 }

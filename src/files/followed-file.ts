@@ -1,4 +1,4 @@
-// Follows a file: its value is read again when the file changes, and when somebody asks.
+// Reads a value again when its file changes, and on demand.
 
 import { shareNextRun } from '../async/in-flight.ts'
 import type { Log } from '../observability/log.ts'
@@ -8,7 +8,7 @@ import { watchFile } from './watch.ts'
 export interface Following {
   /** Reads the file again. Rejects as `Reloadable.reload` does. */
   reload(): Promise<void>
-  /** Waits for a reload under way, whoever asked for it. Afterwards the file is neither watched nor read. */
+  /** Waits for a running reload. Afterwards the file is neither watched nor read. */
   close(): Promise<void>
 }
 
@@ -27,7 +27,7 @@ export async function follow<T>(
   const reload = shareNextRun(async () => {
     if (!isClosed) await value.reload()
   })
-  const watch = watchFile(file, { pollMs, onSettled: reload, onError: tellOfWatch(file, log) })
+  const watch = watchFile(file, { pollMs, onSettled: reload, onError: logWatchErrors(file, log) })
   await watch.ready
   return {
     reload,
@@ -40,9 +40,9 @@ export async function follow<T>(
   }
 }
 
-/** What to do about an error of a watch: nothing but tell, since its polls go on. */
-export function tellOfWatch(file: string, log: Log): (error: unknown) => void {
+/** Returns a function that logs an error of a watch. The polls of the watch continue. */
+export function logWatchErrors(file: string, log: Log): (error: unknown) => void {
   return (error) => {
-    log.error({ file, err: error }, 'watching this file met an error; its polls go on')
+    log.error({ file, err: error }, 'watching this file failed; it is polled instead')
   }
 }

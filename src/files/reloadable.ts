@@ -94,7 +94,7 @@ export function createReloadable<T>(options: ReloadableOptions<T>): Reloadable<T
     const isNotYetThere = mayAppearLater && !wasSeen && errorCode(error.cause) === 'ENOENT'
     const report: FailureReport = {
       key: `${hash} ${reason}`,
-      log: () => log?.error({ file, reason }, 'file not loaded; what was in force stays'),
+      log: () => log?.error({ file, reason }, 'file not loaded; the previous version stays in use'),
     }
     value.fail(publicReason, isNotYetThere ? undefined : report)
     if (isNotYetThere) return error

@@ -18,7 +18,7 @@ const openssl = findProgram('openssl') ?? ''
 const skopeo = findProgram('skopeo') ?? ''
 
 const ADD = /^add \S+ to SIDECAR_HOSTS/
-const TRUST = /^have it trust the root/
+const TRUST = /^make it trust the root/
 
 /** The file of the sidecar's root, or of one that did not issue its leaf. */
 function rootFile(pem: string): string {

@@ -112,7 +112,7 @@ it('each failure is logged with its reason, the end of the leaf and the time of 
   const { lines } = await setScene({ renewing: () => new Error('disk full') })
   expect(lines).toEqual([
     expect.objectContaining({
-      msg: 'leaf not renewed, the old one stays',
+      msg: 'leaf not renewed; the present one stays in use',
       err: expect.objectContaining({ message: 'disk full' }) as unknown,
       notAfter: new Date(START.getTime() + 90 * DAY_MS - HOUR_MS).toISOString(),
       retryInMs: 5_000,
@@ -143,7 +143,9 @@ it('a leaf that is not valid yet is told once, with the fix: the clock was set b
       level: 50,
       msg: 'the certificate is not valid yet: clients refuse it',
       notBefore: new Date(START.getTime() - HOUR_MS).toISOString(),
-      hint: expect.stringMatching(/^set the clock of this machine; if it is right, .*renew it$/) as unknown,
+      hint: expect.stringMatching(
+        /^set the clock of this machine; if it is right, .*renew the certificate$/,
+      ) as unknown,
     }),
   ])
 })

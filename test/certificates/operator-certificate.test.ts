@@ -4,8 +4,8 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createListener } from '../../src/http/connections/listener.ts'
 import type { CertificateInForce } from '../../src/certificates/certificate-in-force.ts'
-import type { OwnFiles } from '../../src/certificates/operator-files.ts'
-import { loadOwnCertificate } from '../../src/certificates/operator-certificate.ts'
+import type { OperatorFiles } from '../../src/certificates/operator-files.ts'
+import { loadOperatorCertificate } from '../../src/certificates/operator-certificate.ts'
 import { SYSTEM_TIMETABLE, type Timetable } from '../../src/certificates/timetable.ts'
 import type { IssuedCertificate } from '../../src/pki/issue.ts'
 import {
@@ -29,7 +29,7 @@ const REPLACED = 'certificate replaced: new connections get it'
 const authority = createAuthority()
 
 interface Scene {
-  readonly files: OwnFiles
+  readonly files: OperatorFiles
   readonly certificate: CertificateInForce
   readonly client: SteadyClient
   readonly first: IssuedCertificate
@@ -47,10 +47,10 @@ interface SceneOptions {
   readonly patienceMs?: number
   readonly timetable?: Timetable
   /** Makes the files before they are loaded, and says where they are. */
-  readonly prepare?: (folder: string, pair: IssuedCertificate) => OwnFiles
+  readonly prepare?: (folder: string, pair: IssuedCertificate) => OperatorFiles
 }
 
-function plainFiles(folder: string, pair: IssuedCertificate): OwnFiles {
+function plainFiles(folder: string, pair: IssuedCertificate): OperatorFiles {
   const files = filesIn(folder)
   writeFileSync(files.certFile, pair.certPem)
   writeFileSync(files.keyFile, pair.keyPem, { mode: 0o600 })
@@ -72,7 +72,7 @@ async function setScene({
   const pair = first ?? authority.issue()
   const files = prepare(tempFolder(), pair)
   const { log, lines } = recordedLog()
-  const certificate = await loadOwnCertificate({ files, pollMs, log, patienceMs, timetable })
+  const certificate = await loadOperatorCertificate({ files, pollMs, log, patienceMs, timetable })
   onTestFinished(() => certificate.close())
   const listener = await createListener({
     certificate: certificate.current,
@@ -267,7 +267,7 @@ describe('a listener', () => {
   })
 })
 
-function secretVolume(folder: string, pair: IssuedCertificate): OwnFiles {
+function secretVolume(folder: string, pair: IssuedCertificate): OperatorFiles {
   mkdirSync(path.join(folder, '..2024_01'))
   plainFiles(path.join(folder, '..2024_01'), pair)
   symlinkSync('..2024_01', path.join(folder, '..data'))
@@ -284,7 +284,7 @@ function swapSecret(folder: string, pair: IssuedCertificate): void {
   rmSync(path.join(folder, '..2024_01'), { recursive: true })
 }
 
-function certbotFolder(folder: string, pair: IssuedCertificate): OwnFiles {
+function certbotFolder(folder: string, pair: IssuedCertificate): OperatorFiles {
   const [archive, live] = [path.join(folder, 'archive'), path.join(folder, 'live')]
   mkdirSync(archive)
   mkdirSync(live)
@@ -392,7 +392,7 @@ describe('a broken replacement', () => {
     put(file, text)
     await becomesStale(reason)
     await lookAgain(certificate, reason)
-    expect(messages()).toEqual(['certificate not replaced; the one in force stays'])
+    expect(messages()).toEqual(['certificate not replaced; the previous one stays in use'])
     expect(certificate.current.leaf.fingerprint).toBe(fingerprintOf(first))
 
     put(file, file === 'certFile' ? first.certPem : first.keyPem)
@@ -434,7 +434,11 @@ describe('the end of a certificate', () => {
     }
     expect(counts).toEqual([0, 1, 1, 2, 2, 3, 3, 4, 4])
     expect(warnings()).toMatchObject([
-      { level: 40, daysLeft: 30, hint: expect.stringContaining('put a renewed certificate') as string },
+      {
+        level: 40,
+        daysLeft: 30,
+        hint: expect.stringContaining('replace the files with a renewed certificate') as string,
+      },
       { level: 40, daysLeft: 7 },
       { level: 40, daysLeft: 1 },
       { level: 50, msg: 'the certificate has expired: clients refuse it' },

@@ -2,7 +2,7 @@
 
 import type { Config } from '../../settings/config.ts'
 import { CommandError } from '../../errors/errors.ts'
-import { ownFilesOf } from '../../certificates/operator-files.ts'
+import { operatorFilesOf } from '../../certificates/operator-files.ts'
 import { readSettled } from '../../files/settled-file.ts'
 import { BEGIN_AGAIN, leafFacts } from '../../pki/certificate.ts'
 import { GIVE_UP_EARLIER, narrowed } from '../../pki/cross-certificates.ts'
@@ -40,7 +40,7 @@ export interface RenewRequest extends CertRequest {
  */
 export async function renewCert(request: RenewRequest, world: World): Promise<ExitCode> {
   const { config, root: isRootAsked, json, clock = now } = request
-  const own = ownFilesOf(config)
+  const own = operatorFilesOf(config)
   if (own !== undefined) {
     throw new CommandError(
       `${own.certFile} was issued elsewhere and is renewed there: SIDECAR_TLS_CERT names it`,
@@ -71,7 +71,7 @@ export async function renewCert(request: RenewRequest, world: World): Promise<Ex
 }
 
 async function readServed(config: Config, at: Date): Promise<Served> {
-  const own = ownFilesOf(config)
+  const own = operatorFilesOf(config)
   if (own === undefined) {
     // The root first: a folder without one has more to fix than its leaf.
     const authority = await readAuthority(config.stateDir, at)
