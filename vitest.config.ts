@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os'
 import path from 'node:path'
 import { defineConfig } from 'vitest/config'
 import type { InlineConfig } from 'vitest/node'
+import { EndToEndFirst } from './test/fixtures/end-to-end-first.ts'
 
 // Absolute, so that this configuration also works with another `--root`.
 const FIXTURES = path.join(import.meta.dirname, 'test', 'fixtures')
@@ -24,6 +25,7 @@ export default defineConfig({
   test: {
     // Most tests wait for timers and other processes most of the time.
     maxWorkers: 2 * availableParallelism(),
+    sequence: { sequencer: EndToEndFirst },
     // With the setup file above it fails a run that logged a secret.
     globalSetup: `${FIXTURES}/no-secret-is-logged.ts`,
     coverage: { provider: 'v8', include: ['src/**'] },

@@ -1,4 +1,4 @@
-// Whether the sidecar can do its work, part by part, for /readyz.
+// Reports the state of each part for /readyz.
 
 import type { PartState, Readiness } from '../http/admin/admin-listener.ts'
 import type { DrainGate } from '../http/pipeline/drain-gate.ts'
@@ -19,7 +19,7 @@ export interface Parts {
 
 const DAY_MS = 86_400_000
 
-/** Asks the registry and looks at the rest; ready when every part is. */
+/** Probes the registry and reads the state of the other parts. Ready when every part is. */
 export async function readinessOf({
   users,
   certificate,
@@ -39,7 +39,7 @@ export async function readinessOf({
   return { ready: Object.values(parts).every((part) => part.ready), parts }
 }
 
-/** Whole days until the leaf expires, from now or another time on. */
+/** Whole days from `at` until the leaf expires. */
 export function leafDaysLeft({ notAfter }: Pick<LeafFacts, 'notAfter'>, at = new Date()): number {
   return Math.floor((notAfter.getTime() - at.getTime()) / DAY_MS)
 }
@@ -48,7 +48,7 @@ function usersState({ file, isLoaded, state, table }: Users): PartState {
   if (!isLoaded) {
     return { ready: false, state: 'missing', reason: `no users are configured: ${file} does not exist yet` }
   }
-  // The last good users still get in, so this is worth an alarm but no reason to take the sidecar out of service.
+  // Stays ready: the last good users can still log in.
   if (state.kind === 'stale') return { ready: true, state: 'stale', reason: state.reason }
   if (table.entries.size === 0) return { ready: true, state: 'empty', reason: 'the users file has no users' }
   if (table.problems.length > 0) {
@@ -65,24 +65,24 @@ function certificateState({ origin, current, state }: CertificateInForce): PartS
   const days = leafDaysLeft(current.leaf)
   const left = origin === 'own' ? `${days} days left; issued elsewhere` : `${days} days left`
   const { notBefore } = current.leaf
-  // No reason to take the sidecar out of service: it may be our clock that is wrong.
+  // Stays ready: the clock of this machine may be wrong.
   if (notBefore > new Date()) {
     return {
       ready: true,
       state: 'not-yet-valid',
-      reason: `valid from ${notBefore.toISOString()} on: see the clock`,
+      reason: `valid from ${notBefore.toISOString()}; check the clock of this machine`,
     }
   }
   if (days < 0) return { ready: false, state: 'expired', reason: 'the leaf has expired' }
-  // The last good one is still served, as the last good users still get in.
+  // Stays ready: the last good certificate is still served.
   if (state.kind === 'stale') return { ready: true, state: 'stale', reason: `${left}; ${state.reason}` }
   return { ready: true, state: 'ok', reason: left }
 }
 
-// Never unready: clients of authorities that have not ended still get in.
+// Always ready: clients of CAs that have not expired can still connect.
 function clientCaState({ current, state }: ClientCaInForce): PartState {
   const days = leafDaysLeft(current)
-  const left = `${current.fingerprints.length} accepted, ${days} days left for the first to end`
+  const left = `${current.fingerprints.length} accepted; the first expires in ${days} days`
   if (state.kind === 'stale') return { ready: true, state: 'stale', reason: `${left}; ${state.reason}` }
   return { ready: true, state: days < 0 ? 'expired' : 'ok', reason: left }
 }

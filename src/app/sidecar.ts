@@ -1,7 +1,7 @@
-// Composition root: Config → loaded files → bound listeners → a running sidecar. The only file that sees the parts
-// beside each other. Nothing is bound before certificate and users have been looked at.
+// Composes a running sidecar from settings.
+//
+// Only this file sees all parts: settings, loaded files, request parts, bound listeners.
 
-import type { RequestListener } from 'node:http'
 import type { CertificateInForce } from '../certificates/certificate-in-force.ts'
 import { loadClientCa, type ClientCaInForce } from '../certificates/client-ca-in-force.ts'
 import { openIssuedCertificate } from '../certificates/issued-certificate.ts'
@@ -11,70 +11,95 @@ import { createUncoveredNames } from '../certificates/names/uncovered-names.ts'
 import type { Config } from '../settings/config.ts'
 import { certificateDemandOf } from './certificate-demand.ts'
 import { affordableConnections, openFilesLimit } from './file-descriptors.ts'
-import { createAdminListener, type Readiness } from '../http/admin/admin-listener.ts'
+import { createAdminListener, type AdminListener, type Readiness } from '../http/admin/admin-listener.ts'
 import { createApp } from '../http/pipeline/pipeline.ts'
 import type { BoundAddress } from '../http/bind.ts'
-import type { DrainGate } from '../http/pipeline/drain-gate.ts'
-import type { Limits } from '../http/limits.ts'
 import { createListener, type Listener } from '../http/connections/listener.ts'
 import type { Log } from '../observability/log.ts'
 import { pageFactsOf, statusFiguresOf } from './page-facts.ts'
 import { readinessOf } from './readiness.ts'
-import { createParts, type Closer } from './request-parts.ts'
+import { createRequestParts, type RequestParts } from './request-parts.ts'
+import { closeOnFailure, shutDown } from './shutdown.ts'
 import { registerStateMetrics } from './state-metrics.ts'
 import { loadUsers, type Users } from '../users/users.ts'
 
 export interface Sidecar {
   readonly address: BoundAddress
   readonly adminAddress: BoundAddress | undefined
-  /** Where what is served comes from; its `root` is what clients can be told to trust. */
+  /** The certificate in use; clients should trust its `root`. */
   readonly certificate: CertificateInForce
   readonly users: Users
-  /** bcrypt computations since the start; for tests and figures. */
+  /** bcrypt computations since the start, for tests and benchmarks. */
   readonly comparisons: number
   readiness(): Promise<Readiness>
   /** Loads all watched files again. */
   reload(): Promise<void>
   /**
-   * Takes no more connections, lets what is in flight finish, and leaves nothing running. Resolves to whether
-   * everything finished before the deadline; what had not is cut.
+   * Refuses new connections, lets requests in flight finish, and closes everything. Resolves to false if the deadline
+   * passed and requests were cut.
    */
   drain(deadlineMs: number): Promise<boolean>
 }
 
-/** Starts a sidecar. Rejects, with nothing left running, when a file is wrong or an address cannot be bound. */
+interface WatchedFiles {
+  readonly certificate: CertificateInForce
+  readonly users: Users
+  readonly clientCa: ClientCaInForce | undefined
+}
+
+/** Starts a sidecar. Rejects, with nothing left open, when a file is invalid or an address cannot be bound. */
 export async function createSidecar(config: Config, log: Log): Promise<Sidecar> {
-  const closers: Closer[] = []
-  try {
-    return await compose(config, log, closers)
-  } catch (error) {
-    await closeAll(closers)
-    throw error
+  // All files are loaded before an address is bound.
+  const files = await loadFiles(config, log)
+  const openFiles = await openFilesLimit()
+  const affordable = affordableConnections({ wanted: config.maxConnections, openFiles }, log)
+  const parts = { ...files, ...createRequestParts(config, { log, users: files.users, affordable }) }
+  const admin = await closeOnFailure(openAdminListener(config, parts), parts)
+  const listener = await closeOnFailure(openListener(config, parts, log), { ...parts, admin })
+  const { certificate, users, clientCa, pool } = parts
+  return {
+    address: listener.address,
+    adminAddress: admin?.address,
+    certificate,
+    users,
+    get comparisons() {
+      return pool.comparisons
+    },
+    readiness: () => readinessOf(parts),
+    reload: () => reloadAll([users, certificate, ...(clientCa === undefined ? [] : [clientCa])]),
+    drain: (deadlineMs) => shutDown({ ...parts, admin, listener }, deadlineMs),
   }
 }
 
-async function compose(config: Config, log: Log, closers: Closer[]): Promise<Sidecar> {
-  const certificate = await openCertificate(config, log)
-  closers.push(() => certificate.close())
-  const users = await loadUsers({ file: config.users, pollMs: config.watchPoll, log })
-  closers.push(() => users.close())
-  const clientCa = await openClientCa(config, log)
-  if (clientCa !== undefined) closers.push(() => clientCa.close())
-  const affordable = affordableConnections(
-    { wanted: config.maxConnections, openFiles: await openFilesLimit() },
-    log,
-  )
-  const parts = createParts(config, { log, users, closers, affordable })
-  const { gate, upstream, pool, limits, metrics } = parts
-  if (config.adminListen !== 'off') metrics.measureProcess()
-  registerStateMetrics(metrics, { users, certificate, clientCa, upstream, gate, limits, pool })
-  const readiness = () => readinessOf({ users, certificate, clientCa, upstream, gate })
-  const figures = () => statusFiguresOf({ users, certificate, gate })
-  const admin =
-    config.adminListen === 'off'
-      ? undefined
-      : await createAdminListener({ ...config.adminListen, readiness, figures, metrics })
-  if (admin !== undefined) closers.push(() => admin.close())
+async function loadFiles(config: Config, log: Log): Promise<WatchedFiles> {
+  const { watchPoll: pollMs } = config
+  const operatorFiles = operatorFilesOf(config)
+  const certificate = await (operatorFiles === undefined
+    ? openIssuedCertificate(config, log)
+    : loadOperatorCertificate({ files: operatorFiles, pollMs, log }))
+  const users = await closeOnFailure(loadUsers({ file: config.users, pollMs, log }), { certificate })
+  const clientCa = await closeOnFailure(openClientCa(config, log), { certificate, users })
+  return { certificate, users, clientCa }
+}
+
+async function openAdminListener(
+  { adminListen }: Config,
+  parts: WatchedFiles & RequestParts,
+): Promise<AdminListener | undefined> {
+  const { metrics } = parts
+  registerStateMetrics(metrics, parts)
+  if (adminListen === 'off') return undefined
+  metrics.measureProcess()
+  return createAdminListener({
+    ...adminListen,
+    readiness: () => readinessOf(parts),
+    figures: () => statusFiguresOf(parts),
+    metrics,
+  })
+}
+
+async function openListener(config: Config, parts: WatchedFiles & RequestParts, log: Log): Promise<Listener> {
+  const { certificate, clientCa, users, limits } = parts
   const handler = createApp({
     ...parts,
     log,
@@ -85,50 +110,6 @@ async function compose(config: Config, log: Log, closers: Closer[]): Promise<Sid
     page: pageFactsOf(config, certificate),
     hsts: config.hsts,
   })
-  const listener = await listen(config, { certificate, clientCa, handler, limits, log })
-  return {
-    address: listener.address,
-    adminAddress: admin?.address,
-    certificate,
-    users,
-    get comparisons() {
-      return pool.comparisons
-    },
-    readiness,
-    reload: () => reloadAll([users, certificate, ...(clientCa === undefined ? [] : [clientCa])]),
-    drain: (deadlineMs) => drain({ gate, listener, closers, deadlineMs }),
-  }
-}
-
-function openCertificate(config: Config, log: Log): Promise<CertificateInForce> {
-  const files = operatorFilesOf(config)
-  return files === undefined
-    ? openIssuedCertificate(config, log)
-    : loadOperatorCertificate({ files, pollMs: config.watchPoll, log })
-}
-
-async function openClientCa(config: Config, log: Log): Promise<ClientCaInForce | undefined> {
-  const { tlsClientCa: file, watchPoll: pollMs } = config
-  return file === undefined ? undefined : loadClientCa({ file, pollMs, log })
-}
-
-// All at once: one that fails must not keep the others from being read.
-async function reloadAll(parts: readonly { reload(): Promise<void> }[]): Promise<void> {
-  await Promise.all(parts.map((part) => part.reload()))
-}
-
-interface Served {
-  readonly certificate: CertificateInForce
-  readonly clientCa: ClientCaInForce | undefined
-  readonly handler: RequestListener
-  readonly limits: Limits
-  readonly log: Log
-}
-
-async function listen(
-  config: Config,
-  { certificate, clientCa, handler, limits, log }: Served,
-): Promise<Listener> {
   const [served, accepted] = [certificate.current, clientCa?.current]
   const listener = await createListener({
     certificate: served,
@@ -145,40 +126,18 @@ async function listen(
   clientCa?.onChange(({ pem }) => {
     listener.accept(pem)
   })
-  // They may have been replaced while the address was being bound.
+  // The files may have changed while the address was being bound.
   if (certificate.current !== served) listener.serve(certificate.current)
   if (clientCa !== undefined && clientCa.current !== accepted) listener.accept(clientCa.current.pem)
   return listener
 }
 
-interface Drain {
-  readonly gate: DrainGate
-  readonly listener: Listener
-  readonly closers: readonly Closer[]
-  readonly deadlineMs: number
+async function openClientCa(config: Config, log: Log): Promise<ClientCaInForce | undefined> {
+  const { tlsClientCa: file, watchPoll: pollMs } = config
+  return file === undefined ? undefined : loadClientCa({ file, pollMs, log })
 }
 
-// Ready turns false first, so that whoever routes to us stops before connections are refused.
-async function drain({ gate, listener, closers, deadlineMs }: Drain): Promise<boolean> {
-  gate.beginDrain()
-  listener.stopAccepting()
-  const isDrained = await withDeadline(gate.drained(), deadlineMs)
-  await listener.close()
-  await closeAll(closers)
-  return isDrained
-}
-
-async function withDeadline(done: Promise<void>, deadlineMs: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<false>((resolve) => {
-    timer = setTimeout(resolve, deadlineMs, false)
-  })
-  const isDone = await Promise.race([done.then(() => true), late])
-  clearTimeout(timer)
-  return isDone
-}
-
-// The last one made is the first one closed: it may use the earlier ones.
-async function closeAll(closers: readonly Closer[]): Promise<void> {
-  for (const close of closers.toReversed()) await close()
+// Reads all files even if one of them is invalid.
+async function reloadAll(parts: readonly { reload(): Promise<void> }[]): Promise<void> {
+  await Promise.all(parts.map((part) => part.reload()))
 }

@@ -16,7 +16,7 @@ import { logWatchErrors } from '../files/followed-file.ts'
 import { readUntilWhole } from '../files/read-again.ts'
 import { createValueInForce, type InForce, type ValueInForce } from '../files/value-in-force.ts'
 import { watchFile } from '../files/watch.ts'
-import type { OwnCertificate } from '../pki/own-bundle.ts'
+import type { OperatorCertificate } from '../pki/operator-bundle.ts'
 
 export interface OperatorCertificateOptions {
   readonly files: OperatorFiles
@@ -83,7 +83,7 @@ export async function loadOperatorCertificate(
 }
 
 interface Pair {
-  readonly value: InForce<OwnCertificate>
+  readonly value: InForce<OperatorCertificate>
   /** Reads the files, and puts them in force if they changed. Rejects with InvalidFileError. */
   readonly look: () => Promise<void>
   /** Warns if the certificate ends soon. */
@@ -116,7 +116,7 @@ async function loadPair(options: OperatorCertificateOptions): Promise<Pair> {
 }
 
 function createLooks(
-  value: ValueInForce<OwnCertificate>,
+  value: ValueInForce<OperatorCertificate>,
   { files, log, timetable = SYSTEM_TIMETABLE, patienceMs = PATIENCE_MS }: OperatorCertificateOptions,
 ): Pick<Pair, 'look' | 'close'> {
   let isClosed = false
@@ -170,7 +170,7 @@ const LOOKS_AT_START = { looks: 3, pauseMs: 200 }
 
 // This process may be started between the two steps of a renewal. A program takes them quickly. The start, or its error,
 // should not wait for a person.
-async function readFirst(files: OperatorFiles, now: () => Date): Promise<OwnCertificate> {
+async function readFirst(files: OperatorFiles, now: () => Date): Promise<OperatorCertificate> {
   const outcome = await readUntilWhole(() => readOperatorPair(files, now()), {
     isWhole: ({ kind }) => kind === 'pair',
     ...LOOKS_AT_START,
@@ -179,13 +179,13 @@ async function readFirst(files: OperatorFiles, now: () => Date): Promise<OwnCert
   return outcome.certificate
 }
 
-function isSame({ bundle: one }: OwnCertificate, { bundle: other }: OwnCertificate): boolean {
+function isSame({ bundle: one }: OperatorCertificate, { bundle: other }: OperatorCertificate): boolean {
   return one.certPem === other.certPem && one.keyPem === other.keyPem
 }
 
 const MAX_LISTED = 20
 
-function factsOf({ bundle: { leaf } }: OwnCertificate, { certFile }: OperatorFiles) {
+function factsOf({ bundle: { leaf } }: OperatorCertificate, { certFile }: OperatorFiles) {
   const names = leaf.subjectAltNames.slice(0, MAX_LISTED).map(({ value }) => value)
   return { file: certFile, fingerprint: leaf.fingerprint, notAfter: leaf.notAfter, names }
 }

@@ -3,7 +3,7 @@
 import type { Config } from '../settings/config.ts'
 import { InvalidFileError } from '../errors/errors.ts'
 import { readSettled } from '../files/settled-file.ts'
-import { parseOwnPair, type OwnPair } from '../pki/own-bundle.ts'
+import { parseOperatorPair, type OperatorPair } from '../pki/operator-bundle.ts'
 
 export interface OperatorFiles {
   readonly certFile: string
@@ -22,7 +22,7 @@ export function operatorFilesOf({
 }
 
 /** Rejects with `InvalidFileError` when a file cannot be read, or is unusable by itself. */
-export async function readOperatorPair(files: OperatorFiles, now: Date): Promise<OwnPair> {
+export async function readOperatorPair(files: OperatorFiles, now: Date): Promise<OperatorPair> {
   // One after the other. Otherwise one read could fail while another one still runs, and outlives this function.
   const cert = await readNamed(files.certFile, 'SIDECAR_TLS_CERT')
   const key = await readNamed(files.keyFile, 'SIDECAR_TLS_KEY')
@@ -31,7 +31,7 @@ export async function readOperatorPair(files: OperatorFiles, now: Date): Promise
     keyPasswordFile === undefined
       ? undefined
       : await readNamed(keyPasswordFile, 'SIDECAR_TLS_KEY_PASSWORD_FILE')
-  return parseOwnPair(
+  return parseOperatorPair(
     {
       certPem: cert.toString(),
       keyPem: key.toString(),

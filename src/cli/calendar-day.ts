@@ -1,4 +1,6 @@
-/** A point in time as people read it here: the day in UTC, `2026-02-28`. */
+// Formats a day.
+
+/** A point in time as its day in UTC, `2026-02-28`. */
 export function dayOf(date: Date): string {
   return date.toISOString().slice(0, 10)
 }

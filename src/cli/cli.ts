@@ -1,4 +1,4 @@
-// Runs one command line, and turns its outcome into an exit code.
+// Runs one command line and maps its outcome to an exit code.
 
 import { CommanderError } from 'commander'
 import { CommandError, ConfigError, InvalidFileError } from '../errors/errors.ts'
@@ -13,19 +13,19 @@ export async function runCli(args: readonly string[], world: World): Promise<Exi
     await program.parseAsync(withDefaultCommand(args), { from: 'user' })
     return code
   } catch (error) {
-    return explain(error, world)
+    return reportError(error, world)
   }
 }
 
-// Commander's own default command takes an unknown command for an argument of `serve`, and suggests nothing.
+// With commander's default command, an unknown command would be an argument of `serve`, and nothing would be suggested.
 function withDefaultCommand([first, ...rest]: readonly string[]): readonly string[] {
   if (first === undefined) return ['serve']
   const isForProgram = !first.startsWith('-') || ['-h', '--help', '-V', '--version'].includes(first)
   return isForProgram ? [first, ...rest] : ['serve', first, ...rest]
 }
 
-function explain(error: unknown, { stderr }: World): ExitCode {
-  // --help and --version end this way too, with code 0; every other error of commander is wrong usage.
+function reportError(error: unknown, { stderr }: World): ExitCode {
+  // commander also throws for --help and --version, with code 0.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 64
   if (error instanceof ConfigError) {
     for (const problem of error.problems) stderr.write(`registry-sidecar: ${problem}\n`)

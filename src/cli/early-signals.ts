@@ -1,17 +1,19 @@
+// Remembers signals that arrive while a command starts.
+
 import { CommandError } from '../errors/errors.ts'
 import type { World } from '../app/world.ts'
 
 export interface EarlySignals {
   /** Aborts at the first signal. */
   readonly signal: AbortSignal
-  /** A world whose listeners also learn of the signal that came before they listened. */
+  /** A world whose listeners also get the signal that arrived before them. */
   readonly world: World
   stopWatching(): void
 }
 
 /**
- * Notes the signals that come before the sidecar listens for them itself. One must not end the process half started,
- * and as a container's first process it would not even be ended: it would not notice.
+ * Remembers SIGTERM and SIGINT until the sidecar listens for them. By default they would end a half-started process, or
+ * be ignored if it is process 1 of a container.
  */
 export function watchSignals(world: World): EarlySignals {
   const controller = new AbortController()

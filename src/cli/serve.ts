@@ -1,3 +1,5 @@
+// Runs `serve`: starts the sidecar and waits for a signal.
+
 import type { Config } from '../settings/config.ts'
 import type { BoundAddress } from '../http/bind.ts'
 import { runUntilStopped } from '../app/lifecycle.ts'
@@ -16,7 +18,7 @@ export async function serve(config: Config, world: World, { onReady }: ServeOpti
   const log = createLog({ level: config.logLevel, format, destination: world.stdout })
   const sidecar = await createSidecar(config, log)
   const { onSignal } = world
-  // Before anything is announced: whoever reads that we are ready may send a signal at once.
+  // Before the ready message, because a reader of that message may send a signal at once.
   const stopped = runUntilStopped(sidecar, { drainTimeoutMs: config.drainTimeout, log, onSignal })
   announce(log, config, sidecar)
   await onReady?.(sidecar)
@@ -39,10 +41,10 @@ function announce(log: Log, config: Config, { address, adminAddress, certificate
   if (users.table.entries.size === 0) {
     log.warn(
       { file: users.file },
-      `no users yet, so nobody gets in; add the first: registry-sidecar user add NAME --users ${users.file}`,
+      `no users yet, so every login fails; add the first: registry-sidecar user add NAME --users ${users.file}`,
     )
   }
-  log.info('how clients trust this certificate: registry-sidecar trust --host NAME:PORT')
+  log.info('to make clients trust this certificate: registry-sidecar trust --host NAME:PORT')
 }
 
 function format({ host, port }: BoundAddress): string {

@@ -1,4 +1,4 @@
-// Finds settings: those given, then those of a running quickstart.
+// Reads settings from flags, variables and a running quickstart.
 
 import { isSetIn, parseConfig, type Config, type Sources } from '../settings/config.ts'
 import { variableOf } from '../settings/setting.ts'
@@ -15,8 +15,8 @@ export interface SettingsInForce {
 }
 
 /**
- * The settings, where these names come from the quickstart that runs on the state folder unless they are set. A setting
- * that is given always wins. Rejects with a ConfigError.
+ * The settings. Those with these names default to the values of the quickstart that runs on the state folder; flags and
+ * variables win. Rejects with a ConfigError.
  */
 export async function settingsInForce(
   sources: Sources,
@@ -42,17 +42,17 @@ export async function settingsInForce(
   }
 }
 
-interface Wanted {
+interface UnsetLookup {
   readonly sources: Sources
   readonly names: readonly RecordedName[]
 }
 
-function onlyUnset(recorded: RecordedSettings, { sources, names }: Wanted): RecordedSettings {
+function onlyUnset(recorded: RecordedSettings, { sources, names }: UnsetLookup): RecordedSettings {
   const isSet = isSetIn(sources)
   const entries = names.flatMap((name) => {
     const text = recorded[name]
-    const isNews = text !== undefined && text !== settingOf(name).default
-    return isNews && !isSet(name) ? [[name, text] as const] : []
+    const differs = text !== undefined && text !== settingOf(name).default
+    return differs && !isSet(name) ? [[name, text] as const] : []
   })
   return Object.fromEntries(entries)
 }

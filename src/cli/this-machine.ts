@@ -1,11 +1,13 @@
+// Describes the machine on which a command runs.
+
 import { homedir, hostname, platform, userInfo } from 'node:os'
 
-/** The machine a command runs on, as far as commands treat machines differently. Tests make their own. */
+/** The facts about a machine on which commands depend. Tests pass their own. */
 export interface Machine {
   readonly platform: NodeJS.Platform
   readonly hostname: string
   readonly isRoot: boolean
-  /** The home folder of whoever runs this. */
+  /** The home folder of the user. */
   readonly home: string
   /** The folder of the system's settings: `/etc`. */
   readonly etc: string
@@ -22,12 +24,12 @@ export function thisMachine(): Machine {
   }
 }
 
-/** The user id of this process, or -1 where the system does not tell. */
+/** The user id of this process, or -1 if it is unknown. */
 export function ownUid(): number {
   return orElse(() => userInfo().uid, -1)
 }
 
-// Both throw for a user whom /etc/passwd does not know, which is usual in containers.
+// Both throw for a user that is missing in /etc/passwd, which is common in containers.
 function orElse<T>(ask: () => T, fallback: T): T {
   try {
     return ask()

@@ -1,9 +1,9 @@
-// What a client needs to trust the root, as data: the command line and the page for a person both tell it.
+// Defines client instructions, which the command line and the trust page show.
 
-/** The keys under which clients look one registry up; the first one is the name to show. */
+/** The keys under which clients look up one registry. The first one is shown to people. */
 export type RegistryKeys = readonly [string, ...string[]]
 
-/** What makes one client trust the root. */
+/** The commands that make one client trust the root. */
 export interface ClientTrust {
   readonly client: string
   readonly commands: readonly string[]
@@ -12,14 +12,14 @@ export interface ClientTrust {
 
 export interface TrustSubject {
   readonly keys: RegistryKeys
-  /** The root certificate on the machine where the commands are typed. */
+  /** The path of the root certificate on the machine where the commands run. */
   readonly file: string
-  /** A folder on that machine that holds the root and nothing else, if there is one. */
+  /** A folder on that machine that holds only the root, if there is one. */
   readonly certDir?: string | undefined
   readonly machine: ClientMachine
 }
 
-/** The machine where the commands are typed. */
+/** The machine where the commands run. */
 export interface ClientMachine {
   readonly platform: NodeJS.Platform
   readonly isRoot: boolean

@@ -1,4 +1,4 @@
-// What makes each client trust the root: a table of clients, each with its commands and what to know about them.
+// Lists the clients with the commands that make them trust the root.
 
 import type { ClientTrust, TrustSubject } from './client-setup.ts'
 import { containerd, k3s, kubernetes } from './containerd.ts'
@@ -11,7 +11,7 @@ import {
   sudo,
 } from './shell-commands.ts'
 
-/** The clients, and what each of them needs. */
+/** The instructions for every client. */
 export function trustClients(subject: TrustSubject): readonly ClientTrust[] {
   return [
     docker(subject),
@@ -20,7 +20,7 @@ export function trustClients(subject: TrustSubject): readonly ClientTrust[] {
     containerd(subject),
     buildkit(subject),
     kaniko(subject),
-    ...withSystemPool(subject),
+    ...systemStoreClients(subject),
     kubernetes(subject),
     k3s(subject),
     macos(subject),
@@ -28,7 +28,7 @@ export function trustClients(subject: TrustSubject): readonly ClientTrust[] {
   ]
 }
 
-/** Of these, the ones that a newcomer most likely has on this very machine. */
+/** The instructions for the clients that this machine most likely has. */
 export function clientsHere(subject: TrustSubject): readonly ClientTrust[] {
   switch (subject.machine.platform) {
     case 'darwin':
@@ -46,7 +46,7 @@ function docker({ keys, file, machine }: TrustSubject): ClientTrust {
     commands: keys.map(
       (key) => `${sudo(machine)}${copyFile(file, `/etc/docker/certs.d/${quoted(key)}/ca.crt`)}`,
     ),
-    note: 'dockerd on Linux; it reads this at every operation, no restart; for localhost it needs nothing',
+    note: 'dockerd on Linux; it reads the file at every operation, without a restart; localhost needs no file',
   }
 }
 
@@ -58,28 +58,28 @@ function podman({ keys, file, certDir, machine }: TrustSubject): ClientTrust {
       copyFile(file, `~/.config/containers/certs.d/${quoted(key)}/ca.crt`),
     ]),
     note:
-      'skopeo, buildah and CRI-O too; the first for everyone on the machine, the second for you alone; no restart. Only ' +
-      'the first folder that exists is read: yours, /etc/containers, /etc/docker. On a Mac or Windows podman pulls in ' +
-      `its machine: podman machine ssh, and there as on Linux${certDirNote(certDir)}`,
+      'skopeo, buildah and CRI-O too; the first command is for all users of the machine, the second only for you; no ' +
+      'restart. podman reads only the first folder that exists: yours, /etc/containers, /etc/docker. On macOS and ' +
+      `Windows podman pulls in its own machine: run podman machine ssh, then as on Linux${certDirNote(certDir)}`,
   }
 }
 
 function certDirNote(certDir: string | undefined): string {
   if (certDir === undefined) return ''
   return (
-    `. For one command alone: --cert-dir ${quoted(certDir)}, which holds the root and nothing else. Do not give the ` +
-    'state folder: these clients take each *.key in it for the key of a client certificate'
+    `. For a single command: --cert-dir ${quoted(certDir)}, which holds only the root. Do not give the state ` +
+    'folder, because these clients use each *.key in it as the key of a client certificate'
   )
 }
 
-// Where a dockerd without root looks (XDG Base Directory Specification); podman knows only ~/.config.
+// The folder that a rootless dockerd reads (XDG Base Directory Specification). podman reads only ~/.config.
 const CONFIG_HOME = '${XDG_CONFIG_HOME:-$HOME/.config}'
 
 function dockerRootless({ keys, file }: TrustSubject): ClientTrust {
   return {
     client: 'docker-rootless',
     commands: keys.map((key) => copyFile(file, `"${CONFIG_HOME}"/docker/certs.d/${quoted(key)}/ca.crt`)),
-    note: 'for a dockerd that you run without root; no restart',
+    note: 'for a rootless dockerd; no restart',
   }
 }
 
@@ -92,9 +92,9 @@ function buildkit({ keys, file }: TrustSubject): ClientTrust {
       'docker buildx create --name trusting --driver docker-container --buildkitd-config buildkitd.toml --use',
     ],
     note:
-      'for a builder of its own (older buildx: --config), which gets a copy of the certificate when it is made; docker ' +
-      'build without one asks dockerd, see docker. A buildkitd of yours reads /etc/buildkit/buildkitd.toml at its start, ' +
-      'without root ~/.config/buildkit/buildkitd.toml',
+      'for a separate builder (older buildx: --config), which gets a copy of the certificate when it is created; docker ' +
+      'build without a builder uses dockerd, see docker. A separate buildkitd reads /etc/buildkit/buildkitd.toml when it ' +
+      'starts, without root ~/.config/buildkit/buildkitd.toml',
   }
 }
 
@@ -104,15 +104,15 @@ function kaniko({ keys, file }: TrustSubject): ClientTrust {
     client: 'kaniko',
     commands: [`/kaniko/executor ${flags.join(' ')} --destination ${keys[0]}/NAME:TAG`],
     note:
-      'give the path under which the certificate is mounted in the container, from a ConfigMap for example; in the args ' +
-      'of a pod each of these is one item, with both of its equal signs',
+      'use the path of the certificate in the container, mounted from a ConfigMap for example; in the args of a pod each ' +
+      'flag is one item, with both equal signs',
   }
 }
 
-function withSystemPool({ keys, file }: TrustSubject): readonly ClientTrust[] {
+function systemStoreClients({ keys, file }: TrustSubject): readonly ClientTrust[] {
   const note =
-    'or add it to the pool of the system: /usr/local/share/ca-certificates/*.crt and update-ca-certificates on Debian, ' +
-    '/etc/pki/ca-trust/source/anchors and update-ca-trust on Fedora. On macOS and Windows only their own store counts'
+    'or add it to the system store: /usr/local/share/ca-certificates/*.crt and update-ca-certificates on Debian, ' +
+    '/etc/pki/ca-trust/source/anchors and update-ca-trust on Fedora. On macOS and Windows only the system store counts'
   const path = quoted(file)
   const key = quoted(keys[0])
   return [
@@ -144,7 +144,7 @@ function macos({ keys, file, machine }: TrustSubject): ClientTrust {
         return `mkdir -p ${folder} && cp ${here} ${folder}/ca.crt`
       }),
     ],
-    note: 'the first for everything that uses the keychain, the rest for Docker Desktop, which must be restarted then',
+    note: 'the first command is for programs that use the keychain, the rest for Docker Desktop; restart Docker Desktop then',
   }
 }
 
@@ -159,8 +159,8 @@ function windows({ keys, file, machine }: TrustSubject): ClientTrust {
       `Import-Certificate -FilePath ${here} -CertStoreLocation Cert:\\LocalMachine\\Root`,
     ],
     note:
-      'in PowerShell as administrator, one of the last two, then restart Docker Desktop. No path on Windows may hold a ' +
-      'colon: an engine for Windows containers reads C:\\ProgramData\\docker\\certs.d\\ with the host and ' +
-      'port written together, without it',
+      'in PowerShell as administrator run one of the last two, then restart Docker Desktop. An engine for Windows ' +
+      'containers reads C:\\ProgramData\\docker\\certs.d\\ with host and port written together, because a path on ' +
+      'Windows cannot hold a colon',
   }
 }

@@ -1,4 +1,4 @@
-// containerd and what is built on it: one folder per registry key, its hosts.toml naming the root.
+// Writes the instructions for containerd, Kubernetes nodes, k3s and RKE2.
 
 import type { ClientTrust, TrustSubject } from './client-setup.ts'
 import { copyFile, fetchCommands, FETCHED_FILE, hereDocument, quoted, sudo } from './shell-commands.ts'
@@ -8,7 +8,7 @@ const CRI_REGISTRY = {
   3: `[plugins."io.containerd.cri.v1.images".registry]`,
 } as const
 
-/** containerd by itself, nerdctl and ctr. */
+/** containerd with nerdctl and ctr. */
 export function containerd({ keys, file, machine }: TrustSubject): ClientTrust {
   return {
     client: 'containerd',
@@ -16,9 +16,9 @@ export function containerd({ keys, file, machine }: TrustSubject): ClientTrust {
     note:
       'read at every pull, if /etc/containerd/config.toml has config_path = "/etc/containerd/certs.d" ' +
       `under ${CRI_REGISTRY[3]} (version 3), or under ${CRI_REGISTRY[2]} (version 2); ` +
-      'restart containerd after adding that line. Where it names two folders with a colon between them, as containerd ' +
-      '2.2 does by itself, leave this one alone: some pulls take both for one path. nerdctl looks there by itself (without ' +
-      'root in ~/.config/containerd/certs.d), ctr with --hosts-dir',
+      'restart containerd after adding that line. If config_path holds two folders with a colon between them (the default ' +
+      'of containerd 2.2), leave only this folder, because some pulls read both as one path. nerdctl reads the folder by ' +
+      'default (without root ~/.config/containerd/certs.d), ctr with --hosts-dir',
   }
 }
 
@@ -28,16 +28,16 @@ export function kubernetes({ keys }: TrustSubject): ClientTrust {
     client: 'kubernetes',
     commands: [...fetchCommands(keys[0]), ...hostsFiles(keys, FETCHED_FILE, 'sudo ')],
     note:
-      'on each node, whose containerd pulls; see containerd for the config_path it needs. Nodes with CRI-O: see podman; ' +
+      'on each node, because its containerd pulls; see containerd for the config_path. Nodes with CRI-O: see podman; ' +
       'with cri-dockerd: see docker',
   }
 }
 
-/** k3s and RKE2, which write the settings of their containerd themselves. */
+/** k3s and RKE2, which generate the settings of their containerd. */
 export function k3s({ keys }: TrustSubject): ClientTrust {
   const caFile = `/etc/rancher/${FETCHED_FILE}`
   const lines = [
-    // Releases before 1.29.4 heed the TLS settings of endpoints only (k3s issue 9839).
+    // Releases before 1.29.4 use only the TLS settings of endpoints (k3s issue 9839).
     'mirrors:',
     ...keys.flatMap((key) => [`  "${key}":`, '    endpoint:', `      - "https://${key}"`]),
     'configs:',
@@ -53,7 +53,7 @@ export function k3s({ keys }: TrustSubject): ClientTrust {
     ],
     note:
       'on each node; on agents the service is k3s-agent. RKE2: /etc/rancher/rke2/registries.yaml, and rke2-server or ' +
-      'rke2-agent. Where that file exists, add to its configs instead of replacing it',
+      'rke2-agent. If that file exists, add these lines to it instead of replacing it',
   }
 }
 

@@ -1,11 +1,11 @@
-// Shell commands, as text for a person to paste.
+// Writes shell commands for people to paste.
 
 import type { ClientMachine } from './client-setup.ts'
 
-/** Under which name the root is kept on a machine that fetched it. */
+/** The file name of the root on a machine that fetched it. */
 export const FETCHED_FILE = 'registry-ca.crt'
 
-/** How the root gets from the sidecar to another machine, and how to see that nobody exchanged it on the way. */
+/** Fetches the root from the sidecar and prints its fingerprint, so that a person can detect a forged one. */
 export function fetchCommands(key: string): readonly string[] {
   return [
     `curl -fsSk -o ${FETCHED_FILE} ${quoted(`https://${key}/-/ca.crt`)}`,
@@ -13,7 +13,7 @@ export function fetchCommands(key: string): readonly string[] {
   ]
 }
 
-/** The same for PowerShell, which says `curl` to something else and has no openssl. */
+/** The same for PowerShell, where `curl` is an alias for another program and openssl is missing. */
 export function fetchCommandsForWindows(key: string): readonly string[] {
   return [
     `curl.exe -fsSk -o ${FETCHED_FILE} "https://${key}/-/ca.crt"`,
@@ -21,22 +21,22 @@ export function fetchCommandsForWindows(key: string): readonly string[] {
   ]
 }
 
-/** The prefix of what only root may do. Root needs none, and a machine where root works often has none. */
+/** The prefix for commands that need root. Empty for root, because such machines often lack sudo. */
 export function sudo({ isRoot }: Pick<ClientMachine, 'isRoot'>): string {
   return isRoot ? '' : 'sudo '
 }
 
-/** Copies a file that everyone may read, and makes the folders on the way. The destination is quoted already. */
+/** Copies a file with mode 644 and creates missing folders. The destination is already quoted. */
 export function copyFile(file: string, destination: string): string {
   return `install -D -m 644 ${quoted(file)} ${destination}`
 }
 
-/** Writes these lines to wherever `command` sends its input. */
+/** Pipes these lines into `command`. */
 export function hereDocument(command: string, lines: readonly string[]): string {
   return [`${command} >/dev/null <<'EOF'`, ...lines, 'EOF'].join('\n')
 }
 
-/** For a POSIX shell: an IPv6 address stands in brackets, which are a pattern there, and paths may hold blanks. */
+/** Quotes for a POSIX shell, where blanks in paths and brackets around IPv6 addresses have a meaning. */
 export function quoted(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`
 }

@@ -4,7 +4,7 @@
 // never ends. Neither may block the process or fill its memory.
 
 import { constants, type BigIntStats, type Stats } from 'node:fs'
-import { open, type FileHandle } from 'node:fs/promises'
+import { access, open, type FileHandle } from 'node:fs/promises'
 import { errorCode, InvalidFileError } from '../errors/errors.ts'
 
 const MIB = 1024 * 1024
@@ -64,6 +64,14 @@ export async function ifPresent<T>(look: Promise<T>): Promise<T | undefined> {
     if (errorCode(error) === 'ENOENT') return undefined
     throw error
   }
+}
+
+/** Whether a file or folder exists at this path. False also when the path cannot be reached. */
+export function existsFile(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  )
 }
 
 function tooLarge(file: string): InvalidFileError {

@@ -1,6 +1,6 @@
-// Certificate: PEM text becomes a bundle that can be served, or an error that says why not.
+// Parses certificates, private keys and roots from PEM.
 //
-// The pair is tried here and not by the listener: OpenSSL's complaint about a wrong one names neither file nor fix.
+// Checks each pair here and not in the listener, because OpenSSL's error names neither the file nor the fix.
 
 import { X509Certificate, createPrivateKey, type KeyObject } from 'node:crypto'
 
@@ -29,19 +29,18 @@ export interface BundleOrigin {
   readonly now: Date
 }
 
-/** The root as clients know it. */
+/** The root certificate that clients trust. */
 export interface Root {
-  /** The path of the certificate. */
   readonly file: string
   readonly pem: string
   /** SHA-256, as `fingerprint256` gives it. */
   readonly fingerprint: string
   readonly notAfter: Date
-  /** The only names that it may vouch for. Absent: any. */
+  /** The only names that its leaves may carry. Absent: any name. */
   readonly permitted?: PermittedNames | undefined
 }
 
-/** Throws `InvalidFileError` when the two texts are not a pair, or no client would accept the certificate now. */
+/** Throws `InvalidFileError` when the texts are not a pair, or clients would reject the certificate now. */
 export function parseBundle(certPem: string, keyPem: string, origin: BundleOrigin): CertificateBundle {
   const { certFile, keyFile, now } = origin
   const certificate = parseCertificate(certPem, certFile)
@@ -62,7 +61,7 @@ export function parseBundle(certPem: string, keyPem: string, origin: BundleOrigi
   if (leaf.subjectAltNames.length === 0) {
     throw new InvalidFileError(
       certFile,
-      'carries no subject alternative names, and clients look nowhere else: have it issued with the names they use',
+      'carries no subject alternative names, so clients reject it: have it issued with the names that they use',
     )
   }
   return { certPem, keyPem, leaf }
@@ -70,42 +69,38 @@ export function parseBundle(certPem: string, keyPem: string, origin: BundleOrigi
 
 export interface RootTexts {
   readonly certPem: string
-  /** Checked if given. */
   readonly keyPem?: string | undefined
-  /** The fingerprint of the root that was issued here; checked if given. */
+  /** The fingerprint of the root that the sidecar issued first. */
   readonly marker?: string | undefined
 }
 
-export interface RootOrigin {
+export interface RootFiles {
   readonly rootCert: string
   readonly rootKey: string
   readonly marker: string
 }
 
-// Beginning again is a person's decision: it is work on every client.
-export const BEGIN_AGAIN =
+// Only a person may decide this, because every client must then trust another root.
+export const START_OVER =
   'empty this folder, start again, and have every client trust the new root (`registry-sidecar trust` says how)'
 
-const PUT_BACK = `put it back from a backup, or ${BEGIN_AGAIN}`
+const RESTORE = `restore it from a backup, or ${START_OVER}`
 
-/** Throws `InvalidFileError` when the texts do not belong together. Does not look at the clock. */
-export function parseRoot({ certPem, keyPem, marker }: RootTexts, files: RootOrigin): Root {
-  const certificate = parseCertificate(certPem, files.rootCert, PUT_BACK)
+/** Checks the texts that are given. Throws `InvalidFileError` when they do not match; ignores the clock. */
+export function parseRoot({ certPem, keyPem, marker }: RootTexts, files: RootFiles): Root {
+  const certificate = parseCertificate(certPem, files.rootCert, RESTORE)
   const fingerprint = fingerprint256(certificate)
-  if (
-    keyPem !== undefined &&
-    !certificate.checkPrivateKey(parsePrivateKey(keyPem, files.rootKey, PUT_BACK))
-  ) {
+  if (keyPem !== undefined && !certificate.checkPrivateKey(parsePrivateKey(keyPem, files.rootKey, RESTORE))) {
     throw new InvalidFileError(
       files.rootKey,
-      `does not belong to ${files.rootCert}: put the two back that belong together, or ${BEGIN_AGAIN}`,
+      `does not belong to ${files.rootCert}: restore a matching certificate and key, or ${START_OVER}`,
     )
   }
   if (marker !== undefined && marker.trim().toUpperCase() !== fingerprint) {
     throw new InvalidFileError(
       files.marker,
-      `names another root (${marker.trim()}) than lies in ${files.rootCert} (${fingerprint}): put the earlier root.crt and ` +
-        'root.key back, which clients trust, or remove this file if the new root is meant',
+      `names another root (${marker.trim()}) than ${files.rootCert} holds (${fingerprint}): restore the earlier root.crt and ` +
+        'root.key, which clients trust, or remove this file to use the new root',
     )
   }
   return {
@@ -117,25 +112,25 @@ export function parseRoot({ certPem, keyPem, marker }: RootTexts, files: RootOri
   }
 }
 
-/** Whether the root's key signed the bundle's leaf, and clients take the root for an authority. */
+/** Whether the root's key signed the bundle's leaf, and the root is a CA certificate. */
 export function isIssuedBy({ certPem }: CertificateBundle, { pem }: Root): boolean {
   const [leaf, root] = [new X509Certificate(certPem), new X509Certificate(pem)]
   return root.ca && hasIssued(root, leaf)
 }
 
-/** Whether the one is the issuer that the other names, and signed it. */
+/** Whether the certificate names this issuer, and the issuer signed it. */
 export function hasIssued(issuer: X509Certificate, certificate: X509Certificate): boolean {
   return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey)
 }
 
-/** Whether it is time for another leaf: past two thirds of its life, or other names are wanted. */
-export function isDue({ leaf }: CertificateBundle, root: Root, wanted: WantedLeaf): boolean {
+/** Whether the leaf must be replaced: it is past two thirds of its life, or its names are not the wanted ones. */
+export function isRenewalDue({ leaf }: CertificateBundle, root: Root, wanted: WantedLeaf): boolean {
   if (!hasSameNames(leaf.subjectAltNames, wanted.names)) return true
   const start = renewalStart(leaf, root)
   return start !== undefined && wanted.now >= start
 }
 
-/** When another leaf takes the place of this one. Undefined for one that ends with its root: no other would last longer. */
+/** When the leaf is renewed. Undefined for a leaf that ends with its root: a new leaf would not last longer. */
 export function renewalStart({ notBefore, notAfter }: LeafFacts, root: Root): Date | undefined {
   if (notAfter >= root.notAfter) return undefined
   const lifeMs = notAfter.getTime() - notBefore.getTime()
@@ -148,9 +143,9 @@ export interface WantedLeaf {
 }
 
 const PEM_CERTIFICATE =
-  'it must be PEM (-----BEGIN CERTIFICATE-----); `openssl x509 -inform der -in FILE` makes that of DER'
+  'it must be PEM (-----BEGIN CERTIFICATE-----); `openssl x509 -inform der -in FILE` converts DER'
 const PEM_KEY =
-  'it must be PEM, and say PRIVATE KEY in its first line; `openssl pkey -inform der -in FILE` makes that of DER'
+  'it must be PEM, with PRIVATE KEY in its first line; `openssl pkey -inform der -in FILE` converts DER'
 
 /** The first certificate of the text. Throws `InvalidFileError`. */
 export function parseCertificate(pem: string, file: string, hint = PEM_CERTIFICATE): X509Certificate {
@@ -161,13 +156,10 @@ export function parseCertificate(pem: string, file: string, hint = PEM_CERTIFICA
   }
 }
 
-/** Throws `InvalidFileError`, also for a key that wants a passphrase. */
+/** Throws `InvalidFileError`, also for an encrypted key. */
 export function parsePrivateKey(pem: string, file: string, hint = PEM_KEY): KeyObject {
-  if (/^(-----BEGIN ENCRYPTED|Proc-Type: 4,ENCRYPTED)/m.test(pem)) {
-    throw new InvalidFileError(
-      file,
-      'wants a passphrase, which nobody can type here: store the key unencrypted, readable by the sidecar only',
-    )
+  if (isEncryptedKey(pem)) {
+    throw new InvalidFileError(file, 'is encrypted: store the key unencrypted, readable only by the sidecar')
   }
   try {
     return createPrivateKey(pem)
@@ -176,17 +168,21 @@ export function parsePrivateKey(pem: string, file: string, hint = PEM_KEY): KeyO
   }
 }
 
+/** Whether the text is a private key that needs a password. */
+export function isEncryptedKey(pem: string): boolean {
+  return /^(-----BEGIN ENCRYPTED|Proc-Type: 4,ENCRYPTED)/m.test(pem)
+}
+
 /** The SHA-256 fingerprint as `openssl x509 -fingerprint -sha256` prints it: `3F:9A:…`, 32 bytes. */
 export function fingerprint256(certificate: X509Certificate): string {
   return certificate.fingerprint256
 }
 
-/** The facts of the first certificate in the text, also of one that has expired. Throws `InvalidFileError`. */
+/** The facts of the first certificate in the text, even if it has expired. Throws `InvalidFileError`. */
 export function parseLeaf(certPem: string, file: string): LeafFacts {
   return leafFacts(parseCertificate(certPem, file))
 }
 
-/** The same, of one that has been read. */
 export function leafFacts(certificate: X509Certificate): LeafFacts {
   return {
     notBefore: new Date(certificate.validFrom),
@@ -196,8 +192,8 @@ export function leafFacts(certificate: X509Certificate): LeafFacts {
   }
 }
 
-// Node writes `DNS:a.example, IP Address:0:0:0:0:0:0:0:1` and quotes a value as JSON when it holds a comma or a quote.
-// Such values are skipped whole: cut at the comma, the rest of one could pose as a name of its own.
+// Node writes `DNS:a.example, IP Address:0:0:0:0:0:0:0:1`, and quotes a value that holds a comma or a quote.
+// Threat: split at its comma, a quoted value could pass for another name. So quoted values are skipped whole.
 function parseSubjectAltNames(text: string): readonly SubjectAltName[] {
   const parts = text.matchAll(/([^:,]+):("(?:[^"\\]|\\.)*"|[^,]*)(?:, |$)/g)
   return [...parts].flatMap(([, kind, value = '']): SubjectAltName[] => {

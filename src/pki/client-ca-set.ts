@@ -1,29 +1,29 @@
-// Client CA: the authorities whose client certificates are accepted. Text in, a set that OpenSSL takes or an error out.
+// Parses the file of CAs whose client certificates are accepted.
 
 import type { X509Certificate } from 'node:crypto'
 import { createSecureContext } from 'node:tls'
 
 import { errorMessage, InvalidFileError } from '../errors/errors.ts'
 import { fingerprint256, hasIssued } from './certificate.ts'
-import { parseOwnChain } from './own-bundle.ts'
+import { parseChain } from './operator-bundle.ts'
 
 export interface ClientCa {
-  /** The certificates in force, without what else the file holds. Never empty: without any, Node trusts the whole web's. */
+  /** The certificates in force. Never empty, because Node would then trust every public CA. */
   readonly pem: string
-  /** SHA-256 of those in force, as `fingerprint256` gives it, in the order of the file. */
+  /** SHA-256 of the certificates in force, in the order of the file. */
   readonly fingerprints: readonly string[]
-  /** Those in force that issued no other of the file: the ends of its chains. Never empty. */
+  /** The certificates in force that issued no other certificate of the file: the ends of its chains. Never empty. */
   readonly accepted: readonly X509Certificate[]
-  /** Whether all roots in force are accepted themselves, and with them whatever stands under them. */
+  /** Whether every root in force is accepted itself, and so every certificate below it. */
   readonly acceptsAllUnderRoots: boolean
-  /** What stands in the file without being in force. */
-  readonly leftOut: readonly LeftOut[]
-  /** When the first of those in force ends. */
+  /** The certificates in the file that are not in force. */
+  readonly leftOut: readonly LeftOutCertificate[]
+  /** When the first certificate in force expires. */
   readonly notAfter: Date
 }
 
-/** A certificate that the clock speaks against. */
-export interface LeftOut {
+/** A certificate that is not valid now, or whose issuer is not. */
+export interface LeftOutCertificate {
   /** Its place in the file, from 1. */
   readonly number: number
   readonly fingerprint: string
@@ -36,20 +36,19 @@ export interface ClientCaOrigin {
   readonly now: Date
 }
 
-// All are listed to every client in every handshake.
+// Every handshake sends the list of CAs to the client.
 const MAX_AUTHORITIES = 100
 
 /**
- * Throws `InvalidFileError` unless each certificate is an authority, and OpenSSL would accept a client's under one of
- * them now. One whose time is over or to come is left out: were the file refused for it, an authority that somebody
- * takes out of the file would stay in force.
+ * Throws `InvalidFileError` unless every certificate is a CA, and one of them is usable now. A CA outside its validity is
+ * left out. Rejecting the whole file would keep the earlier file in force, also a CA that the operator removed.
  */
 export function parseClientCa(text: string, { file, now }: ClientCaOrigin): ClientCa {
-  const { certificates } = parseOwnChain(text, file)
+  const { certificates } = parseChain(text, file)
   if (certificates.length > MAX_AUTHORITIES) {
     throw new InvalidFileError(
       file,
-      `holds ${certificates.length} certificates, and at most ${MAX_AUTHORITIES} are taken: put only those there that sign your clients' certificates`,
+      `holds ${certificates.length} certificates; the limit is ${MAX_AUTHORITIES}: keep only the CAs that sign your clients' certificates`,
     )
   }
   certificates.forEach((certificate, index) => {
@@ -57,15 +56,17 @@ export function parseClientCa(text: string, { file, now }: ClientCaOrigin): Clie
     if (objection !== undefined)
       throw new InvalidFileError(file, `certificate number ${index + 1} ${objection}`)
   })
-  const inForce = usable(certificates.filter((certificate) => untimely(certificate, now) === undefined))
+  const inForce = withIssuers(
+    certificates.filter((certificate) => outsideValidity(certificate, now) === undefined),
+  )
   const leftOut = certificates.flatMap((certificate, index) =>
     inForce.includes(certificate) ? [] : [leftOutOf(certificate, index + 1, now)],
   )
-  // Of the whole file: a root must not stand in for the intermediate under it that has expired.
-  const accepted = inForce.filter((certificate) => isEnd(certificate, certificates))
-  if (accepted.length === 0) throw new InvalidFileError(file, noneIsLeft(leftOut))
+  // Compares with the whole file: a root must not replace its intermediate when that has expired.
+  const accepted = inForce.filter((certificate) => isEndOfChain(certificate, certificates))
+  if (accepted.length === 0) throw new InvalidFileError(file, describeNoneUsable(leftOut))
   const pem = inForce.map((certificate) => certificate.toString()).join('')
-  tryToTrust(pem, file)
+  assertOpenSslAccepts(pem, file)
   return {
     pem,
     fingerprints: inForce.map(fingerprint256),
@@ -76,7 +77,7 @@ export function parseClientCa(text: string, { file, now }: ClientCaOrigin): Clie
   }
 }
 
-/** Whether the same authorities are in force, in whatever order. */
+/** Whether both sets have the same CAs in force, in any order. */
 export function isSameClientCa(one: ClientCa, other: ClientCa): boolean {
   const asSet = (fingerprints: readonly string[]) => [...new Set(fingerprints)].toSorted().join()
   return (
@@ -86,97 +87,90 @@ export function isSameClientCa(one: ClientCa, other: ClientCa): boolean {
 }
 
 /**
- * Whether a client's certificate, in whose chain OpenSSL found no fault, is one of an accepted authority. OpenSSL follows
- * each chain to its root, and takes whatever stands under that: also what the root or a sibling of the accepted one signed.
+ * Whether an accepted CA issued this client certificate, whose chain OpenSSL has verified already.
  *
- * Where the file holds an intermediate, an end of the file must have signed the certificate itself. What the client sent
- * beside it is not looked at: some versions of Node do not tell, and none has checked the signatures of what it tells.
+ * Threat: OpenSSL accepts every certificate below a trusted root, also from the root itself or from another
+ * intermediate. So where the file holds an intermediate, an accepted CA must have signed the certificate itself. The
+ * chain that the client sent is ignored: some versions of Node hide it, and none verifies its signatures.
  */
 export function isAcceptedClient(
   certificate: X509Certificate,
   { fingerprints, accepted, acceptsAllUnderRoots }: ClientCa,
 ): boolean {
-  // An authority signs clients' certificates, and is no client.
+  // A CA certificate is not a client certificate.
   if (fingerprints.includes(fingerprint256(certificate))) return false
   return acceptsAllUnderRoots || accepted.some((issuer) => hasIssued(issuer, certificate))
 }
 
-interface Company {
+interface CaFile {
   readonly all: readonly X509Certificate[]
   readonly now: Date
 }
 
-function objectionTo(certificate: X509Certificate, { all, now }: Company): string | undefined {
+function objectionTo(certificate: X509Certificate, { all, now }: CaFile): string | undefined {
   if (!certificate.ca) {
-    return "is no authority (CA:TRUE): put the certificate there that signed your clients' certificates, not one of theirs"
+    return "is not a CA certificate (CA:TRUE): use the certificate that signed your clients' certificates, not one of theirs"
   }
-  if (untimely(certificate, now) !== undefined) return undefined
-  // OpenSSL follows a chain to a root that signs itself, and refuses every client whose chain ends before.
+  if (outsideValidity(certificate, now) !== undefined) return undefined
+  // OpenSSL refuses every client whose chain does not end in a self-signed root.
   if (!all.some((issuer) => hasIssued(issuer, certificate))) {
-    return 'was issued by one that is not in the file: add that one too, up to the root that signs itself'
+    return 'was issued by a CA that is not in the file: add that CA too, and so on up to the self-signed root'
   }
   return undefined
 }
 
-interface Untimely {
-  readonly reason: string
-  readonly hint: string
-}
-
-function untimely({ validFrom, validTo }: X509Certificate, now: Date): Untimely | undefined {
+function outsideValidity(
+  { validFrom, validTo }: X509Certificate,
+  now: Date,
+): Pick<LeftOutCertificate, 'reason' | 'hint'> | undefined {
   const [notBefore, notAfter] = [new Date(validFrom), new Date(validTo)]
   if (notAfter <= now) {
     return {
       reason: `expired on ${notAfter.toISOString()}`,
-      hint: 'take it out, or put its renewed certificate in its place',
+      hint: 'remove it, or replace it with its renewed certificate',
     }
   }
   if (notBefore > now) {
     return {
       reason: `is not valid before ${notBefore.toISOString()}`,
-      hint: "set this machine's clock if it is behind, or wait till then; then restart the sidecar",
+      hint: "set this machine's clock if it is behind, or wait until then; then restart the sidecar",
     }
   }
   return undefined
 }
 
-// One by one, since what falls away may have been the issuer of another.
-function usable(certificates: readonly X509Certificate[]): readonly X509Certificate[] {
+// Repeats, because a certificate that is dropped may have issued another one.
+function withIssuers(certificates: readonly X509Certificate[]): readonly X509Certificate[] {
   const left = certificates.filter((one) => certificates.some((issuer) => hasIssued(issuer, one)))
-  return left.length === certificates.length ? left : usable(left)
+  return left.length === certificates.length ? left : withIssuers(left)
 }
 
-function leftOutOf(certificate: X509Certificate, number: number, now: Date): LeftOut {
-  const cause = untimely(certificate, now) ?? {
-    reason: 'was issued by one that is not valid now',
-    hint: 'hint that one first',
+function leftOutOf(certificate: X509Certificate, number: number, now: Date): LeftOutCertificate {
+  const cause = outsideValidity(certificate, now) ?? {
+    reason: 'was issued by a CA that is not valid now',
+    hint: 'replace that CA first',
   }
   return { number, fingerprint: fingerprint256(certificate), ...cause }
 }
 
-function noneIsLeft(leftOut: readonly LeftOut[]): string {
+function describeNoneUsable(leftOut: readonly LeftOutCertificate[]): string {
   const [first] = leftOut
   const which =
     first === undefined ? '' : `: certificate number ${first.number} ${first.reason}: ${first.hint}`
-  return `holds no authority that is valid now and signs clients' certificates${which}`
+  return `holds no CA that is valid now and signs clients' certificates${which}`
 }
 
-// The same name again is the same authority: its renewed certificate, which the former key may have signed.
-function isEnd(certificate: X509Certificate, all: readonly X509Certificate[]): boolean {
+// A certificate with the same name belongs to the same CA after a renewal, and its former key may have signed it.
+function isEndOfChain(certificate: X509Certificate, all: readonly X509Certificate[]): boolean {
   return !all.some((other) => other.subject !== certificate.subject && hasIssued(certificate, other))
 }
 
-// The listener must not be the first to find out: by then the ones before are gone.
-function tryToTrust(pem: string, file: string): void {
+// Fails before the listener drops the former CAs.
+function assertOpenSslAccepts(pem: string, file: string): void {
   try {
     createSecureContext({ ca: pem })
   } catch (cause) {
-    throw new InvalidFileError(
-      file,
-      `cannot be used, says OpenSSL (${errorMessage(cause)}): have it issued anew`,
-      {
-        cause,
-      },
-    )
+    const reason = `OpenSSL rejects it (${errorMessage(cause)}): have it issued again`
+    throw new InvalidFileError(file, reason, { cause })
   }
 }

@@ -1,32 +1,31 @@
-// Client name: which user a client certificate stands for.
+// Reads the username from a client certificate.
 //
-// Read from the bytes that the authority signed. Node's own texts (`subject`, `subjectAltName`) put all names into one
-// string, and a name with a comma or a line break in it has posed as several before (CVE-2021-44532, CVE-2021-44533).
+// Threat: Node joins all names of a certificate into one string. A name with a comma or a line break has passed for
+// several names there (CVE-2021-44532, CVE-2021-44533). So this file reads the DER bytes that the CA signed.
 
 import { DER, extensionValues, readDer, within, type DerValue } from './der.ts'
 
-/** Where in a certificate the user name stands. */
+/** The field of a client certificate that holds the username. */
 export interface ClientNameRule {
   readonly kind: 'cn' | keyof typeof ALT_NAME_TAGS
-  /** What stands before and after the user name. Absent: the whole is the user name. */
+  /** The text before and after the username. Absent: the whole field is the username. */
   readonly pattern?: { readonly before: string; readonly after: string }
 }
 
 export type ParsedClientNameRule =
   { readonly ok: true; readonly value: ClientNameRule } | { readonly ok: false; readonly reason: string }
 
-/** A `reason` is fit for a log: it never repeats what the certificate says. */
+/** A `reason` is safe to log: it never quotes the certificate. */
 export type ClientName =
   { readonly ok: true; readonly name: string } | { readonly ok: false; readonly reason: string }
 
 // GeneralName, RFC 5280 §4.2.1.6.
 const ALT_NAME_TAGS = { email: 0x81, dns: 0x82, uri: 0x86 } as const
 
-// The user name is one part of the whole: a star that went on over the next slash or dot would let a name that somebody
-// chose for one place count in another.
+// Threat: if `*` matched a slash or a dot, a name issued for one place would count in another.
 const PART = { email: '[^@]+', dns: '[^.*]+', uri: '[^/?#]+' } as const
 
-// As names in a users file go; the log has to bear it too.
+// The limit for names in the users file.
 const MAX_LENGTH = 255
 
 /** `cn`, `email`, `dns` or `uri`, the last three also with a pattern: `email:*@example.org`. */
@@ -36,57 +35,56 @@ export function parseClientNameRule(text: string): ParsedClientNameRule {
   if (kind !== 'email' && kind !== 'dns' && kind !== 'uri') {
     return {
       ok: false,
-      reason: `"${text}": write cn, email, dns or uri, the last three also with a pattern, as in email:*@example.org`,
+      reason: `"${text}": write cn, email, dns or uri; the last three also with a pattern, as in email:*@example.org`,
     }
   }
   if (pattern === undefined) return { ok: true, value: { kind } }
   const [before = '', after, ...more] = (kind === 'dns' ? pattern.toLowerCase() : pattern).split('*')
   if (after === undefined || more.length > 0 || !/^[!-~]+$/.test(pattern) || pattern.length > MAX_LENGTH) {
-    const reason = `"${text}": write exactly one * for the user name into the pattern, and printable ASCII without blanks around it`
+    const reason = `"${text}": write exactly one * for the username in the pattern, and otherwise printable ASCII without blanks`
     return { ok: false, reason }
   }
   return { ok: true, value: { kind, pattern: { before, after } } }
 }
 
 /**
- * The user name in a certificate, as DER. There must be exactly one that fits the rule: of two, somebody could choose.
- * Compared as written, DNS names in lower case.
+ * Reads the username from a certificate (DER). Exactly one name must match the rule, because with two the client could
+ * choose. Names are compared as written, DNS names in lower case.
  */
 export function clientNameOf(certificate: Buffer, rule: ClientNameRule): ClientName {
   try {
     const names = rule.kind === 'cn' ? commonNames(certificate) : alternativeNames(certificate, rule.kind)
-    const fitting = names.flatMap((name) => userNameIn(name, rule))
-    const [name, ...others] = fitting
-    if (name === undefined) return refused(`no ${WHAT[rule.kind]} that fits SIDECAR_TLS_CLIENT_NAME`)
-    if (others.length > 0)
-      return refused(`more than one ${WHAT[rule.kind]} that fits SIDECAR_TLS_CLIENT_NAME`)
-    return isPlain(name) ? { ok: true, name } : refused(`a ${WHAT[rule.kind]} that is no user name`)
+    const [name, ...others] = names.flatMap((one) => usernameIn(one, rule))
+    const field = FIELDS[rule.kind]
+    if (name === undefined) return refused(`no ${field} that matches SIDECAR_TLS_CLIENT_NAME`)
+    if (others.length > 0) return refused(`more than one ${field} that matches SIDECAR_TLS_CLIENT_NAME`)
+    return isPrintable(name) ? { ok: true, name } : refused(`a ${field} that is not a valid username`)
   } catch (error) {
-    if (error instanceof NotTakenError || error instanceof RangeError) return refused(error.message)
+    if (error instanceof AmbiguousNameError || error instanceof RangeError) return refused(error.message)
     throw error
   }
 }
 
-const WHAT = {
+const FIELDS = {
   cn: 'common name',
   email: 'e-mail address',
   dns: 'DNS name',
   uri: 'URI',
 } as const
 
-/** Something in the certificate that we do not guess the meaning of. */
-class NotTakenError extends Error {}
+/** The certificate holds a name that different readers could read differently. */
+class AmbiguousNameError extends Error {}
 
 function refused(reason: string): ClientName {
   return { ok: false, reason }
 }
 
-// Controls, and characters that nobody sees or that turn the direction of writing: in a log they look like another name.
-function isPlain(name: string): boolean {
+// Threat: control, invisible and direction characters make a name look like another name in a log.
+function isPrintable(name: string): boolean {
   return name !== '' && name.length <= MAX_LENGTH && !/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(name)
 }
 
-function userNameIn(name: string, { kind, pattern }: ClientNameRule): readonly string[] {
+function usernameIn(name: string, { kind, pattern }: ClientNameRule): readonly string[] {
   if (pattern === undefined || kind === 'cn') return [name]
   const { before, after } = pattern
   if (name.length <= before.length + after.length) return []
@@ -99,13 +97,13 @@ const EXPLICIT_VERSION = 0xa0
 const COMMON_NAME = Buffer.from([0x55, 0x04, 0x03]) // 2.5.4.3
 const SUBJECT_ALT_NAME = Buffer.from([0x55, 0x1d, 0x11]) // 2.5.29.17
 
-/** RFC 5280 §4.1: what is signed, without the version that may stand before the rest. */
+/** The signed fields of a certificate without its optional version (RFC 5280 §4.1). */
 function signedFields(certificate: Buffer): readonly DerValue[] {
   const [toBeSigned] = within(readDer(certificate)[0])
   return within(toBeSigned).filter(({ tag }) => tag !== EXPLICIT_VERSION)
 }
 
-// All of them: a relative distinguished name may hold several attributes, and a subject several of the same kind.
+// Reads all of them, because a subject may hold several common names, also within one relative distinguished name.
 function commonNames(certificate: Buffer): readonly string[] {
   const subject = signedFields(certificate)[4]
   const attributes = within(subject).flatMap((relative) => within(relative).map((one) => within(one)))
@@ -114,39 +112,39 @@ function commonNames(certificate: Buffer): readonly string[] {
   })
 }
 
-// What RFC 5280 §4.1.2.6 tells authorities to write. The older kinds have no one reading: OpenSSL and others take T61
-// for Latin-1, which it is not.
+// The encodings of RFC 5280 §4.1.2.6. Readers disagree about the older ones: OpenSSL reads T61 as Latin-1.
 function directoryString({ tag, content }: DerValue): string {
   if (tag === DER.utf8String) return decodeUtf8(content)
   if (tag === DER.printableString || tag === DER.ia5String) return decodeAscii(content, 'common name')
-  throw new NotTakenError('a common name in an encoding that is neither UTF-8 nor ASCII')
+  throw new AmbiguousNameError('a common name that is encoded neither as UTF-8 nor as ASCII')
 }
 
 function decodeUtf8(content: Buffer): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(content)
   } catch {
-    throw new NotTakenError('a common name that is not UTF-8 as it says')
+    throw new AmbiguousNameError('a common name that is not valid UTF-8')
   }
 }
 
-function decodeAscii(content: Buffer, what: string): string {
-  if (content.some((byte) => byte > 0x7f)) throw new NotTakenError(`a ${what} that is not ASCII as it says`)
+function decodeAscii(content: Buffer, field: string): string {
+  if (content.some((byte) => byte > 0x7f)) throw new AmbiguousNameError(`a ${field} that is not valid ASCII`)
   return content.toString('latin1')
 }
 
 function alternativeNames(certificate: Buffer, kind: keyof typeof ALT_NAME_TAGS): readonly string[] {
   const values = extensionValues(certificate, SUBJECT_ALT_NAME)
-  if (values.length > 1) throw new NotTakenError('alternative names twice')
+  if (values.length > 1) throw new AmbiguousNameError('two lists of alternative names')
   return within(values[0])
     .filter(({ tag }) => tag === ALT_NAME_TAGS[kind])
     .map(({ content }) => alternativeName(content, kind))
 }
 
 function alternativeName(content: Buffer, kind: keyof typeof ALT_NAME_TAGS): string {
-  const text = decodeAscii(content, WHAT[kind])
-  if (!/^[!-~]+$/.test(text)) throw new NotTakenError(`a ${WHAT[kind]} with blanks or control characters`)
+  const text = decodeAscii(content, FIELDS[kind])
+  if (!/^[!-~]+$/.test(text))
+    throw new AmbiguousNameError(`a ${FIELDS[kind]} with blanks or control characters`)
   if (kind !== 'dns') return text
-  if (text.includes('*')) throw new NotTakenError('a DNS name with a wildcard')
+  if (text.includes('*')) throw new AmbiguousNameError('a DNS name with a wildcard')
   return text.toLowerCase()
 }

@@ -1,8 +1,8 @@
-// Cross certificates: how clients that trust an earlier root alone come to the present one.
+// Reads and writes cross certificates between earlier roots and the root.
 //
-// Each renewal of the root leaves one behind: the name and key of the later root, signed by the earlier one. They are
-// served behind the leaf. cross.crt keeps them, newest first, each followed by the root that signed it, which tells who
-// is served that way, and for which names. Every link is verified here: a broken chain would be found out by clients.
+// A root renewal issues one: the name and key of the later root, signed by the earlier root. The sidecar serves them
+// behind the leaf. cross.crt holds them, newest first, each followed by the root that signed it. This file verifies
+// every link, because otherwise clients would find a broken chain first.
 
 import { X509Certificate } from 'node:crypto'
 
@@ -17,54 +17,54 @@ import {
 import { parseNameConstraints, permittedByBoth, type PermittedNames } from './name-constraints.ts'
 import { certificatesIn } from './pem.ts'
 
-/** A root from before a renewal, which clients may still trust alone. */
+/** A root from before a renewal. Some clients may trust no other root. */
 export interface EarlierRoot {
   /** SHA-256, as `fingerprint256` gives it. */
   readonly fingerprint: string
-  /** From then on clients that trust it alone are lost: its cross certificate ends. */
+  /** When its cross certificate expires. Clients that trust no other root reject the leaf from then on. */
   readonly notAfter: Date
-  /** The only names that it may vouch for. Absent: any. */
+  /** The only names that its leaves may carry. Absent: any name. */
   readonly permitted: PermittedNames | undefined
   readonly pem: string
-  /** The root that came after it, as it signed it. */
+  /** The next root, signed by this one. */
   readonly crossPem: string
 }
 
-/** Who vouches for leaves. */
+/** The roots that clients may trust for a leaf. */
 export interface Authority {
   readonly root: Root
-  /** Those that lead to the root now, newest first. */
+  /** The earlier roots that lead to the root now, newest first. */
   readonly earlier: readonly EarlierRoot[]
 }
 
-// A person's decision, for it is work on clients.
-export const GIVE_UP_EARLIER =
-  'once every client trusts the present root, remove cross.crt and leaf.crt: clients that trust only an earlier one are lost then'
+// Only a person may decide this, because clients that lack the current root stop working.
+export const DROP_EARLIER_ROOTS =
+  'once every client trusts the current root, remove cross.crt and leaf.crt: clients that trust only an earlier root then reject the leaf'
 
 export interface EarlierOrigin {
   readonly root: Root
   readonly file: string
   readonly now: Date
-  /** What to do when the text is no good. Absent: what helps with cross.crt. */
+  /** The fix in the error. Absent: the fix for cross.crt. */
   readonly hint?: string
 }
 
-const PUT_BACK = `put the one back that belongs to it, or, ${GIVE_UP_EARLIER}`
+const RESTORE = `restore the file that belongs to this root, or, ${DROP_EARLIER_ROOTS}`
 
-/** The earlier roots that lead to `root` at that time. Throws `InvalidFileError` when the text does not belong to it. */
+/** The earlier roots that lead to `root` at that time. Throws `InvalidFileError` when the text belongs to another root. */
 export function parseEarlier(
   text: string | undefined,
-  { root, file, now, hint = PUT_BACK }: EarlierOrigin,
+  { root, file, now, hint = RESTORE }: EarlierOrigin,
 ): readonly EarlierRoot[] {
   if (text === undefined) return []
   const links = linksIn(certificatesIn(text).map((pem) => parseCertificate(pem, file, hint)))
-  const present = new X509Certificate(root.pem)
-  const start = links.findIndex(({ cross }) => isForRoot(cross, present))
-  // During a renewal, and after a backup from before one was put back, the file is ahead of the root.
+  const current = new X509Certificate(root.pem)
+  const start = links.findIndex(({ cross }) => isForRoot(cross, current))
+  // The file is ahead of the root during a renewal, and after an older backup of the root was restored.
   if (start === -1 && links.some(({ signer }) => signer.fingerprint256 === root.fingerprint)) return []
   const chain = links.slice(start)
   const isWhole = chain.every(({ cross, signer }, index) => {
-    const later = chain[index - 1]?.signer ?? present
+    const later = chain[index - 1]?.signer ?? current
     return isForRoot(cross, later) && hasIssued(signer, cross)
   })
   if (start === -1 || !isWhole) {
@@ -72,59 +72,61 @@ export function parseEarlier(
   }
   const earlier = chain.map(earlierRootOf)
   const end = earlier.findIndex(({ notAfter }) => notAfter <= now)
-  // What lies behind one that has ended leads nowhere either.
+  // An expired link also cuts off the roots behind it.
   return end === -1 ? earlier : earlier.slice(0, end)
 }
 
-/** What cross.crt is to hold. */
+/** The content of cross.crt. */
 export function formatEarlier(earlier: readonly EarlierRoot[]): string {
   return earlier.map(({ crossPem, pem }) => crossPem + pem).join('')
 }
 
 /**
- * What is served behind the leaf. The root itself only where nothing else leads to it: from a chain that holds it beside
- * its cross certificate, some clients that trust the earlier root take the wrong one.
+ * The certificates that are served behind the leaf: cross certificates, or the root if there are none. Never both,
+ * because some clients that trust an earlier root then pick the root instead of its cross certificate.
  */
 export function chainBehindLeaf({ root, earlier }: Authority): string {
   return earlier.length === 0 ? root.pem : earlier.map(({ crossPem }) => crossPem).join('')
 }
 
-/** Whether clients of every root come from this bundle's leaf to theirs. */
-export function hasItsChain({ certPem }: CertificateBundle, authority: Authority): boolean {
+/** Whether the bundle carries the whole chain that clients of every root need. */
+export function hasExpectedChain({ certPem }: CertificateBundle, authority: Authority): boolean {
   const wanted = certificatesIn(chainBehindLeaf(authority)).map(withoutSpace)
-  const present = certificatesIn(certPem).slice(1).map(withoutSpace)
-  // Clients that trust the root have it, so a leaf alone is enough for them.
-  const isBare = authority.earlier.length === 0 && present.length === 0
-  return isBare || (present.length === wanted.length && present.every((pem, index) => pem === wanted[index]))
+  const actual = certificatesIn(certPem).slice(1).map(withoutSpace)
+  // A leaf alone is enough for clients that have the root.
+  const isBareLeaf = authority.earlier.length === 0 && actual.length === 0
+  return (
+    isBareLeaf || (actual.length === wanted.length && actual.every((pem, index) => pem === wanted[index]))
+  )
 }
 
-/** Whether anything but leaf and root is served, so that clients may count on an earlier root. */
-export function hasCross(leafCert: string | undefined): boolean {
+/** Whether the chain holds a cross certificate, so that clients may rely on an earlier root. */
+export function hasCrossCertificate(leafCert: string | undefined): boolean {
   return certificatesIn(leafCert ?? '')
     .slice(1)
     .some((pem) => !isSelfIssued(pem))
 }
 
-/** Whether the text ends in a root. */
+/** Whether the last certificate of the text is a root. */
 export function endsInRoot(leafCert: string | undefined): boolean {
   const last = certificatesIn(leafCert ?? '').at(-1)
   return last !== undefined && isSelfIssued(last)
 }
 
-/** The root as far as leaves are concerned: clients of every root must accept their names. */
-export function narrowed({ root, earlier }: Authority): Root {
+/** The root with only those names that every root permits, because clients of every root must accept the leaf. */
+export function withIntersectedConstraints({ root, earlier }: Authority): Root {
   const permitted = earlier.reduce((all, one) => permittedByBoth(all, one.permitted), root.permitted)
   return { ...root, permitted }
 }
 
-interface Link {
+interface CrossLink {
   readonly cross: X509Certificate
   readonly signer: X509Certificate
 }
 
-function linksIn(certificates: readonly X509Certificate[]): readonly Link[] {
+function linksIn(certificates: readonly X509Certificate[]): readonly CrossLink[] {
   return certificates.flatMap((cross, index) => {
-    // One without its signer is found out: it does not verify under itself.
+    // A cross certificate without its signer fails verification later, because it did not sign itself.
     return index % 2 === 1 ? [] : [{ cross, signer: certificates[index + 1] ?? cross }]
   })
 }
@@ -133,7 +135,7 @@ function isForRoot(cross: X509Certificate, root: X509Certificate): boolean {
   return cross.subject === root.subject && cross.publicKey.equals(root.publicKey)
 }
 
-function earlierRootOf({ cross, signer }: Link): EarlierRoot {
+function earlierRootOf({ cross, signer }: CrossLink): EarlierRoot {
   return {
     fingerprint: fingerprint256(signer),
     notAfter: new Date(cross.validTo),

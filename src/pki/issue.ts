@@ -1,6 +1,6 @@
-// Issue: a root of our own, leaves under it, and what leads from an earlier root to it.
+// Issues roots, leaves and cross certificates.
 //
-// What a certificate says is decided here, signed-certificate.ts writes it. Names come from `parseHostName`.
+// This file decides the content of certificates; signed-certificate.ts encodes it. Names come from `parseHostName`.
 
 import { X509Certificate, createHash, generateKeyPairSync, randomBytes } from 'node:crypto'
 
@@ -15,14 +15,14 @@ import {
   subjectOf,
 } from './signed-certificate.ts'
 
-// Trusting the root is work on every client, so it should outlast the machine it was issued on.
+// Every client must be set up for a root, so a root should outlast its machine.
 export const ROOT_VALIDITY_DAYS = 3650
 
-// Apple refuses leaves valid for more than 825 days (support.apple.com/HT210176); a leaf that renews itself has no
-// reason to come near that, and a short one is a small loss when its key leaks.
+// Apple refuses leaves valid for more than 825 days (support.apple.com/HT210176). The leaf renews itself, so it can be
+// short, and a leaked key is then useful only for a short time.
 export const LEAF_VALIDITY_DAYS = 90
 
-// Clients whose clock is a little behind must not take a fresh certificate for one of the future.
+// Clients whose clock is slow must accept a new certificate.
 const BACKDATE_MS = 3_600_000
 const DAY_MS = 86_400_000
 
@@ -40,14 +40,14 @@ export interface LeafRequest {
 
 export interface RootRequest {
   readonly now: Date
-  /** The root vouches for these names alone. Absent: for all. */
+  /** The only names that leaves may carry. Absent: any name. */
   readonly constrainTo?: readonly SubjectAltName[] | undefined
 }
 
 /** A self-signed root, valid for `ROOT_VALIDITY_DAYS`. */
 export function issueRoot({ now, constrainTo }: RootRequest): IssuedCertificate {
   const { publicKey, privateKey } = newKeyPair()
-  // Part of the name is random: trust stores look issuers up by name, and two roots of one name confuse them.
+  // The name is partly random, because trust stores look up issuers by name and confuse roots with the same name.
   const name = distinguishedName(`registry-sidecar root ${randomBytes(4).toString('hex')}`)
   const certPem = signCertificate(privateKey, {
     issuer: name,
@@ -55,7 +55,7 @@ export function issueRoot({ now, constrainTo }: RootRequest): IssuedCertificate 
     publicKey,
     ...validity(now, ROOT_VALIDITY_DAYS),
     extensions: [
-      // Without a path length: it would forbid to sign the next root, and whoever has the key can sign leaves anyway.
+      // No path length, because it would forbid this root to sign the next one.
       { name: 'basicConstraints', critical: true, cA: true },
       { name: 'keyUsage', critical: true, keyCertSign: true, cRLSign: true },
       subjectKeyIdentifier(keyIdentifier(publicKey)),
@@ -65,7 +65,7 @@ export function issueRoot({ now, constrainTo }: RootRequest): IssuedCertificate 
   return { certPem, keyPem: privateKey }
 }
 
-/** A server certificate for these names, valid for `LEAF_VALIDITY_DAYS` or until the root ends, if that is sooner. */
+/** A server certificate for these names, valid for `LEAF_VALIDITY_DAYS`, but not longer than its root. */
 export function issueLeaf({ root, names, now }: LeafRequest): IssuedCertificate {
   const { publicKey, privateKey } = newKeyPair()
   const rootCertificate = new X509Certificate(root.certPem)
@@ -93,15 +93,15 @@ export function issueLeaf({ root, names, now }: LeafRequest): IssuedCertificate 
 }
 
 export interface CrossRequest {
-  /** The later root. Its key is not needed. */
+  /** The later root. */
   readonly certPem: string
   /** The root that clients trust already. */
   readonly signer: IssuedCertificate
 }
 
 /**
- * The later root once more, signed by an earlier one, so that clients which trust that one accept what the later one
- * signs: same name, key and extensions (also its name constraints), until the first of the two ends. PEM.
+ * Signs the later root with an earlier root, so that clients of the earlier root accept leaves of the later one. Keeps
+ * name, key and extensions, also name constraints. Expires with the first of the two roots. PEM.
  */
 export function crossSign({ certPem, signer }: CrossRequest): string {
   const [later, earlier] = [new X509Certificate(certPem), new X509Certificate(signer.certPem)]
@@ -125,7 +125,7 @@ function newKeyPair(): { readonly publicKey: Buffer; readonly privateKey: string
   })
 }
 
-// Critical: a client that cannot obey them must not trust this root for everything instead.
+// Critical, because a client that ignores them would trust this root for every name.
 function nameConstraints(names: readonly SubjectAltName[]): object {
   return criticalExtension(NAME_CONSTRAINTS_OID, encodeNameConstraints(permittedNames(names)))
 }
@@ -134,7 +134,7 @@ function spkiOf({ publicKey }: X509Certificate): Buffer {
   return publicKey.export({ format: 'der', type: 'spki' })
 }
 
-/** RFC 5280 §4.2.1.2, method 1: SHA-1 over the key's bits, which for P-256 are the last 65 bytes of its SPKI. */
+/** RFC 5280 §4.2.1.2, method 1: SHA-1 of the key's bits, which for P-256 are the last 65 bytes of its SPKI. */
 function keyIdentifier(spki: Buffer): Buffer {
   return createHash('sha1').update(spki.subarray(-65)).digest()
 }

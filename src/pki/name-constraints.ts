@@ -1,6 +1,6 @@
-// Name constraints: which names a root may vouch for, as RFC 5280 §4.2.1.10 writes it into its certificate.
+// Reads and writes name constraints (RFC 5280 §4.2.1.10).
 //
-// Encoded and read by hand: node-forge does not know the extension, and Node tells nothing of it.
+// Written by hand, because neither node-forge nor Node supports the extension.
 
 import { isIPv6 } from 'node:net'
 
@@ -10,7 +10,7 @@ import { canonicalAddress, type SubjectAltName } from './names.ts'
 export const NAME_CONSTRAINTS_OID = '2.5.29.30'
 const NAME_CONSTRAINTS = Buffer.from([0x55, 0x1d, 0x1e])
 
-/** What a root may vouch for. DNS names stand for themselves and everything below them, addresses for themselves. */
+/** The names that a root permits. A DNS name also permits the names below it. */
 export type PermittedNames = readonly SubjectAltName[]
 
 const PERMITTED = 0xa0
@@ -18,7 +18,7 @@ const EXCLUDED = 0xa1
 const DNS_NAME = 0x82
 const IP_ADDRESS = 0x87
 
-/** What a root must be permitted to vouch for, so that a leaf can carry these names: `*.a.example` needs `a.example`. */
+/** The names that a root must permit for a leaf with these names: `*.a.example` needs `a.example`. */
 export function permittedNames(names: readonly SubjectAltName[]): PermittedNames {
   const bases = names.map(({ type, value }) => ({
     type,
@@ -32,7 +32,7 @@ export function permittedNames(names: readonly SubjectAltName[]): PermittedNames
   })
 }
 
-/** Those of the names that a leaf under this root must not carry, since clients would refuse it. */
+/** The names that a leaf under this root must not carry, because clients would reject it. */
 export function notPermitted(
   names: readonly SubjectAltName[],
   permitted: PermittedNames | undefined,
@@ -41,7 +41,7 @@ export function notPermitted(
   return names.filter((name) => !permitted.some((base) => isBelow(name, base)))
 }
 
-/** What both permit. Undefined permits all. */
+/** The names that both permit. Undefined permits all names. */
 export function permittedByBoth(
   one: PermittedNames | undefined,
   other: PermittedNames | undefined,
@@ -59,7 +59,7 @@ function isBelow({ type, value }: SubjectAltName, base: SubjectAltName): boolean
   return value === base.value || (type === 'dns' && value.endsWith(`.${base.value}`))
 }
 
-/** The extension's value: these names, and no others of either kind. */
+/** The extension's value, which permits these names and no others. */
 export function encodeNameConstraints(permitted: PermittedNames): Buffer {
   const trees = (tag: number, bases: readonly Buffer[]) =>
     bases.length === 0
@@ -70,7 +70,7 @@ export function encodeNameConstraints(permitted: PermittedNames): Buffer {
             bases.map((base) => encodeDer(DER.sequence, [base])),
           ),
         ]
-  // A kind without a permitted name would be free for all; a kind with one is closed already.
+  // Threat: a kind (DNS or IP) without any permitted name is unlimited. So it is excluded as a whole.
   const missing = (['dns', 'ip'] as const).filter((kind) => permitted.every(({ type }) => type !== kind))
   return encodeDer(DER.sequence, [
     ...trees(PERMITTED, permitted.map(encodeBase)),
@@ -81,7 +81,7 @@ export function encodeNameConstraints(permitted: PermittedNames): Buffer {
   ])
 }
 
-/** What the certificate permits, or undefined when it carries no such constraints. */
+/** The names that the certificate permits, or undefined if it has no constraints. */
 export function parseNameConstraints(der: Buffer): PermittedNames | undefined {
   const value = extensionValue(der, NAME_CONSTRAINTS)
   if (value === undefined) return undefined
@@ -102,7 +102,7 @@ function encodeBase({ type, value }: SubjectAltName): Buffer {
   return encodeDer(IP_ADDRESS, [address, Buffer.alloc(address.length, 0xff)])
 }
 
-// An address and a mask of the same length; ours are all ones.
+// An address is followed by its mask, which is all ones here.
 function decodeBase({ tag, content }: DerValue): PermittedNames {
   if (tag === DNS_NAME) return [{ type: 'dns', value: content.toString('ascii') }]
   if (tag !== IP_ADDRESS) return []

@@ -1,11 +1,11 @@
-// PEM: the certificates of a text that may hold comments, and even keys.
+// Finds the certificates in a PEM text.
 
 const BEGIN = '-----BEGIN CERTIFICATE-----'
 const END = '-----END CERTIFICATE-----'
 
-// Cut at each beginning, and not by one expression for both ends: that takes seconds for half a megabyte without an end.
-// One that has no end is kept, so that it is refused: a chain half-written must not be served without its issuers.
-/** Each certificate of the text, as it stands there. */
+// Threat: one regular expression for begin and end takes seconds on half a megabyte without an end. So this splits the
+// text at each begin. A certificate without an end is kept, because a half-written chain must be refused as a whole.
+/** The text of each certificate, unchanged. */
 export function certificatesIn(text: string): readonly string[] {
   const [, ...parts] = text.split(BEGIN)
   return parts.map((part) => {

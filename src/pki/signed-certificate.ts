@@ -1,8 +1,8 @@
-// Signed certificate: the structure that RFC 5280 §4.1 gives a certificate, filled and signed.
+// Encodes and signs X.509 certificates (RFC 5280 §4.1).
 //
-// The only file that imports node-forge, which describes certificates and does nothing else here: it knows no
-// elliptic curves, and its advisories are about parsing and verifying. Keys, signatures and random numbers come
-// from node:crypto, which has also written or accepted all that is taken apart here.
+// The only file that imports node-forge. It only encodes here, because it supports no elliptic curves, and its security
+// advisories concern parsing and verifying. Keys, signatures and random numbers come from node:crypto. Every
+// certificate that this file decodes was written or accepted by node:crypto too.
 
 import { X509Certificate, randomBytes, sign } from 'node:crypto'
 import forge from 'node-forge'
@@ -11,7 +11,7 @@ const { asn1, pki } = forge
 type Asn1 = forge.asn1.Asn1
 
 declare module 'node-forge' {
-  // Exists, and is missing from @types/node-forge.
+  // Missing from @types/node-forge.
   // eslint-disable-next-line @typescript-eslint/no-namespace
   namespace pki {
     function certificateExtensionsToAsn1(extensions: readonly object[]): asn1.Asn1
@@ -23,32 +23,32 @@ const ECDSA_WITH_SHA256 = '1.2.840.10045.4.3.2'
 /** A distinguished name, encoded. */
 export type Name = Asn1
 
-export interface Description {
+export interface CertificateContent {
   readonly issuer: Name
   readonly subject: Name
   /** SPKI, DER. */
   readonly publicKey: Buffer
   readonly notBefore: Date
   readonly notAfter: Date
-  /** As node-forge describes them. */
+  /** In node-forge's form. */
   readonly extensions: readonly object[]
-  /** Its extensions come first, byte by byte. */
+  /** A certificate whose extensions are copied as bytes, before the others. */
   readonly extensionsOf?: X509Certificate
 }
 
 /** Version 3, signed with ECDSA and SHA-256; PEM. */
-export function signCertificate(signingKeyPem: string, description: Description): string {
-  // Its parameters are absent, not null: RFC 5758 §3.2.
+export function signCertificate(signingKeyPem: string, content: CertificateContent): string {
+  // RFC 5758 §3.2: the parameters are absent, not null.
   const algorithm = sequence(primitive(asn1.Type.OID, asn1.oidToDer(ECDSA_WITH_SHA256).getBytes()))
   const toBeSigned = sequence(
     explicit(asn1.Type.NONE, primitive(asn1.Type.INTEGER, '\x02')),
     primitive(asn1.Type.INTEGER, toBytes(randomSerial())),
     algorithm,
-    description.issuer,
-    sequence(time(description.notBefore), time(description.notAfter)),
-    description.subject,
-    fromDer(description.publicKey),
-    explicit(asn1.Type.BITSTRING, sequence(...copiedExtensions(description), ...newExtensions(description))),
+    content.issuer,
+    sequence(time(content.notBefore), time(content.notAfter)),
+    content.subject,
+    fromDer(content.publicKey),
+    explicit(asn1.Type.BITSTRING, sequence(...copiedExtensions(content), ...newExtensions(content))),
   )
   const signature = sign('sha256', toDer(toBeSigned), signingKeyPem)
   const bits = primitive(asn1.Type.BITSTRING, `\x00${toBytes(signature)}`)
@@ -59,8 +59,8 @@ export function distinguishedName(commonName: string): Name {
   return pki.distinguishedNameToAsn1({ attributes: [{ type: pki.oids['commonName'], value: commonName }] })
 }
 
-// Copied as bytes rather than written anew: clients compare a certificate's issuer with its issuer's subject byte by
-// byte, also when an earlier version of this program wrote that one.
+// Copies the bytes, because clients compare issuer and subject byte by byte. An earlier version of this program may have
+// encoded the subject differently.
 export function subjectOf(certificate: X509Certificate): Name {
   const subject = fieldsOf(certificate)[5]
   if (subject === undefined) throw new Error('The certificate has no subject.')
@@ -73,34 +73,34 @@ export function subjectKeyIdentifier(identifier: Buffer): object {
   return { id: pki.oids['subjectKeyIdentifier'], value }
 }
 
-/** RFC 5280 §4.2.1.1: by the key alone, for issuers are renewed under other names and serial numbers. */
+/** RFC 5280 §4.2.1.1: only the key, because a renewed issuer has another name and serial number. */
 export function authorityKeyIdentifier(identifier: Buffer): object {
   return { name: 'authorityKeyIdentifier', keyIdentifier: toBytes(identifier) }
 }
 
-/** An extension that node-forge does not know, with its encoded value. */
+/** An extension that node-forge does not support, with its encoded value. */
 export function criticalExtension(oid: string, value: Buffer): object {
   return { id: oid, critical: true, value: toBytes(value) }
 }
 
-function newExtensions({ extensions }: Description): readonly Asn1[] {
-  // A detour: setting extensions on a certificate is what turns their descriptions into values.
+function newExtensions({ extensions }: CertificateContent): readonly Asn1[] {
+  // node-forge encodes extensions only when they are set on a certificate.
   const certificate = pki.createCertificate()
   certificate.setExtensions([...extensions])
   return children(children(pki.certificateExtensionsToAsn1(certificate.extensions))[0])
 }
 
-function copiedExtensions({ extensionsOf }: Description): readonly Asn1[] {
+function copiedExtensions({ extensionsOf }: CertificateContent): readonly Asn1[] {
   if (extensionsOf === undefined) return []
   return children(children(fieldsOf(extensionsOf)[7])[0])
 }
 
-/** Version, serial number, algorithm, issuer, validity, subject, key, extensions: all that those of ours have. */
+/** The fields of an issued certificate: version, serial, algorithm, issuer, validity, subject, key, extensions. */
 function fieldsOf(certificate: X509Certificate): readonly Asn1[] {
   return children(children(fromDer(certificate.raw))[0])
 }
 
-/** 128 bits, the first two fixed: positive, and never with the leading zeros that DER forbids. */
+/** 128 bits. The first two are fixed, so that the number is positive and has no leading zero, which DER forbids. */
 function randomSerial(): Buffer {
   const serial = randomBytes(16)
   serial.writeUInt8((serial.readUInt8(0) & 0x3f) | 0x40, 0)
@@ -118,8 +118,7 @@ function sequence(...values: Asn1[]): Asn1 {
   return asn1.create(asn1.Class.UNIVERSAL, asn1.Type.SEQUENCE, true, values)
 }
 
-// Optional fields are told apart by a number, 0 for the version and 3 for the extensions. node-forge wants the type
-// that has it.
+// A number identifies optional fields: 0 the version, 3 the extensions. node-forge expects a type with this number.
 function explicit(number: forge.asn1.Type, value: Asn1): Asn1 {
   return asn1.create(asn1.Class.CONTEXT_SPECIFIC, number, true, [value])
 }

@@ -1,4 +1,4 @@
-// Turns texts from the environment and the command line into a frozen Config.
+// Parses settings from environment and command line into a Config.
 
 import { ConfigError } from '../errors/errors.ts'
 import { flagOf, variableOf } from './setting.ts'

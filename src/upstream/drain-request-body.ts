@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 
 // Go clients that get an answer while they are still sending report "broken pipe" instead of the status unless we
 // read on a little before we close. Bounded: nobody may make us read a whole upload that we refused.
@@ -11,7 +11,7 @@ export function isStillSending(incoming: IncomingMessage): boolean {
 }
 
 /** Whether the request's head announces a body, be it here already or not. */
-export function hasBody({ headers }: Pick<IncomingMessage, 'headers'>): boolean {
+export function hasBody({ headers }: { readonly headers: OutgoingHttpHeaders }): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 }
 

@@ -1,11 +1,14 @@
 // One request on its way through: what its parts are, and how it fails, exactly once.
 
-import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
+import type { ClientRequest, IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import type { UpstreamFailure } from './failure.ts'
 import type { Upload } from './request-body.ts'
 
 export interface Exchange {
+  /** Its headers stay as the client sent them. */
   readonly incoming: IncomingMessage
+  /** The headers that the registry gets instead. */
+  readonly registryHeaders: IncomingHttpHeaders
   readonly outgoing: ServerResponse
   /** The request to the registry, once it has a socket. */
   request: ClientRequest | undefined

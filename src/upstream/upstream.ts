@@ -1,8 +1,8 @@
-// Upstream: the registry behind us, reached through http-proxy.
+// Forwards requests to the registry through http-proxy.
 //
-// The only file that imports http-proxy. It streams both bodies and never holds one in memory; it sends GET and HEAD
-// a second time at most, anything else once. http-proxy 1.18.1 is no longer maintained: what is switched
-// off, removed or guarded here closes a hole of it each, and test/upstream has a test for each.
+// No other file imports http-proxy. Bodies are streamed, never held in memory. GET and HEAD are sent at most twice, all
+// else once. http-proxy 1.18.1 is no longer maintained. Each thing that this file switches off, removes or guards closes
+// a hole in it, and test/upstream has a test for each hole.
 
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
 import { createRequire } from 'node:module'
@@ -23,13 +23,13 @@ import { createWatchdog, type WatchdogLimits } from './watchdog.ts'
 
 export interface Upstream {
   /**
-   * Sends one admitted and authenticated request on and its answer back. The caller has checked method, target and
-   * framing. Failures are told once, through `onFailure`; when no head was sent yet, answering is the caller's part.
+   * Forwards one admitted and authenticated request, and its answer back. The caller has checked method, target and
+   * framing. Calls `onFailure` at most once. If no head was sent before that, the caller must answer.
    */
   forward(incoming: IncomingMessage, outgoing: ServerResponse, context: ForwardContext): void
   /** Whether the registry answers right now. */
   probe(): Promise<ProbeOutcome>
-  /** Bytes of buffers that large bodies hold now. */
+  /** Bytes of the buffers that large bodies use now. */
   readonly spliceBytesInUse: number
   close(): void
 }
@@ -41,13 +41,13 @@ export interface ForwardContext extends ForwardedFor {
 export interface UpstreamOptions extends WatchdogLimits {
   readonly hostname: string
   readonly port: number
-  /** Bytes that the buffers of large bodies may take in all. */
+  /** Limit for the buffers of all large bodies together, in bytes. */
   readonly spliceMemory: number
 }
 
 const EXCHANGE = Symbol('exchange')
 
-// A map from request to exchange would cost several times what a property does (measured).
+// A map from request to exchange costs several times as much as a property (measured).
 type WithExchange = IncomingMessage & { [EXCHANGE]?: Exchange }
 
 export function createUpstream({ hostname, port, spliceMemory, ...limits }: UpstreamOptions): Upstream {
@@ -65,15 +65,13 @@ export function createUpstream({ hostname, port, spliceMemory, ...limits }: Upst
 
   function forward(incoming: WithExchange, outgoing: ServerResponse, context: ForwardContext): void {
     const { onFailure } = context
-    const exchange: Exchange = { incoming, outgoing, onFailure, ...NEW }
+    const registryHeaders = requestHeaders(incoming.headers, context)
+    const exchange: Exchange = { incoming, registryHeaders, outgoing, onFailure, ...NEW }
     incoming[EXCHANGE] = exchange
-    // Before web(): when 'proxyReq' comes the head may be out already.
-    incoming.headers = requestHeaders(incoming.headers, context)
     watchdog.watch(exchange)
     outgoing.once('close', () => {
       watchdog.unwatch(exchange)
-      if (!outgoing.writableFinished)
-        failExchange(exchange, { kind: 'client-closed', cause: 'the client left' })
+      if (!outgoing.writableFinished) failExchange(exchange, CLIENT_LEFT)
       exchange.isOver = true
     })
     send(exchange)
@@ -81,27 +79,22 @@ export function createUpstream({ hostname, port, spliceMemory, ...limits }: Upst
 
   function send(exchange: Exchange): void {
     const { isRetried } = exchange
-    try {
-      const options = { agent: connections.agentFor(exchange), buffer: bodyOf(exchange) }
-      proxy.web(exchange.incoming, exchange.outgoing, options, (error) => {
-        // A first try may fail twice: when its connection ends, and when that fails what was written.
-        if (isRetried === exchange.isRetried) onError(exchange, error)
-      })
-    } catch (error) {
-      // Some targets and header values throw here instead of calling back.
-      failExchange(exchange, failureOf(error))
-    }
+    const options = { agent: connections.agentFor(exchange), buffer: bodyOf(exchange) }
+    startRequest(proxy, exchange, options, (error) => {
+      // A first try may fail twice: when its connection ends, and then because of the unsent bytes.
+      if (isRetried === exchange.isRetried) onError(exchange, error)
+    })
   }
 
   function onError(exchange: Exchange, error: Error): void {
-    // A reset after the last byte of the answer takes nothing away from it.
+    // A reset after the last byte of the answer does no harm.
     if (exchange.isOver || exchange.answer?.complete === true) return
     if (!isStaleConnection(exchange, error)) {
       failExchange(exchange, failureOf(error))
       return
     }
     exchange.isRetried = true
-    // Its 'close' follows in this tick, and must not fail the exchange that goes on.
+    // The event 'close' of this request follows in this tick. It must not fail the retried exchange.
     exchange.request = undefined
     send(exchange)
   }
@@ -119,6 +112,26 @@ export function createUpstream({ hostname, port, spliceMemory, ...limits }: Upst
   }
 }
 
+function startRequest(
+  proxy: httpProxy,
+  exchange: Exchange,
+  options: httpProxy.ServerOptions,
+  onError: (error: Error) => void,
+): void {
+  const { incoming, outgoing, registryHeaders } = exchange
+  const received = incoming.headers
+  // http-proxy copies these headers inside web(). At the event 'proxyReq' the head may already be sent.
+  incoming.headers = registryHeaders
+  try {
+    proxy.web(incoming, outgoing, options, onError)
+  } catch (error) {
+    // Some targets and header values throw here instead of calling back.
+    failExchange(exchange, failureOf(error))
+  } finally {
+    incoming.headers = received
+  }
+}
+
 // http-proxy only calls `pipe` on the stream that it reads a body from.
 function bodyOf(exchange: Exchange): Readable {
   const pipe = (request: ClientRequest): void => {
@@ -126,6 +139,8 @@ function bodyOf(exchange: Exchange): Readable {
   }
   return { pipe } as unknown as Readable
 }
+
+const CLIENT_LEFT: UpstreamFailure = { kind: 'client-closed', cause: 'the client left' }
 
 const NEW = {
   request: undefined,
@@ -135,7 +150,7 @@ const NEW = {
   isOver: false,
 } as const
 
-// Emitted when the request gets its socket. Its head may be out already: for reading only.
+// Called when the request gets its socket. Its head may already be sent, so nothing may change it.
 function onRequest(request: ClientRequest, incoming: WithExchange): void {
   const exchange = incoming[EXCHANGE]
   if (exchange === undefined || exchange.isOver || exchange.outgoing.destroyed) {
@@ -143,7 +158,7 @@ function onRequest(request: ClientRequest, incoming: WithExchange): void {
     return
   }
   exchange.request = request
-  // An answer that Node gives to nobody, such as a 101 that was not asked for, closes without 'response' or 'error'.
+  // Node drops some answers, such as an unexpected 101. They end with 'close', without 'response' or 'error'.
   request.once('close', () => {
     if (request === exchange.request && exchange.answer === undefined && request.errored === null) {
       failExchange(exchange, { kind: 'broke-off', cause: 'the registry closed without an answer' })
@@ -151,7 +166,7 @@ function onRequest(request: ClientRequest, incoming: WithExchange): void {
   })
 }
 
-// The registry closed a kept connection as this request went out on it. What is repeatable goes out once more.
+// The registry closed a kept connection while this request went out on it. GET and HEAD are sent once more.
 function isStaleConnection({ incoming, request, isRetried, answer }: Exchange, error: Error): boolean {
   if (isRetried || answer !== undefined || request?.reusedSocket !== true) return false
   if (errorCode(error) !== 'ECONNRESET' && errorCode(error) !== 'EPIPE') return false
@@ -162,18 +177,18 @@ function createProxy(target: httpProxy.ProxyTarget): httpProxy {
   const proxy = loadHttpProxy().createProxyServer({
     target,
     selfHandleResponse: true,
-    // Both together: the target passes byte for byte instead of through url.parse.
+    // Both together make http-proxy forward the target byte for byte instead of through url.parse.
     toProxy: true,
     prependPath: false,
     xfwd: false,
   }) as httpProxy & { webPasses: { readonly name: string }[] }
-  // For a chunked DELETE or OPTIONS this pass writes "content-length: 0" and still sends the body: on a kept-alive
+  // Threat: for a chunked DELETE or OPTIONS this pass writes "content-length: 0" and still sends the body. On a kept
   // connection that body is a second request that nobody authenticated.
   proxy.webPasses = proxy.webPasses.filter((pass) => pass.name !== 'deleteLength')
   return proxy
 }
 
-// http-proxy takes util._extend when it is loaded, and calling that prints a deprecation warning on newer Nodes.
+// http-proxy reads util._extend when it is loaded. Newer versions of Node print a warning when it is called.
 function loadHttpProxy(): typeof httpProxy {
   const legacy = util as unknown as { _extend: unknown }
   const deprecated = legacy._extend

@@ -6,7 +6,7 @@ import { tempFolder } from '../fixtures/temp-folder.ts'
 
 const ERROR = 50
 
-it('names the command that adds the first user; a users file that vanishes is an error', async () => {
+it('logs the command that adds the first user; a users file that disappears is an error', async () => {
   const cwd = tempFolder()
   const env = {
     SIDECAR_LISTEN: '127.0.0.1:0',

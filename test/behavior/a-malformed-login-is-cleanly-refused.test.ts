@@ -6,7 +6,7 @@ import { basic, get, openWire } from '../fixtures/wire.ts'
 const TOKEN = Buffer.from(ALICE).toString('base64')
 const latin1 = (text: string): string => basic(Buffer.from(text, 'latin1'))
 
-// As many failures as there are here would be throttled.
+// The default throttle would refuse this many failures.
 const env = { SIDECAR_THROTTLE: 'off' }
 
 let sidecar: TestSidecar
@@ -16,7 +16,7 @@ beforeAll(async () => {
 })
 afterAll(() => sidecar.stop())
 
-it('a wrong password is challenged, which all below is compared with', async () => {
+it('a wrong password gets the challenge that the other tests compare with', async () => {
   challenge = withoutTime(await answerTo(get('/v2/', basic('alice:wrong'))))
   expect(challenge).toMatch(/^HTTP\/1\.1 401 [^]*\r\nWWW-Authenticate: Basic realm="Registry"\r\n/)
 })
@@ -90,7 +90,7 @@ describe('the request is refused as malformed for', () => {
   })
 })
 
-// The whole head may have 16 KB, which Node's parser counts; no login is longer.
+// Node's parser limits the whole head to 16 KB, so no login is longer.
 it.each([16 * 1024, 1024 * 1024])('a header of %i bytes is refused as too large', async (length) => {
   const answer = await answerTo(get('/v2/', `Authorization: Basic ${'A'.repeat(length)}`))
   expect(answer).toMatch(/^HTTP\/1\.1 431 [^]*\r\nConnection: close\r\n[^]*"the request head is too large"/)
@@ -111,7 +111,7 @@ describe('the right login', () => {
   })
 })
 
-it('none of it was a bug, and all of it left the sidecar able to answer', async () => {
+it('no request above caused an internal error, and the sidecar still answers', async () => {
   expect(sidecar.lines.filter(({ status, err }) => Number(status) >= 500 || err !== undefined)).toEqual([])
   expect(withoutTime(await answerTo(get('/v2/')))).toBe(challenge)
 })

@@ -12,7 +12,7 @@ import { until } from '../fixtures/until.ts'
 
 const ROUNDS = 10
 
-it('goes on at a new connection: the answer to what was in flight says that this one ends', async () => {
+it('continues on a new connection: the answer in flight announces the end of the old one', async () => {
   const [ours, other] = [createClientAuthority(), createClientAuthority()]
   const caFile = path.join(tempFolder(), 'client-ca.pem')
   writeFileSync(caFile, ours.cert)

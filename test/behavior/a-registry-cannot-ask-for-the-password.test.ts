@@ -1,4 +1,4 @@
-// A registry that demands a login of its own is told apart, and its challenge never reaches a client.
+// Answers of a registry that demands a login never reach a client.
 
 import { describe, expect, it } from 'vitest'
 import { run } from '../fixtures/process.ts'
@@ -46,14 +46,14 @@ describe.each(['401 Unauthorized', '407 Proxy Authentication Required'])(
       }
       if (method === 'HEAD') expect(answer.body).toHaveLength(0)
       else expect(JSON.parse(answer.body.toString())).toEqual({ errors: [said] })
-      const told = 'demands-login: the registry demands a login itself: switch its auth off'
-      await until(() => sidecar.lines.some(({ reason }) => reason === told), {
+      const logged = 'demands-login: the registry demands a login itself: switch its auth off'
+      await until(() => sidecar.lines.some(({ reason }) => reason === logged), {
         deadlineMs: 5_000,
         what: 'the hint in the log',
       })
     })
 
-    it('is named by readiness and by check, with what to do', async () => {
+    it('is reported by /readyz and by check, with the fix', async () => {
       const upstream = await upstreamForTest(challenging(status))
       const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
       const { ready, parts } = await sidecar.readiness()
@@ -69,7 +69,7 @@ describe.each(['401 Unauthorized', '407 Proxy Authentication Required'])(
   },
 )
 
-it('check names a registry that demands a login for uploads alone', async () => {
+it('check reports a registry that demands a login for uploads only', async () => {
   const upstream = await upstreamForTest(challenging('401 Unauthorized', { only: 'POST' }))
   const env = { SIDECAR_UPSTREAM: `http://127.0.0.1:${upstream.port}` }
   const { stdout } = await run(['check'], { env, cwd: tempFolder() })

@@ -1,4 +1,4 @@
-// A registry may close a kept connection at any time: no request fails by that, and nothing is carried out twice.
+// A registry closes kept connections: no request fails and none runs twice.
 
 import http, { type RequestOptions } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
@@ -32,11 +32,11 @@ const cells = Object.keys(CLOSINGS).flatMap((how) =>
 )
 
 describe.each(cells)(
-  'a registry that closes by %s %d ms after each answer, asked by %d at once,',
+  'a registry that closes by %s %d ms after each answer, with %d requests at once,',
   (...cell) => {
     const [how, delayMs, together] = cell
 
-    it('fails nothing and does nothing twice', { timeout: 60_000 }, async () => {
+    it('fails no request and runs none twice', { timeout: 60_000 }, async () => {
       const registry = await closingRegistry((socket) => {
         const close = (): unknown => CLOSINGS[how]?.(socket)
         if (delayMs === 0) setImmediate(close)
@@ -65,24 +65,20 @@ describe.each(cells)(
   },
 )
 
-describe('a request that must not be done twice', () => {
-  it.each(['POST', 'PUT', 'PATCH', 'DELETE'])(
-    'gets a connection that was not used before: %s',
-    async (method) => {
-      const requestsOn = new Map<Socket, number>()
-      const { port } = await frontFor((socket) => {
-        requestsOn.set(socket, (requestsOn.get(socket) ?? 0) + 1)
-        socket.write(OK)
-      })
-      const headers = { 'Content-Length': 0 }
-      for (const each of ['GET', 'GET', method, 'GET', method])
-        await statusOf({ port, method: each, headers })
-      // The three GETs share one.
-      expect([...requestsOn.values()]).toEqual([3, 1, 1])
-    },
-  )
+describe('a request that must not run twice', () => {
+  it.each(['POST', 'PUT', 'PATCH', 'DELETE'])('gets a new connection: %s', async (method) => {
+    const requestsOn = new Map<Socket, number>()
+    const { port } = await frontFor((socket) => {
+      requestsOn.set(socket, (requestsOn.get(socket) ?? 0) + 1)
+      socket.write(OK)
+    })
+    const headers = { 'Content-Length': 0 }
+    for (const each of ['GET', 'GET', method, 'GET', method]) await statusOf({ port, method: each, headers })
+    // The three GETs share one connection.
+    expect([...requestsOn.values()]).toEqual([3, 1, 1])
+  })
 
-  it('leaves no port behind that waits for its connection to be forgotten', async () => {
+  it('leaves no port in TIME_WAIT', async () => {
     const ends: string[] = []
     const { port } = await frontFor((socket) => {
       socket.on('end', () => ends.push('end'))
@@ -95,7 +91,7 @@ describe('a request that must not be done twice', () => {
   })
 })
 
-/** Counts what it carried out, and calls `onAnswered` with the connection when it has answered. */
+/** Counts the requests that it ran and calls `onAnswered` with the connection after each answer. */
 async function closingRegistry(onAnswered: (socket: Socket) => void) {
   const runs = new Map<string, number>()
   const server = http.createServer({ keepAliveTimeout: 0 }, (request, response) => {
@@ -118,7 +114,7 @@ async function closingRegistry(onAnswered: (socket: Socket) => void) {
   return { port: (server.address() as AddressInfo).port, runs }
 }
 
-/** How often which status came back. */
+/** Counts the answers by status. */
 async function statusesOf(send: (round: number) => Promise<number>, together: number) {
   const counts: Record<number, number> = {}
   let next = 0
@@ -132,7 +128,7 @@ async function statusesOf(send: (round: number) => Promise<number>, together: nu
   return counts
 }
 
-/** The status of the answer; 0 when there is none. */
+/** Resolves to the status of the answer, or 0 without an answer. */
 function statusOf(options: RequestOptions, body?: string): Promise<number> {
   return new Promise((resolve) => {
     const request = http.request(options, (response) => {

@@ -18,7 +18,7 @@ interface Handshake {
   readonly session: Buffer | undefined
 }
 
-/** A verified handshake with a connection of its own. TLS 1.2, where the session is there at once. */
+/** Makes a verified handshake on a new connection. TLS 1.2 provides the session at once. */
 function handshake({ port, root }: TestSidecar, session?: Buffer): Promise<Handshake> {
   return new Promise((resolve, reject) => {
     const options = { port, ca: root.pem, host: '127.0.0.1', servername: 'localhost', session }
@@ -31,7 +31,7 @@ function handshake({ port, root }: TestSidecar, session?: Buffer): Promise<Hands
   })
 }
 
-/** Resolves to the fingerprint of the leaf that is there then. */
+/** Renews the leaf and resolves to its fingerprint. */
 async function renew({ folder }: TestSidecar): Promise<string> {
   return (await renewedCert(path.join(folder, 'state'))).leaf.fingerprint
 }
@@ -43,19 +43,19 @@ async function untilServed(sidecar: TestSidecar, fingerprint: string): Promise<v
   })
 }
 
-describe('a leaf that `cert renew` has issued', () => {
+describe('a leaf that `cert renew` issued', () => {
   it('is served within two seconds', async () => {
     const sidecar = await sidecarForTest({ env: { SIDECAR_WATCH_POLL: 'off' } })
     await untilServed(sidecar, await renew(sidecar))
   })
 
-  it('is served within two seconds where file events are lost', async () => {
+  it('is served within two seconds without file events', async () => {
     onTestFinished(withoutFileEvents())
     const sidecar = await sidecarForTest()
     await untilServed(sidecar, await renew(sidecar))
   })
 
-  it('is served to clients that come back with a session from before', async () => {
+  it('is served to clients that resume an older session', async () => {
     const sidecar = await sidecarForTest()
     const { session } = await handshake(sidecar)
     expect((await handshake(sidecar, session)).isReused).toBe(true)
@@ -73,7 +73,7 @@ describe('a leaf that `cert renew` has issued', () => {
   })
 })
 
-it('a leaf whose time is still to come is served, and told in the log and by /readyz', async () => {
+it('a leaf that is not valid yet is served, and reported in the log and by /readyz', async () => {
   const folder = path.join(tempFolder(), 'state')
   const ahead = new Date(Date.now() + 2 * 3_600_000)
   await openKeystore({ folder, names: wantedNames({ hosts: [] }), now: ahead })
@@ -81,14 +81,14 @@ it('a leaf whose time is still to come is served, and told in the log and by /re
   expect((await sidecar.readiness()).parts.certificate).toMatchObject({
     ready: true,
     state: 'not-yet-valid',
-    reason: expect.stringMatching(/^valid from 20.*Z on: see the clock$/) as unknown,
+    reason: expect.stringMatching(/^valid from 20.*Z; check the clock of this machine$/) as unknown,
   })
   expect(sidecar.lines.filter(({ level }) => level === 50)).toMatchObject([
     { msg: 'the certificate is not valid yet: clients refuse it' },
   ])
 })
 
-it('half a pair is never served, and neither is the leaf of another root', async () => {
+it('a certificate without its key is never served, and neither is the leaf of another root', async () => {
   const sidecar = await sidecarForTest()
   const { fingerprint } = sidecar.certificate.current.leaf
   const stranger = issueLeaf({
@@ -98,7 +98,7 @@ it('half a pair is never served, and neither is the leaf of another root', async
   })
   writeFileSync(path.join(sidecar.folder, 'state', 'leaf.crt'), stranger.certPem)
   const foreign = new X509Certificate(stranger.certPem).fingerprint256
-  // Replaced by a leaf of our own, in the end: every handshake until then is verified under our root.
+  // The sidecar finally issues a new leaf. Every handshake until then is verified under its root.
   const seen = new Set<string>()
   await until(async () => seen.add((await handshake(sidecar)).fingerprint).size > 1, {
     deadlineMs: 20_000,

@@ -7,7 +7,7 @@ import { renewedCert } from '../fixtures/renewed-cert.ts'
 import { sidecarForTest, type TestSidecar } from '../fixtures/sidecar.ts'
 import { until } from '../fixtures/until.ts'
 
-/** Every handshake of a client that trusts one root, until it sees that leaf. Rejects when one of them fails. */
+/** Repeats handshakes under one root until the client sees this leaf. Rejects if one fails. */
 async function untilServed({ port, root }: TestSidecar, fingerprint: string): Promise<void> {
   await until(async () => (await fingerprintServed(port, root.pem)) === fingerprint, {
     deadlineMs: 2_000,
@@ -15,8 +15,8 @@ async function untilServed({ port, root }: TestSidecar, fingerprint: string): Pr
   })
 }
 
-it('sidecars on one folder serve it within two seconds, to clients of the root before and of the new one', async () => {
-  // Its connection says nothing for as long as this takes.
+it('sidecars on one folder serve it within two seconds to clients of the old root and of the new one', async () => {
+  // This connection stays silent during the test.
   const one = await sidecarForTest({ env: { SIDECAR_HEADER_TIMEOUT: '10m' } })
   const stateDir = path.join(one.folder, 'state')
   const other = await sidecarForTest({ env: { SIDECAR_STATE_DIR: stateDir } })
@@ -25,15 +25,15 @@ it('sidecars on one folder serve it within two seconds, to clients of the root b
 
   for (const before of [one.root.fingerprint, undefined]) {
     const { leaf, root } = await renewedCert(stateDir, { root: true })
-    // Clients go on to trust the root of the start alone.
+    // The clients still trust only the first root.
     await Promise.all(sidecars.map((sidecar) => untilServed(sidecar, leaf.fingerprint)))
     for (const sidecar of sidecars) {
       const fetched = (await sidecar.request({ path: '/-/ca.crt' })).body.toString()
       expect(new X509Certificate(fetched).fingerprint256).toBe(root.fingerprint)
       expect(await fingerprintServed(sidecar.port, fetched)).toBe(leaf.fingerprint)
-      const told = sidecar.lines.filter(({ msg }) => String(msg).startsWith('root renewed'))
-      expect(told.at(-1)).toMatchObject({ level: 30, fingerprint: root.fingerprint })
-      if (before !== undefined) expect(told).toMatchObject([{ earlier: { fingerprint: before } }])
+      const logged = sidecar.lines.filter(({ msg }) => String(msg).startsWith('root renewed'))
+      expect(logged.at(-1)).toMatchObject({ level: 30, fingerprint: root.fingerprint })
+      if (before !== undefined) expect(logged).toMatchObject([{ earlier: { fingerprint: before } }])
     }
   }
   expect(running.destroyed).toBe(false)

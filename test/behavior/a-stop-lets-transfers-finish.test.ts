@@ -11,7 +11,7 @@ import { until } from '../fixtures/until.ts'
 
 const BASIC = `Authorization: Basic ${Buffer.from(ALICE).toString('base64')}`
 const CREATED = 'HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n'
-// For what comes sooner, however slow the machine is.
+// A limit for events that come much sooner.
 const DEADLINE_MS = 50_000
 const SOON_MS = 15_000
 
@@ -23,7 +23,7 @@ interface Push {
   isClosed: boolean
 }
 
-/** Says this, and resolves to the head of the next answer. */
+/** Sends these bytes and resolves to the head of the next answer. */
 async function answerTo(push: Push, bytes: string): Promise<string> {
   push.answer = ''
   push.socket.write(bytes)
@@ -31,7 +31,7 @@ async function answerTo(push: Push, bytes: string): Promise<string> {
   return push.answer
 }
 
-/** A PATCH of ten bytes, of which five are sent. */
+/** Begins a PATCH of ten bytes and sends five. */
 async function beginPush(sidecar: TestSidecar): Promise<Push> {
   const socket = await sidecar.connect()
   const push: Push = { socket, answer: '', isClosed: false }
@@ -44,7 +44,7 @@ async function beginPush(sidecar: TestSidecar): Promise<Push> {
 }
 
 describe('draining', () => {
-  it('lets a running push finish, with the request that completes it, and takes nothing new', async () => {
+  it('lets a running push finish with the request that completes it, and refuses new requests', async () => {
     const upstream = await upstreamForTest((soFar, socket) => {
       if (soFar.endsWith('firstlater') || isPut(soFar)) socket.write(CREATED)
     })
@@ -75,7 +75,7 @@ describe('draining', () => {
     idle.destroy()
   })
 
-  it('is done at once when nothing is in flight, idle connections or not', async () => {
+  it('ends at once when nothing is in flight, also with idle connections', async () => {
     const upstream = await upstreamForTest(answering(OK))
     const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
     const agent = new https.Agent({ keepAlive: true })
@@ -86,7 +86,7 @@ describe('draining', () => {
     agent.destroy()
   })
 
-  it('is held up by nobody who is not let in', { timeout: 120_000 }, async () => {
+  it('does not wait for clients without a login', { timeout: 120_000 }, async () => {
     const upstream = await upstreamForTest((soFar, socket) => {
       if (soFar.endsWith('firstlater')) socket.write(CREATED)
     })
@@ -98,7 +98,7 @@ describe('draining', () => {
       deadlineMs: SOON_MS,
       what: 'the first half',
     })
-    // More answers than any buffer takes, of which none is read.
+    // More answers than the buffers can hold; the client reads none.
     deaf.pause()
     deaf.write('GET /-/ HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(2_000))
     const answered = strangers.map((socket) => {
@@ -124,11 +124,11 @@ describe('draining', () => {
     const drained = sidecar.drain(DEADLINE_MS)
     expect(await answerTo(push, 'later')).toMatch(/^HTTP\/1\.1 201 /)
     expect(await drained).toBe(true)
-    // They were heard meanwhile: otherwise this shows nothing.
+    // The sidecar read these requests; otherwise the test proves nothing.
     for (const { text } of answered) expect(text.split('HTTP/1.1 401 ').length).toBeGreaterThan(3)
   })
 
-  it('waits for bytes that are written but not yet sent', { timeout: 120_000 }, async () => {
+  it('waits for bytes that are written but not sent yet', { timeout: 120_000 }, async () => {
     const body = Buffer.alloc(8 * 1024 * 1024, 'x')
     const upstream = await upstreamForTest((soFar, socket) => {
       if (!soFar.endsWith('\r\n\r\n')) return
@@ -147,7 +147,7 @@ describe('draining', () => {
     const stalled = await Promise.all(pulls)
     const asked = () => upstream.received.length === sizes.length
     await until(asked, { deadlineMs: SOON_MS, what: 'all requests' })
-    // Until the buffers between here and there are full, and some answers are written but not sent.
+    // Until the buffers are full and some answers are written but not sent.
     await pause(1_000)
     const drained = sidecar.drain(DEADLINE_MS)
     const closes = stalled.map(async (pull) => {
@@ -159,7 +159,7 @@ describe('draining', () => {
     for (const { received, size } of stalled) expect(received).toBeGreaterThan(size)
   })
 
-  it('does not wait for a connection that never speaks', async () => {
+  it('does not wait for a connection that sends nothing', async () => {
     const sidecar = await sidecarForTest()
     const silent = net.connect(sidecar.port, '127.0.0.1')
     silent.on('error', () => undefined)
@@ -172,8 +172,8 @@ describe('draining', () => {
     expect(performance.now() - start).toBeLessThan(DEADLINE_MS)
   })
 
-  it('says busy to logins that still wait, which is no bug', async () => {
-    // A second each, and there are four threads at most: most of them wait, however long they take to arrive.
+  it('answers 503 to logins that still wait, without an internal error', async () => {
+    // Each takes a second and there are at most four threads, so most logins wait.
     const users = `alice:$2b$14$${'.'.repeat(53)}\n`
     const sidecar = await sidecarForTest({ users })
     const logins = Array.from({ length: 20 }, (_, i) =>
@@ -189,7 +189,7 @@ describe('draining', () => {
     )
   })
 
-  it('cuts what is still in flight at the deadline, and says so', async () => {
+  it('cuts requests that are in flight at the deadline and reports it', async () => {
     const upstream = await upstreamForTest(() => undefined)
     const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
     const push = await beginPush(sidecar)

@@ -1,5 +1,6 @@
-// Guesses at a login that is remembered, from another source and from the one that proved it, on any number of
-// connections.
+// Guesses the password of a remembered login on many connections.
+//
+// The guesses come from another source, and from the source that proved the login.
 
 import { Agent } from 'node:https'
 import { expect, it, onTestFinished } from 'vitest'
@@ -21,7 +22,7 @@ const OPEN_DEADLINE_MS = 120_000
 interface Guessing {
   /** Statuses of all answers so far. */
   readonly statuses: readonly number[]
-  /** When the first guess was sent, as `performance.now` tells it. */
+  /** When the first guess was sent, by `performance.now`. */
   readonly since: number
   readonly stop: () => void
 }
@@ -29,16 +30,16 @@ interface Guessing {
 async function sidecarWithAlice(): Promise<TestSidecar> {
   const upstream = await upstreamForTest(answering(OK))
   const env = {
-    // No window that ends while a slow machine is still at it.
+    // The window does not end during the test.
     SIDECAR_THROTTLE: `${LIMIT}/1h`,
-    // Both ends of 1,500 handshakes are this process.
+    // This process is client and server of 1,500 handshakes.
     SIDECAR_HANDSHAKE_TIMEOUT: '5m',
     SIDECAR_HEADER_TIMEOUT: '5m',
   }
   return sidecarForTest({ upstreamPort: upstream.port, users: ALICE_ENTRY, env })
 }
 
-/** Guesses alice's password on this many connections, as quickly as answers come; each is opened anew when it ends. */
+/** Guesses alice's password on these connections as fast as answers come. Connections that end are opened again. */
 async function guess(sidecar: TestSidecar, localAddress: string, connections: number): Promise<Guessing> {
   const route = { port: sidecar.port, ca: sidecar.root.pem, localAddress }
   const open = new Set<Connection>()
@@ -80,7 +81,7 @@ it.each([
   { connections: 64, from: PROVEN, who: 'the source that proved the login' },
   { connections: 1_500, from: PROVEN, who: 'the source that proved the login' },
 ])(
-  '$connections connections of $who get no more guesses answered than one, while the login goes on to work',
+  '$connections connections of $who get no more answers than one connection, and the login still works',
   { timeout: 300_000 },
   async ({ connections, from }) => {
     const sidecar = await sidecarWithAlice()
@@ -95,7 +96,7 @@ it.each([
     await until(isThrottled, { deadlineMs: OPEN_DEADLINE_MS, what: 'the throttle' })
 
     if (from !== PROVEN) {
-      // It is cut or answered; what it must not be is let in.
+      // It may be cut or answered, but not accepted.
       const right = await sidecar.request({ ...asAlice, localAddress: from }).then(
         ({ status }) => status,
         () => 0,

@@ -1,4 +1,4 @@
-// A registry that refuses an upload before it is over is heard, however it closes its connection.
+// Answers that a registry sends during an upload reach the client.
 
 import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
@@ -30,20 +30,27 @@ const UPLOADS: readonly [what: string, bytes: number, isChunked: boolean][] = [
 ]
 
 describe.each(CLOSINGS)('a registry that answers 413 and %s', (_how, close) => {
-  it.each(UPLOADS)('is heard by an upload %s', { timeout: 60_000 }, async (_what, bytes, isChunked) => {
-    const upstream = await upstreamForTest((soFar, socket) => {
-      if (!soFar.includes('\r\n\r\n') || socket.writableEnded || socket.bytesWritten > 0) return
-      close(socket)
-    })
-    const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
-    for (let round = 0; round < ROUNDS; round++) {
-      expect(await answerTo(sidecar, { bytes, isChunked })).toEqual([413, REFUSAL])
-    }
-    await until(() => upstream.open === 0, { deadlineMs: 5_000, what: 'the end of the upstream connections' })
-  })
+  it.each(UPLOADS)(
+    'reaches the client of an upload %s',
+    { timeout: 60_000 },
+    async (_what, bytes, isChunked) => {
+      const upstream = await upstreamForTest((soFar, socket) => {
+        if (!soFar.includes('\r\n\r\n') || socket.writableEnded || socket.bytesWritten > 0) return
+        close(socket)
+      })
+      const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
+      for (let round = 0; round < ROUNDS; round++) {
+        expect(await answerTo(sidecar, { bytes, isChunked })).toEqual([413, REFUSAL])
+      }
+      await until(() => upstream.open === 0, {
+        deadlineMs: 5_000,
+        what: 'the end of the upstream connections',
+      })
+    },
+  )
 })
 
-it('that is cut is not taken for a whole one', async () => {
+it('an early answer that is cut does not look complete', async () => {
   const upstream = await upstreamForTest((soFar, socket) => {
     if (!soFar.includes('\r\n\r\n') || socket.bytesWritten > 0) return
     socket.write(ANSWER.slice(0, -5), () => socket.resetAndDestroy())
@@ -59,7 +66,7 @@ interface UploadShape {
   readonly isChunked: boolean
 }
 
-/** Sends as fast as it is taken, until an answer is there; rejects when that answer is not whole. */
+/** Sends until an answer arrives. Rejects if the answer is incomplete. */
 async function answerTo(sidecar: TestSidecar, { bytes, isChunked }: UploadShape): Promise<[number, string]> {
   const request = https.request({
     auth: ALICE,
@@ -86,7 +93,7 @@ async function answerTo(sidecar: TestSidecar, { bytes, isChunked }: UploadShape)
   send()
   const [response] = (await answered) as [IncomingMessage]
   request.off('drain', send)
-  // A connection that closes while more is sent is the client's to bear once it has its answer.
+  // After the answer, the connection may close while the client still sends.
   request.on('error', () => undefined)
   const chunks: Buffer[] = []
   for await (const chunk of response) chunks.push(chunk as Buffer)

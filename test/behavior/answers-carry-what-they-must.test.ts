@@ -22,12 +22,12 @@ describe('an answer of our own', () => {
   it.each<[what: string, bytes: string, status: number]>([
     ['no login', 'GET /v2/ HTTP/1.1\r\nHost: localhost\r\n\r\n', 401],
     ['no such path', 'GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n', 404],
-    ['a method that is none', 'TRACE /v2/ HTTP/1.1\r\nHost: localhost\r\n\r\n', 405],
+    ['an unknown method', 'TRACE /v2/ HTTP/1.1\r\nHost: localhost\r\n\r\n', 405],
     ['a target too long', `GET /v2/${'a'.repeat(9_000)} HTTP/1.1\r\nHost: localhost\r\n\r\n`, 414],
     ['a head too large', `GET /v2/ HTTP/1.1\r\nX: ${'a'.repeat(60_000)}\r\n\r\n`, 431],
-    ['a version we do not speak', 'GET /v2/ HTTP/1.2\r\nHost: localhost\r\n\r\n', 505],
+    ['an unsupported version', 'GET /v2/ HTTP/1.2\r\nHost: localhost\r\n\r\n', 505],
     ['no HTTP', 'hello\r\n\r\n', 400],
-    ['a Host that makes no URL', 'GET /v2/ HTTP/1.1\r\nHost: [\r\n\r\n', 400],
+    ['an invalid Host', 'GET /v2/ HTTP/1.1\r\nHost: [\r\n\r\n', 400],
   ])('names the API and keeps browsers from guessing: %s', async (_what, bytes, status) => {
     const target = { port: sidecar.port, ca: sidecar.root.pem }
     const conversation = await converse(target, {

@@ -7,7 +7,7 @@ const basic = (text: string): string => `Basic ${Buffer.from(text).toString('bas
 const authorized = (Authorization: string): TestRequest => ({ headers: { Authorization } })
 
 describe('a request without the right credentials', () => {
-  it('gets the same bytes whatever the reason, and nothing of it reaches the registry', async () => {
+  it('gets the same bytes for every reason, and never reaches the registry', async () => {
     const upstream = await upstreamForTest(answering(OK))
     const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
     const attempts: readonly [reason: string, request: TestRequest][] = [
@@ -33,7 +33,7 @@ describe('a request without the right credentials', () => {
     expect(upstream.received).toEqual([])
   })
 
-  it('is challenged in the form every client understands', async () => {
+  it('gets a challenge that every client understands', async () => {
     const sidecar = await sidecarForTest({ env: { SIDECAR_REALM: 'My "team"' } })
     for (const path of ['/v2', '/v2/', '/v2/app/manifests/latest']) {
       const { status, headers, rawHeaders, body } = await sidecar.request({ path })
@@ -50,7 +50,7 @@ describe('a request without the right credentials', () => {
     expect([head.status, head.body.length]).toEqual([401, 0])
   })
 
-  it('is told from the others in the log, with the user only once verified', async () => {
+  it('has its own reason in the log, and a user only after verification', async () => {
     const upstream = await upstreamForTest(answering(OK))
     const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
     const requests = () => sidecar.lines.filter(({ msg }) => msg === 'request')
@@ -71,14 +71,14 @@ describe('a request without the right credentials', () => {
   })
 })
 
-describe('a path that is not the registry', () => {
+describe('a path outside the registry', () => {
   it.each([
     ['/', 404],
     ['/v1/_ping', 404],
     ['/v2x', 404],
     ['/token', 404],
     ['/-/nothing', 404],
-  ])('%s is %i in the registry error form, credentials or not', async (path, status) => {
+  ])('%s is %i in the registry’s error form, with and without credentials', async (path, status) => {
     const upstream = await upstreamForTest(answering(OK))
     const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
     for (const request of [{ path }, { path, as: ALICE }]) {
@@ -91,7 +91,7 @@ describe('a path that is not the registry', () => {
 })
 
 describe('without users', () => {
-  it('a missing file makes every answer 503 that says so, until the file appears', async () => {
+  it('every answer is 503 with the reason until the users file appears', async () => {
     const upstream = await upstreamForTest(answering(OK))
     const sidecar = await sidecarForTest({ upstreamPort: upstream.port, users: null })
     const before = await sidecar.request({ as: ALICE, path: '/v2/' })
@@ -101,19 +101,19 @@ describe('without users', () => {
     expect((await sidecar.readiness()).parts.users).toMatchObject({ ready: false, state: 'missing' })
     const { ALICE_ENTRY } = await import('../fixtures/sidecar.ts')
     sidecar.writeUsers(ALICE_ENTRY)
-    // Without a login, whose first check waits for the threads to have started.
+    // Without a login, because its first check waits for the threads to start.
     const isPickedUp = async () => (await sidecar.request({ path: '/v2/' })).status === 401
     await until(isPickedUp, { deadlineMs: 1_000, what: 'the file picked up' })
     expect((await sidecar.request({ as: ALICE, path: '/v2/' })).status).toBe(200)
   })
 
-  it('an emptied file lets nobody in', async () => {
+  it('an emptied file refuses everyone', async () => {
     const sidecar = await sidecarForTest({ users: '# nobody yet\n' })
     expect((await sidecar.request({ as: ALICE, path: '/v2/' })).status).toBe(401)
     expect((await sidecar.readiness()).parts.users).toMatchObject({ ready: true, state: 'empty' })
   })
 
-  it('garbage keeps the last good users and says stale', async () => {
+  it('an unusable file keeps the last good users and says stale', async () => {
     const upstream = await upstreamForTest(answering(OK))
     const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
     sidecar.writeUsers('this is no htpasswd file\n')

@@ -1,4 +1,6 @@
-// zstd:chunked layers are pulled in parts: podman asks for up to 1,024 of them with one request.
+// Pulls parts of a layer with one request.
+//
+// podman requests up to 1,024 parts of a zstd:chunked layer at once.
 
 import http from 'node:http'
 import { mkdirSync, truncateSync, writeFileSync } from 'node:fs'
@@ -11,13 +13,13 @@ const GB = 1_000_000_000
 const HEX = 'c0'.repeat(32)
 const BLOB = `/v2/team/app/blobs/sha256:${HEX}`
 
-/** Ranges of ten bytes each, far into the blob. */
+/** Formats ranges of ten bytes each, at large offsets. */
 function rangesOf(count: number): string {
   const parts = Array.from({ length: count }, (_, i) => `${10 * GB + 100 * i}-${10 * GB + 100 * i + 9}`)
   return `bytes=${parts.join(', ')}`
 }
 
-/** A blob of 11 GB that takes no room on the disk. */
+/** Writes a sparse blob of 11 GB. */
 function putSparseBlob(data: string): void {
   const root = path.join(data, 'docker/registry/v2')
   const blob = path.join(root, 'blobs/sha256', HEX.slice(0, 2), HEX)
@@ -46,7 +48,7 @@ function askDirectly(
   })
 }
 
-/** What an answer says, without the boundary that the registry makes up for each. */
+/** An answer without the random multipart boundary. */
 function contentOf({ status, headers, body }: Pick<TestResponse, 'status' | 'headers' | 'body'>) {
   const boundary = /boundary=(\w+)/.exec(headers['content-type'] ?? '')?.[1] ?? '-'
   const { 'content-length': length, 'docker-content-digest': digest } = headers
@@ -67,7 +69,7 @@ describe.skipIf(registryProgram === undefined)('a partial pull', () => {
     await registry.stop()
   })
 
-  it.each([1, 500, 550, 1_024])('of %i ranges gets what the registry itself answers', async (count) => {
+  it.each([1, 500, 550, 1_024])('of %i ranges gets the answer of the registry', async (count) => {
     const range = rangesOf(count)
     const direct = await askDirectly(registry.port, range)
     const answer = await sidecar.request({ as: ALICE, path: BLOB, headers: { range } })
@@ -75,7 +77,7 @@ describe.skipIf(registryProgram === undefined)('a partial pull', () => {
     expect(contentOf(answer)).toEqual(contentOf(direct))
   })
 
-  it.each([1_025, 1_800])('of %i ranges gets a 400, after which clients merge them', async (count) => {
+  it.each([1_025, 1_800])('of %i ranges gets 400, after which clients merge them', async (count) => {
     const answer = await sidecar.request({ as: ALICE, path: BLOB, headers: { range: rangesOf(count) } })
     expect(answer.status).toBe(400)
     expect(answer.body.toString()).toContain('more than 1024 ranges; merge some or send several requests')

@@ -15,7 +15,7 @@ const HALF = BLOB.length / 2
 const DIGEST = `sha256:${createHash('sha256').update(BLOB).digest('hex')}`
 
 describe.skipIf(registryProgram === undefined)('a push that runs while the password is changed', () => {
-  it('ends well; what comes after it needs the new password', async () => {
+  it('succeeds; later requests need the new password', async () => {
     const registry = await startRegistry()
     onTestFinished(() => registry.stop())
     const sidecar = await sidecarForTest({ upstreamPort: registry.port })
@@ -41,7 +41,7 @@ describe.skipIf(registryProgram === undefined)('a push that runs while the passw
 })
 
 describe('user passwd --keep-old', () => {
-  it('lets both passwords in, and after a restart too', async () => {
+  it('accepts both passwords, also after a restart', async () => {
     const upstream = await upstreamForTest(answering(OK))
     const first = await sidecarForTest({ upstreamPort: upstream.port })
     await changePassword(first, '--keep-old', '10m')
@@ -58,7 +58,7 @@ describe('user passwd --keep-old', () => {
     expect(await statusOf(second, 'alice:neither')).toBe(401)
   })
 
-  it('refuses the old one once its time is over, though the file does not change and it was remembered', async () => {
+  it('refuses the old one when its time is over, although the file is unchanged and the login was remembered', async () => {
     const setClock = clockByHand()
     const upstream = await upstreamForTest(answering(OK))
     const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
@@ -91,13 +91,13 @@ async function statusOf(sidecar: TestSidecar, as: string): Promise<number> {
   return (await sidecar.request({ as, path: '/v2/' })).status
 }
 
-// Not by logging in again and again until that works: too many failures have to wait.
+// Does not repeat the login until it works, because the throttle counts failures.
 async function untilChanged(sidecar: TestSidecar): Promise<void> {
   const isChanged = () => inForce(sidecar).length > 1
   await until(isChanged, { deadlineMs: 20_000, what: 'the new password is in force' })
 }
 
-/** The time of day as this process sees it from now on: the real one, until the test sets another. */
+/** Replaces the time of day in this process; it is the real one until the test sets another. */
 function clockByHand(): (now: number) => void {
   const { now } = Date
   let set: number | undefined

@@ -13,12 +13,12 @@ import { until } from '../fixtures/until.ts'
 
 interface Push {
   readonly sidecar: Running
-  /** Sends the second half; resolves to the answer. */
+  /** Sends the second half and resolves to the answer. */
   readonly finish: () => Promise<string>
   readonly statusWithoutLogin: () => Promise<number>
 }
 
-/** A sidecar as a process, with half of a push in flight. */
+/** Starts a sidecar process with half of a push in flight. */
 async function startWithPush(env: Readonly<Record<string, string>> = {}): Promise<Push> {
   const upstream = await upstreamForTest((soFar, socket) => {
     if (soFar.endsWith('firstlater')) socket.write('HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n')
@@ -78,7 +78,7 @@ describe('the process', () => {
     expect(await sidecar.finished).toMatchObject({ code: 1, signal: null })
   })
 
-  it('ends at once, with 1, at a second signal', async () => {
+  it('ends at once with 1 at a second signal', async () => {
     const { sidecar } = await startWithPush({ SIDECAR_DRAIN_TIMEOUT: '1h' })
     sidecar.child.kill('SIGTERM')
     await sidecar.line(/draining/)
@@ -86,7 +86,7 @@ describe('the process', () => {
     expect(await sidecar.finished).toMatchObject({ code: 1, signal: null })
   })
 
-  it('ends with 0 at a signal that comes while it starts', async () => {
+  it('ends with 0 at a signal during the start', async () => {
     const cwd = tempFolder()
     await run(['user', 'add', 'alice', '--cost', '4', '--generate'], { cwd })
     const env = { SIDECAR_LISTEN: '127.0.0.1:0', SIDECAR_ADMIN_LISTEN: 'off' }
@@ -96,7 +96,7 @@ describe('the process', () => {
     expect(await sidecar.finished).toMatchObject({ code: 0, signal: null })
   })
 
-  it('goes on when nobody reads its log any more', async () => {
+  it('continues when the reader of its log has closed the pipe', async () => {
     const { sidecar, finish, statusWithoutLogin } = await startWithPush()
     sidecar.child.stdout?.destroy()
     expect(await finish()).toMatch(/^HTTP\/1\.1 202 /)

@@ -20,7 +20,7 @@ async function askAll(sidecar: Parameters<typeof askAdmin>[0]): Promise<string> 
   return answers.map(({ text }) => text).join('\n')
 }
 
-it('tells skipped lines by number and kind; names are in the log alone', async () => {
+it('reports skipped lines by number and kind; only the log has names', async () => {
   const upstream = await upstreamForTest(answering(OK))
   const lines = [
     `carol:${HASH}`,
@@ -43,7 +43,7 @@ it('tells skipped lines by number and kind; names are in the log alone', async (
     expect(log).toContain(name)
 })
 
-it('tells a refused file by line number and kind; names are in the log alone', async () => {
+it('reports a refused file by line number and kind; only the log has names', async () => {
   const upstream = await upstreamForTest(answering(OK))
   const sidecar = await sidecarForTest({ upstreamPort: upstream.port, users: `carol:${HASH}\n` })
   sidecar.writeUsers(`# team\ndave:${MD5}\n`)

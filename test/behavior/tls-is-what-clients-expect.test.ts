@@ -12,7 +12,7 @@ beforeAll(async () => {
 })
 afterAll(() => sidecar.stop())
 
-/** A verified handshake; resolves to the connection, closed again, or rejects with the handshake's error. */
+/** Makes a verified handshake. Resolves to the closed connection or rejects with the handshake's error. */
 function handshake(options: ConnectionOptions): Promise<tls.TLSSocket> {
   return new Promise((resolve, reject) => {
     const ca = sidecar.root.pem
@@ -25,16 +25,19 @@ function handshake(options: ConnectionOptions): Promise<tls.TLSSocket> {
 }
 
 describe('the TLS listener', () => {
-  it.each(['localhost', 'proxy', 'a.lab.example'])('proves to be %s', async (servername) => {
+  it.each(['localhost', 'proxy', 'a.lab.example'])('is accepted as %s', async (servername) => {
     expect((await handshake({ servername })).authorized).toBe(true)
   })
 
-  it.each(['127.0.0.1', '10.1.2.3', '2001:db8::1', '::1'])('carries the address %s', async (address) => {
-    const peer = (await handshake({})).getPeerX509Certificate()
-    expect(peer?.checkIP(address)).toBe(address)
-  })
+  it.each(['127.0.0.1', '10.1.2.3', '2001:db8::1', '::1'])(
+    'has a certificate with the address %s',
+    async (address) => {
+      const peer = (await handshake({})).getPeerX509Certificate()
+      expect(peer?.checkIP(address)).toBe(address)
+    },
+  )
 
-  it.each(['other', 'lab.example', 'a.b.lab.example'])('does not prove to be %s', async (servername) => {
+  it.each(['other', 'lab.example', 'a.b.lab.example'])('is not accepted as %s', async (servername) => {
     await expect(handshake({ servername })).rejects.toThrow(/altnames/)
   })
 
@@ -58,7 +61,7 @@ describe('the TLS listener', () => {
     await expect(handshake(options)).rejects.toThrow()
   })
 
-  it('settles on HTTP/1.1 with a client that offers both', async () => {
+  it('chooses HTTP/1.1 with a client that offers both', async () => {
     expect((await handshake({ ALPNProtocols: ['h2', 'http/1.1'] })).alpnProtocol).toBe('http/1.1')
   })
 
@@ -67,7 +70,7 @@ describe('the TLS listener', () => {
     expect(peer.issuerCertificate.fingerprint256).toBe(sidecar.root.fingerprint)
   })
 
-  it('tells a client that speaks plain HTTP that this is HTTPS', async () => {
+  it('answers plain HTTP with a sentence about HTTPS', async () => {
     const answer = await new Promise<string>((resolve, reject) => {
       http
         .get({ host: '127.0.0.1', port: sidecar.port, path: '/v2/', agent: false }, (response) => {
@@ -82,14 +85,14 @@ describe('the TLS listener', () => {
     expect(answer).toMatch(/^400 .*this port speaks HTTPS/)
   })
 
-  it('hands its root to whoever asks, without a login', async () => {
+  it('serves its root without a login', async () => {
     const { status, headers, body } = await sidecar.request({ path: '/-/ca.crt' })
     expect([status, headers['content-type']]).toEqual([200, 'application/x-pem-file'])
     expect(new X509Certificate(body).fingerprint256).toBe(sidecar.root.fingerprint)
     expect(body.toString()).not.toContain('PRIVATE')
   })
 
-  it('keeps an idle connection for longer than any client does', async () => {
+  it('keeps an idle connection longer than any client does', async () => {
     const agent = new https.Agent({ keepAlive: true })
     const { headers } = await sidecar.request({ agent, path: '/v2/' })
     agent.destroy()

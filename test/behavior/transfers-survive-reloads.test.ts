@@ -46,11 +46,11 @@ async function push(sidecar: TestSidecar): Promise<void> {
 interface SlowPull {
   readonly started: Promise<number>
   readonly digest: Promise<string>
-  /** Read the rest as fast as it comes. */
+  /** Reads the rest without pauses. */
   hurry(): void
 }
 
-/** Reads a little every now and then, so that the transfer is in flight until it is told to hurry. */
+/** Reads a little at a time, so that the transfer stays in flight until the test ends it. */
 function slowPull(sidecar: TestSidecar): SlowPull {
   const hash = createHash('sha256')
   const hurry = new AbortController()

@@ -3,7 +3,7 @@
 //   npm run bench -- [options]        `--help` lists them; needs curl and the real registry's program on the PATH
 
 import { assertPageHasSection, writePageSection } from './benchmarks-page.ts'
-import { live, say } from './life.ts'
+import { runProgram, say } from './run-program.ts'
 import { push } from './curl.ts'
 import { describeMachine } from './machine.ts'
 import type { Blobs, Measure, Setting } from './measure.ts'
@@ -15,7 +15,7 @@ import { peersFor } from './peers.ts'
 import { registryProgram, registryVersion, startBareRegistry } from './peers/registry.ts'
 import { formatJson, formatMarkdown, type Run } from './report.ts'
 import { runRounds, type Sample } from './rounds.ts'
-import { createStage, writeBlob, type Stage } from './stage.ts'
+import { createEnvironment, writeBlob, type Environment } from './environment.ts'
 import type { Endpoint, Peer } from './subject.ts'
 import { pidOf, startSubject, type Registry, type Running } from './subjects.ts'
 
@@ -26,7 +26,7 @@ const MEDIUM_SHARE = 32
 const MEDIUM_MAX_MIB = 32
 const SMALL_BYTES = 64 * 1024
 
-await live(USAGE, (args) => main(parseOptions(args)))
+await runProgram(USAGE, (args) => main(parseOptions(args)))
 
 async function main(options: Options): Promise<void> {
   const all = peersFor(options.nodes)
@@ -38,14 +38,14 @@ async function main(options: Options): Promise<void> {
   const missing = wanted.filter(({ program }) => program === undefined).map(({ name }) => name)
   for (const name of missing) say(`${name} is not on the PATH; skipped`)
 
-  const stage = createStage(options.sizeMib)
-  const started = await startBareRegistry(registryProgram, stage)
+  const environment = createEnvironment(options.sizeMib)
+  const started = await startBareRegistry(registryProgram, environment)
   const registry = { pid: pidOf(started), port: started.port }
-  const running = await startAll({ all, wanted }, stage, registry)
+  const running = await startAll({ all, wanted }, environment, registry)
   const bareRegistry = { port: registry.port, isGuarded: false }
-  const blobs = await stockRegistry(stage, bareRegistry, options)
+  const blobs = await stockRegistry(environment, bareRegistry, options)
   const subjects = running.map(({ subject }) => subject)
-  const setting = { stage, blobs, bareRegistry, serial: counter() } satisfies Setting
+  const setting = { environment, blobs, bareRegistry, serial: counter() } satisfies Setting
   const plan = { rounds: options.rounds, subjects, measures, onSample: sayProgress }
   const samples = await runRounds(plan, setting)
 
@@ -55,25 +55,30 @@ async function main(options: Options): Promise<void> {
 
 async function startAll(
   { all, wanted }: { readonly all: readonly Peer[]; readonly wanted: readonly Peer[] },
-  stage: Stage,
+  environment: Environment,
   registry: Registry,
 ): Promise<readonly Running[]> {
   const running: Running[] = []
   for (const peer of all.filter(({ program }) => program !== undefined)) {
     // The first sidecar issues the certificate of all peers, even if it is not measured.
-    if (peer === all[0] || wanted.includes(peer)) running.push(await startSubject(peer, stage, registry))
+    if (peer === all[0] || wanted.includes(peer))
+      running.push(await startSubject(peer, environment, registry))
   }
   return running.filter(({ subject }) => wanted.some(({ name }) => name === subject.name))
 }
 
-async function stockRegistry(stage: Stage, registry: Endpoint, { sizeMib }: Options): Promise<Blobs> {
+async function stockRegistry(
+  environment: Environment,
+  registry: Endpoint,
+  { sizeMib }: Options,
+): Promise<Blobs> {
   const mediumMib = Math.min(MEDIUM_MAX_MIB, Math.ceil(sizeMib / MEDIUM_SHARE))
   const blobs = {
-    large: writeBlob(stage, sizeMib * MIB),
-    medium: writeBlob(stage, mediumMib * MIB),
-    small: writeBlob(stage, SMALL_BYTES),
+    large: writeBlob(environment, sizeMib * MIB),
+    medium: writeBlob(environment, mediumMib * MIB),
+    small: writeBlob(environment, SMALL_BYTES),
   }
-  for (const blob of Object.values(blobs)) await push(stage, registry, { repository: 'bench', blob })
+  for (const blob of Object.values(blobs)) await push(environment, registry, { repository: 'bench', blob })
   return blobs
 }
 

@@ -3,7 +3,7 @@
 // HTTP/1.1, no Expect, and Go's cipher order, with which servers without a preference choose AES-128.
 
 import { runChild } from './children.ts'
-import type { Blob, Stage } from './stage.ts'
+import type { Blob, Environment } from './environment.ts'
 import { originOf, type Endpoint } from './subject.ts'
 
 export const CIPHERS = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256'
@@ -17,14 +17,14 @@ export interface Transfer {
 }
 
 /** The status of `GET /v2/` with the user's credentials. */
-export async function statusOf(stage: Stage, endpoint: Endpoint): Promise<number> {
-  const output = await curl(stage, endpoint, ['-o', '/dev/null', `${originOf(endpoint)}/v2/`])
+export async function statusOf(environment: Environment, endpoint: Endpoint): Promise<number> {
+  const output = await curl(environment, endpoint, ['-o', '/dev/null', `${originOf(endpoint)}/v2/`])
   return parseTransfer(output).status
 }
 
 /** Pulls and discards a blob. Rejects if bytes are missing. */
-export async function pull(stage: Stage, endpoint: Endpoint, blob: Blob): Promise<Transfer> {
-  const [transfer] = await pullAtOnce(stage, endpoint, { blob, count: 1 })
+export async function pull(environment: Environment, endpoint: Endpoint, blob: Blob): Promise<Transfer> {
+  const [transfer] = await pullAtOnce(environment, endpoint, { blob, count: 1 })
   if (transfer === undefined) throw new Error('curl reports no transfer')
   return transfer
 }
@@ -36,7 +36,7 @@ export interface Pulls {
 
 /** Pulls over `count` connections in parallel. Rejects if bytes are missing. */
 export async function pullAtOnce(
-  stage: Stage,
+  environment: Environment,
   endpoint: Endpoint,
   pulls: Pulls,
 ): Promise<readonly Transfer[]> {
@@ -44,7 +44,7 @@ export async function pullAtOnce(
   const url = urlOf(endpoint, blob)
   const targets = Array.from({ length: count }, () => ['-o', '/dev/null', url]).flat()
   const parallel = count === 1 ? [] : ['-Z', '--parallel-immediate', '--parallel-max', String(count)]
-  const output = await curl(stage, endpoint, [...parallel, ...targets])
+  const output = await curl(environment, endpoint, [...parallel, ...targets])
   const transfers = output
     .split('\n')
     .filter((line) => line !== '')
@@ -56,8 +56,12 @@ export async function pullAtOnce(
 }
 
 /** Pulls in parallel and compares each digest. Do not time it because hashing costs more than the transfer. */
-export async function verifyPulls(stage: Stage, endpoint: Endpoint, { blob, count }: Pulls): Promise<void> {
-  const args = [...commonArgs(stage, endpoint), urlOf(endpoint, blob)]
+export async function verifyPulls(
+  environment: Environment,
+  endpoint: Endpoint,
+  { blob, count }: Pulls,
+): Promise<void> {
+  const args = [...commonArgs(environment, endpoint), urlOf(endpoint, blob)]
   const run = (): Promise<string> => runChild(['sh', '-c', 'curl "$@" | sha256sum', 'sh', ...args])
   const digests = await Promise.all(Array.from({ length: count }, run))
   const wrong = digests.filter((line) => `sha256:${line.split(' ')[0] ?? ''}` !== blob.digest)
@@ -66,23 +70,23 @@ export async function verifyPulls(stage: Stage, endpoint: Endpoint, { blob, coun
 
 /** Pushes as dockerd does (POST, chunked PATCH, PUT). Resolves to the seconds of all three requests. */
 export async function push(
-  stage: Stage,
+  environment: Environment,
   endpoint: Endpoint,
   { repository, blob }: { readonly repository: string; readonly blob: Blob },
 ): Promise<number> {
-  const begun = await step(stage, endpoint, [
+  const begun = await step(environment, endpoint, [
     '-X',
     'POST',
     `${originOf(endpoint)}/v2/${repository}/blobs/uploads/`,
   ])
   const patch = ['-X', 'PATCH', '-T', blob.file, '-H', 'Transfer-Encoding: chunked']
-  const sent = await step(stage, endpoint, [
+  const sent = await step(environment, endpoint, [
     ...patch,
     '-H',
     'Content-Type: application/octet-stream',
     begun.location,
   ])
-  const put = await step(stage, endpoint, ['-X', 'PUT', `${sent.location}&digest=${blob.digest}`])
+  const put = await step(environment, endpoint, ['-X', 'PUT', `${sent.location}&digest=${blob.digest}`])
   if (put.status !== 201) throw new Error(`the push ends with ${put.status}`)
   return begun.seconds + sent.seconds + put.seconds
 }
@@ -91,8 +95,8 @@ interface Step extends Transfer {
   readonly location: string
 }
 
-async function step(stage: Stage, endpoint: Endpoint, args: readonly string[]): Promise<Step> {
-  const output = await curl(stage, endpoint, ['-D', '-', '-o', '/dev/null', '-H', 'Expect:', ...args])
+async function step(environment: Environment, endpoint: Endpoint, args: readonly string[]): Promise<Step> {
+  const output = await curl(environment, endpoint, ['-D', '-', '-o', '/dev/null', '-H', 'Expect:', ...args])
   const transfer = parseTransfer(output.trimEnd().split('\n').at(-1) ?? '')
   if (transfer.status >= 300) throw new Error(`a push: ${output}`)
   const location = /^location: (\S+)/im.exec(output)?.[1] ?? ''
@@ -101,11 +105,11 @@ async function step(stage: Stage, endpoint: Endpoint, args: readonly string[]): 
   return { ...transfer, location: `${originOf(endpoint)}${pathname}${search}` }
 }
 
-function curl(stage: Stage, endpoint: Endpoint, args: readonly string[]): Promise<string> {
-  return runChild(['curl', ...commonArgs(stage, endpoint), '-w', REPORT, ...args])
+function curl(environment: Environment, endpoint: Endpoint, args: readonly string[]): Promise<string> {
+  return runChild(['curl', ...commonArgs(environment, endpoint), '-w', REPORT, ...args])
 }
 
-function commonArgs({ identity, user }: Stage, { isGuarded }: Endpoint): readonly string[] {
+function commonArgs({ identity, user }: Environment, { isGuarded }: Endpoint): readonly string[] {
   const guard = ['--cacert', identity.root, '--tls13-ciphers', CIPHERS, '-u', `${user.name}:${user.password}`]
   // -q ignores the user's .curlrc.
   return ['-q', '-s', '-S', '--no-progress-meter', '--http1.1', '--noproxy', '*', ...(isGuarded ? guard : [])]

@@ -8,9 +8,9 @@ import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
-import { findProgram } from '../fixtures/real.ts'
+import { findProgram } from '../fixtures/find-program.ts'
 import { runChild } from './children.ts'
-import { live, say } from './life.ts'
+import { runProgram, say } from './run-program.ts'
 import type { AttackerReport, AttackerTask } from './flood/attacker.ts'
 import type { CachedUserReport, CachedUserTask } from './flood/cached-user.ts'
 import { createEventLoopProbe, type EventLoopProbe } from './flood/event-loop-delay.ts'
@@ -21,7 +21,7 @@ import { formatJson, formatTable, type Phase } from './flood/report.ts'
 import { describeMachine } from './machine.ts'
 import { registryProgram, registryVersion, startBareRegistry } from './peers/registry.ts'
 import { sidecarOn } from './peers/sidecar.ts'
-import { createStage, type Stage } from './stage.ts'
+import { createEnvironment, type Environment } from './environment.ts'
 import { pidOf } from './subjects.ts'
 
 const COST = 10
@@ -42,18 +42,18 @@ const FLOOD_TAIL_SECONDS = 6
 // A real attacker has its own processor. Here the attacker uses only what the other processes leave.
 const ATTACKER_NICENESS = 10
 
-await live(USAGE, (args) => main(parseOptions(args)))
+await runProgram(USAGE, (args) => main(parseOptions(args)))
 
 async function main(options: Options): Promise<void> {
-  const stage = createStage(BLOB_MIB)
-  const newcomers = await addUsers(stage, 2 * LOGINS)
-  const probe = createEventLoopProbe(stage.folder)
+  const environment = createEnvironment(BLOB_MIB)
+  const newcomers = await addUsers(environment, 2 * LOGINS)
+  const probe = createEventLoopProbe(environment.folder)
   const sidecar = await sidecarOn('sidecar', options.node, probe.nodeArgs).start(
     options.node,
-    stage,
-    await startUpstream(stage),
+    environment,
+    await startUpstream(environment),
   )
-  const scene: Scene = { stage, options, probe, port: sidecar.port, pid: pidOf(sidecar) }
+  const scene: Scene = { environment, options, probe, port: sidecar.port, pid: pidOf(sidecar) }
   say(`quiet: ${options.seconds} s`)
   const quiet = await measure(scene, newcomers.slice(0, LOGINS))
   say(`flood: ${options.seconds} s`)
@@ -65,7 +65,7 @@ async function main(options: Options): Promise<void> {
 }
 
 interface Scene {
-  readonly stage: Stage
+  readonly environment: Environment
   readonly options: Options
   readonly probe: EventLoopProbe
   readonly port: number
@@ -73,7 +73,7 @@ interface Scene {
 }
 
 /** Writes the file with htpasswd: one remembered user, and `count` users who log in once. */
-async function addUsers({ user, usersFile }: Stage, count: number): Promise<readonly Login[]> {
+async function addUsers({ user, usersFile }: Environment, count: number): Promise<readonly Login[]> {
   const htpasswd = findProgram('htpasswd')
   if (htpasswd === undefined) throw new Error('no htpasswd on the PATH')
   const newcomers = Array.from({ length: count }, (_, i) => ({
@@ -87,8 +87,8 @@ async function addUsers({ user, usersFile }: Stage, count: number): Promise<read
 }
 
 /** Starts the real registry, or else a server that answers every request. */
-async function startUpstream(stage: Stage): Promise<number> {
-  if (registryProgram !== undefined) return (await startBareRegistry(registryProgram, stage)).port
+async function startUpstream(environment: Environment): Promise<number> {
+  if (registryProgram !== undefined) return (await startBareRegistry(registryProgram, environment)).port
   const server = createServer((_request, response) => response.end('{}'))
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -97,11 +97,11 @@ async function startUpstream(stage: Stage): Promise<number> {
 
 /** Measures the remembered user first, then the newcomers, so that only the flood differs between phases. */
 async function measure(
-  { stage, options, probe, port, pid }: Scene,
+  { environment, options, probe, port, pid }: Scene,
   logins: readonly Login[],
 ): Promise<Phase> {
-  const { name, password } = stage.user
-  const route = { port, ca: readFileSync(stage.identity.root, 'utf8') }
+  const { name, password } = environment.user
+  const route = { port, ca: readFileSync(environment.identity.root, 'utf8') }
   const task: CachedUserTask = {
     ...route,
     localAddress: USER_ADDRESS,
@@ -115,14 +115,14 @@ async function measure(
   return { cached: times, fresh, eventLoop: await probe.read(pid) }
 }
 
-function attack({ stage, options, port }: Scene): Promise<AttackerReport> {
+function attack({ environment, options, port }: Scene): Promise<AttackerReport> {
   const task: AttackerTask = {
     port,
-    ca: readFileSync(stage.identity.root, 'utf8'),
+    ca: readFileSync(environment.identity.root, 'utf8'),
     localAddress: ATTACKER_ADDRESS,
     connections: options.connections,
     seconds: FLOOD_LEAD_SECONDS + options.seconds + LOGINS + FLOOD_TAIL_SECONDS,
-    usernames: [stage.user.name, 'nobody'],
+    usernames: [environment.user.name, 'nobody'],
   }
   return runClient('attacker', task, ATTACKER_NICENESS)
 }

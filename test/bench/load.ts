@@ -4,10 +4,10 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import https from 'node:https'
 import tls, { type SecureContext } from 'node:tls'
-import { findProgram } from '../fixtures/real.ts'
+import { findProgram } from '../fixtures/find-program.ts'
 import { runChild } from './children.ts'
 import { CIPHERS } from './curl.ts'
-import type { Stage } from './stage.ts'
+import type { Environment } from './environment.ts'
 import { authorizationOf, originOf, type Endpoint } from './subject.ts'
 
 const KEPT_CONNECTIONS = 16
@@ -22,29 +22,35 @@ export interface Load {
 }
 
 /** Rejects if a status is not 200. */
-export async function loadKeptAlive(stage: Stage, endpoint: Endpoint, seconds: number): Promise<Load> {
-  if (wrkProgram !== undefined) return wrk(stage, endpoint, { program: wrkProgram, seconds })
-  const agent = new https.Agent({ keepAlive: true, maxSockets: KEPT_CONNECTIONS, ca: rootOf(stage) })
+export async function loadKeptAlive(
+  environment: Environment,
+  endpoint: Endpoint,
+  seconds: number,
+): Promise<Load> {
+  if (wrkProgram !== undefined) return wrk(environment, endpoint, { program: wrkProgram, seconds })
+  const agent = new https.Agent({ keepAlive: true, maxSockets: KEPT_CONNECTIONS, ca: rootOf(environment) })
   try {
-    return await repeat({ connections: KEPT_CONNECTIONS, seconds }, () => ask(stage, endpoint, agent))
+    return await repeat({ connections: KEPT_CONNECTIONS, seconds }, () => ask(environment, endpoint, agent))
   } finally {
     agent.destroy()
   }
 }
 
 /** Makes a full handshake per request, as dockerd before 29.4. Rejects if a status is not 200. */
-export function loadFresh(stage: Stage, endpoint: Endpoint, seconds: number): Promise<Load> {
-  const secureContext = tls.createSecureContext({ ca: rootOf(stage), ciphers: CIPHERS })
-  return repeat({ connections: FRESH_CONNECTIONS, seconds }, () => askOnce(stage, endpoint, secureContext))
+export function loadFresh(environment: Environment, endpoint: Endpoint, seconds: number): Promise<Load> {
+  const secureContext = tls.createSecureContext({ ca: rootOf(environment), ciphers: CIPHERS })
+  return repeat({ connections: FRESH_CONNECTIONS, seconds }, () =>
+    askOnce(environment, endpoint, secureContext),
+  )
 }
 
 async function wrk(
-  stage: Stage,
+  environment: Environment,
   endpoint: Endpoint,
   { program, seconds }: { readonly program: string; readonly seconds: number },
 ): Promise<Load> {
   const shape = ['-t1', `-c${KEPT_CONNECTIONS}`, `-d${seconds}s`, '--timeout', '30s']
-  const header = ['-H', `Authorization: ${authorizationOf(stage)}`]
+  const header = ['-H', `Authorization: ${authorizationOf(environment)}`]
   const output = await runChild([program, ...shape, ...header, `${originOf(endpoint)}/v2/`])
   const count = /(\d+) requests in/.exec(output)?.[1]
   const rate = /Requests\/sec:\s+([\d.]+)/.exec(output)?.[1]
@@ -70,8 +76,8 @@ async function repeat(
   return { requests, seconds: elapsed() }
 }
 
-async function ask(stage: Stage, endpoint: Endpoint, agent: https.Agent): Promise<void> {
-  const headers = { authorization: authorizationOf(stage) }
+async function ask(environment: Environment, endpoint: Endpoint, agent: https.Agent): Promise<void> {
+  const headers = { authorization: authorizationOf(environment) }
   const request = https.get(`${originOf(endpoint)}/v2/`, { agent, headers })
   const [response] = (await once(request, 'response')) as [NodeJS.ReadableStream & { statusCode?: number }]
   response.resume()
@@ -79,11 +85,11 @@ async function ask(stage: Stage, endpoint: Endpoint, agent: https.Agent): Promis
   if (response.statusCode !== 200) throw new Error(`a small request: ${response.statusCode ?? 'nothing'}`)
 }
 
-function askOnce(stage: Stage, { port }: Endpoint, secureContext: SecureContext): Promise<void> {
+function askOnce(environment: Environment, { port }: Endpoint, secureContext: SecureContext): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = tls.connect({ host: '127.0.0.1', port, secureContext, minVersion: 'TLSv1.3' })
     socket.write(
-      `GET /v2/ HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nAuthorization: ${authorizationOf(stage)}\r\nConnection: close\r\n\r\n`,
+      `GET /v2/ HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nAuthorization: ${authorizationOf(environment)}\r\nConnection: close\r\n\r\n`,
     )
     let answer = ''
     socket.on('data', (chunk: Buffer) => (answer += chunk.toString('latin1')))
@@ -95,6 +101,6 @@ function askOnce(stage: Stage, { port }: Endpoint, secureContext: SecureContext)
   })
 }
 
-function rootOf({ identity }: Stage): string {
+function rootOf({ identity }: Environment): string {
   return readFileSync(identity.root, 'utf8')
 }

@@ -1,6 +1,6 @@
 // Defines what a benchmark measures.
 
-import type { Blob, Stage } from './stage.ts'
+import type { Blob, Environment } from './environment.ts'
 import type { Endpoint, Subject } from './subject.ts'
 
 export interface Figure {
@@ -20,7 +20,7 @@ export interface Blobs {
 }
 
 export interface Setting {
-  readonly stage: Stage
+  readonly environment: Environment
   readonly blobs: Blobs
   readonly bareRegistry: Endpoint
   /** Returns a new number at every call, for unique names. */

@@ -1,7 +1,7 @@
 // Defines peers and their running processes.
 
 import type { ChildProcess } from 'node:child_process'
-import type { Stage } from './stage.ts'
+import type { Environment } from './environment.ts'
 
 export interface Endpoint {
   readonly port: number
@@ -23,7 +23,7 @@ export interface Peer {
   /** The path of the program; undefined if it is not on the PATH. */
   readonly program: string | undefined
   version(program: string): Promise<string>
-  start(program: string, stage: Stage, registryPort: number): Promise<Started>
+  start(program: string, environment: Environment, registryPort: number): Promise<Started>
 }
 
 export interface Started {
@@ -37,6 +37,6 @@ export function originOf({ port, isGuarded }: Endpoint): string {
   return `${isGuarded ? 'https' : 'http'}://127.0.0.1:${port}`
 }
 
-export function authorizationOf({ user }: Stage): string {
+export function authorizationOf({ user }: Environment): string {
   return `Basic ${Buffer.from(`${user.name}:${user.password}`).toString('base64')}`
 }

@@ -2,7 +2,7 @@
 
 import { statusOf } from './curl.ts'
 import type { PeerNote } from './report.ts'
-import type { Stage } from './stage.ts'
+import type { Environment } from './environment.ts'
 import type { Peer, Started, Subject } from './subject.ts'
 
 export interface Registry {
@@ -16,10 +16,14 @@ export interface Running {
 }
 
 /** Rejects if a peer does not start, refuses the user, or accepts a wrong password without a note. */
-export async function startSubject(peer: Peer, stage: Stage, registry: Registry): Promise<Running> {
+export async function startSubject(
+  peer: Peer,
+  environment: Environment,
+  registry: Registry,
+): Promise<Running> {
   const { name, program } = peer
   if (program === undefined) throw new Error(`no program found for ${name}`)
-  const started = await peer.start(program, stage, registry.port)
+  const started = await peer.start(program, environment, registry.port)
   const subject: Subject = {
     name,
     pid: pidOf(started),
@@ -27,7 +31,7 @@ export async function startSubject(peer: Peer, stage: Stage, registry: Registry)
     isGuarded: true,
     registryPid: peer.name === 'registry' ? undefined : registry.pid,
   }
-  await checkLogin(subject, stage, started)
+  await checkLogin(subject, environment, started)
   const about = started.note === undefined ? peer.about : `${peer.about}; ${started.note}`
   return { subject, note: { name, version: await peer.version(program), about } }
 }
@@ -37,9 +41,9 @@ export function pidOf({ child }: Started): number {
   return child.pid
 }
 
-async function checkLogin(subject: Subject, stage: Stage, { note }: Started): Promise<void> {
-  const rightStatus = await statusOf(stage, subject)
-  const intruder = { ...stage, user: { ...stage.user, password: 'wrong' } }
+async function checkLogin(subject: Subject, environment: Environment, { note }: Started): Promise<void> {
+  const rightStatus = await statusOf(environment, subject)
+  const intruder = { ...environment, user: { ...environment.user, password: 'wrong' } }
   const wrongStatus = await statusOf(intruder, subject)
   const isKnownOpen = note !== undefined && wrongStatus === 200
   if (rightStatus !== 200 || (wrongStatus !== 401 && !isKnownOpen))

@@ -5,7 +5,7 @@ import { keepLeafRenewed, type LeafRenewal } from '../../src/certificates/leaf-r
 import type { CertificateBundle } from '../../src/pki/certificate.ts'
 import { openKeystore, renewLeaf, type Keystore } from '../../src/certificates/state-folder/keystore.ts'
 import type { SubjectAltName } from '../../src/pki/names.ts'
-import { createHandClock } from '../fixtures/hand-clock.ts'
+import { createManualClock } from '../fixtures/manual-clock.ts'
 import { recordedLog } from '../fixtures/recorded-log.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 import { withoutFileEvents } from '../files/no-file-events.ts'
@@ -46,7 +46,7 @@ async function setScene({ renewing, serving, hasEvents = false }: SceneOptions =
       return real.renewIfDue(...request)
     },
   })
-  const { timetable, pending, turn, ring } = createHandClock(START)
+  const { timetable, pending, advance, fireTimers } = createManualClock(START)
   const { log, lines } = recordedLog()
   const served: CertificateBundle[] = []
   const renewal = await keepLeafRenewed({
@@ -64,8 +64,8 @@ async function setScene({ renewing, serving, hasEvents = false }: SceneOptions =
     served.push(bundle)
   })
   const pass = (ms?: number) => {
-    turn(ms ?? Math.max(...pending()))
-    ring()
+    advance(ms ?? Math.max(...pending()))
+    fireTimers()
     // Joins the look that the timetable has just called for.
     return renewal.look()
   }

@@ -15,9 +15,9 @@ import {
   moveInto,
   type SteadyClient,
 } from '../fixtures/own-certificate.ts'
-import { createHandClock, type HandClock } from '../fixtures/hand-clock.ts'
+import { createManualClock, type ManualClock } from '../fixtures/manual-clock.ts'
 import { recordedLog } from '../fixtures/recorded-log.ts'
-import { standStill } from '../fixtures/stand-still.ts'
+import { blockEventLoop } from '../fixtures/block-event-loop.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 import { until } from '../fixtures/until.ts'
 
@@ -111,7 +111,7 @@ async function setScene({
 }
 
 /** Resolves when a look has found that the files do not belong together, and patience has begun to run. */
-function mismatchSeen(clock: HandClock): Promise<number> {
+function mismatchSeen(clock: ManualClock): Promise<number> {
   return until(() => clock.pending().length === 1, { deadlineMs: 5_000, what: 'a look at a mismatch' })
 }
 
@@ -141,7 +141,7 @@ describe('certificate and key that are replaced', () => {
     ['the certificate first, both emptied before', slowly, ['certFile', 'keyFile']],
     ['the key first, both removed before', removing, ['keyFile', 'certFile']],
   ] as const)('never cost a handshake: %s', async (_, replace, order) => {
-    const clock = createHandClock(new Date())
+    const clock = createManualClock(new Date())
     const { timetable } = clock
     const { files, first, client, certificate, becomes, messages, lines } = await setScene({ timetable })
     await becomes(first)
@@ -170,7 +170,7 @@ describe('certificate and key that are replaced', () => {
     'are noticed by file events alone, with the %s last',
     async (last) => {
       // Patience looks too when it is over: here it never is.
-      const clock = createHandClock(new Date())
+      const clock = createManualClock(new Date())
       const { files, put, becomes } = await setScene({ pollMs: 'off', timetable: clock.timetable })
       const next = authority.issue()
       const texts = { certFile: next.certPem, keyFile: next.keyPem }
@@ -310,7 +310,7 @@ describe('a mismatch', () => {
     expect(lines.filter(({ level }) => level === 50)).toMatchObject([
       {
         file: files.keyFile,
-        reason: `does not belong to ${files.certFile}: put the two in place that were issued together`,
+        reason: `does not belong to ${files.certFile}: use the certificate and key that were issued together`,
       },
     ])
     put('keyFile', next.keyPem)
@@ -321,17 +321,17 @@ describe('a mismatch', () => {
   })
 
   it('that lasts is told without polls too', async () => {
-    const clock = createHandClock(new Date())
+    const clock = createManualClock(new Date())
     const { put, becomesStale } = await setScene({ pollMs: 'off', timetable: clock.timetable })
     put('keyFile', authority.issue().keyPem)
     await mismatchSeen(clock)
     expect(clock.pending()).toEqual([PATIENCE_MS])
-    clock.ring()
+    clock.fireTimers()
     await becomesStale(/does not belong to/)
   })
 
   it('that is taken back is never told, nor is the next one held against it', async () => {
-    const clock = createHandClock(new Date())
+    const clock = createManualClock(new Date())
     const { put, first, messages, certificate } = await setScene({ timetable: clock.timetable })
     for (let round = 0; round < 2; round++) {
       put('keyFile', authority.issue().keyPem)
@@ -352,7 +352,7 @@ describe('a mismatch', () => {
     for (let round = 0; round < 6; round++) {
       put('keyFile', authority.issue().keyPem)
       await pause(180 + 20 * round)
-      standStill(patienceMs + 100)
+      blockEventLoop(patienceMs + 100)
       put('keyFile', first.keyPem)
       await certificate.reload()
     }
@@ -461,7 +461,7 @@ describe('the end of a certificate', () => {
 
 describe('close()', () => {
   it('ends the looks: nothing is read, told or put in force any more', async () => {
-    const clock = createHandClock(new Date())
+    const clock = createManualClock(new Date())
     const { put, certificate, messages, first } = await setScene({ timetable: clock.timetable })
     put('keyFile', authority.issue().keyPem)
     await mismatchSeen(clock)

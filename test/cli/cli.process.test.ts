@@ -39,7 +39,7 @@ describe('the command line', () => {
     expect(limits.match(/--max-[a-z-]+/g)).toHaveLength(4)
   })
 
-  it('checks variables also where no flag of their name exists', async () => {
+  it('checks variables for which the command has no flag too', async () => {
     const { code, stderr } = await run(['user', 'list'], { env: { SIDECAR_LISTEN: 'x' }, cwd: tempFolder() })
     expect(code).toBe(64)
     expect(stderr).toContain('SIDECAR_LISTEN')
@@ -59,9 +59,9 @@ describe('the command line', () => {
     ['an unknown command', ['frobnicate']],
     ['an unknown flag', ['serve', '--frobnicate']],
     ['a password as an argument', ['user', 'add', 'alice', 'secret']],
-    ['a cost that is none', ['user', 'add', 'alice', '--generate', '--cost', '99']],
+    ['an invalid cost', ['user', 'add', 'alice', '--generate', '--cost', '99']],
     ['a wrong setting', ['serve', '--listen', 'x']],
-  ])('ends with 64 at %s', async (_what, args) => {
+  ])('exits with 64 for %s', async (_what, args) => {
     const { code, stderr } = await run(args, { cwd: tempFolder() })
     expect(code).toBe(64)
     expect(stderr).not.toBe('')
@@ -91,7 +91,7 @@ describe('the command line', () => {
 })
 
 describe('serve', () => {
-  it('runs with no settings but where to listen, says what to do next, and ends with 0 at SIGTERM', async () => {
+  it('runs with only its addresses set, prints the next steps, and exits with 0 at SIGTERM', async () => {
     const cwd = tempFolder()
     const sidecar = start([], { cwd, env: FREE_PORTS })
     const ready = JSON.parse(await sidecar.line(/ready to serve/)) as Record<string, string>
@@ -101,7 +101,7 @@ describe('serve', () => {
     expect(await sidecar.finished).toMatchObject({ code: 0, signal: null, stderr: '' })
   })
 
-  it('forwards without a word on stderr, deprecation warnings included', async () => {
+  it('forwards without any output on stderr, also no deprecation warnings', async () => {
     const upstream = await upstreamForTest(answering(OK))
     const cwd = tempFolder()
     await run(['user', 'add', 'alice', '--cost', '4'], { cwd, input: 'pass word\n' })
@@ -117,7 +117,7 @@ describe('serve', () => {
     expect(await sidecar.finished).toMatchObject({ code: 0, stderr: '' })
   })
 
-  it('loads the users again at SIGHUP, events and poll or not', async () => {
+  it('reloads the users at SIGHUP, even without events and poll', async () => {
     const cwd = tempFolder()
     await run(['user', 'add', 'alice', '--cost', '4', '--generate'], { cwd })
     const sidecar = start(['serve', '--watch-poll', 'off'], { cwd, env: FREE_PORTS })
@@ -141,7 +141,7 @@ describe('serve', () => {
     expect(fingerprints[0]).toBe(fingerprints[1])
   })
 
-  it('ends with 1 when the port is taken, and names the setting', async () => {
+  it('exits with 1 when the port is taken, and names the setting', async () => {
     const upstream = await upstreamForTest(answering(OK))
     const listen = `127.0.0.1:${upstream.port}`
     const result = await run(['--listen', listen, '--admin-listen', 'off'], { cwd: tempFolder() })
@@ -149,7 +149,7 @@ describe('serve', () => {
     expect(result.stderr).toMatch(/another process has this port.*SIDECAR_LISTEN/)
   })
 
-  it('ends with 1 when the users file is no good at start', async () => {
+  it('exits with 1 when the users file is invalid at start', async () => {
     const cwd = tempFolder()
     const result = await run(['--users', cwd], { cwd, env: FREE_PORTS })
     expect(result.code).toBe(1)
@@ -158,7 +158,7 @@ describe('serve', () => {
 })
 
 describe('healthcheck', () => {
-  it('is 0 while the sidecar is ready, 1 when it is not or is not there', async () => {
+  it('exits with 0 while the sidecar is ready, else with 1', async () => {
     const upstream = await upstreamForTest(answering(OK))
     const cwd = tempFolder()
     const env = { SIDECAR_UPSTREAM: `http://127.0.0.1:${upstream.port}`, SIDECAR_LISTEN: '127.0.0.1:0' }
@@ -170,12 +170,12 @@ describe('healthcheck', () => {
     expect(withoutUsers.stdout).toContain('no users are configured')
     await run(['user', 'add', 'alice', '--cost', '4', '--generate'], { cwd, env })
     await sidecar.line(/users in force/)
-    // It says no as well when the upstream takes its time to answer.
+    // A slow upstream makes the sidecar not ready too.
     const isReady = async () => (await run(['healthcheck'], { cwd, env: admin })).code === 0
     await until(isReady, { deadlineMs: 2_000, what: '0' })
     sidecar.child.kill('SIGTERM')
     await sidecar.finished
-    // Not where it was: another test may have been given that port by now.
+    // On another port, because another test may use the first one by now.
     const gone = await run(['healthcheck'], { cwd, env: { ...env, SIDECAR_ADMIN_LISTEN: '127.0.0.1:1' } })
     expect(gone.code).toBe(1)
     expect(gone.stderr).toMatch(/no sidecar answers on 127\.0\.0\.1:\d+: ECONNREFUSED/)

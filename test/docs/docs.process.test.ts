@@ -89,7 +89,7 @@ describe('the checks of the documentation', () => {
   it.each([
     'Whoever comes',
     'a file that is no good',
-    'the fix',
+    'the mend',
     'It ends. What follows is cut',
     '* Of these',
   ])('find the words in %j', (text) => {

@@ -1,5 +1,6 @@
-// A Docker Engine is given the root once, before the first step. Whatever happens to the sidecar afterwards, nothing of
-// the engine is touched again, and login, push and pull go on.
+// A Docker Engine trusts the root once and keeps working.
+//
+// Renewals, restarts and upgrades of the sidecar change nothing on the engine; login, push and pull continue.
 
 import { X509Certificate } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
@@ -22,7 +23,7 @@ const NEW_NAME = 'any.renamed.sidecar.test'
 const NEW_WILDCARD = '*.renamed.sidecar.test'
 const [USERNAME = '', PASSWORD = ''] = ALICE.split(':')
 
-// Root, because the names and the trust are entries below /etc.
+// Needs root, because names and trusted roots are files below /etc.
 describe.skipIf(!hasEngine() || !isRoot())('docker that trusts the root', { timeout: 60_000 }, () => {
   const folder = makeTempFolder()
   const env = { DOCKER_CONFIG: path.join(folder, 'docker-config') }
@@ -36,7 +37,7 @@ describe.skipIf(!hasEngine() || !isRoot())('docker that trusts the root', { time
   const registrySidecar = async (...args: string[]) =>
     (await docker(['exec', ID, 'registry-sidecar', ...args])).stdout
 
-  /** Puts a sidecar on the state volume, in the place of the one before. Its address stays: that is the registry's. */
+  /** Replaces the sidecar on the same state volume and address. */
   async function runSidecar(image: string, hosts: string): Promise<void> {
     await docker(['rm', '-f', ID])
     const settings = {
@@ -60,7 +61,7 @@ describe.skipIf(!hasEngine() || !isRoot())('docker that trusts the root', { time
     await until(isReady, { deadlineMs: 20_000, what: 'a sidecar that is ready' })
   }
 
-  /** The fingerprint of the leaf that a client gets, verified under the one root. */
+  /** Resolves to the fingerprint of the served leaf, verified under the root. */
   const fingerprintAt = (name: string) =>
     fingerprintServed(PORT, rootPem, { host: address, servername: name })
 
@@ -100,7 +101,7 @@ describe.skipIf(!hasEngine() || !isRoot())('docker that trusts the root', { time
     address = inspected.stdout.trim()
     rootPem = await registrySidecar('trust', '--pem')
     for (const name of [OLD_NAME, NEW_NAME]) undo.push(await mapName(name, address))
-    // The last thing that is ever done to the client, but for the test of what it refuses, which takes its own back.
+    // The last change to the client. Only the test of refusals changes it and restores it.
     for (const name of [OLD_NAME, NEW_NAME, address]) {
       undo.push(() => {
         removeFolder(trustFolder(registryOf(name)))
@@ -119,7 +120,7 @@ describe.skipIf(!hasEngine() || !isRoot())('docker that trusts the root', { time
     await loginPushAndPull(address)
   })
 
-  it('does none of it while it trusts nothing, or another root', async () => {
+  it('fails without a trusted root, or with another root', async () => {
     removeFolder(trustFolder(registryOf(OLD_NAME)))
     await expect(login(OLD_NAME)).rejects.toThrow(/x509: certificate signed by unknown authority/)
     trustRoot(registryOf(OLD_NAME), issueRoot({ now: new Date() }).certPem)
@@ -130,7 +131,7 @@ describe.skipIf(!hasEngine() || !isRoot())('docker that trusts the root', { time
     })
   })
 
-  it('goes on when the names change, and takes the new one with the trust it has', async () => {
+  it('continues when the names change, and accepts the new name under the same root', async () => {
     await expect(login(NEW_NAME)).rejects.toThrow(
       /x509: certificate is valid for .*, not any\.renamed\.sidecar\.test/,
     )
@@ -141,7 +142,7 @@ describe.skipIf(!hasEngine() || !isRoot())('docker that trusts the root', { time
     await loginPushAndPull(NEW_NAME)
   })
 
-  it('goes on when the leaf is renewed under its feet', async () => {
+  it('continues when the leaf is renewed', async () => {
     const before = await fingerprintAt(OLD_NAME)
     const renewed = JSON.parse(await registrySidecar('cert', 'renew', '--json')) as Renewed
     expect(renewed.leaf.fingerprint).not.toBe(before)
@@ -150,19 +151,19 @@ describe.skipIf(!hasEngine() || !isRoot())('docker that trusts the root', { time
     await loginPushAndPull(OLD_NAME)
   })
 
-  it('goes on when the root is renewed, whether it trusts the former root or the new one', async () => {
+  it('continues when the root is renewed, with the former root and with the new one', async () => {
     const renewed = JSON.parse(await registrySidecar('cert', 'renew', '--root', '--json')) as Renewed
     const isServed = async () => (await fingerprintAt(OLD_NAME)) === renewed.leaf.fingerprint
     await until(isServed, { deadlineMs: 15_000, what: 'the leaf under the new root' })
     await loginPushAndPull(OLD_NAME)
-    // By its other name the registry is that of a client which comes only now.
+    // Under its other name the registry is new to the engine, as to a new client.
     const newRoot = await registrySidecar('trust', '--pem')
     expect(new X509Certificate(newRoot).fingerprint256).toBe(renewed.root.fingerprint)
     trustRoot(registryOf(NEW_NAME), newRoot)
     await loginPushAndPull(NEW_NAME)
   })
 
-  it('goes on after a restart with the same state', async () => {
+  it('continues after a restart with the same state', async () => {
     const before = await fingerprintAt(OLD_NAME)
     await docker(['restart', '-t', '10', ID])
     await untilReady()
@@ -170,7 +171,7 @@ describe.skipIf(!hasEngine() || !isRoot())('docker that trusts the root', { time
     await loginPushAndPull(OLD_NAME)
   })
 
-  it('goes on after an upgrade of the image', async () => {
+  it('continues after an upgrade of the image', async () => {
     const context = path.join(folder, 'upgrade')
     mkdirSync(context)
     writeFileSync(path.join(context, 'Dockerfile'), `FROM ${SIDECAR_IMAGE}\nLABEL upgraded=${ID}\n`)

@@ -1,4 +1,4 @@
-// client.cert and client.key in certs.d, as docker and skopeo read them, in front of the real registry.
+// Uses client.cert and client.key in certs.d with docker and skopeo.
 
 import { execFile, execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createClientAuthority, type ClientPair } from '../fixtures/client-authority.ts'
 import { imageId, trustFolder, trustRoot } from '../fixtures/docker-client.ts'
 import { docker, hasEngine, isRoot } from '../fixtures/engine.ts'
-import { findProgram } from '../fixtures/real.ts'
+import { findProgram } from '../fixtures/find-program.ts'
 import { registryProgram, startRegistry, type Registry } from '../fixtures/registry.ts'
 import { startSidecar, type TestSidecar } from '../fixtures/sidecar.ts'
 import { makeTempFolder, removeFolder } from '../fixtures/temp-folder.ts'
@@ -18,7 +18,7 @@ const skopeo = findProgram('skopeo')
 const authority = createClientAuthority()
 const canRun = hasEngine() && isRoot() && registryProgram !== undefined && skopeo !== undefined
 
-// Root, because what the engine trusts lies below /etc.
+// Needs root, because trusted roots are files below /etc.
 describe.skipIf(!canRun)('a client certificate instead of a password', { timeout: 60_000 }, () => {
   const folder = makeTempFolder()
   let registry: Registry | undefined
@@ -26,13 +26,13 @@ describe.skipIf(!canRun)('a client certificate instead of a password', { timeout
   let certs = ''
   let image = ''
 
-  // An engine of its own configuration: no login of anybody's helps here.
+  // An empty docker configuration, so that no stored login is used.
   const client = (...args: readonly string[]) => docker(args, { env: { DOCKER_CONFIG: folder } })
   const inspect = () =>
     promisify(execFile)(skopeo ?? '', ['inspect', '--no-creds', '--cert-dir', certs, `docker://${image}`])
 
   beforeAll(async () => {
-    // On an address that is no loopback: there the engine verifies certificates.
+    // An address outside the loopback, where the engine verifies certificates.
     const gateway = '{{(index .IPAM.Config 0).Gateway}}'
     const address = (await docker(['network', 'inspect', '-f', gateway, 'bridge'])).stdout.trim()
     registry = await startRegistry()
@@ -63,24 +63,24 @@ describe.skipIf(!canRun)('a client certificate instead of a password', { timeout
     removeFolder(folder)
   })
 
-  it('is asked for in words that people see', async () => {
+  it('is demanded with a sentence that people see', async () => {
     await expect(client('push', image)).rejects.toThrow(
       /demands a client certificate and got none: put client\.cert/,
     )
-    // skopeo tells the status alone.
+    // skopeo prints only the status.
     await expect(inspect()).rejects.toThrow(/403/)
   })
 
-  it('of another authority does not help', async () => {
+  it('of another CA is refused', async () => {
     put(createClientAuthority().issue({ subject: 'alice' }))
-    // Go does not even show it.
+    // Go does not send it.
     await expect(client('push', image)).rejects.toThrow(
       /demands a client certificate.* another authority signed/,
     )
     expect(await registryCatalog()).toEqual({ repositories: [] })
   })
 
-  it('pushes and pulls by docker, as the user it names', async () => {
+  it('lets docker push and pull as the user that it names', async () => {
     put(authority.issue({ subject: 'alice' }))
     const pushed = await imageId(image)
     await client('push', image)
@@ -91,11 +91,11 @@ describe.skipIf(!canRun)('a client certificate instead of a password', { timeout
     expect(last).toMatchObject({ user: 'alice', clientCertificate: 'alice' })
   })
 
-  it('is shown by skopeo', async () => {
+  it('works with skopeo', async () => {
     expect(JSON.parse((await inspect()).stdout)).toMatchObject({ RepoTags: ['1'] })
   })
 
-  it('of no user does not help', async () => {
+  it('of an unknown user is refused', async () => {
     put(authority.issue({ subject: 'mallory' }))
     await expect(inspect()).rejects.toThrow(/403/)
     await expect(client('pull', image)).rejects.toThrow(/no user of this registry/)

@@ -1,4 +1,4 @@
-// Clients written in Go, with a verified certificate, against the real registry behind the sidecar.
+// Pushes and pulls with skopeo and podman, which verify the certificate.
 
 import { execFile } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
@@ -7,7 +7,7 @@ import path from 'node:path'
 import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { findProgram } from '../fixtures/real.ts'
+import { findProgram } from '../fixtures/find-program.ts'
 import { registryProgram, startRegistry, type Registry } from '../fixtures/registry.ts'
 import { ALICE, startSidecar, type TestSidecar } from '../fixtures/sidecar.ts'
 import { makeTempFolder, removeFolder } from '../fixtures/temp-folder.ts'
@@ -27,7 +27,7 @@ beforeAll(async () => {
   registry = await startRegistry()
   sidecar = await startSidecar({ upstreamPort: registry.port })
   folder = makeTempFolder()
-  // As `trust` says. They refuse the state folder itself, because of the keys in it.
+  // The folder that `trust` prints. The clients refuse the state folder because it contains keys.
   certs = path.join(sidecar.folder, 'state', 'trust')
   writeImage(path.join(folder, 'image'))
 })
@@ -42,7 +42,7 @@ describe.skipIf(registryProgram === undefined || skopeo === '')('skopeo', () => 
   const image = () => `docker://localhost:${sidecar.port}/go/skopeo:1`
   const source = () => `oci:${path.join(folder, 'image')}:latest`
 
-  it('pushes and pulls, every digest the same', async () => {
+  it('pushes and pulls with equal digests', async () => {
     await run(skopeo, ['copy', '--dest-cert-dir', certs, '--dest-creds', ALICE, source(), image()])
     const back = path.join(folder, 'back')
     await run(skopeo, ['copy', '--src-cert-dir', certs, '--src-creds', ALICE, image(), `oci:${back}:latest`])
@@ -61,7 +61,7 @@ describe.skipIf(registryProgram === undefined || skopeo === '')('skopeo', () => 
     await expect(run(skopeo, ['inspect', ...access, image()])).rejects.toThrow(/manifest unknown/)
   })
 
-  it('refuses the state folder as --cert-dir, which is why there is another folder', async () => {
+  it('refuses the state folder as --cert-dir, so the root has another folder', async () => {
     const access = ['--cert-dir', path.dirname(certs), '--creds', ALICE]
     await expect(run(skopeo, ['inspect', ...access, image()])).rejects.toThrow(
       /missing client certificate leaf\.cert/,
@@ -79,7 +79,7 @@ describe.skipIf(registryProgram === undefined || skopeo === '')('skopeo', () => 
 })
 
 describe.skipIf(registryProgram === undefined || podman === '')('podman', () => {
-  // A storage of its own, in a way that needs nothing of the kernel.
+  // A separate storage with a driver that needs no kernel support.
   const inOwnStorage = () => {
     const storage = path.join(folder, 'podman')
     return [
@@ -115,7 +115,7 @@ describe.skipIf(registryProgram === undefined || podman === '')('podman', () => 
   })
 })
 
-/** An image of one random layer as an OCI layout (OCI image specification, image-layout). */
+/** Writes an image with one random layer as an OCI layout (OCI image specification, image-layout). */
 function writeImage(target: string): void {
   const blobs = path.join(target, 'blobs', 'sha256')
   mkdirSync(blobs, { recursive: true })
@@ -125,7 +125,7 @@ function writeImage(target: string): void {
     return { mediaType, digest: `sha256:${digest}`, size: bytes.length }
   }
   const tar = tarOf('layer.bin', randomBytes(LAYER_BYTES))
-  // Compressed already, or clients would compress it and so change its digest.
+  // Compressed here, because clients would compress it and change its digest.
   const layer = add(gzipSync(tar, { level: 1 }), 'application/vnd.oci.image.layer.v1.tar+gzip')
   const diffId = `sha256:${createHash('sha256').update(tar).digest('hex')}`
   const settings = {
@@ -145,7 +145,7 @@ function writeImage(target: string): void {
   )
 }
 
-/** A tar archive of one file (POSIX.1-1988 ustar). */
+/** Builds a tar archive with one file (POSIX.1-1988 ustar). */
 function tarOf(name: string, content: Buffer): Buffer {
   const header = Buffer.alloc(512)
   header.write(name, 0)

@@ -1,4 +1,4 @@
-// testssl.sh, which people point at their registries, against the sidecar with both kinds of key.
+// Runs testssl.sh against the sidecar with both kinds of key.
 
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
@@ -6,20 +6,20 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { selfSigned } from '../fixtures/openssl.ts'
-import { findProgram } from '../fixtures/real.ts'
+import { findProgram } from '../fixtures/find-program.ts'
 import { startSidecar, type TestSidecar } from '../fixtures/sidecar.ts'
 import { makeTempFolder, removeFolder } from '../fixtures/temp-folder.ts'
 
 const testssl = findProgram('testssl', 'testssl.sh')
 
-// What a root of one's own cannot have, and nothing else.
+// Findings that a private root cannot avoid.
 const EXPECTED: Readonly<Record<string, string>> = {
   cert_revocation:
-    'nobody runs a revocation service for a private root; leaves live 90 days, and are replaced at once',
+    'a private root has no revocation service; leaves are valid for 90 days and can be replaced at once',
 }
 
-// About the machine that testssl runs on, and about a question that it hangs up on too early when that is busy, time
-// and again; test/http/listener.test.ts asks the same.
+// Findings about the machine, and a check that testssl aborts too early on a busy machine; the tests of the listener
+// cover the same.
 const NOT_OURS: ReadonlySet<string> = new Set(['engine_problem', 'sessionresumption_ticket'])
 
 interface Finding {
@@ -28,7 +28,7 @@ interface Finding {
   readonly finding: string
 }
 
-/** All that it has to say, good and bad. */
+/** Resolves to all findings, good and bad. */
 async function scan(
   { port, root, folder }: TestSidecar,
   checks: readonly string[],
@@ -41,7 +41,7 @@ async function scan(
   const openssl = ['--openssl', findProgram('openssl') ?? 'openssl']
   const args = [...quiet, ...limits, ...report, ...openssl, ...checks, `https://localhost:${port}`]
   await new Promise<void>((resolve) => {
-    // Its exit code says how much it found; the report says what.
+    // The exit code is the number of findings; the report contains them.
     execFile(testssl ?? '', args, { cwd: folder, maxBuffer: 64 * 1024 * 1024 }, () => {
       resolve()
     })
@@ -56,14 +56,14 @@ async function scanAll(
   const scanTwice = async (checks: readonly string[]): Promise<readonly Finding[]> => {
     const found = await scan(sidecar, checks)
     if (complaintsIn(found).length === 0) return found
-    // On a busy machine it hangs up early, and takes that for an answer. What is true it says again.
+    // On a busy machine testssl aborts checks and reports that as findings. True findings appear in both runs.
     console.log('testssl.sh is asked again, because of', complaintsIn(found))
     return scan(sidecar, checks)
   }
   return (await Promise.all(groups.map(scanTwice))).flat()
 }
 
-/** What is MEDIUM or worse, or could not be found out, and is not expected. */
+/** Returns unexpected findings of MEDIUM or worse, and failed checks. */
 function complaintsIn(findings: readonly Finding[]): readonly Finding[] {
   return findings.filter(
     ({ id, severity }) =>
@@ -77,13 +77,13 @@ describe.skipIf(testssl === undefined)('testssl.sh', { timeout: 300_000 }, () =>
   let ofIssued: Promise<readonly Finding[]>
   let ofRsa: Promise<readonly Finding[]>
 
-  // All at once: it spends most of its time waiting.
+  // All scans at once, because testssl mostly waits.
   beforeAll(async () => {
     const [issued, rsa] = await Promise.all([startSidecar(), startWithRsa(folder)])
     sidecars.push(issued, rsa)
     ofIssued = scanAll(issued, [['-p', '-P', '-S', '-s', '-f'], ['-U']])
     ofRsa = scanAll(rsa, [['-S', '-BB']])
-    // Looked at in the tests; until then a failure is nobody's.
+    // The tests await the scans; until then a rejection must not be unhandled.
     ofRsa.catch(() => undefined)
   })
   afterAll(async () => {
@@ -91,10 +91,10 @@ describe.skipIf(testssl === undefined)('testssl.sh', { timeout: 300_000 }, () =>
     removeFolder(folder)
   })
 
-  it('finds nothing in protocols, suites, forward secrecy, preferences, defaults and known holes', async () => {
+  it('finds nothing in protocols, suites, forward secrecy, preferences, defaults and known vulnerabilities', async () => {
     const findings = await ofIssued
     expect(complaintsIn(findings)).toEqual([])
-    // A run that broke off, or checked nothing, must not look like one that found nothing.
+    // A run that failed or checked nothing must not look like a run without findings.
     const good = findings.filter(({ severity }) => severity === 'OK').map(({ id }) => id)
     expect(good).toEqual(
       expect.arrayContaining([
@@ -108,7 +108,7 @@ describe.skipIf(testssl === undefined)('testssl.sh', { timeout: 300_000 }, () =>
     )
   })
 
-  it('finds nothing with an RSA certificate of one’s own', async () => {
+  it('finds nothing with the operator’s RSA certificate', async () => {
     const findings = await ofRsa
     expect(complaintsIn(findings)).toEqual([])
     const good = findings.filter(({ severity }) => severity === 'OK').map(({ id }) => id)

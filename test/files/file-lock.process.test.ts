@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, describe, expect, it } from 'vitest'
 import { withFileLock } from '../../src/files/file-lock.ts'
 import { CommandError } from '../../src/errors/errors.ts'
-import { standStill } from '../fixtures/stand-still.ts'
+import { blockEventLoop } from '../fixtures/block-event-loop.ts'
 import { makeTempFolder, removeFolder, tempFolder } from '../fixtures/temp-folder.ts'
 import { until } from '../fixtures/until.ts'
 
@@ -145,7 +145,7 @@ it('a lock is not taken over for a time in which the waiter itself stood still, 
   writeFileSync(`${file}.lock`, 'of another run')
   const waiting = withFileLock(file, () => Promise.resolve(), { waitMs: 50_000, staleMs: 2_000 })
   await sleep(200)
-  standStill(2_500)
+  blockEventLoop(2_500)
   // Long enough to look again.
   await sleep(100)
   expect(readFileSync(`${file}.lock`, 'utf8')).toBe('of another run')

@@ -18,7 +18,7 @@ import {
 import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { findProgram } from '../fixtures/real.ts'
+import { findProgram } from '../fixtures/find-program.ts'
 import { ALICE_LINE, BEFORE, BOB_LINE, type Layout, type Place } from './users-place.ts'
 
 export interface Method {

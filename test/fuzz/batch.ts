@@ -94,7 +94,7 @@ function findViolations(bytes: string, ids: Set<string>): readonly string[] {
       const isDuplicate = ids.has(id)
       ids.add(id)
       return [
-        ...(SIDECAR.hasProof(request) ? [] : [`nobody let in: ${show(request)}`]),
+        ...(SIDECAR.hasProof(request) ? [] : [`no login allowed it: ${show(request)}`]),
         ...(isDuplicate ? [`sent twice: ${show(request)}`] : []),
         ...SIDECAR.wrongHeaders(request).map((wrong) => `${wrong}: ${show(request)}`),
       ]

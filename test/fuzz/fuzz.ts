@@ -7,11 +7,11 @@
 import fc from 'fast-check'
 import { hashSync } from 'bcryptjs'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { live, say } from '../bench/life.ts'
+import { runProgram, say } from '../bench/run-program.ts'
 import { createEventLoopProbe } from '../bench/flood/event-loop-delay.ts'
 import { sidecarOn } from '../bench/peers/sidecar.ts'
 import { peakRssMib, residentMib, resetPeakRss } from '../bench/process-tree.ts'
-import { createStage } from '../bench/stage.ts'
+import { createEnvironment } from '../bench/environment.ts'
 import { pidOf } from '../bench/subjects.ts'
 import { startLenientUpstream } from '../fixtures/lenient-upstream.ts'
 import { judgeBatch, type FuzzTarget } from './batch.ts'
@@ -23,17 +23,17 @@ const BATCH = 100
 // After this many cases the memory of the sidecar must not grow any more.
 const WARM_UP_CASES = 5_000
 
-await live(USAGE, (args) => main(parseOptions(args)))
+await runProgram(USAGE, (args) => main(parseOptions(args)))
 
 async function main({ cases, seed, node }: Options): Promise<void> {
-  const stage = createStage(1)
-  const probe = createEventLoopProbe(stage.folder)
+  const environment = createEnvironment(1)
+  const probe = createEventLoopProbe(environment.folder)
   const upstream = await startLenientUpstream()
-  writeFileSync(stage.usersFile, `alice:${hashSync('correct horse', 4)}\n`)
+  writeFileSync(environment.usersFile, `alice:${hashSync('correct horse', 4)}\n`)
   // Hundreds of unauthenticated requests come from one address.
   process.env['SIDECAR_THROTTLE'] = 'off'
-  const sidecar = await sidecarOn('sidecar', node, probe.nodeArgs).start(node, stage, upstream.port)
-  const [pid, ca] = [pidOf(sidecar), readFileSync(stage.identity.root, 'utf8')]
+  const sidecar = await sidecarOn('sidecar', node, probe.nodeArgs).start(node, environment, upstream.port)
+  const [pid, ca] = [pidOf(sidecar), readFileSync(environment.identity.root, 'utf8')]
   const scene = { target: { port: sidecar.port, ca, sessions: {} }, upstream, ids: new Set<string>() }
   say(`${cases} cases, seed ${seed}; again with: npm run fuzz -- --cases ${cases} --seed=${seed}`)
   await fuzz(scene, Math.min(WARM_UP_CASES, cases), seed)

@@ -4,7 +4,7 @@
 
 import fc from 'fast-check'
 import { LOGIN } from '../http/adversary/cases.ts'
-import { BYTES, NAMES, REQUESTS, VALUES } from './words.ts'
+import { BYTES, NAMES, REQUESTS, VALUES } from './vocabulary.ts'
 
 /** The bytes of one connection, cut into pieces that are sent one by one. */
 export interface FuzzCase {

@@ -2,7 +2,7 @@ import { X509Certificate, createPrivateKey } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 
 import { InvalidFileError } from '../../src/errors/errors.ts'
-import { isDue, parseBundle, parseRoot } from '../../src/pki/certificate.ts'
+import { isRenewalDue, parseBundle, parseRoot } from '../../src/pki/certificate.ts'
 import { issueLeaf, issueRoot, type IssuedCertificate } from '../../src/pki/issue.ts'
 import type { SubjectAltName } from '../../src/pki/names.ts'
 
@@ -19,7 +19,7 @@ const root = issueRoot({ now: NOW })
 const leaf = issueLeaf({ root, names: NAMES, now: NOW })
 
 describe('a bundle', () => {
-  it('tells the facts of the leaf, with its names in the form in which they were wanted', () => {
+  it('gives the facts of the leaf, with its names in canonical form', () => {
     const bundle = parseBundle(leaf.certPem + root.certPem, leaf.keyPem, ORIGIN)
     expect(bundle.leaf).toEqual({
       notBefore: new Date(NOW.getTime() - 3_600_000),
@@ -29,12 +29,12 @@ describe('a bundle', () => {
     })
   })
 
-  it('keeps both texts as they came', () => {
+  it('keeps both texts unchanged', () => {
     const chain = `a comment\n${leaf.certPem}${root.certPem}`
     expect(parseBundle(chain, leaf.keyPem, ORIGIN)).toMatchObject({ certPem: chain, keyPem: leaf.keyPem })
   })
 
-  it('takes no part of a strange name for a name', () => {
+  it('does not read a part of a quoted name as a name', () => {
     const names: readonly SubjectAltName[] = [
       { type: 'dns', value: 'a.example, DNS:evil.example' },
       { type: 'dns', value: 'b.example' },
@@ -65,19 +65,19 @@ describe('a bundle', () => {
     ['half a certificate', leaf.certPem.slice(0, 300), leaf.keyPem, 'tls.crt', 'no readable certificate'],
     ['no key', leaf.certPem, 'nonsense', 'tls.key', 'no readable private key'],
     ['half a key', leaf.certPem, leaf.keyPem.slice(0, 100), 'tls.key', 'no readable private key'],
-    ['a key with a passphrase', leaf.certPem, encrypted(leaf), 'tls.key', 'store the key unencrypted'],
+    ['an encrypted key', leaf.certPem, encrypted(leaf), 'tls.key', 'store the key unencrypted'],
   ])('is refused: %s', (_, certPem, keyPem, file, reason) => {
     const error = refusalOf(() => parseBundle(certPem, keyPem, ORIGIN))
     expect(error).toMatchObject({ file, reason: expect.stringContaining(reason) as string })
   })
 
-  it('is refused when it carries no names', () => {
+  it('is refused without names', () => {
     const nameless = issueLeaf({ root, names: [], now: NOW })
     const error = refusalOf(() => parseBundle(nameless.certPem, nameless.keyPem, ORIGIN))
     expect(error.reason).toContain('no subject alternative names')
   })
 
-  it('is refused from the second on at which it expires', () => {
+  it('is refused from the second in which it expires', () => {
     const { notAfter } = parseBundle(leaf.certPem, leaf.keyPem, ORIGIN).leaf
     const before = new Date(notAfter.getTime() - 1)
     expect(() => parseBundle(leaf.certPem, leaf.keyPem, { ...ORIGIN, now: before })).not.toThrow()
@@ -85,13 +85,13 @@ describe('a bundle', () => {
     expect(error.reason).toBe('expired on 2030-03-31T23:00:00.000Z: replace it with a renewed one')
   })
 
-  it('never shows the key in a complaint', () => {
+  it('never shows the key in an error', () => {
     const error = refusalOf(() => parseBundle(leaf.certPem, leaf.keyPem.slice(0, 150), ORIGIN))
     expect(`${error.stack ?? ''} ${String(error.cause)}`).not.toContain(leaf.keyPem.split('\n')[1])
   })
 })
 
-describe('a leaf is due', () => {
+describe('a leaf is due for renewal', () => {
   const { certPem, keyPem } = leaf
   const bundle = parseBundle(certPem, keyPem, ORIGIN)
   const issuer = parseRoot({ certPem: root.certPem }, FILES)
@@ -101,20 +101,25 @@ describe('a leaf is due', () => {
     ['not when it is new', NAMES, NOW.getTime(), false],
     ['not just before two thirds of its life', NAMES, twoThirds - 1, false],
     ['at two thirds of its life', NAMES, twoThirds, true],
-    ['not when the clock was set back: the leaf is good for clients whose clock is right', NAMES, 0, false],
-    ['not when the same names come in another order', [...NAMES].reverse(), NOW.getTime(), false],
+    [
+      'not when the clock was set back, because the leaf is valid for clients with the right time',
+      NAMES,
+      0,
+      false,
+    ],
+    ['not when the same names have another order', [...NAMES].reverse(), NOW.getTime(), false],
     ['when a name is added', [...NAMES, { type: 'dns' as const, value: 'more' }], NOW.getTime(), true],
-    ['when a name is gone', NAMES.slice(1), NOW.getTime(), true],
+    ['when a name is removed', NAMES.slice(1), NOW.getTime(), true],
   ])('%s', (_, names, now, due) => {
-    expect(isDue(bundle, issuer, { names, now: new Date(now) })).toBe(due)
+    expect(isRenewalDue(bundle, issuer, { names, now: new Date(now) })).toBe(due)
   })
 
-  it('not when it ends with its root, for the next would too', () => {
+  it('not when it ends with its root, because the next leaf would too', () => {
     const late = new Date(issuer.notAfter.getTime() - 10 * DAY_MS)
     const last = issueLeaf({ root, names: NAMES, now: late })
     const lastBundle = parseBundle(last.certPem, last.keyPem, { ...ORIGIN, now: late })
     const wanted = { names: NAMES, now: new Date(issuer.notAfter.getTime() - DAY_MS) }
-    expect(isDue(lastBundle, issuer, wanted)).toBe(false)
+    expect(isRenewalDue(lastBundle, issuer, wanted)).toBe(false)
   })
 })
 

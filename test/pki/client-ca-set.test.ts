@@ -22,7 +22,7 @@ const parse = (...texts: readonly string[]): ClientCa =>
   parseClientCa(texts.join(''), { file: 'client-ca.pem', now: new Date() })
 
 describe('a client CA file', () => {
-  it('holds one authority or several', () => {
+  it('holds one CA or several', () => {
     expect(parse(one.cert).fingerprints).toHaveLength(1)
     const both = parse(one.cert, other.cert)
     expect(both.fingerprints).toHaveLength(2)
@@ -41,46 +41,46 @@ describe('a client CA file', () => {
     [
       'a second one that is damaged',
       one.cert + one.cert.replace(/MII../, 'AAAA'),
-      /number 2, that cannot be read/,
+      /unreadable certificate, number 2/,
     ],
     [
-      'a certificate that is no authority',
+      'a certificate that is not a CA',
       one.issue().cert,
-      /number 1 is no authority .*put the certificate there that signed/,
+      /number 1 is not a CA certificate .*use the certificate that signed/,
     ],
-    ['one of them that is none', one.cert + one.issue().cert, /number 2 is no authority/],
-    ['nothing but what has expired', expired.cert, /number 1 expired on .*: take it out/],
+    ['a second one that is not a CA', one.cert + one.issue().cert, /number 2 is not a CA/],
+    ['only an expired CA', expired.cert, /number 1 expired on .*: remove it/],
     [
-      'an intermediate that has expired, and its root, which does not stand in for it',
+      'an expired intermediate with its root, which does not replace it',
       one.cert + one.issueAuthority({ notAfter: inDays(-0.5) }).cert,
-      /number 2 expired on .*: take it out/,
+      /number 2 expired on .*: remove it/,
     ],
-    ['nothing but one whose time is to come', tomorrow.cert, /is not valid before/],
+    ['only a CA that is not valid yet', tomorrow.cert, /is not valid before/],
     [
       'an intermediate without its root',
       middle.cert,
-      /issued by one that is not in the file: add that one too/,
+      /issued by a CA that is not in the file: add that CA too/,
     ],
-    ['more than anybody needs', one.cert.repeat(101), /at most 100/],
-  ])('is refused, and the fix named: %s', (_what, text, hint) => {
+    ['more CAs than the limit', one.cert.repeat(101), /the limit is 100/],
+  ])('is refused with the fix: %s', (_what, text, hint) => {
     expect(() => parse(text)).toThrow(InvalidFileError)
     expect(() => parse(text)).toThrow(hint)
     expect(() => parse(text)).toThrow(/^client-ca\.pem: /)
   })
 
-  it('is the same whatever the order', () => {
+  it('is the same in any order', () => {
     expect(isSameClientCa(parse(one.cert, other.cert), parse('#\n', other.cert, one.cert))).toBe(true)
     expect(isSameClientCa(parse(one.cert, other.cert), parse(one.cert))).toBe(false)
     expect(isSameClientCa(parse(one.cert), parse(other.cert))).toBe(false)
   })
 
-  it('is the same without what is left out', () => {
+  it('is the same without the CAs that are left out', () => {
     expect(isSameClientCa(parse(one.cert), parse(expired.cert, one.cert))).toBe(true)
   })
 })
 
-describe('an authority whose time is over or to come', () => {
-  it('is left out, and the fix named, and the others are in force', () => {
+describe('a CA outside its validity', () => {
+  it('is left out with the fix, and the others are in force', () => {
     const ca = parse(expired.cert, one.cert, tomorrow.cert)
     expect(ca.pem).toBe(one.cert)
     expect(ca.fingerprints).toEqual(parse(one.cert).fingerprints)
@@ -89,22 +89,22 @@ describe('an authority whose time is over or to come', () => {
       { number: 1, reason: expect.stringMatching(/^expired on /) as string },
       { number: 3, reason: expect.stringMatching(/^is not valid before /) as string },
     ])
-    expect(ca.leftOut.map(({ hint }) => hint.slice(0, 11))).toEqual(['take it out', 'set this ma'])
+    expect(ca.leftOut.map(({ hint }) => hint.slice(0, 11))).toEqual(['remove it, ', 'set this ma'])
   })
 
-  it('takes along what stands under it', () => {
+  it('is left out together with the CAs that it issued', () => {
     const ca = parse(expired.cert, expired.issueAuthority().cert, one.cert)
     expect(ca.pem).toBe(one.cert)
-    expect(ca.leftOut).toMatchObject([{ number: 1 }, { number: 2, hint: 'hint that one first' }])
+    expect(ca.leftOut).toMatchObject([{ number: 1 }, { number: 2, hint: 'replace that CA first' }])
   })
 })
 
-describe('accepted is', () => {
+describe('isAcceptedClient', () => {
   const sibling = one.issueAuthority({ subject: 'printers' })
   const accepts = (pair: ClientPair, ...file: readonly ClientPair[]) =>
     isAcceptedClient(new X509Certificate(pair.cert), parse(...file.map(({ cert }) => cert)))
 
-  it('what an intermediate of the file signed, and neither its sibling’s nor its root’s', () => {
+  it('accepts certificates of an intermediate in the file, not those of its sibling or root', () => {
     for (const file of [
       [middle, one],
       [one, middle],
@@ -117,22 +117,22 @@ describe('accepted is', () => {
     expect(accepts(other.issue(), one, middle, other)).toBe(true)
   })
 
-  it('not what another of the same name signed', () => {
+  it('rejects certificates of another CA with the same name', () => {
     const namesake = sibling.issueAuthority({ subject: 'client intermediate' })
     expect(accepts(namesake.issue(), middle, one)).toBe(false)
   })
 
-  it('all that stands under the roots, when the file holds roots alone', () => {
+  it('accepts every certificate below the roots if the file holds only roots', () => {
     expect(accepts(middle.issue(), one, other)).toBe(true)
     expect(accepts(one.issue(), one, one)).toBe(true)
   })
 
-  it('no authority of the file as a client', () => {
+  it('rejects a CA of the file as a client', () => {
     expect(accepts(one, one)).toBe(false)
     expect(accepts(middle, one, middle)).toBe(false)
   })
 
-  it('no root in the place of its intermediate that has expired', () => {
+  it('rejects certificates of a root whose intermediate has expired', () => {
     const ended = one.issueAuthority({ subject: 'ended', notAfter: inDays(-0.5) })
     expect(accepts(one.issue(), one, middle, ended)).toBe(false)
     expect(accepts(one.issue(), one, ended, other)).toBe(false)

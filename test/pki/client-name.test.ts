@@ -39,20 +39,20 @@ describe('the common name', () => {
     ],
     ['as PrintableString', cn({ tag: PRINTABLE, value: 'alice' }), 'alice'],
     ['as IA5String', cn({ tag: IA5, value: 'alice' }), 'alice'],
-    ['outside ASCII, as it came', { subject: 'Zoë' }, 'Zoë'],
-    ['decomposed, as it came', { subject: 'Zoe\u0308' }, 'Zoe\u0308'],
-    ['with a blank at its end, as it came', { subject: 'Zoe ' }, 'Zoe '],
-    ['with what Node would quote', { subject: 'mallory, DNS:alice' }, 'mallory, DNS:alice'],
+    ['outside ASCII, unchanged', { subject: 'Zoë' }, 'Zoë'],
+    ['decomposed, unchanged', { subject: 'Zoe\u0308' }, 'Zoe\u0308'],
+    ['with a blank at its end, unchanged', { subject: 'Zoe ' }, 'Zoe '],
+    ['with characters that Node would quote', { subject: 'mallory, DNS:alice' }, 'mallory, DNS:alice'],
     ['with a quote', { subject: 'a"b' }, 'a"b'],
     ['with a backslash', { subject: 'a\\b' }, 'a\\b'],
     ['that looks like several attributes', { subject: 'mallory/CN=alice' }, 'mallory/CN=alice'],
-    ['that looks like a multi-valued one', { subject: 'mallory + CN=alice' }, 'mallory + CN=alice'],
-    ['that looks like another attribute in front', { subject: 'CN=alice' }, 'CN=alice'],
+    ['that looks like a multi-valued RDN', { subject: 'mallory + CN=alice' }, 'mallory + CN=alice'],
+    ['that looks like an attribute', { subject: 'CN=alice' }, 'CN=alice'],
   ])('is the whole name: %s', (_what, request, name) => {
     expect(nameIn(request)).toEqual({ ok: true, name })
   })
 
-  it('of another attribute does not count', () => {
+  it('is not read from another attribute', () => {
     const request = cn({ oid: ORGANIZATION, value: 'CN=alice\nCN=alice' }, { value: 'mallory' })
     expect(nameIn(request)).toEqual({ ok: true, name: 'mallory' })
   })
@@ -62,25 +62,25 @@ describe('the common name', () => {
     ['two', cn({ value: 'mallory' }, { value: 'alice' }), /^more than one/],
     ['the same twice', cn({ value: 'alice' }, { value: 'alice' }), /^more than one/],
     ['two in one RDN', { subject: [[{ value: 'alice' }, { value: 'mallory' }]] }, /^more than one/],
-    ['an empty one', { subject: '' }, /no user name/],
-    ['NUL at the end', { subject: 'alice\0' }, /no user name/],
-    ['NUL and another name', { subject: 'alice\0.evil.example' }, /no user name/],
-    ['a line break', { subject: 'mallory\nCN=alice' }, /no user name/],
-    ['a C1 control character', { subject: 'alice\u0085' }, /no user name/],
-    ['an escape sequence', { subject: '\x1b[2Jalice' }, /no user name/],
-    ['a turn of the writing direction', { subject: 'alice\u202e' }, /no user name/],
-    ['a byte order mark', { subject: '\ufeffalice' }, /no user name/],
-    ['a zero-width space', { subject: 'al\u200bice' }, /no user name/],
-    ['a line separator', { subject: 'alice\u2028' }, /no user name/],
-    ['too long a one', { subject: 'a'.repeat(256) }, /no user name/],
+    ['an empty name', { subject: '' }, /not a valid username/],
+    ['NUL at the end', { subject: 'alice\0' }, /not a valid username/],
+    ['NUL and another name', { subject: 'alice\0.evil.example' }, /not a valid username/],
+    ['a line break', { subject: 'mallory\nCN=alice' }, /not a valid username/],
+    ['a C1 control character', { subject: 'alice\u0085' }, /not a valid username/],
+    ['an escape sequence', { subject: '\x1b[2Jalice' }, /not a valid username/],
+    ['a direction character', { subject: 'alice\u202e' }, /not a valid username/],
+    ['a byte order mark', { subject: '\ufeffalice' }, /not a valid username/],
+    ['a zero-width space', { subject: 'al\u200bice' }, /not a valid username/],
+    ['a line separator', { subject: 'alice\u2028' }, /not a valid username/],
+    ['a name that is too long', { subject: 'a'.repeat(256) }, /not a valid username/],
+    ['Latin-1 as PrintableString', cn({ tag: PRINTABLE, value: Buffer.from([0xe9]) }), /not valid ASCII/],
+    ['Latin-1 as T61String', cn({ tag: T61, value: Buffer.from('alice') }), /neither as UTF-8 nor as ASCII/],
+    ['UTF-16', cn({ tag: BMP, value: Buffer.from('\0a\0l', 'latin1') }), /neither as UTF-8 nor as ASCII/],
     [
-      'Latin-1 as PrintableString',
-      cn({ tag: PRINTABLE, value: Buffer.from([0xe9]) }),
-      /not ASCII as it says/,
+      'UTF-32',
+      cn({ tag: UNIVERSAL, value: Buffer.from('\0\0\0a', 'latin1') }),
+      /neither as UTF-8 nor as ASCII/,
     ],
-    ['Latin-1 as T61String', cn({ tag: T61, value: Buffer.from('alice') }), /neither UTF-8 nor ASCII/],
-    ['UTF-16', cn({ tag: BMP, value: Buffer.from('\0a\0l', 'latin1') }), /neither UTF-8 nor ASCII/],
-    ['UTF-32', cn({ tag: UNIVERSAL, value: Buffer.from('\0\0\0a', 'latin1') }), /neither UTF-8 nor ASCII/],
   ])('is refused: %s', (_what, request, reason) => {
     expect(nameIn(request)).toEqual({ ok: false, reason: expect.stringMatching(reason) as string })
   })
@@ -91,16 +91,16 @@ const DNS = 2
 const URI = 6
 const alt = (...altNames: readonly AltName[]): ClientRequest => ({ subject: 'mallory', altNames })
 
-// OpenSSL takes no such certificate, so none comes this far by itself.
+// OpenSSL refuses such certificates, so only a unit test reaches this code.
 it.each<[what: string, bytes: readonly number[]]>([
   ['Latin-1', [0x61, 0xe9, 0x61, 0x61, 0x61]],
   ['overlong UTF-8 of "a"', [0xc1, 0xa1, 0x61, 0x61, 0x61]],
-])('a common name that is not UTF-8 as it says is refused: %s', (_what, bytes) => {
+])('a common name with invalid UTF-8 is refused: %s', (_what, bytes) => {
   const raw = Buffer.from(new X509Certificate(authority.issue({ subject: 'alice' }).cert).raw)
   Buffer.from(bytes).copy(raw, raw.indexOf('alice'))
   expect(clientNameOf(raw, { kind: 'cn' })).toMatchObject({
     ok: false,
-    reason: expect.stringMatching(/not UTF-8/) as string,
+    reason: expect.stringMatching(/not valid UTF-8/) as string,
   })
 })
 
@@ -136,8 +136,8 @@ describe('an alternative name', () => {
 
   it.each<[what: string, setting: string, names: readonly AltName[], reason: RegExp]>([
     ['none at all', 'email', [], /^no e-mail address/],
-    ['another kind alone', 'email', [{ tag: DNS, value: 'alice' }], /^no e-mail address/],
-    ['another kind that says it is one', 'email', [{ tag: URI, value: 'email:alice' }], /^no e-mail address/],
+    ['only another kind', 'email', [{ tag: DNS, value: 'alice' }], /^no e-mail address/],
+    ['another kind that looks like it', 'email', [{ tag: URI, value: 'email:alice' }], /^no e-mail address/],
     [
       'two',
       'dns',
@@ -156,9 +156,9 @@ describe('an alternative name', () => {
       ],
       /^more than one DNS/,
     ],
-    ['no fit', 'email:*@example.org', [{ tag: EMAIL, value: 'alice@example.com' }], /^no e-mail/],
+    ['no match', 'email:*@example.org', [{ tag: EMAIL, value: 'alice@example.com' }], /^no e-mail/],
     [
-      'a fit that goes on',
+      'a match with more text',
       'email:*@example.org',
       [{ tag: EMAIL, value: 'a@example.org.evil' }],
       /^no e-mail/,
@@ -183,13 +183,13 @@ describe('an alternative name', () => {
       /^no URI/,
     ],
     ['another scheme', 'uri:spiffe://lab/user/*', [{ tag: URI, value: 'http://lab/user/alice' }], /^no URI/],
-    ['a label more under the star', 'dns:*.x', [{ tag: DNS, value: 'alice.evil.x' }], /^no DNS/],
+    ['one more label under the star', 'dns:*.x', [{ tag: DNS, value: 'alice.evil.x' }], /^no DNS/],
     ['a wildcard', 'dns:*.x', [{ tag: DNS, value: '*.x' }], /wildcard/],
     ['NUL', 'dns', [{ tag: DNS, value: 'alice\0.evil' }], /blanks or control/],
     ['a line break', 'dns', [{ tag: DNS, value: 'alice\nDNS:bob' }], /blanks or control/],
     ['a blank', 'uri', [{ tag: URI, value: 'x, DNS:alice' }], /blanks or control/],
-    ['a byte outside ASCII', 'email', [{ tag: EMAIL, value: 'alic\u00e9@x' }], /not ASCII/],
-    ['too long a one', 'uri', [{ tag: URI, value: `x:${'a'.repeat(255)}` }], /no user name/],
+    ['a byte outside ASCII', 'email', [{ tag: EMAIL, value: 'alic\u00e9@x' }], /not valid ASCII/],
+    ['a name that is too long', 'uri', [{ tag: URI, value: `x:${'a'.repeat(255)}` }], /not a valid username/],
   ])('is refused: %s', (_what, setting, names, reason) => {
     expect(nameIn(alt(...names), setting)).toEqual({
       ok: false,
@@ -197,13 +197,13 @@ describe('an alternative name', () => {
     })
   })
 
-  it('is never taken for a common name, nor the other way round', () => {
+  it('is never read as a common name, nor the common name as an alternative name', () => {
     expect(nameIn(alt({ tag: DNS, value: 'alice' }))).toEqual({ ok: true, name: 'mallory' })
     expect(nameIn({ subject: 'alice' }, 'dns').ok).toBe(false)
   })
 })
 
-it('bytes that are no certificate yield no name', () => {
+it('bytes that are not a certificate yield no name', () => {
   const { raw } = new X509Certificate(authority.issue().cert)
   for (const bytes of [
     Buffer.alloc(0),
@@ -215,7 +215,7 @@ it('bytes that are no certificate yield no name', () => {
   }
 })
 
-it('the attribute is found by its whole identifier', () => {
+it('the attribute is found by its complete identifier', () => {
   expect(nameIn(cn({ oid: `${COMMON_NAME}.1`, value: 'alice' })).ok).toBe(false)
 })
 

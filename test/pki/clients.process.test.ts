@@ -51,26 +51,26 @@ describe.each(TLS_CLIENTS)('$name, which trusts the root', ({ isThere, connect, 
     ['a name under the wildcard', 'any.example.com'],
     ['an IPv4 address', '192.0.2.7'],
     ['an IPv6 address', '2001:db8::7'],
-    ['the address of the loopback', '127.0.0.1'],
+    ['the loopback address', '127.0.0.1'],
   ])('connects by %s', async (_, name) => {
     await connect(targetOf(name))
   })
 
-  it.skipIf(!isThere || !hasIPv6)('connects by the IPv6 address of the loopback', async () => {
+  it.skipIf(!isThere || !hasIPv6)('connects by the IPv6 loopback address', async () => {
     await connect({ ...targetOf('::1'), host: '::1', port: portOf(onIPv6) })
   })
 
   it.skipIf(!isThere).each([
     ['another name', 'other'],
-    ['the name that the wildcard is below', 'example.com'],
-    ['a name two below the wildcard', 'a.b.example.com'],
+    ['the parent of the wildcard', 'example.com'],
+    ['a name with two labels for the wildcard', 'a.b.example.com'],
     ['another IPv4 address', '192.0.2.8'],
     ['another IPv6 address', '2001:db8::8'],
-  ])('turns away from %s', async (_, name) => {
+  ])('refuses %s', async (_, name) => {
     await expect(connect(targetOf(name))).rejects.toThrow(otherName)
   })
 
-  it.skipIf(!isThere)('turns away when it trusts another root', async () => {
+  it.skipIf(!isThere)('refuses the leaf when it trusts another root', async () => {
     const strange = await openKeystore({
       folder: path.join(tempFolder(), 'state'),
       names: CONFIGURED,

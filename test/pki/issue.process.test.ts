@@ -4,7 +4,7 @@ import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { issueLeaf, issueRoot } from '../../src/pki/issue.ts'
 import type { SubjectAltName } from '../../src/pki/names.ts'
-import { findProgram } from '../fixtures/real.ts'
+import { findProgram } from '../fixtures/find-program.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 
 const openssl = findProgram('openssl')
@@ -18,7 +18,7 @@ const NAMES: readonly SubjectAltName[] = [
   { type: 'ip', value: '::ffff:102:304' },
 ]
 
-describe.skipIf(openssl === undefined)('as openssl sees it', () => {
+describe.skipIf(openssl === undefined)('according to openssl', () => {
   it('a leaf is verified under its root, in strict mode and by every name', () => {
     const { rootFile, leafFile } = issueBoth()
     const verify = ['verify', '-x509_strict', '-purpose', 'sslserver', '-CAfile', rootFile]

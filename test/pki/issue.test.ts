@@ -17,20 +17,20 @@ const NAMES: readonly SubjectAltName[] = [
 ]
 
 describe('a root', () => {
-  it('lasts ten years, from an hour back', () => {
+  it('is valid for ten years from one hour ago', () => {
     const root = new X509Certificate(issueRoot({ now: NOW }).certPem)
     expect(spanOf(root)).toBe(ROOT_VALIDITY_DAYS * DAY_MS)
     expect(NOW.getTime() - Date.parse(root.validFrom)).toBeLessThan(HOUR_MS + 1000)
     expect(NOW.getTime() - Date.parse(root.validFrom)).toBeGreaterThanOrEqual(HOUR_MS)
   })
 
-  it('has a name of its own', () => {
+  it('has a unique name', () => {
     const subjects = [1, 2].map(() => new X509Certificate(issueRoot({ now: NOW }).certPem).subject)
     for (const subject of subjects) expect(subject).toMatch(/^CN=registry-sidecar root [0-9a-f]{8}$/)
     expect(subjects[0]).not.toBe(subjects[1])
   })
 
-  it('is dated rightly beyond 2050, where the encoding of years changes', () => {
+  it('has correct dates after 2050, when the encoding of years changes', () => {
     const root = new X509Certificate(issueRoot({ now: new Date('2049-06-01T12:00:00Z') }).certPem)
     expect(new Date(root.validFrom).toISOString()).toBe('2049-06-01T11:00:00.000Z')
     expect(new Date(root.validTo).getUTCFullYear()).toBe(2059)
@@ -38,7 +38,7 @@ describe('a root', () => {
 })
 
 describe('a leaf', () => {
-  it('lasts ninety days, from an hour back', () => {
+  it('is valid for ninety days from one hour ago', () => {
     const { leaf } = issueBoth()
     expect(spanOf(leaf)).toBe(LEAF_VALIDITY_DAYS * DAY_MS)
     expect(NOW.getTime() - Date.parse(leaf.validFrom)).toBeGreaterThanOrEqual(HOUR_MS)
@@ -60,7 +60,7 @@ describe('a leaf', () => {
     expect(new Set(serials).size).toBe(serials.length)
   })
 
-  it('has a key of its own', () => {
+  it('has a new key', () => {
     const { root, leaf } = issueBoth()
     expect(leaf.publicKey.equals(root.publicKey)).toBe(false)
   })

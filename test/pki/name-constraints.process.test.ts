@@ -14,7 +14,7 @@ import {
   permittedNames,
 } from '../../src/pki/name-constraints.ts'
 import type { SubjectAltName } from '../../src/pki/names.ts'
-import { findProgram } from '../fixtures/real.ts'
+import { findProgram } from '../fixtures/find-program.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 
 const openssl = findProgram('openssl')
@@ -26,30 +26,30 @@ const PERMITTED = [dns('localhost'), dns('proxy'), dns('lab.example'), ip('10.0.
 describe('a constrained root', () => {
   it.each([
     ['names and addresses', NAMES, PERMITTED],
-    ['names alone', [dns('proxy')], [dns('proxy')]],
-    ['addresses alone', [ip('::'), ip('::ffff:102:304')], [ip('::'), ip('::ffff:102:304')]],
-    ['names below another', [dns('a.lab.example'), dns('*.lab.example')], [dns('lab.example')]],
+    ['only names', [dns('proxy')], [dns('proxy')]],
+    ['only addresses', [ip('::'), ip('::ffff:102:304')], [ip('::'), ip('::ffff:102:304')]],
+    ['names below another name', [dns('a.lab.example'), dns('*.lab.example')], [dns('lab.example')]],
     ['a name twice', [dns('*.proxy'), dns('proxy')], [dns('proxy')]],
-    ['so many that a length takes two bytes', many(4), many(4)],
-    ['so many that it takes three', many(20), many(20)],
-  ])('says which names it may vouch for: %s', (_, names, permitted) => {
+    ['enough names for a length of two bytes', many(4), many(4)],
+    ['enough names for a length of three bytes', many(20), many(20)],
+  ])('lists its permitted names: %s', (_, names, permitted) => {
     const { certPem } = issueRoot({ now: NOW, constrainTo: names })
     expect(parseNameConstraints(new X509Certificate(certPem).raw)).toEqual(permitted)
   })
 
-  it('is told from one that may vouch for any', () => {
+  it('differs from a root without constraints', () => {
     expect(parseNameConstraints(new X509Certificate(issueRoot({ now: NOW }).certPem).raw)).toBeUndefined()
   })
 
   it.each([
-    ['a name of its own', dns('proxy'), true],
+    ['a permitted name', dns('proxy'), true],
     ['a name below', dns('a.proxy'), true],
     ['a wildcard', dns('*.lab.example'), true],
     ['the base of a wildcard', dns('lab.example'), true],
     ['a name that ends alike', dns('myproxy'), false],
     ['the name above', dns('example'), false],
     ['another name', dns('other'), false],
-    ['an address of its own', ip('2001:db8::1'), true],
+    ['a permitted address', ip('2001:db8::1'), true],
     ['another address', ip('10.0.0.2'), false],
     ['another address that ends alike', ip('110.0.0.1'), false],
   ])('covers or does not cover %s', (_, name, isPermitted) => {
@@ -57,20 +57,20 @@ describe('a constrained root', () => {
   })
 })
 
-describe('what two roots permit between them', () => {
+describe('the names that two roots permit', () => {
   it.each([
-    ['any name, when both do', undefined, undefined, undefined],
-    ['what the one permits, when the other permits all', NAMES, undefined, NAMES],
-    ['what both name', [dns('a.example'), dns('proxy')], [dns('proxy'), ip('10.0.0.1')], [dns('proxy')]],
+    ['any name, when both permit any', undefined, undefined, undefined],
+    ['the names of one root, when the other permits all', NAMES, undefined, NAMES],
+    ['the common names', [dns('a.example'), dns('proxy')], [dns('proxy'), ip('10.0.0.1')], [dns('proxy')]],
     ['the narrower of two', [dns('example')], [dns('a.example'), ip('::1')], [dns('a.example')]],
-    ['nothing, when they have nothing in common', [dns('a')], [dns('b'), ip('::1')], []],
+    ['no names, when they have none in common', [dns('a')], [dns('b'), ip('::1')], []],
   ])('is %s', (_, one, other, both) => {
     expect(permittedByBoth(one, other)).toEqual(both)
     expect(permittedByBoth(other, one)).toEqual(both)
   })
 })
 
-describe.skipIf(openssl === undefined)('openssl, in strict mode,', () => {
+describe.skipIf(openssl === undefined)('openssl in strict mode', () => {
   it('finds the constraints critical, with single addresses', () => {
     const { rootFile } = write(NAMES, NAMES)
     const text = run(['x509', '-in', rootFile, '-noout', '-text'])
@@ -83,8 +83,8 @@ describe.skipIf(openssl === undefined)('openssl, in strict mode,', () => {
     ['the names themselves', NAMES, NAMES],
     ['fewer names', NAMES, [dns('proxy')]],
     ['a name below a wildcard', NAMES, [dns('any.lab.example')]],
-    ['names alone under a root for names alone', [dns('proxy')], [dns('proxy')]],
-    ['addresses alone under a root for addresses alone', [ip('10.0.0.1')], [ip('10.0.0.1')]],
+    ['only names under a root for only names', [dns('proxy')], [dns('proxy')]],
+    ['only addresses under a root for only addresses', [ip('10.0.0.1')], [ip('10.0.0.1')]],
   ])('accepts a leaf for %s', (_, permitted, names) => {
     expect(verify(write(permitted, names))).toMatch(/leaf\.crt: OK/)
   })
@@ -93,16 +93,16 @@ describe.skipIf(openssl === undefined)('openssl, in strict mode,', () => {
     ['another name', NAMES, [dns('proxy'), dns('other.example')]],
     ['another IPv4 address', NAMES, [ip('10.0.0.2')]],
     ['another IPv6 address', NAMES, [ip('2001:db8::2')]],
-    ['an address under a root for names alone', [dns('proxy')], [dns('proxy'), ip('10.0.0.1')]],
-    ['an IPv6 address under a root for names alone', [dns('proxy')], [ip('2001:db8::1')]],
-    ['a name under a root for addresses alone', [ip('10.0.0.1')], [dns('proxy')]],
+    ['an address under a root for only names', [dns('proxy')], [dns('proxy'), ip('10.0.0.1')]],
+    ['an IPv6 address under a root for only names', [dns('proxy')], [ip('2001:db8::1')]],
+    ['a name under a root for only addresses', [ip('10.0.0.1')], [dns('proxy')]],
   ])('refuses a leaf for %s', (_, permitted, names) => {
     expect(() => verify(write(permitted, names))).toThrow(/(permitted|excluded) subtree violation/)
   })
 })
 
 describe('a state folder with a constrained root', () => {
-  it('keeps what was wanted at first, and refuses other names with a list of them and the fix', async () => {
+  it('keeps its first names, and refuses other names with a list of them and the fix', async () => {
     const folder = path.join(tempFolder(), 'state')
     const open = (names: readonly SubjectAltName[]) =>
       openKeystore({ folder, names, constrainTo: NAMES, now: NOW })
@@ -115,7 +115,7 @@ describe('a state folder with a constrained root', () => {
     )
   })
 
-  it('refuses while it runs as well, and goes on with the leaf in force', async () => {
+  it('refuses other names at runtime too, and keeps the leaf in force', async () => {
     const folder = path.join(tempFolder(), 'state')
     const keystore = await openKeystore({ folder, names: NAMES, constrainTo: NAMES, now: NOW })
     const { bundle } = keystore

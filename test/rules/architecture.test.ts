@@ -38,6 +38,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   users: ['errors', 'files', 'observability'],
   // The table of users is what credentials are checked against.
   auth: ['async', 'users'],
+  access: ['errors'],
   upstream: ['errors'],
   // Texts only.
   'client-setup': [],
@@ -78,13 +79,14 @@ const HOME_OF: Readonly<Record<string, RegExp>> = {
   bcryptjs: /^auth\/bcrypt\.ts$/,
   hono: /^http\//,
   '@hono/node-server': /^http\//,
-  piscina: /^auth\/bcrypt-pool\.ts$/,
+  piscina: /^(?:auth\/bcrypt-pool|access\/read-rules)\.ts$/,
   'lru-cache': /^auth\/(?:verified-cache|throttle|pace)\.ts$/,
   'ipaddr.js': /^auth\/source\.ts$/,
   pino: /^observability\/log\.ts$/,
   'pino-pretty': /^observability\/log\.ts$/,
   'prom-client': /^observability\/metrics\.ts$/,
-  zod: /^access\//,
+  zod: /^access\/rules-schema\.ts$/,
+  yaml: /^access\/yaml-text\.ts$/,
   commander: /^cli\/(?:cli|program\/.*)\.ts$/,
 }
 

@@ -19,8 +19,11 @@ it('a test that starts processes is named *.process.test.ts, or lies in behavior
 })
 
 it('an import that leads to processes is found', () => {
-  const [found] = pathToProcesses('test/behavior/the-main-job-works.test.ts', new Set()) ?? []
-  expect(found).toMatch(/the-main-job-works\.test\.ts → test\/fixtures\/\w+\.ts → node:child_process$/)
+  const [found] =
+    pathToProcesses('test/behavior/a-real-registry-works-behind-the-sidecar.test.ts', new Set()) ?? []
+  expect(found).toMatch(
+    /a-real-registry-works-behind-the-sidecar\.test\.ts → test\/fixtures\/\w+\.ts → node:child_process$/,
+  )
 })
 
 /** The imports that lead from a file to `node:child_process`, if any, as one text. */

@@ -107,7 +107,7 @@ it.each([
   ['passes when none did', 'nothing to see', 0],
 ] as const)('a run of vitest %s', { timeout: 60_000 }, async (_what, message, expected) => {
   const { code, output } = await runVitest(`
-    import { createLog } from '${ROOT}/src/log.ts'
+    import { createLog } from '${ROOT}/src/observability/log.ts'
     import { registerLogin } from '${ROOT}/test/fixtures/run-logs.ts'
     test('logs', () => {
       registerLogin('alice:correct horse')

@@ -15,7 +15,7 @@ function problemsOf(env: Record<string, string>, flags: Record<string, string> =
 }
 
 describe('settings', () => {
-  it('have defaults that serve beside a registry on this machine', () => {
+  it('have defaults for a registry on this machine', () => {
     expect(parseConfig({ env: {} })).toEqual({
       upstream: { hostname: '127.0.0.1', port: 5000 },
       listen: { host: undefined, port: 8443 },
@@ -54,14 +54,14 @@ describe('settings', () => {
     expect(Object.isFrozen(parseConfig({ env: {} }))).toBe(true)
   })
 
-  it('come from the environment, and a flag wins', () => {
+  it('come from the environment; a flag wins', () => {
     const env = { SIDECAR_LISTEN: ':1', SIDECAR_DRAIN_TIMEOUT: '2m' }
     const config = parseConfig({ env, flags: { listen: '[::1]:2' } })
     expect(config.listen).toEqual({ host: '::1', port: 2 })
     expect(config.drainTimeout).toBe(120_000)
   })
 
-  it('count as unset when empty, as compose passes them on', () => {
+  it('count as unset when empty, as compose passes them', () => {
     expect(parseConfig({ env: { SIDECAR_UPSTREAM: '', SIDECAR_HOSTS: '' } }).upstream.port).toBe(5000)
   })
 
@@ -81,16 +81,21 @@ describe('settings', () => {
   it.each<[what: string, variable: string, text: string, hint: RegExp]>([
     ['a bare number', 'SIDECAR_IDLE_TIMEOUT', '300', /unit/],
     ['a negative duration', 'SIDECAR_DRAIN_TIMEOUT', '-1s', /unit/],
-    ['no time at all', 'SIDECAR_RESPONSE_TIMEOUT', '0s', /greater than 0/],
-    ['longer than a timer can wait', 'SIDECAR_AUTH_CACHE', '30d', /at most 24d/],
+    ['a duration of zero', 'SIDECAR_RESPONSE_TIMEOUT', '0s', /greater than 0/],
+    ['a duration longer than a timer can wait', 'SIDECAR_AUTH_CACHE', '30d', /at most 24d/],
     ['an HSTS age without unit', 'SIDECAR_HSTS', '31536000', /unit/],
     ['an HSTS age below a second', 'SIDECAR_HSTS', '10ms', /at least 1s/],
-    ['a throttle that is no number', 'SIDECAR_THROTTLE', 'on', /write 20\/1m: failures per duration, or off/],
+    [
+      'a throttle that is not a rate',
+      'SIDECAR_THROTTLE',
+      'on',
+      /write 20\/1m: failures per duration, or off/,
+    ],
     ['a throttle without its duration', 'SIDECAR_THROTTLE', '20', /write 20\/1m/],
     ['a throttle without its unit', 'SIDECAR_THROTTLE', '20/60', /write 20\/1m/],
-    ['a throttle of no failures', 'SIDECAR_THROTTLE', '0/1m', /write 20\/1m/],
-    ['a throttle of no time', 'SIDECAR_THROTTLE', '20/0s', /write 20\/1m/],
-    ['a throttle with more behind it', 'SIDECAR_THROTTLE', '20/1m/1m', /write 20\/1m/],
+    ['a throttle of zero failures', 'SIDECAR_THROTTLE', '0/1m', /write 20\/1m/],
+    ['a throttle of zero seconds', 'SIDECAR_THROTTLE', '20/0s', /write 20\/1m/],
+    ['a throttle with a second duration', 'SIDECAR_THROTTLE', '20/1m/1m', /write 20\/1m/],
     ['a bare size', 'SIDECAR_SPLICE_MEMORY', '64', /unit/],
     ['an upstream without scheme', 'SIDECAR_UPSTREAM', 'registry:5000', /http:\/\//],
     ['an upstream over TLS', 'SIDECAR_UPSTREAM', 'https://registry', /plain http/],
@@ -98,12 +103,12 @@ describe('settings', () => {
     ['an upstream with a password', 'SIDECAR_UPSTREAM', 'http://a:b@registry', /no user name/],
     ['a listen address without port', 'SIDECAR_LISTEN', '0.0.0.0', /host:port/],
     ['a bare port', 'SIDECAR_LISTEN', '8443', /:8443/],
-    ['a port too high', 'SIDECAR_LISTEN', ':70000', /65535/],
-    ['off where it makes no sense', 'SIDECAR_LISTEN', 'off', /host:port/],
-    ['a host with its port', 'SIDECAR_HOSTS', 'proxy:443', /alone/],
-    ['a host with its scheme', 'SIDECAR_HOSTS', 'https://proxy', /give the name alone: `proxy`/],
-    ['an IPv6 host with its port', 'SIDECAR_HOSTS', '[::1]:443', /give the name alone: `\[::1\]`/],
-    ['a host that is none', 'SIDECAR_HOSTS', 'a, b c', /host name/],
+    ['a port that is too high', 'SIDECAR_LISTEN', ':70000', /65535/],
+    ['off for an address that is required', 'SIDECAR_LISTEN', 'off', /host:port/],
+    ['a host with its port', 'SIDECAR_HOSTS', 'proxy:443', /only the name/],
+    ['a host with its scheme', 'SIDECAR_HOSTS', 'https://proxy', /give only the name: `proxy`/],
+    ['an IPv6 host with its port', 'SIDECAR_HOSTS', '[::1]:443', /give only the name: `\[::1\]`/],
+    ['an invalid host', 'SIDECAR_HOSTS', 'a, b c', /host name/],
     ['neither true nor false', 'SIDECAR_CA_CONSTRAIN', 'yes', /none of true, false/],
     ['true in capitals', 'SIDECAR_CA_CONSTRAIN', 'TRUE', /none of true, false/],
     ['an empty realm', 'SIDECAR_REALM', ' ', /empty/],
@@ -114,11 +119,11 @@ describe('settings', () => {
       'none',
       /require, instead, optional/,
     ],
-    ['an unknown place of the user name', 'SIDECAR_TLS_CLIENT_NAME', 'dn', /write cn, email, dns or uri/],
+    ['an unknown field for the username', 'SIDECAR_TLS_CLIENT_NAME', 'dn', /write cn, email, dns or uri/],
     ['an unknown log level', 'SIDECAR_LOG_LEVEL', 'trace', /debug, info, warn, error/],
     ['an unknown log format', 'SIDECAR_LOG_FORMAT', 'xml', /json, pretty/],
     ['a misspelt variable', 'SIDECAR_UPSTREM', 'http://x', /no such setting/],
-    ['what Kubernetes injects', 'SIDECAR_SERVICE_HOST', '10.0.0.1', /enableServiceLinks/],
+    ['a variable that Kubernetes injects', 'SIDECAR_SERVICE_HOST', '10.0.0.1', /enableServiceLinks/],
   ])('refuse %s and name the fix', (_what, variable, text, hint) => {
     const [problem, ...others] = problemsOf({ SIDECAR_TLS_CLIENT_CA: 'ca.pem', [variable]: text })
     expect(others).toEqual([])
@@ -146,7 +151,7 @@ describe('settings', () => {
     expect(parseConfig({ env: { SIDECAR_CA_CONSTRAIN: 'false' } }).caConstrain).toBe(false)
   })
 
-  it('read a throttle, or that it is off', () => {
+  it('read a throttle, also off', () => {
     expect(parseConfig({ env: { SIDECAR_THROTTLE: '5/1.5s' } }).throttle).toEqual({
       failures: 5,
       windowMs: 1_500,
@@ -200,7 +205,7 @@ describe('settings', () => {
       'SIDECAR_TLS_CLIENT_NAME',
       /set SIDECAR_TLS_CLIENT_CA too/,
     ],
-  ])('refuse %s, together with what else is wrong', (_what, env, flags, variable, hint) => {
+  ])('refuse %s together with all other problems', (_what, env, flags, variable, hint) => {
     const [other, problem, ...more] = problemsOf({ ...env, SIDECAR_REALM: ' ' }, flags)
     expect(more).toEqual([])
     expect(other).toMatch(/^SIDECAR_REALM: /)
@@ -208,7 +213,7 @@ describe('settings', () => {
     expect(problem).toMatch(hint)
   })
 
-  it("take certificate and key of one's own, one as variable, one as flag", () => {
+  it("accept the operator's certificate and key, one as variable, one as flag", () => {
     const env = { SIDECAR_TLS_CERT: 'a.crt', SIDECAR_TLS_KEY_PASSWORD_FILE: 'a.password' }
     expect(parseConfig({ env, flags: { tlsKey: 'a.key' } })).toMatchObject({
       tlsCert: 'a.crt',
@@ -217,7 +222,7 @@ describe('settings', () => {
     })
   })
 
-  it('read where a client certificate names its user', () => {
+  it('read the field of a client certificate that names the user', () => {
     const env = { SIDECAR_TLS_CLIENT_CA: 'ca.pem', SIDECAR_TLS_CLIENT_NAME: 'email:*@example.org' }
     expect(parseConfig({ env })).toMatchObject({
       tlsClientAuth: 'require',
@@ -225,14 +230,14 @@ describe('settings', () => {
     })
   })
 
-  it('are the same as variable and flag', () => {
+  it('have the same value as variable and as flag', () => {
     expect(settingNames().map((name) => [variableOf(name), flagOf(name)])).toContainEqual([
       'SIDECAR_ADMIN_LISTEN',
       '--admin-listen',
     ])
   })
 
-  it('take IPv6, wildcards and IDN among the hosts', () => {
+  it('accept IPv6 addresses, wildcards and IDNs as hosts', () => {
     const { hosts } = parseConfig({
       env: { SIDECAR_HOSTS: 'Proxy, *.lab.example ,[2001:DB8:0::1],10.0.0.1,bücher.example,PROXY.,' },
     })
@@ -246,7 +251,7 @@ describe('settings', () => {
     ])
   })
 
-  it('refuse all hosts that are none at once, each with its hint', () => {
+  it('refuse all invalid hosts at once, each with its fix', () => {
     const [problem, ...others] = problemsOf({
       SIDECAR_HOSTS: 'proxy,tcp://a:443,10.0.0.0/8,b c,fe80::1%eth0',
     })

@@ -1,11 +1,11 @@
-// Whether the time of a refusal tells which names exist. Samples are compared by their ranks, never with a figure of
-// milliseconds, so the test holds on any machine.
+// Tests whether the time of a refusal shows which names exist.
 //
-// A test at p > 0.01 fails one honest sample in a hundred. So a difference counts only when new samples of the same
-// name confirm it: an honest name fails one time in ten thousand then. The price is that a leak must show twice. Of
-// 320 rounds, one of half the standard deviation of what is measured is missed three times in ten thousand, one of a
-// quarter every other time. The planted one must be found by each run: it is half of what the times of refusals spread
-// over on this machine at that moment, and never less than two milliseconds.
+// The test compares ranks of samples, not milliseconds, so it works on any machine.
+//
+// At p > 0.01 one equal sample in a hundred fails. So a difference counts only if new samples of the same name confirm
+// it; then an equal name fails once in ten thousand runs. With 320 rounds, a leak of half the standard deviation is
+// missed three times in ten thousand, and a leak of a quarter every second time. Each run must find a planted leak: half
+// of the current spread of refusal times, and at least two milliseconds.
 
 import { hashSync } from 'bcryptjs'
 import { randomBytes, randomInt } from 'node:crypto'
@@ -22,11 +22,11 @@ const ROUNDS = 320
 const WARM_UP_ROUNDS = 40
 const SIGNIFICANT_P = 0.01
 const LEAST_PLANTED_MS = 2
-// Where the noise grows meanwhile, the difference that was measured by what it was before is lost in it.
+// If the noise grows meanwhile, it hides a leak that was sized before.
 const PLANTED_TRIES = 4
 const LOAD_CONNECTIONS = 3
 
-/** The name whose refusals are late, as they would be if the sidecar did more for a name that it knows. */
+/** The name with delayed refusals, as if the sidecar did more work for an existing name. */
 const planted = vi.hoisted(() => ({ username: '', ms: 0 }))
 
 vi.mock(import('../../src/auth/verifier.ts'), async (importOriginal) => {
@@ -44,8 +44,8 @@ function delaying(verifier: Verifier): Verifier {
   }
 }
 
-// All as long as the names that nobody has. Costs as low as they go: rounds are quick, and what does not grow with
-// the cost is a larger part of the whole.
+// All names have the length of the unknown names. The lowest costs make rounds quick, and leaks that do not grow with
+// the cost are a larger part of the time.
 const PLAIN = 'entry-of-cost-4'
 const OTHER_COST = 'entry-of-cost-5'
 const DEAREST = 'entry-of-cost-6'
@@ -68,7 +68,7 @@ describe.each(['quiet', 'under load'] as const)('%s, a wrong password', (state) 
     const sidecar = await sidecarForTest({
       upstreamPort: upstream.port,
       users: ALICE_ENTRY + entries.join(''),
-      // A connection of those that keep it busy brings more requests the longer this takes.
+      // Each busy connection sends more requests the longer a round takes.
       env: { SIDECAR_THROTTLE: 'off', SIDECAR_MAX_REQUESTS_PER_CONNECTION: 'off' },
     })
     if (state === 'under load') await keepBusy(sidecar)
@@ -110,9 +110,9 @@ function entryWithKept(username: string, cost: number, keptCost: number): string
 }
 
 interface Compared {
-  /** For each name, how probable such a difference is when there is none. */
+  /** The p-value of each name. */
   readonly probabilities: ReadonlyMap<string, number>
-  /** Between the first and the third quartile of the times for unknown names. */
+  /** The interquartile range of the times for unknown names. */
   readonly spreadMs: number
 }
 
@@ -121,9 +121,8 @@ function significant({ probabilities }: Compared): readonly string[] {
 }
 
 /**
- * Compares the times of refusals for each of the names with those for unknown ones. Each kind has a kept-alive
- * connection of its own, and each round asks every kind once, in random order: whatever drifts or comes in waves
- * meets them all alike.
+ * Compares the refusal times of each name with those of unknown names. Each kind has its own kept-alive connection, and
+ * each round asks every kind once in random order, so that drift affects all kinds equally.
  */
 async function createComparison(sidecar: TestSidecar, known: readonly string[]) {
   const wires = new Map<string, Wire>()
@@ -170,14 +169,14 @@ function randomText(length: number): string {
   return randomBytes(length).toString('hex').slice(0, length)
 }
 
-/** Requests of a logged-in user on connections of their own, until the test is over. */
+/** Sends requests of a logged-in user on separate connections until the test ends. */
 async function keepBusy(sidecar: TestSidecar): Promise<void> {
   let isOver = false
   const wires = await Promise.all(Array.from({ length: LOAD_CONNECTIONS }, () => openWire(sidecar)))
   const lanes = wires.map(async (wire) => {
     while (!isOver) {
       expect(await wire.send(get('/v2/', basic(ALICE)))).toMatch(/^HTTP\/1\.1 200 /)
-      // Short of saturation: there the queue would be measured, which hides what a quieter moment shows.
+      // Below saturation, because there the test would measure the queue, which hides differences.
       await pause(1)
     }
   })

@@ -6,7 +6,7 @@ import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import compare from '../../src/auth/bcrypt.ts'
 import { parseHtpasswd, type UserTable } from '../../src/users/htpasswd.ts'
-import { findProgram } from '../fixtures/real.ts'
+import { findProgram } from '../fixtures/find-program.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 
 const parse = (text: string | Buffer): UserTable => parseHtpasswd(Buffer.from(text), 'users/htpasswd')

@@ -7,7 +7,7 @@ import { hashSync } from 'bcryptjs'
 import { describe, expect, it } from 'vitest'
 import { parseHtpasswd } from '../../src/users/htpasswd.ts'
 import { changeEntry } from '../../src/users/users-file.ts'
-import { findProgram } from '../fixtures/real.ts'
+import { findProgram } from '../fixtures/find-program.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 
 const NOW = Date.parse('2026-01-31T12:00:00.000Z')

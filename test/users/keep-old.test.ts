@@ -60,7 +60,7 @@ describe('the line that keeps an old password', () => {
     ['with a time that is none', kept().replace('2026-01', '2026-13'), /damaged/],
     ['with a time of no zone', kept().replace('000Z', '000'), /damaged/],
     ['with a name that is none', kept({ username: 'a:b' }), /damaged/],
-    ['of another version', kept().replace('v1', 'v2'), /form v2, which only a newer version reads/],
+    ['of another version', kept().replace('v1', 'v2'), /format v2, which only a newer version reads/],
   ])('is a problem when it is %s', (_what, line, reason) => {
     const { entries, problems } = parse([`alice:${B}`, line])
     expect(entries.get('alice')?.previous).toEqual([])

@@ -4,9 +4,14 @@
 // of the machine or container writes, and wildcards are never taken.
 
 import { closeSync, openSync, readSync } from 'node:fs'
-import { isIPv4 } from 'node:net'
 import { hostname, networkInterfaces } from 'node:os'
-import { automaticNames, canonicalAddress, parseHostName, type SubjectAltName } from '../../pki/names.ts'
+import {
+  automaticNames,
+  canonicalAddress,
+  isLoopbackAddress,
+  parseHostName,
+  type SubjectAltName,
+} from '../../pki/names.ts'
 
 /** The text of a missing file is empty. */
 export interface MachineFacts {
@@ -74,14 +79,12 @@ function namesInHostsFile({ hostsFile, hostname: own, addresses }: MachineFacts)
   const ours = new Set(addresses.flatMap((address) => canonicalAddress(address) ?? []))
   const lines = hostsFile.split('\n').map((line) => line.replace(/#.*/, '').trim().split(/\s+/))
   const names = lines.flatMap(([address = '', ...aliases]) => {
-    const isOurs = isLoopback(address) ? aliases.includes(own) : ours.has(canonicalAddress(address) ?? '')
+    const isOurs = isLoopbackAddress(address)
+      ? aliases.includes(own)
+      : ours.has(canonicalAddress(address) ?? '')
     return isOurs ? aliases : []
   })
   return names.slice(0, MAX_HOSTS_FILE_NAMES)
-}
-
-function isLoopback(address: string): boolean {
-  return address === '::1' || (isIPv4(address) && address.startsWith('127.'))
 }
 
 // A kubelet gives each pod `search NAMESPACE.svc.DOMAIN svc.DOMAIN DOMAIN`.

@@ -3,7 +3,7 @@
 import { InvalidFileError } from '../../errors/errors.ts'
 import type { FileLock } from '../../files/file-lock.ts'
 import {
-  BEGIN_AGAIN,
+  START_OVER,
   isIssuedBy,
   parseBundle,
   parseLeaf,
@@ -15,9 +15,9 @@ import {
 import {
   chainBehindLeaf,
   endsInRoot,
-  GIVE_UP_EARLIER,
-  hasCross,
-  narrowed,
+  DROP_EARLIER_ROOTS,
+  hasCrossCertificate,
+  withIntersectedConstraints,
   parseEarlier,
   type Authority,
 } from '../../pki/cross-certificates.ts'
@@ -45,10 +45,10 @@ export function issuerIn(
   if (texts.rootKey === undefined) throw missingRootError(paths.rootKey, texts)
   const root = parseRoot({ certPem: texts.rootCert, keyPem: texts.rootKey, marker: texts.marker }, paths)
   if (root.notAfter <= now) throw expiredRoot(root, now)
-  if (texts.crossCert === undefined && hasCross(texts.leafCert)) {
+  if (texts.crossCert === undefined && hasCrossCertificate(texts.leafCert)) {
     throw new InvalidFileError(
       paths.crossCert,
-      `is missing, and clients may trust an earlier root alone: put it back from a backup; or, ${GIVE_UP_EARLIER}`,
+      `is missing, and clients may trust an earlier root alone: put it back from a backup; or, ${DROP_EARLIER_ROOTS}`,
     )
   }
   const earlier = parseEarlier(texts.crossCert, { root, file: paths.crossCert, now })
@@ -66,7 +66,7 @@ export function missingRootError(file: string, { leafCert }: StateTexts): Invali
   const copy = hasCopy ? ' (leaf.crt holds it too, as its last certificate)' : ''
   return new InvalidFileError(
     file,
-    `is missing, and clients may trust this root already: put it back from a backup${copy}, or ${BEGIN_AGAIN}`,
+    `is missing, and clients may trust this root already: put it back from a backup${copy}, or ${START_OVER}`,
   )
 }
 
@@ -111,7 +111,7 @@ function refuseNamesNotPermitted(
     throw new InvalidFileError(
       root.file,
       `is valid for ${list(permitted)} only (SIDECAR_CA_CONSTRAIN), not for ${list(refused)}: take these out of ` +
-        `SIDECAR_HOSTS; or, for a root that is, ${BEGIN_AGAIN}`,
+        `SIDECAR_HOSTS; or, for a root that is, ${START_OVER}`,
     )
   }
   for (const one of earlier) {
@@ -121,7 +121,7 @@ function refuseNamesNotPermitted(
       paths.crossCert,
       `leads from an earlier root that is valid for ${list(one.permitted)} only (SIDECAR_CA_CONSTRAIN), so until ` +
         `${one.notAfter.toISOString()} clients of that root would refuse a leaf for ${list(others)}: take these out of ` +
-        `SIDECAR_HOSTS; or, ${GIVE_UP_EARLIER}`,
+        `SIDECAR_HOSTS; or, ${DROP_EARLIER_ROOTS}`,
     )
   }
 }
@@ -132,7 +132,7 @@ export function namesToKeep(
   { names, authority }: { readonly names: NamesUnder; readonly authority: Authority },
 ): readonly SubjectAltName[] {
   const present = namesOf(leafCert ?? '')
-  return present.length > 0 ? present : names(narrowed(authority))
+  return present.length > 0 ? present : names(withIntersectedConstraints(authority))
 }
 
 function namesOf(leafCert: string): readonly SubjectAltName[] {

@@ -11,14 +11,12 @@ import { oneAfterTheOther } from '../../async/in-flight.ts'
 import type { Log } from '../../observability/log.ts'
 import { issueInto, issuerIn, isEmptyState, namesToKeep, type NamesUnder } from './authority.ts'
 import type { CertificateBundle, Root } from '../../pki/certificate.ts'
-import { narrowed, type Authority } from '../../pki/cross-certificates.ts'
+import { withIntersectedConstraints, type Authority } from '../../pki/cross-certificates.ts'
 import type { SubjectAltName } from '../../pki/names.ts'
 import { beginRootRenewal, finishRootRenewal } from './root-renewal.ts'
 import { createState, repairState } from './repair-state.ts'
 import { pathsIn, readFiles, restrictKeyFile, rethrowWithFix, underLock } from './state-files.ts'
 import { readLeaf, readRoot, type StoredLeaf } from './stored-state.ts'
-
-export { readAuthority, readLeaf, readRoot } from './stored-state.ts'
 
 /** The names that the leaf should contain, or a function that derives them from the root. */
 export type WantedNames = readonly SubjectAltName[] | NamesUnder
@@ -76,7 +74,7 @@ export async function openKeystore(options: KeystoreOptions): Promise<Keystore> 
       return current.root
     },
     get narrowedRoot() {
-      return narrowed(current)
+      return withIntersectedConstraints(current)
     },
     get bundle() {
       return current.bundle

@@ -22,8 +22,8 @@ import { createPrivateKey, X509Certificate } from 'node:crypto'
 import type { FileLock } from '../../files/file-lock.ts'
 import { readUntilWhole } from '../../files/read-again.ts'
 import { issueInto, issuerIn, isEmptyState, type NamesUnder } from './authority.ts'
-import { isDue, isIssuedBy, parseBundle, type CertificateBundle } from '../../pki/certificate.ts'
-import { hasItsChain, narrowed, type Authority } from '../../pki/cross-certificates.ts'
+import { isRenewalDue, isIssuedBy, parseBundle, type CertificateBundle } from '../../pki/certificate.ts'
+import { hasExpectedChain, withIntersectedConstraints, type Authority } from '../../pki/cross-certificates.ts'
 import { issueRoot } from '../../pki/issue.ts'
 import type { SubjectAltName } from '../../pki/names.ts'
 import { refuseEarlyClock } from './root-refusals.ts'
@@ -94,7 +94,7 @@ async function repairLocked(paths: StatePaths, request: RepairRequest, lock: Fil
   }
   const present = usableLeafIn(texts, { paths, authority, request })
   if (present !== undefined) return { ...authority, bundle: present, isNew: false }
-  const names = request.names(narrowed(authority))
+  const names = request.names(withIntersectedConstraints(authority))
   return { ...authority, bundle: await issueInto(paths, { issuer, names, now }, lock), isNew: true }
 }
 
@@ -113,9 +113,9 @@ function usableLeafIn(
   const origin = { certFile: paths.leafCert, keyFile: paths.leafKey, now }
   const present = unlessInvalid(() => parseBundle(texts.leafCert ?? '', texts.leafKey ?? '', origin))
   if (present === undefined || !leadsTo(present, authority)) return undefined
-  const root = narrowed(authority)
+  const root = withIntersectedConstraints(authority)
   const wantedLeaf = { names: request.names(root), now }
-  const isUsable = (bundle: CertificateBundle) => !isDue(bundle, root, wantedLeaf)
+  const isUsable = (bundle: CertificateBundle) => !isRenewalDue(bundle, root, wantedLeaf)
   if (isUsable(present)) return present
   // Two sidecars with different names share the folder. If each replaced the leaf of the other with one for its own
   // names, they would never stop.
@@ -123,7 +123,7 @@ function usableLeafIn(
 }
 
 function leadsTo(bundle: CertificateBundle, authority: Authority): boolean {
-  return isIssuedBy(bundle, authority.root) && hasItsChain(bundle, authority)
+  return isIssuedBy(bundle, authority.root) && hasExpectedChain(bundle, authority)
 }
 
 /** The files when they belong together, or as they are after a quarter second. */

@@ -1,19 +1,19 @@
 // Explains why a root or its leaves cannot be issued.
 
 import { InvalidFileError } from '../../errors/errors.ts'
-import { BEGIN_AGAIN, type Root } from '../../pki/certificate.ts'
+import { START_OVER, type Root } from '../../pki/certificate.ts'
 
 /** For a root of another program, under which our leaves are not valid. */
 export function foreignRoot({ file }: Root, cause?: unknown): InvalidFileError {
   const reason =
     'was not issued by this program, and clients would refuse what is issued under it: put the earlier root.crt and ' +
-    `root.key back; to serve a certificate of that one, set SIDECAR_TLS_CERT and SIDECAR_TLS_KEY; or ${BEGIN_AGAIN}`
+    `root.key back; to serve a certificate of that one, set SIDECAR_TLS_CERT and SIDECAR_TLS_KEY; or ${START_OVER}`
   return new InvalidFileError(file, reason, { cause })
 }
 
 // The clock comes first: because of a wrong clock a person would throw away a good root.
 export function expiredRoot({ file, notAfter }: Root, now: Date): InvalidFileError {
-  const reason = `expired on ${notAfter.toISOString()}: set this machine's clock if it is not ${now.toISOString()}; otherwise ${BEGIN_AGAIN}`
+  const reason = `expired on ${notAfter.toISOString()}: set this machine's clock if it is not ${now.toISOString()}; otherwise ${START_OVER}`
   return new InvalidFileError(file, reason)
 }
 

@@ -12,7 +12,7 @@ import { InvalidFileError } from '../../errors/errors.ts'
 import type { FileLock } from '../../files/file-lock.ts'
 import { issueInto, namesToKeep, type Issuer, type NamesUnder } from './authority.ts'
 import {
-  BEGIN_AGAIN,
+  START_OVER,
   fingerprint256,
   hasIssued,
   parseCertificate,
@@ -152,7 +152,7 @@ function refuseUnlessRenewable({ root, earlier }: Authority): void {
     throw new InvalidFileError(
       root.file,
       `may sign only leaves (pathlen), because an earlier version issued it, so clients that trust it would refuse every ` +
-        `leaf of another root; nothing was changed. For another root, ${BEGIN_AGAIN}`,
+        `leaf of another root; nothing was changed. For another root, ${START_OVER}`,
     )
   }
   const oldest = earlier.at(-1)
@@ -160,7 +160,7 @@ function refuseUnlessRenewable({ root, earlier }: Authority): void {
     throw new InvalidFileError(
       root.file,
       `follows ${earlier.length} earlier roots that clients may trust, and some clients accept no longer chain; nothing was changed. ` +
-        `Wait until the oldest ends on ${oldest.notAfter.toISOString()}, or ${BEGIN_AGAIN}`,
+        `Wait until the oldest ends on ${oldest.notAfter.toISOString()}, or ${START_OVER}`,
     )
   }
 }

@@ -1,4 +1,4 @@
-// What a person, or a program, is told of the certificate that is served.
+// Formats the output of `cert`.
 
 import { resolve } from 'node:path'
 import { leafDaysLeft } from '../../app/readiness.ts'
@@ -6,19 +6,19 @@ import { renewalStart, type LeafFacts, type Root } from '../../pki/certificate.t
 import type { EarlierRoot } from '../../pki/cross-certificates.ts'
 import { dayOf } from '../calendar-day.ts'
 
-/** What is served, as far as a person wants to know. */
-export interface Served {
+/** The certificate that the sidecar serves, with its root. */
+export interface ServedCertificate {
   readonly origin: 'issued' | 'own'
   readonly file: string
   readonly leaf: LeafFacts
-  /** Undefined when another issued the certificate and its root is not in the chain. */
+  /** Undefined when the operator's certificate does not end in its root. */
   readonly root: Root | undefined
-  /** Roots from before a renewal: clients that trust one of them alone accept what is served too. */
+  /** Roots from before a renewal. Clients that trust only one of them accept the leaf too. */
   readonly earlier: readonly EarlierRoot[]
 }
 
-/** For --json. */
-export function documentOf({ origin, file, leaf, root, earlier }: Served, at: Date) {
+/** The document for --json. */
+export function documentOf({ origin, file, leaf, root, earlier }: ServedCertificate, at: Date) {
   const { subjectAltNames, fingerprint, notBefore, notAfter } = leaf
   return {
     origin,
@@ -45,24 +45,28 @@ function documentOfRoot({ file, fingerprint, notAfter, permitted }: Root) {
   return { path: resolve(file), fingerprint, notAfter, permitted: names }
 }
 
-export function linesOf({ origin, file, leaf, root, earlier }: Served, at: Date): readonly string[] {
+/** The lines for people. */
+export function linesOf(
+  { origin, file, leaf, root, earlier }: ServedCertificate,
+  at: Date,
+): readonly string[] {
   const days = leafDaysLeft(leaf, at)
-  const left = leaf.notAfter <= at ? 'expired' : `${days} days left`
+  const timeLeft = leaf.notAfter <= at ? 'expired' : `${days} days left`
   return [
     `leaf         ${resolve(file)}`,
     `names        ${leaf.subjectAltNames.map(({ value }) => value).join(', ')}`,
     `SHA-256      ${leaf.fingerprint}`,
     `valid from   ${dayOf(leaf.notBefore)}`,
-    `valid until  ${dayOf(leaf.notAfter)} (${left})`,
+    `valid until  ${dayOf(leaf.notAfter)} (${timeLeft})`,
     `renewal      ${renewalOf({ origin, leaf, root })}`,
     '',
     ...(root === undefined
-      ? ['root         not in the chain: its issuer has it']
+      ? ['root         not in the chain; get it from the issuer']
       : [
           `root         ${resolve(root.file)}`,
           `SHA-256      ${root.fingerprint}`,
           `valid until  ${dayOf(root.notAfter)}`,
-          `vouches for  ${root.permitted?.map(({ value }) => value).join(', ') ?? 'any name'}`,
+          `permits      ${root.permitted?.map(({ value }) => value).join(', ') ?? 'any name'}`,
         ]),
     ...earlier.map(lineOfEarlier),
   ]
@@ -71,17 +75,21 @@ export function linesOf({ origin, file, leaf, root, earlier }: Served, at: Date)
 function lineOfEarlier({ fingerprint, notAfter, permitted }: EarlierRoot): string {
   const names = permitted?.map(({ value }) => value).join(', ')
   const only = names === undefined ? '' : `, for ${names} only`
-  return `also reached from: ${fingerprint} until ${dayOf(notAfter)}${only}`
+  return `earlier root ${fingerprint} until ${dayOf(notAfter)}${only}`
 }
 
-function renewalOf(served: Pick<Served, 'origin' | 'leaf' | 'root'>): string {
-  if (served.origin === 'own') return 'by whoever issued it: not done here'
+function renewalOf(served: Pick<ServedCertificate, 'origin' | 'leaf' | 'root'>): string {
+  if (served.origin === 'own') return 'by its issuer; the sidecar cannot renew it'
   const start = renewedFrom(served)
   return start === undefined
-    ? 'none: it ends with its root'
-    : `from ${dayOf(start)} on, by the running sidecar; clients notice nothing`
+    ? 'none, because it ends with its root'
+    : `from ${dayOf(start)}, by the running sidecar; clients do not notice`
 }
 
-function renewedFrom({ origin, leaf, root }: Pick<Served, 'origin' | 'leaf' | 'root'>): Date | undefined {
+function renewedFrom({
+  origin,
+  leaf,
+  root,
+}: Pick<ServedCertificate, 'origin' | 'leaf' | 'root'>): Date | undefined {
   return origin === 'own' || root === undefined ? undefined : renewalStart(leaf, root)
 }

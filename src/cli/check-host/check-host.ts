@@ -4,7 +4,7 @@ import type { Config } from '../../settings/config.ts'
 import type { Machine } from '../this-machine.ts'
 import type { RegistryAddress } from '../trust/registry-key.ts'
 import type { World } from '../../app/world.ts'
-import { askRegistry, type RegistryAnswer } from '../check/ask-registry.ts'
+import { askRegistry } from '../check/ask-registry.ts'
 import { explainAnswer } from './explain-answer.ts'
 import { explainCertificate } from './explain-certificate.ts'
 import { explainHandshake, isKnownAlert } from './explain-handshake.ts'
@@ -39,7 +39,7 @@ export async function checkHost(check: HostCheck): Promise<readonly Finding[]> {
 
 async function checkTls(check: HostCheck, handshake: HandshakeTarget): Promise<readonly Finding[]> {
   const { config, target, machine, env, timeoutMs, now } = check
-  let asked: Promise<RegistryAnswer> | undefined
+  let asked: ReturnType<typeof askRegistry> | undefined
   const outcome = await inspectChain(handshake, (socket) => {
     asked = askRegistry(socket, target.key, timeoutMs)
   })

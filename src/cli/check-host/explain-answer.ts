@@ -1,17 +1,17 @@
 // Explains a registry's answer to `GET /v2/` without credentials.
 
-import type { RegistryAnswer } from '../check/ask-registry.ts'
+import type { SmallAnswer } from '../../upstream/probe/small-request.ts'
 import { printable, type Finding } from '../check/finding.ts'
 
 type AnswerFinding = Omit<Finding, 'part'>
-type Answer = Extract<RegistryAnswer, { readonly kind: 'answer' }>
+type Answer = Extract<SmallAnswer, { readonly kind: 'answer' }>
 
 /** A registry answers 401 with a challenge, or 200 (OCI distribution specification, end-1). */
-export function explainAnswer(answer: RegistryAnswer): Finding {
+export function explainAnswer(answer: SmallAnswer): Finding {
   return { part: 'answer', ...explainByKind(answer) }
 }
 
-function explainByKind(answer: RegistryAnswer): AnswerFinding {
+function explainByKind(answer: SmallAnswer): AnswerFinding {
   switch (answer.kind) {
     case 'timeout':
       return {
@@ -19,7 +19,7 @@ function explainByKind(answer: RegistryAnswer): AnswerFinding {
         text: 'the handshake succeeded, but GET /v2/ got no answer',
         hint: SEE_SERVER,
       }
-    case 'broken':
+    case 'failed':
       return explainBrokenConnection(answer.code)
     case 'answer':
       return explainStatus(answer)

@@ -2,6 +2,7 @@
 
 import type { X509Certificate } from 'node:crypto'
 import { copyFile, fetchCommands, FETCHED_FILE, quoted } from '../../client-setup/shell-commands.ts'
+import { isLoopbackAddress } from '../../pki/names.ts'
 import { isSidecarCross, isSidecarRoot } from '../trust/certs-file.ts'
 import { subjectOf, type PresentedCertificate } from './explain-certificate.ts'
 import { printable, type Explanation, type Finding } from '../check/finding.ts'
@@ -44,8 +45,7 @@ function noteMissingRoots({ localRoot, unreadable }: ChainChecks): readonly Find
 
 // dockerd treats loopback addresses as insecure registries.
 function noteLoopback({ target: { name } }: CheckedCertificate): readonly Finding[] {
-  const isLoopback = name.type === 'ip' && (name.value === '::1' || name.value.startsWith('127.'))
-  if (!isLoopback) return []
+  if (!isLoopbackAddress(name.value)) return []
   const text = 'dockerd does not verify certificates on loopback addresses, but it does on other machines'
   return [{ level: 'note', part: 'trust', text }]
 }

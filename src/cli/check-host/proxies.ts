@@ -4,6 +4,7 @@
 
 import { BlockList, isIP } from 'node:net'
 import type { World } from '../../app/world.ts'
+import { isLoopbackAddress } from '../../pki/names.ts'
 import type { RegistryAddress } from '../trust/registry-key.ts'
 import type { Finding } from '../check/finding.ts'
 
@@ -12,16 +13,13 @@ export function explainProxies({ name, port }: RegistryAddress, env: World['env'
   const variable = ['HTTPS_PROXY', 'https_proxy'].find((candidate) => (env[candidate] ?? '') !== '')
   if (variable === undefined) return []
   const exceptions = env['NO_PROXY'] ?? env['no_proxy'] ?? ''
-  if (isLoopback(name.value) || isExcepted(name.value, { port, exceptions })) return []
+  const isLocal = name.value === 'localhost' || isLoopbackAddress(name.value)
+  if (isLocal || isExcepted(name.value, { port, exceptions })) return []
   const text =
     `${variable} is set: docker and podman started from this shell use that proxy, and so does dockerd if its own ` +
     'environment names it; this check connected directly'
   const hint = `if clients should reach the registry directly, add ${name.value} to NO_PROXY, for dockerd in its systemd unit`
   return [{ level: 'note', part: 'proxy', text, hint }]
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
 }
 
 interface Exceptions {

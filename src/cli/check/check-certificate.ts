@@ -5,7 +5,7 @@ import { errorMessage } from '../../errors/errors.ts'
 import { operatorFilesOf, readOperatorPair, type OperatorFiles } from '../../certificates/operator-files.ts'
 import { leafDaysLeft } from '../../app/readiness.ts'
 import type { LeafFacts } from '../../pki/certificate.ts'
-import { readRoot } from '../../certificates/state-folder/keystore.ts'
+import { readRoot } from '../../certificates/state-folder/stored-state.ts'
 import { isCovered } from '../../pki/names.ts'
 import { dayOf } from '../calendar-day.ts'
 import type { Finding } from './finding.ts'
@@ -26,7 +26,10 @@ export async function checkCertificate(config: Config): Promise<readonly Finding
   }
 }
 
-async function checkOwnCertificate(files: OperatorFiles, hosts: Config['hosts']): Promise<readonly Finding[]> {
+async function checkOwnCertificate(
+  files: OperatorFiles,
+  hosts: Config['hosts'],
+): Promise<readonly Finding[]> {
   const part = 'certificate'
   const outcome = await readOperatorPair(files, new Date())
   if (outcome.kind === 'mismatch') return [{ level: 'problem', part, text: outcome.error.message }]

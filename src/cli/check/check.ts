@@ -1,4 +1,4 @@
-// Looks at everything a running sidecar needs, from the outside, and says what to fix.
+// Runs `check`: finds problems of a sidecar, each with its fix.
 
 import { parseHtpasswd } from '../../users/htpasswd.ts'
 import type { Config, Sources } from '../../settings/config.ts'
@@ -21,14 +21,14 @@ import type { ExitCode, World } from '../../app/world.ts'
 export interface CheckRequest {
   readonly sources: Sources
   readonly json: boolean
-  /** Look at this address as a client would, and at nothing else: `host` or `host:port`. */
+  /** Check only this address, as a client would: `host` or `host:port`. */
   readonly host?: string | undefined
   readonly machine?: Machine
   /** How long each step with `host` may take. */
   readonly timeoutMs?: number
 }
 
-/** Prints one line per finding. 0 when nothing keeps the sidecar from its work, 1 otherwise, 64 for wrong settings. */
+/** Prints one line per finding. Resolves to 0 without problems, 1 with problems, 64 for wrong settings. */
 export async function check(request: CheckRequest, world: World): Promise<ExitCode> {
   const { sources, json, host, machine = thisMachine(), timeoutMs = TIMEOUT_MS } = request
   const target = host === undefined ? undefined : parseRegistryAddress(host)
@@ -46,7 +46,7 @@ export async function check(request: CheckRequest, world: World): Promise<ExitCo
   }
 }
 
-// dockerd gives up a login after 15 s in all.
+// dockerd aborts a login after 15 s in total.
 const TIMEOUT_MS = 5_000
 
 async function checkSettings(
@@ -93,7 +93,7 @@ async function checkUsers(file: string): Promise<readonly Finding[]> {
     }))
     if (entries.size > 0) return [{ level: 'ok', part, text: `${entries.size} in ${file}` }, ...skipped]
     return [
-      { level: 'problem', part, text: `${file} has no users: nobody gets in`, hint: addUser(file) },
+      { level: 'problem', part, text: `${file} has no users, so every login fails`, hint: addUser(file) },
       ...skipped,
     ]
   } catch (error) {
@@ -130,7 +130,7 @@ async function checkLocation(question: Parameters<typeof askForLocation>[0]): Pr
       return { level: 'ok', part, text: `uploads continue at ${finding.location}` }
     case 'misleading': {
       const hint =
-        "take `host` out of the registry's `http` settings (REGISTRY_HTTP_HOST), or set it to what clients call"
+        "remove `host` from the registry's `http` settings (REGISTRY_HTTP_HOST), or set it to the name that clients use"
       return { level: 'problem', part, text: `the registry sends uploads to ${finding.location}`, hint }
     }
     case 'demands-login':

@@ -18,7 +18,7 @@ _registry_sidecar() {
   local at='' word isValue='' i commands='' flags='' IFS=$'\\n'
   for ((i = 1; i < COMP_CWORD; i++)); do
     word=\${COMP_WORDS[i]}
-    # Bash makes --flag=value three words.
+    # Bash splits --flag=value into three words.
     if [[ $word == = ]]; then isValue=1; continue; fi
     if [[ $isValue ]]; then isValue=''; continue; fi
     case "$at $word" in
@@ -45,7 +45,7 @@ complete -F _registry_sidecar ${program}
 }
 
 function completing(value: FlagValue): string {
-  // Marked as file names, so that bash escapes blanks in them and goes on below a folder.
+  // With this option bash escapes blanks in file names and completes below folders.
   const asFiles = 'compopt -o filenames 2>/dev/null; '
   if (value === 'file') return `${asFiles}COMPREPLY=($(compgen -f -- "$current"))`
   if (value === 'folder') return `${asFiles}COMPREPLY=($(compgen -d -- "$current"))`
@@ -59,7 +59,7 @@ function nodeCase({ path, commands, flags, argumentWords }: CommandNode): string
   return `    ${singleQuoted(path)}) commands=${linesOf(words)} flags=${flagWords} ;;`
 }
 
-// IFS is a line feed, so that names with blanks stay whole.
+// Joins with line feeds, because the script sets IFS to a line feed to keep blanks within words.
 function linesOf(words: readonly string[]): string {
   return words.length === 0 ? "''" : `$'${words.join('\\n')}'`
 }

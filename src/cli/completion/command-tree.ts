@@ -6,7 +6,7 @@ export interface Word {
   readonly description: string
 }
 
-/** What follows a flag: nothing, a path, one of these words, or a text that nothing can complete. */
+/** The value after a flag: none, a path, one of these words, or a text that cannot be completed. */
 export type FlagValue = 'none' | 'file' | 'folder' | 'text' | readonly string[]
 
 export interface Flag extends Word {
@@ -28,7 +28,7 @@ export function flagsWithValue(nodes: readonly CommandNode[]): ReadonlyMap<strin
   return new Map(flags.map(({ text, value }) => [text, value]))
 }
 
-/** The cases of a shell's `case` that complete what follows a flag. */
+/** The cases of a shell's `case` that complete the value after a flag. */
 export function valueCases(
   values: ReadonlyMap<string, FlagValue>,
   completing: (value: FlagValue) => string,
@@ -46,8 +46,8 @@ export function pathsBelow({ path, commands }: CommandNode): readonly string[] {
   return commands.map(({ text }) => `${path} ${text}`)
 }
 
-/** For bash, zsh and fish: a text in single quotes. */
+/** Quotes a text for bash, zsh and fish. */
 export function singleQuoted(text: string): string {
-  // Fish alone reads backslashes within single quotes, so a backslash stands outside of them, as a quote does.
+  // Quotes and backslashes stand outside the single quotes, because fish reads backslashes within them.
   return `'${text.replace(/['\\]/g, (character) => `'\\${character}'`)}'`
 }

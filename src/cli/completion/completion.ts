@@ -1,4 +1,4 @@
-// `completion`: prints a script that makes a shell complete this command line.
+// Prints the completion script of a shell.
 
 import { bashScript } from './bash.ts'
 import type { CommandNode } from './command-tree.ts'

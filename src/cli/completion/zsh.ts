@@ -10,7 +10,7 @@ import {
   type Word,
 } from './command-tree.ts'
 
-/** A script to source after compinit, or to put as `_registry-sidecar` into a folder of fpath. */
+/** A script to source after compinit, or to store as `_registry-sidecar` in a folder of fpath. */
 export function zshScript(program: string, nodes: readonly CommandNode[]): string {
   const values = flagsWithValue(nodes)
   return `#compdef ${program}

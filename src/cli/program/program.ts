@@ -17,9 +17,9 @@ import {
   type Wiring,
 } from './wiring.ts'
 
-// A command's code is loaded when the command runs: a health check, every few seconds, must not load a server first.
+// Loads the code of a command when it runs, because a health check every few seconds must not load the server.
 
-// Commander stops wrapping descriptions at 40. The longest flag leaves 38 of 80 columns.
+// By default commander does not wrap descriptions below 40 columns. The longest flag leaves 38 of 80.
 const MIN_WIDTH_TO_WRAP = 30
 
 export function createProgram(wiring: Wiring): Command {

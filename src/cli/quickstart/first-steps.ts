@@ -1,8 +1,11 @@
+// Writes the next steps that quickstart prints.
+
 import { resolve } from 'node:path'
 import type { Config } from '../../settings/config.ts'
 import type { Sidecar } from '../../app/sidecar.ts'
 import type { ClientTrust, RegistryKeys } from '../../client-setup/client-setup.ts'
 import { clientsHere } from '../../client-setup/clients.ts'
+import { isLoopbackAddress } from '../../pki/names.ts'
 import type { Machine } from '../this-machine.ts'
 import { registryKeys } from '../trust/registry-key.ts'
 
@@ -12,12 +15,12 @@ export interface FirstSteps {
   readonly machine: Machine
 }
 
-/** What a newcomer types once the sidecar runs, in that order: trust, log in, push. */
+/** The commands to run next, in order: trust, log in, push. */
 export function firstSteps({ config, sidecar, machine }: FirstSteps): string {
   const { address, users } = sidecar
   const listen = { host: address.host, port: address.port }
   const [local] = registryKeys({ hosts: [], listen }, 'localhost')
-  const byName = isLoopback(address.host)
+  const byName = isLoopbackAddress(address.host)
     ? []
     : [registryKeys({ hosts: config.hosts, listen }, machine.hostname)]
   const username = users.table.entries.keys().next().value ?? 'NAME'
@@ -32,7 +35,7 @@ export function firstSteps({ config, sidecar, machine }: FirstSteps): string {
       `docker tag hello-world ${local}/hello-world`,
       `docker push ${local}/hello-world`,
     ]),
-    'More users, while this runs: node dist/main.js user add NAME. Ctrl-C ends it.',
+    'To add users while this runs: node dist/main.js user add NAME. Ctrl-C stops it.',
     '',
     '',
   ].join('\n')
@@ -43,9 +46,9 @@ function trustSteps(
   keysByName: readonly RegistryKeys[],
 ): readonly string[] {
   const { root } = sidecar.certificate
-  // Whoever brings a certificate has clients that trust it, or knows whose root they lack.
+  // Operators with their own certificate know which root their clients need.
   if (config.tlsCert !== undefined || root === undefined) {
-    return [`1. See that clients trust ${config.tlsCert ?? 'the certificate'}: node dist/main.js trust`]
+    return [`1. Make sure that clients trust ${config.tlsCert ?? 'the certificate'}: node dist/main.js trust`]
   }
   const file = resolve(root.file)
   return [
@@ -60,15 +63,11 @@ function trustSteps(
 
 function step(key: string, { client, commands: list }: ClientTrust): readonly string[] {
   if (client === 'docker' && key.startsWith('localhost:')) {
-    return [`   docker, ${key}: works as it is, because dockerd verifies no certificate on 127.0.0.0/8`]
+    return [`   docker, ${key}: needs nothing, because dockerd verifies no certificate on 127.0.0.0/8`]
   }
   return [`   ${client}, ${key}:`, ...commands(list)]
 }
 
 function commands(list: readonly string[]): readonly string[] {
   return list.map((command) => `     ${command}`)
-}
-
-function isLoopback(host: string): boolean {
-  return host === '::1' || host.startsWith('127.')
 }

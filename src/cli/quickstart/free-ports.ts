@@ -1,4 +1,4 @@
-// Checks that the sidecar can listen, before anything is created for it.
+// Checks that the sidecar can bind its addresses.
 
 import { createServer } from 'node:net'
 import type { Config } from '../../settings/config.ts'

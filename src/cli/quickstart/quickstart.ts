@@ -1,4 +1,4 @@
-// `quickstart`: one command from nothing to a registry with TLS and login.
+// Runs `quickstart`: starts a registry with TLS and login.
 
 import { DEFAULT_COST } from '../../users/htpasswd-line.ts'
 import { parseHtpasswd } from '../../users/htpasswd.ts'
@@ -21,8 +21,8 @@ import type { ExitCode, World } from '../../app/world.ts'
 const FIRST_USER = 'admin'
 
 /**
- * Finds or starts a registry, creates a first user if there is no users file, runs the sidecar and prints what to type
- * next. Ends as `serve` does; a registry that it started ends with it.
+ * Finds or starts a registry and runs the sidecar. Creates a first user if there is no users file, and prints the next
+ * steps. Ends like `serve`, and stops a registry that it started.
  */
 export async function quickstart(sources: Sources, world: World, machine = thisMachine()): Promise<ExitCode> {
   const config = parseConfig(sources)
@@ -32,7 +32,7 @@ export async function quickstart(sources: Sources, world: World, machine = thisM
     const find = isSet('upstream') ? useRegistry(config.upstream) : findRegistry
     const registry = await find({ env: world.env, machine, signal: early.signal, say: sayTo(world) })
     return await withRegistry(registry, world, async () => {
-      // A start that fails must not leave a user behind.
+      // Before the user is created, because a failed start must not leave a user behind.
       await assertPortsFree(config)
       await ensureUser(config.users, world)
       return serveRecorded({ ...config, upstream: registry.address }, early.world, (sidecar) => {
@@ -50,7 +50,7 @@ async function withRegistry(
   use: () => Promise<ExitCode>,
 ): Promise<ExitCode> {
   const onEnded = () => {
-    world.stderr.write(`registry-sidecar: the registry has ended: ${registry.description}\n`)
+    world.stderr.write(`registry-sidecar: the registry has exited: ${registry.description}\n`)
   }
   registry.ended?.addEventListener('abort', onEnded)
   try {
@@ -75,11 +75,11 @@ async function ensureUser(file: string, world: World): Promise<void> {
     say(`No users in ${file} yet: node dist/main.js user add ${FIRST_USER} --generate${where}`)
     return
   }
-  say(`The users in ${file} are left as they are`)
+  say(`The users in ${file} are unchanged`)
   say(`If the password is lost: node dist/main.js user passwd ${quoted(username)} --generate${where}`)
 }
 
-// Other commands learn from the record which registry was chosen, and where the sidecar listens.
+// The record gives other commands the addresses of the registry and the sidecar.
 async function serveRecorded(
   config: Config,
   world: World,

@@ -1,7 +1,7 @@
 // Records the addresses that a running quickstart chose, for other commands.
 //
-// A person who can write this file could lead commands to another registry. So a record counts only if it belongs to the
-// user who asks and no one else may write it; it holds addresses alone, and each passes the parser of its setting.
+// Threat: a user who can write this file could direct commands to another registry. So a record counts only if it
+// belongs to the same user and no other user may write it. It holds only addresses, and each must pass its parser.
 
 import { mkdir, rm, rmdir, stat, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -14,10 +14,10 @@ import { settingOf } from '../../settings/table.ts'
 const RECORDED = ['upstream', 'listen', 'adminListen'] as const
 
 export type RecordedName = (typeof RECORDED)[number]
-/** Texts, as the settings take them. */
+/** The texts of settings. */
 export type RecordedSettings = Readonly<Partial<Record<RecordedName, string>>>
 
-// A quickstart that is killed leaves its record behind. The file's time tells, since process ids are used again.
+// A killed quickstart leaves its record behind. The file's time shows that, because process ids are reused.
 const TOUCH_EVERY_MS = 2_000
 const STALE_AFTER_MS = 10_000
 const MAX_BYTES = 4096
@@ -30,10 +30,10 @@ export interface SettingsRecord {
   remove(): Promise<void>
 }
 
-/** Writes the record and keeps it fresh until it is removed. Rejects with system errors, or a CommandError. */
+/** Writes the record and keeps its time fresh until it is removed. Rejects with system errors, or a CommandError. */
 export async function keepRecord(folder: string, settings: RecordedSettings): Promise<SettingsRecord> {
   const file = recordIn(folder)
-  const made = await mkdir(folder, { recursive: true, mode: 0o700 })
+  const created = await mkdir(folder, { recursive: true, mode: 0o700 })
   const variables = RECORDED.map((name) => [variableOf(name), settings[name]])
   await replaceFile(file, `${JSON.stringify(Object.fromEntries(variables), null, 2)}\n`, { mode: 0o600 })
   const handle = await openToRead(file)
@@ -43,15 +43,15 @@ export async function keepRecord(folder: string, settings: RecordedSettings): Pr
   return {
     async remove() {
       clearInterval(touching)
-      // Another quickstart may have put its own record there.
-      if (await isStill(file, handle)) await rm(file, { force: true })
+      // Another quickstart may have replaced the record.
+      if (await isSameFile(file, handle)) await rm(file, { force: true })
       await handle.close()
-      if (made !== undefined) await rmdir(folder).catch(() => undefined)
+      if (created !== undefined) await rmdir(folder).catch(() => undefined)
     },
   }
 }
 
-async function isStill(file: string, handle: FileHandle): Promise<boolean> {
+async function isSameFile(file: string, handle: FileHandle): Promise<boolean> {
   const { ino, dev } = await handle.stat()
   const now = await stat(file).catch(() => undefined)
   return now?.ino === ino && now.dev === dev
@@ -60,10 +60,10 @@ async function isStill(file: string, handle: FileHandle): Promise<boolean> {
 export type ReadRecord =
   | { readonly kind: 'none' }
   | { readonly kind: 'found'; readonly settings: RecordedSettings }
-  /** There is one that must not be believed. */
+  /** The record cannot be trusted. */
   | { readonly kind: 'unusable'; readonly reason: string }
 
-/** The record of a quickstart that runs. Never rejects; a record that nobody keeps fresh counts as none. */
+/** The record of a running quickstart. Never rejects. A record with an old time counts as none. */
 export async function readRecord(folder: string, uid: number): Promise<ReadRecord> {
   const handle = await openToRead(recordIn(folder)).catch(() => undefined)
   if (handle === undefined) return { kind: 'none' }
@@ -72,7 +72,7 @@ export async function readRecord(folder: string, uid: number): Promise<ReadRecor
     if (Math.abs(Date.now() - stats.mtimeMs) > STALE_AFTER_MS) return { kind: 'none' }
     if (!stats.isFile() || stats.size > MAX_BYTES) return unusable('it is not a record')
     if (stats.uid !== uid) return unusable('it belongs to another user')
-    if ((stats.mode & 0o022) !== 0) return unusable('other users may write it')
+    if ((stats.mode & 0o022) !== 0) return unusable('other users can write to it')
     return parseRecord(await handle.readFile('utf8'))
   } catch (error) {
     return unusable(errorCode(error) ?? 'it cannot be read')
@@ -89,7 +89,7 @@ function parseRecord(text: string): ReadRecord {
     const value = fields.get(variableOf(name))
     if (value === undefined) continue
     if (typeof value !== 'string' || !settingOf(name).parse(value).ok)
-      return unusable(`${variableOf(name)} has no valid value`)
+      return unusable(`${variableOf(name)} has an invalid value`)
     settings[name] = value
   }
   return { kind: 'found', settings }

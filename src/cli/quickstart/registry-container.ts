@@ -1,4 +1,4 @@
-// Registry container: registry:2 in a Docker Engine, reached through a port of 127.0.0.1.
+// Runs the image registry:2 in Docker, on a port of 127.0.0.1.
 
 import { createHash } from 'node:crypto'
 import { resolve } from 'node:path'
@@ -10,8 +10,8 @@ import type { World } from '../../app/world.ts'
 export interface RegistryContainer {
   readonly name: string
   readonly address: UpstreamAddress
-  /** False for one that ran already: whoever started it may still need it. */
-  readonly isOurs: boolean
+  /** False for a container from an earlier start, which may still be in use. */
+  readonly isNew: boolean
   stop(): Promise<void>
 }
 
@@ -33,25 +33,25 @@ export async function hasDockerEngine({ env, signal }: ContainerOptions): Promis
 }
 
 /**
- * Runs the registry's image, its data in a volume, or takes the container that an earlier run in this folder left. It
- * may not answer yet. Rejects with a CommandError.
+ * Runs the image with its data in a volume, or uses the container of an earlier start in this folder. The registry may
+ * not answer yet. Rejects with a CommandError.
  */
 export async function startRegistryContainer({ env, signal }: ContainerOptions): Promise<RegistryContainer> {
   const name = nameFor(resolve('.'))
   const left = await publishedPort(name, env)
   if (left !== undefined)
-    return { name, address: onLoopback(left), isOurs: false, stop: () => Promise.resolve() }
+    return { name, address: onLoopback(left), isNew: false, stop: () => Promise.resolve() }
   const started = await runProgram(runCommand(name), { env, signal, timeoutMs: PULL_TIMEOUT_MS })
   const port = started.ok ? await publishedPort(name, env) : undefined
   if (port === undefined) {
-    // Nothing of this name was running: what there is now, an unfinished container at most, is ours.
+    // No container of this name was running before, so this one is the failed start.
     await runProgram(['docker', 'rm', '-f', name], { env, timeoutMs: STOP_TIMEOUT_MS })
-    throw new CommandError(`Docker does not run ${IMAGE}: ${reasonOf(started)}`)
+    throw new CommandError(`Docker cannot run ${IMAGE}: ${reasonOf(started)}`)
   }
-  return { name, address: onLoopback(port), isOurs: true, stop: () => stopContainer(name, env) }
+  return { name, address: onLoopback(port), isNew: true, stop: () => stopContainer(name, env) }
 }
 
-// Docker picks a free port itself, which nobody can take in between.
+// Docker picks the port, so no other program can take it in between.
 function runCommand(name: string): readonly [string, ...string[]] {
   const publish = ['-p', '127.0.0.1::5000']
   const settings = ['-e', 'REGISTRY_STORAGE_DELETE_ENABLED=true']
@@ -70,7 +70,7 @@ function runCommand(name: string): readonly [string, ...string[]] {
   ]
 }
 
-// One name per folder: beginning there again finds the images again, and another folder has others.
+// One name per folder, so that the next start in this folder finds its images again.
 function nameFor(folder: string): string {
   return `registry-sidecar-${createHash('sha256').update(folder).digest('hex').slice(0, 8)}`
 }
@@ -83,7 +83,7 @@ async function publishedPort(name: string, env: World['env']): Promise<number | 
 
 async function stopContainer(name: string, env: World['env']): Promise<void> {
   const stopped = await runProgram(['docker', 'stop', name], { env, timeoutMs: STOP_TIMEOUT_MS })
-  if (!stopped.ok) throw new CommandError(`the container ${name} goes on running: ${stopped.reason}`)
+  if (!stopped.ok) throw new CommandError(`the container ${name} is still running: ${stopped.reason}`)
 }
 
 function onLoopback(port: number): UpstreamAddress {

@@ -1,4 +1,4 @@
-// Registry process: a registry binary of this machine, run beside the sidecar and for as long as it.
+// Runs a registry binary as a child process of the sidecar.
 
 import { spawn, type ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
@@ -12,24 +12,23 @@ import type { World } from '../../app/world.ts'
 
 export interface RegistryProcess {
   readonly address: UpstreamAddress
-  /** Where the registry writes what it has to say. */
+  /** The registry's log file. */
   readonly logFile: string
-  /** Aborts when the registry has ended, whoever ended it. */
+  /** Aborts when the registry has ended, for any reason. */
   readonly ended: AbortSignal
   stop(): Promise<void>
 }
 
 export interface RegistryProcessOptions {
-  /** Where images, settings and log are kept; made if absent. */
+  /** The folder for images, settings and log; created if missing. */
   readonly folder: string
   readonly env: World['env']
 }
 
 const STOP_TIMEOUT_MS = 10_000
 
-// A signal from the terminal goes to every process of its group: the registry gets a group of its own, so that it
-// outlives the transfers which the sidecar still lets finish. What would then outlive the sidecar itself, killed
-// hard, ends because the sidecar's end of a pipe closes. The shell's `read` waits for that; it needs no other program.
+// The terminal sends signals to its whole process group. The registry gets another group, because the sidecar still
+// finishes transfers. If the sidecar is killed, its end of a pipe closes, and the shell's `read` then stops the registry.
 const WATCHED_START =
   'exec 3<&0; (while read -r _ <&3; do :; done; kill $$ 2>/dev/null) & exec "$@" 3<&- </dev/null'
 
@@ -46,7 +45,7 @@ export async function startRegistryProcess(
     const settings = registrySettings({ folder, port, secret: await keepSecret(join(folder, 'http-secret')) })
     await writeFile(configFile, JSON.stringify(settings, null, 2), { mode: 0o600 })
   } catch (error) {
-    throw new CommandError(`no registry can keep its data in ${folder}: ${errorMessage(error)}`, {
+    throw new CommandError(`the registry cannot store its data in ${folder}: ${errorMessage(error)}`, {
       cause: error,
     })
   }
@@ -54,7 +53,7 @@ export async function startRegistryProcess(
   return { address: { hostname: '127.0.0.1', port }, logFile, ended, stop: () => stop(child, ended) }
 }
 
-/** The registry's settings; JSON is YAML too. */
+/** The registry's settings. JSON is valid YAML. */
 function registrySettings({ folder, port, secret }: { folder: string; port: number; secret: string }) {
   return {
     version: '0.1',
@@ -68,7 +67,7 @@ function registrySettings({ folder, port, secret }: { folder: string; port: numb
   }
 }
 
-// The registry signs the state of uploads with it: with a new one at each start, a restart would end them all.
+// The registry signs the state of uploads with the secret, so a new secret would break uploads after a restart.
 async function keepSecret(file: string): Promise<string> {
   const secret = randomBytes(32).toString('hex')
   try {
@@ -98,7 +97,7 @@ async function spawnLogged(command: readonly string[], { env, logFile }: LoggedP
       detached: true,
       env: withoutRegistryVariables(env),
     })
-    // Before anything is waited for: one that ends at once may have ended by then, and would never be seen to.
+    // Before the first await, because a registry that exits at once may close during it.
     const ended = endOf(child)
     await once(child, 'spawn')
     return { child, ended }
@@ -111,7 +110,7 @@ async function spawnLogged(command: readonly string[], { env, logFile }: LoggedP
 
 function endOf(child: ChildProcess): AbortSignal {
   const ending = new AbortController()
-  // A signal that could not be sent, to one that has ended meanwhile: `close` tells all there is to know.
+  // A signal to a process that has ended fails; the 'close' event follows anyway.
   child.on('error', () => undefined)
   child.once('close', () => {
     ending.abort()
@@ -119,7 +118,7 @@ function endOf(child: ChildProcess): AbortSignal {
   return ending.signal
 }
 
-// Each setting of a registry can be overridden by a variable, and one meant for another registry must not be.
+// Variables override the registry's settings, and these may be meant for another registry.
 function withoutRegistryVariables(env: World['env']): World['env'] {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('REGISTRY_')))
 }
@@ -133,7 +132,7 @@ async function stop(child: ChildProcess, ended: AbortSignal): Promise<void> {
   clearTimeout(lastResort)
 }
 
-/** Whether somebody else listens there. */
+/** Whether another program listens on this address. */
 export async function isTaken({ hostname, port }: UpstreamAddress): Promise<boolean> {
   try {
     const server = createServer().listen(port, hostname)
@@ -145,7 +144,7 @@ export async function isTaken({ hostname, port }: UpstreamAddress): Promise<bool
   }
 }
 
-// Nothing keeps it free until the registry listens there.
+// Another program can take the port before the registry does.
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')

@@ -1,3 +1,5 @@
+// Runs programs to their end, and finds them on the PATH.
+
 import { execFile } from 'node:child_process'
 import { access, constants } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
@@ -14,7 +16,7 @@ export interface ProgramOptions {
   readonly signal?: AbortSignal
 }
 
-/** Runs a program to its end. Never rejects: that it is absent, fails or takes too long is a reason. */
+/** Runs a program to its end. Never rejects: a missing, failed or slow program is a `reason`. */
 export function runProgram(
   command: readonly [string, ...string[]],
   { env, timeoutMs, signal }: ProgramOptions,
@@ -26,12 +28,12 @@ export function runProgram(
       if (error === null) resolve({ ok: true, stdout })
       else resolve({ ok: false, reason: reasonOf(error, { name, stderr, timeoutMs }) })
     })
-    // A program that asks a question gets no answer, rather than waiting for one.
+    // A program that asks a question must not wait for the answer.
     child.stdin?.end()
   })
 }
 
-/** The path of a program that can be run, or undefined if there is none of this name on the PATH. */
+/** The path of an executable on the PATH, or undefined. */
 export async function findOnPath(name: string, env: World['env']): Promise<string | undefined> {
   const folders = (env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '')
   for (const file of folders.map((folder) => join(folder, name))) {
@@ -44,13 +46,13 @@ export async function findOnPath(name: string, env: World['env']): Promise<strin
   return undefined
 }
 
-interface Failed {
+interface FailedProgram {
   readonly name: string
   readonly stderr: string
   readonly timeoutMs: number
 }
 
-function reasonOf(error: Error & { killed?: boolean }, { name, stderr, timeoutMs }: Failed): string {
+function reasonOf(error: Error & { killed?: boolean }, { name, stderr, timeoutMs }: FailedProgram): string {
   if (errorCode(error) === 'ENOENT') return `there is no ${name} on the PATH`
   if (error.killed === true) return `${name} did not finish within ${timeoutMs / 1000} s`
   return /\S[^\n]*\s*$/.exec(stderr)?.[0].trim() ?? error.message

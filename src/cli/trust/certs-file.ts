@@ -1,5 +1,6 @@
-// One file in a certs.d folder: whose certificates it holds. Looks at it without believing anything about it: the folder
-// may hold links to what only root may read, pipes, and what others put there.
+// Reads the certificate files of a certs.d folder.
+//
+// Threat: other users may have put links, pipes or large files into the folder. So each file is checked before it is read.
 
 import { X509Certificate } from 'node:crypto'
 import { lstat, readdir, type FileHandle } from 'node:fs/promises'
@@ -8,28 +9,27 @@ import { errorCode } from '../../errors/errors.ts'
 import { openToRead } from '../../files/regular-file.ts'
 import { certificatesIn } from '../../pki/pem.ts'
 
-// Clients read every *.crt of the folder, so a second file adds to the first one.
+// Clients read every *.crt of the folder, so the second file adds to the first.
 export const FILE_NAME = 'ca.crt'
 export const FILE_NAME_BESIDE_OTHERS = 'registry-sidecar.crt'
 
-/** Whether `--install` gives a file this name. */
-export function isNameOfOurs(path: string): boolean {
+/** Whether `--install` uses this file name. */
+export function hasInstallName(path: string): boolean {
   return [FILE_NAME, FILE_NAME_BESIDE_OTHERS].includes(basename(path))
 }
 
 export interface CertsFile {
   readonly path: string
   readonly isLink: boolean
-  /** Absent for what is no file, or no small one. */
+  /** Undefined if it is not a regular file, or too large. */
   readonly mode: number | undefined
-  /** The certificates in it. */
   readonly certificates: readonly X509Certificate[]
 }
 
-// A bundle of every public authority is a quarter of that.
+// Four times a bundle of all public CAs.
 const MAX_BYTES = 1024 * 1024
 
-/** The `*.crt` files of a folder, in order of their names; none if there is no such folder. Rejects with system errors. */
+/** The `*.crt` files of a folder, sorted by name; none if the folder is missing. Rejects with system errors. */
 export async function readCertsFolder(folder: string): Promise<readonly CertsFile[]> {
   const names = await readdir(folder).catch((error: unknown) => {
     if (errorCode(error) === 'ENOENT') return []
@@ -45,7 +45,7 @@ export async function readCertsFolder(folder: string): Promise<readonly CertsFil
 async function readCertsFile(path: string): Promise<CertsFile> {
   const isLink = (await lstat(path)).isSymbolicLink()
   const handle = await openToRead(path).catch((error: unknown) => {
-    // A link to nowhere, or to a socket.
+    // A broken link, or a link to a socket.
     if (isLink && ['ENOENT', 'ELOOP', 'ENXIO'].includes(errorCode(error) ?? '')) return undefined
     throw error
   })
@@ -64,7 +64,7 @@ async function certificatesOf(handle: FileHandle): Promise<readonly X509Certific
   return parseCertificates(await handle.readFile('utf8'))
 }
 
-/** The certificates of a text; clients skip what cannot be read, and so does this. */
+/** The certificates of a text. Skips unreadable ones, as clients do. */
 export function parseCertificates(text: string): readonly X509Certificate[] {
   return certificatesIn(text).flatMap((pem) => {
     try {
@@ -75,13 +75,13 @@ export function parseCertificates(text: string): readonly X509Certificate[] {
   })
 }
 
-/** Whether it is a root that a registry-sidecar issued: its name says so, and it signs itself. */
+/** Whether it is self-signed and has the name of a registry-sidecar root. */
 export function isSidecarRoot(certificate: X509Certificate): boolean {
   const { subject, issuer } = certificate
   return isSidecarRootName(subject) && subject === issuer
 }
 
-/** Whether it leads from one root of a registry-sidecar to a later one, as its name and its issuer's say. */
+/** Whether its names say that one registry-sidecar root signed another. */
 export function isSidecarCross(certificate: X509Certificate): boolean {
   const { subject, issuer } = certificate
   return isSidecarRootName(subject) && isSidecarRootName(issuer) && subject !== issuer
@@ -97,8 +97,8 @@ export function holdsAll({ certificates }: CertsFile, wanted: readonly X509Certi
   return wanted.length > 0 && wanted.every(({ fingerprint256 }) => present.has(fingerprint256))
 }
 
-/** Whether the file is ours to change: no link, and nothing in it but the roots given or those of a registry-sidecar. */
-export function isOurs(file: CertsFile, roots: readonly X509Certificate[]): boolean {
+/** Whether the file may be changed: it is not a link, and holds only these roots or roots of a registry-sidecar. */
+export function holdsOnlySidecarRoots(file: CertsFile, roots: readonly X509Certificate[]): boolean {
   const known = new Set(roots.map(({ fingerprint256 }) => fingerprint256))
   const { isLink, certificates } = file
   return (

@@ -1,23 +1,24 @@
-// Where clients on this machine look for roots: certs.d folders, one per kind of client, in each one folder per
-// registry key.
+// Finds the certs.d folders in which clients look for roots.
+//
+// Each kind of client has one certs.d folder, with a folder per registry key in it.
 
-import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CommandError } from '../../errors/errors.ts'
+import { existsFile } from '../../files/regular-file.ts'
 import type { World } from '../../app/world.ts'
 import type { Machine } from '../this-machine.ts'
 
-export interface Whose {
+export interface HostEnvironment {
   readonly machine: Machine
   readonly env: World['env']
 }
 
 /**
- * The folders that `--install` fills: those of the system for root, those of one person for anybody else, and dockerd's
- * where there is one, whoever asks. Rejects with a CommandError that names the fix where there are none, or where they
- * would end up belonging to somebody else.
+ * The folders that `--install` writes: the system's for root, else the folders of the user, and dockerd's folder if
+ * dockerd is installed. Rejects with a CommandError when the platform has no such folders, or when the folders would
+ * belong to the wrong user.
  */
-export async function foldersToFill({ machine, env }: Whose): Promise<readonly string[]> {
+export async function foldersToWrite({ machine, env }: HostEnvironment): Promise<readonly string[]> {
   const { platform, isRoot, etc } = machine
   if (platform === 'win32') {
     throw new CommandError(
@@ -27,40 +28,33 @@ export async function foldersToFill({ machine, env }: Whose): Promise<readonly s
   }
   const [dockerd, podman] = [join(etc, 'docker/certs.d'), join(etc, 'containers/certs.d')]
   if (platform === 'darwin') {
-    // sudo leaves HOME as it is there, so that the folders of a person would become root's.
+    // sudo keeps HOME on macOS, so the user's folders would belong to root.
     if (isRoot && (env['SUDO_USER'] ?? '') !== '') {
       throw new CommandError(
-        'Docker Desktop reads the folder of the person who runs it: run this without sudo',
+        'Docker Desktop reads the folder of the user who runs it: run this command without sudo',
       )
     }
-    return personal({ machine, env })
+    return userFolders({ machine, env })
   }
   if (isRoot) return [dockerd, podman]
-  const hasDockerd = await isThere(join(etc, 'docker'))
-  return [...personal({ machine, env }), ...(hasDockerd ? [dockerd] : [])]
+  const hasDockerd = await existsFile(join(etc, 'docker'))
+  return [...userFolders({ machine, env }), ...(hasDockerd ? [dockerd] : [])]
 }
 
-/** Every folder in which a client on this machine may look. */
-export function foldersThatClientsRead({ machine, env }: Whose): readonly string[] {
+/** Every folder that a client on this machine may read. */
+export function foldersThatClientsRead({ machine, env }: HostEnvironment): readonly string[] {
   const { platform, etc } = machine
   if (platform === 'win32') return []
-  if (platform === 'darwin') return personal({ machine, env })
-  return [join(etc, 'docker/certs.d'), join(etc, 'containers/certs.d'), ...personal({ machine, env })]
+  if (platform === 'darwin') return userFolders({ machine, env })
+  return [join(etc, 'docker/certs.d'), join(etc, 'containers/certs.d'), ...userFolders({ machine, env })]
 }
 
-// A dockerd without root follows the XDG Base Directory Specification, podman knows only ~/.config.
-function personal({ machine: { platform, home }, env }: Whose): readonly string[] {
+// A rootless dockerd follows the XDG Base Directory Specification; podman reads only ~/.config.
+function userFolders({ machine: { platform, home }, env }: HostEnvironment): readonly string[] {
   if (platform === 'darwin') return [join(home, '.docker/certs.d')]
   const configHome = env['XDG_CONFIG_HOME'] ?? ''
   return [
     join(home, '.config/containers/certs.d'),
     join(configHome === '' ? join(home, '.config') : configHome, 'docker/certs.d'),
   ]
-}
-
-function isThere(folder: string): Promise<boolean> {
-  return stat(folder).then(
-    () => true,
-    () => false,
-  )
 }

@@ -1,15 +1,17 @@
+// Describes what happened to one file of `--install` or `--uninstall`.
+
 import { errorCode, errorMessage } from '../../errors/errors.ts'
 
-/** What became of one file. */
+/** What happened to one file. */
 export interface FileOutcome {
   readonly file: string
   readonly outcome: 'written' | 'replaced' | 'unchanged' | 'removed' | 'absent' | 'kept' | 'failed'
   readonly note?: string
-  /** What does it, where this process may not. */
+  /** The command for a person with the missing rights. */
   readonly command?: string
 }
 
-/** A step that could not be done. `command` is told only where rights are what is missing. */
+/** The outcome of a failed step. It shows `command` only when rights are missing. */
 export function failed(file: string, error: unknown, command: string): FileOutcome {
   switch (errorCode(error)) {
     case 'EACCES':

@@ -1,9 +1,9 @@
 // Finds the clients that are installed on this machine.
 
-import { access } from 'node:fs/promises'
 import { join } from 'node:path'
+import { existsFile } from '../../files/regular-file.ts'
 import { findOnPath } from '../quickstart/run-program.ts'
-import type { Whose } from './certs-folders.ts'
+import type { HostEnvironment } from './certs-folders.ts'
 
 interface Signs {
   readonly programs?: readonly string[]
@@ -11,11 +11,11 @@ interface Signs {
   readonly etc?: readonly string[]
   /** Below the home folder. */
   readonly home?: readonly string[]
-  /** The platform where it counts, everywhere if absent. Without other signs the platform is the sign. */
+  /** The only platform that counts; absent: every platform. Without other signs the platform alone is enough. */
   readonly platform?: NodeJS.Platform
 }
 
-// Not a sign: what Docker's packages bring along unused (ctr, dockerd-rootless.sh), and what `trust --install` creates.
+// Not signs: ctr and dockerd-rootless.sh, which Docker's packages install unused, and files of `trust --install`.
 const SIGNS: Readonly<Record<string, Signs>> = {
   docker: { programs: ['docker', 'dockerd'], platform: 'linux' },
   'docker-rootless': { home: ['.config/systemd/user/docker.service'], platform: 'linux' },
@@ -32,17 +32,17 @@ const SIGNS: Readonly<Record<string, Signs>> = {
 }
 
 /** The names of the clients that this machine shows signs of. */
-export async function foundClients(whose: Whose): Promise<readonly string[]> {
+export async function foundClients(environment: HostEnvironment): Promise<readonly string[]> {
   const names: string[] = []
   for (const [name, signs] of Object.entries(SIGNS)) {
-    if (await isFound(signs, whose)) names.push(name)
+    if (await isFound(signs, environment)) names.push(name)
   }
   return names
 }
 
 async function isFound(
   { programs = [], etc = [], home = [], platform }: Signs,
-  { machine, env }: Whose,
+  { machine, env }: HostEnvironment,
 ): Promise<boolean> {
   if (platform !== undefined && platform !== machine.platform) return false
   const isPlatformEnough = programs.length + etc.length + home.length === 0
@@ -52,14 +52,7 @@ async function isFound(
   }
   const paths = [...etc.map((one) => join(machine.etc, one)), ...home.map((one) => join(machine.home, one))]
   for (const path of paths) {
-    if (await isThere(path)) return true
+    if (await existsFile(path)) return true
   }
   return false
-}
-
-function isThere(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  )
 }

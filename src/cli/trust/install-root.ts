@@ -1,23 +1,25 @@
-// Installs the root where this machine's clients look for it. Asks nobody and raises no rights: what may not be written
-// is told, with the command that does it.
+// Installs the root where this machine's clients look for it.
+//
+// Never asks and never gains rights: for a file that it may not write, it reports the command to run.
 
-import { chmod, lstat, mkdir } from 'node:fs/promises'
+import { chmod, mkdir } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { replaceFile } from '../../files/atomic-file.ts'
+import { existsFile } from '../../files/regular-file.ts'
 import { copyFile, quoted } from '../../client-setup/shell-commands.ts'
 import {
   FILE_NAME,
   FILE_NAME_BESIDE_OTHERS,
   holdsAll,
-  isNameOfOurs,
-  isOurs,
+  hasInstallName,
+  holdsOnlySidecarRoots,
   parseCertificates,
   readCertsFolder,
   type CertsFile,
 } from './certs-file.ts'
 import { failed, type FileOutcome } from './file-outcome.ts'
 
-export interface Places {
+export interface InstallTargets {
   readonly keys: readonly string[]
   /** certs.d folders. */
   readonly folders: readonly string[]
@@ -25,19 +27,19 @@ export interface Places {
 
 export interface RootToInstall {
   readonly pem: string
-  /** A file that holds it, for commands. */
+  /** A file that holds the root, for commands. */
   readonly file: string
-  /** The home folder of whoever asks. */
+  /** The home folder of the user. */
   readonly home: string
 }
 
 /**
- * Sees to it that each folder has the root for each key, and goes on after what cannot be done. What holds the root
- * already stays as it is; an earlier root of a registry-sidecar is replaced; what others put there is never touched.
+ * Writes the root into each folder for each key, and continues after failures. It keeps a file that already holds the
+ * root, and replaces an earlier root of a registry-sidecar. It never changes files of others.
  */
 export async function installRoot(
   root: RootToInstall,
-  { keys, folders }: Places,
+  { keys, folders }: InstallTargets,
 ): Promise<readonly FileOutcome[]> {
   const outcomes: FileOutcome[] = []
   for (const folder of folders.flatMap((one) => keys.map((key) => join(one, key)))) {
@@ -47,77 +49,73 @@ export async function installRoot(
 }
 
 async function installInto(folder: string, { pem, file: source, home }: RootToInstall): Promise<FileOutcome> {
-  // Until the folder has been looked at, what a person is told to type must not replace the file of others.
+  // Until the folder has been read, the suggested command must not replace a file of others.
   let target = join(folder, FILE_NAME_BESIDE_OTHERS)
   try {
     const present = await readCertsFolder(folder)
     const wanted = parseCertificates(pem)
     const holder = present.find((one) => holdsAll(one, wanted))
-    if (holder !== undefined) return await letBeRead(holder)
+    if (holder !== undefined) return await makeReadable(holder)
     const earlier = present.find(mayReplace)
     target = earlier?.path ?? freeName(folder, present)
-    await makeFolder(folder)
-    // The mode is given: under the umask that some give to root, clients of other users could not read it.
+    await createFolder(folder)
+    // With root's umask alone, clients of other users might not be able to read the file.
     await replaceFile(target, pem, { mode: 0o644 })
     return outcomeOf(target, earlier)
   } catch (error) {
     const command = folder.startsWith(join(home, '/'))
-      ? await givingBack(folder)
+      ? await chownCommand(folder)
       : `sudo ${copyFile(source, quoted(target))}`
     return failed(target, error, command)
   }
 }
 
-// What sudo writes into a person's home is root's, and the next thing that this person cannot change.
-async function givingBack(folder: string): Promise<string> {
-  const isThere = (one: string) =>
-    lstat(one).then(
-      () => true,
-      () => false,
-    )
+// With sudo the file would belong to root, and the user could not change it later.
+async function chownCommand(folder: string): Promise<string> {
   let nearest = folder
-  while (!(await isThere(nearest)) && nearest !== dirname(nearest)) nearest = dirname(nearest)
+  while (!(await existsFile(nearest)) && nearest !== dirname(nearest)) nearest = dirname(nearest)
   return `sudo chown -R "$(id -u):$(id -g)" ${quoted(nearest)}  # then the same command again`
 }
 
 function outcomeOf(file: string, earlier: CertsFile | undefined): FileOutcome {
   if (earlier !== undefined) {
-    return { file, outcome: 'replaced', note: 'an earlier root was there' }
+    return { file, outcome: 'replaced', note: 'an earlier root' }
   }
   if (basename(file) === FILE_NAME) return { file, outcome: 'written' }
-  return { file, outcome: 'written', note: `${FILE_NAME} beside it is not ours and stays; clients read both` }
+  return { file, outcome: 'written', note: `the other file ${FILE_NAME} is kept; clients read both` }
 }
 
-// One client stumbles over any file of the folder that it may not read, and reads none of them then.
-async function letBeRead({ path: file, isLink, mode = 0o644 }: CertsFile): Promise<FileOutcome> {
+// One client ignores the whole folder when it may not read one of its files.
+async function makeReadable({ path: file, isLink, mode = 0o644 }: CertsFile): Promise<FileOutcome> {
   const readable = mode | 0o444
   if (isLink || readable === mode) return { file, outcome: 'unchanged' }
   return chmod(file, readable).then(
-    () => ({ file, outcome: 'written', note: 'was there, but could not be read by everyone' }) as const,
+    () => ({ file, outcome: 'written', note: 'existed, but not every user could read it' }) as const,
     () => ({ file, outcome: 'unchanged' }) as const,
   )
 }
 
-// The second name is ours alone, whatever root it held: that of a certificate issued elsewhere, for example.
+// Only `--install` uses the second name, so any root in it may be replaced.
 function mayReplace(file: CertsFile): boolean {
   if (basename(file.path) === FILE_NAME_BESIDE_OTHERS) return !file.isLink && file.mode !== undefined
-  return isNameOfOurs(file.path) && isOurs(file, [])
+  return hasInstallName(file.path) && holdsOnlySidecarRoots(file, [])
 }
 
 function freeName(folder: string, present: readonly CertsFile[]): string {
   const taken = new Set(present.map(({ path }) => path))
   const free = [FILE_NAME, FILE_NAME_BESIDE_OTHERS].map((name) => join(folder, name))
   const target = free.find((path) => !taken.has(path))
-  if (target === undefined) throw new Error(`both ${FILE_NAME} and ${FILE_NAME_BESIDE_OTHERS} are not ours`)
+  if (target === undefined)
+    throw new Error(`both ${FILE_NAME} and ${FILE_NAME_BESIDE_OTHERS} hold other certificates`)
   return target
 }
 
-// Only folders that are new get a mode: that of others is their business.
-async function makeFolder(folder: string): Promise<void> {
+// Sets the mode of new folders only.
+async function createFolder(folder: string): Promise<void> {
   const topmost = await mkdir(folder, { recursive: true })
   if (topmost === undefined) return
-  for (let made = folder; ; made = dirname(made)) {
-    await chmod(made, 0o755)
-    if (made === topmost) return
+  for (let created = folder; ; created = dirname(created)) {
+    await chmod(created, 0o755)
+    if (created === topmost) return
   }
 }

@@ -1,4 +1,4 @@
-// Registry key: what clients call the registry, which is also the name under which their settings look it up.
+// Parses and lists registry keys, the `host:port` that clients use.
 
 import { isIPv6 } from 'node:net'
 import type { Config } from '../../settings/config.ts'
@@ -8,9 +8,10 @@ import { parseHostName, type SubjectAltName } from '../../pki/names.ts'
 import type { RegistryKeys } from '../../client-setup/client-setup.ts'
 
 /**
- * Every key under which clients may look this registry up. On port 443 there are two, since people write that port or leave it out, and clients take these for different registries.
+ * The keys of the first name. On port 443 there are two, because clients treat `HOST` and `HOST:443` as different
+ * registries.
  *
- * @throws ConfigError when the port is known only to the running sidecar
+ * @throws ConfigError when only the running sidecar knows the port
  */
 export function registryKeys(
   { hosts, listen }: Pick<Config, 'hosts' | 'listen'>,
@@ -18,7 +19,7 @@ export function registryKeys(
 ): RegistryKeys {
   if (listen.port === 0) {
     throw new ConfigError([
-      `${variableOf('listen')} lets the system pick the port: say which one with --host HOST:PORT`,
+      `${variableOf('listen')} lets the system pick the port: give the port with --host HOST:PORT`,
     ])
   }
   const [name = hostname] = namesOf(hosts)
@@ -26,9 +27,9 @@ export function registryKeys(
 }
 
 /**
- * The keys of every name that is known to be in use: those of the settings, and localhost.
+ * The keys of every name that is known to be in use: the names of the settings, and localhost.
  *
- * @throws ConfigError when the port is known only to the running sidecar
+ * @throws ConfigError when only the running sidecar knows the port
  */
 export function keysInUse({ hosts, listen }: Pick<Config, 'hosts' | 'listen'>): RegistryKeys {
   const local = registryKeys({ hosts: [], listen }, LOCAL)
@@ -39,7 +40,7 @@ export function keysInUse({ hosts, listen }: Pick<Config, 'hosts' | 'listen'>): 
 
 const LOCAL = 'localhost'
 
-// A pattern is no name that clients use.
+// Clients never use a wildcard as a name.
 function namesOf(hosts: Config['hosts']): readonly string[] {
   return hosts.map(({ value }) => value).filter((value) => !value.startsWith('*.'))
 }
@@ -50,33 +51,32 @@ function keysOf(name: string, port: number): RegistryKeys {
 }
 
 export interface RegistryAddress {
-  /** As the person wrote it: clients look it up under that and nothing else. */
+  /** The text as the person wrote it, because clients look up exactly this text. */
   readonly key: string
-  /** The host in the form of certificates. */
+  /** The host in canonical form. */
   readonly name: SubjectAltName
   readonly port: number
 }
 
-// What clients take when no port is written.
 const HTTPS_PORT = 443
 
 /**
- * Reads what a person gave as `host` or `host:port`.
+ * Parses `host` or `host:port`, as a person wrote it.
  *
- * @throws ConfigError when it is neither
+ * @throws ConfigError for any other text
  */
 export function parseRegistryAddress(text: string): RegistryAddress {
   const [, bracketed, plain, port] = /^(?:(\[[^\]]*\])|([^:]*))(?::(\d+))?$/.exec(text) ?? []
   const name = bracketed ?? plain
   if (name === undefined) {
     throw new ConfigError([
-      `--host: "${text}" is no host or host:port: write proxy:8443, or [2001:db8::1]:8443`,
+      `--host: "${text}" is not host or host:port: write proxy:8443, or [2001:db8::1]:8443`,
     ])
   }
   const parsed = parseHostName(name)
   if (!parsed.ok) throw new ConfigError([`--host: ${parsed.reason}`])
   if (name.includes('*'))
-    throw new ConfigError([`--host: "${text}" is a pattern: give one of the names it stands for`])
+    throw new ConfigError([`--host: "${text}" is a wildcard: give one of the names that it covers`])
   if (port !== undefined && !isPort(port))
     throw new ConfigError([`--host: "${text}": ports go from 1 to 65535`])
   return { key: text, name: parsed.name, port: port === undefined ? HTTPS_PORT : Number(port) }

@@ -1,4 +1,4 @@
-// What `trust` says to a person.
+// Writes the output of `trust` for people.
 
 import type { Root } from '../../pki/certificate.ts'
 import type { ClientTrust, RegistryKeys, TrustSubject } from '../../client-setup/client-setup.ts'
@@ -10,10 +10,10 @@ import type { FileOutcome } from './file-outcome.ts'
 
 export interface Report {
   readonly root: Root
-  /** What to know and do before the instructions hold. */
+  /** Lines to read before the instructions. */
   readonly preparation: readonly string[]
   readonly subject: TrustSubject
-  /** Undefined when nothing was asked to be installed. */
+  /** Undefined without `--install`. */
   readonly installed: readonly FileOutcome[] | undefined
   /** The clients whose commands are shown. */
   readonly shown: readonly ClientTrust[]
@@ -27,21 +27,21 @@ export interface RemovalReport {
   readonly keys: RegistryKeys
 }
 
-/** The instructions, or what has been installed. */
-export function describe(report: Report): string {
+/** The instructions, or the installed files. */
+export function formatReport(report: Report): string {
   const { root, preparation, subject, installed } = report
   const rest =
     installed === undefined
       ? [...preparation, ...instructions(report)]
-      : [...listOf(installed), ...withPreparation(preparation, installed), '', whatIsLeft(subject.machine)]
+      : [...listOf(installed), ...withPreparation(preparation, installed), '', nextSteps(subject.machine)]
   return asText([...head(root, subject.file), host(subject.keys), '', ...rest])
 }
 
-/** What has been removed. */
-export function describeRemoval({ root, removed, keys }: RemovalReport): string {
+/** The removed files. */
+export function formatRemoval({ root, removed, keys }: RemovalReport): string {
   const facts =
     root === undefined
-      ? ['root         not known here: only what has the name of a registry-sidecar root counts as ours']
+      ? ['root         unknown here: --uninstall removes only roots with the name of a registry-sidecar root']
       : head(root, root.file)
   return asText([...facts, host(keys), '', ...listOf(removed)])
 }
@@ -63,8 +63,8 @@ function instructions({ subject, shown, otherNames }: Report): readonly string[]
   return [
     ...shown.flatMap(({ client, commands, note }) => [`${client}: ${note}`, ...commands.map(indented), '']),
     ...onOtherMachines(subject.keys),
-    'To a client HOST and HOST:443 are different keys: trust the root under the very name that stands before the',
-    `first slash of your images. --host HOST:PORT shows the commands for another name${examplesOf(otherNames)}.`,
+    'HOST and HOST:443 are different keys for a client: use the name that stands before the first slash of your',
+    `images. --host HOST:PORT shows the commands for another name${examplesOf(otherNames)}.`,
     ...(hidden.length === 0 ? [] : [`Other clients: --client NAME, or --all (${hidden.join(', ')}).`]),
   ]
 }
@@ -72,11 +72,11 @@ function instructions({ subject, shown, otherNames }: Report): readonly string[]
 function onOtherMachines(keys: RegistryKeys): readonly string[] {
   const key = keys.find((one) => !LOCAL_KEY.test(one))
   if (key === undefined) {
-    return ['Other machines need the name that they use: give it with --host HOST:PORT.', '']
+    return ['For other machines give the name that they use with --host HOST:PORT.', '']
   }
   return [
-    'On another machine fetch the certificate first, and go on only if openssl prints the SHA-256 above; in the',
-    `commands above ${FETCHED_FILE} then takes the place of the path:`,
+    'On another machine fetch the certificate first, and continue only if openssl prints the SHA-256 above. Then use',
+    `${FETCHED_FILE} as the path in the commands above:`,
     ...fetchCommands(key).map(indented),
     '',
   ]
@@ -96,7 +96,7 @@ function listOf(outcomes: readonly FileOutcome[]): readonly string[] {
   })
   const commands = commandsIn(outcomes)
   if (commands.length === 0) return lines
-  return [...lines, '', 'What failed for want of rights is done by:', ...commands.map(indented)]
+  return [...lines, '', 'Run these commands for the files that you may not write:', ...commands.map(indented)]
 }
 
 function withPreparation(
@@ -110,17 +110,17 @@ function commandsIn(outcomes: readonly FileOutcome[]): readonly string[] {
   return outcomes.flatMap(({ command }) => command ?? [])
 }
 
-function whatIsLeft({ platform, isRoot }: Pick<Machine, 'platform' | 'isRoot'>): string {
+function nextSteps({ platform, isRoot }: Pick<Machine, 'platform' | 'isRoot'>): string {
   if (platform === 'darwin') {
-    return 'Docker Desktop must be restarted; podman and others: see `trust` without --install'
+    return 'Restart Docker Desktop. For podman and others see `trust` without --install'
   }
-  const rest = 'Clients without such folders: see `trust` without --install'
+  const rest = 'For clients without such folders see `trust` without --install'
   return isRoot
-    ? `A dockerd that a person runs without root does not look there: run this as that person too. ${rest}`
-    : `That is for you alone; with sudo it is for everyone on this machine. ${rest}`
+    ? `A rootless dockerd does not read these folders: run this command as its user too. ${rest}`
+    : `These files are only for you; with sudo they are for all users of this machine. ${rest}`
 }
 
-// A here-document ends at a line that holds its mark and nothing else: what is to be pasted must not be indented.
+// A here-document must not be indented, because it ends only at a line that holds nothing but its mark.
 function indented(command: string): string {
   return command.includes('\n') ? command : `  ${command}`
 }

@@ -1,56 +1,55 @@
-// `trust`: shows how clients trust the root, or installs it here.
+// Runs `trust`: shows client instructions, or installs the root.
 
 import { resolve } from 'node:path'
 import type { Config } from '../../settings/config.ts'
 import { ConfigError } from '../../errors/errors.ts'
 import type { RegistryKeys } from '../../client-setup/client-setup.ts'
 import { clientsHere, trustClients } from '../../client-setup/clients.ts'
-import { readLeaf } from '../../certificates/state-folder/keystore.ts'
+import { readLeaf } from '../../certificates/state-folder/stored-state.ts'
 import { thisMachine, type Machine } from '../this-machine.ts'
-import { foldersToFill, type Whose } from './certs-folders.ts'
+import { foldersToWrite, type HostEnvironment } from './certs-folders.ts'
 import { foundClients } from './found-clients.ts'
 import type { FileOutcome } from './file-outcome.ts'
 import { installRoot } from './install-root.ts'
 import { keysInUse, parseRegistryAddress, registryKeys } from './registry-key.ts'
-import { describe, describeRemoval, type Report } from './trust-report.ts'
-import { describeIssuer, readTrusted, rootIfKnown } from './trusted-root.ts'
+import { formatRemoval, formatReport, type Report } from './trust-report.ts'
+import { formatIssuer, readTrusted, rootIfKnown } from './trusted-root.ts'
 import { uninstallRoot } from './uninstall-root.ts'
 import type { ExitCode, World } from '../../app/world.ts'
 
 export interface TrustRequest {
   readonly config: Config
-  /** What clients call the registry, `host` or `host:port`; made from the settings if there is none. */
+  /** The addresses of the registry as clients write them, `host` or `host:port`; empty: those of the settings. */
   readonly hosts: readonly string[]
-  /** Show these clients instead of those that are found on this machine. */
+  /** Show these clients instead of the clients found on this machine. */
   readonly clients?: readonly string[]
   /** Show every client. */
   readonly all?: boolean
   /** Write the certs.d files of this machine instead of showing commands. */
   readonly install: boolean
-  /** Take them away again. */
+  /** Remove them again. */
   readonly uninstall: boolean
-  /** The certificate alone. */
+  /** Print only the certificate. */
   readonly pem: boolean
-  /** One JSON document instead of text. */
+  /** Print one JSON document instead of text. */
   readonly json: boolean
   readonly machine?: Machine
 }
 
 /**
- * Shows how to make clients trust the root, or installs the root on this machine. Resolves to 1 when some file could not
- * be written or removed; each is reported. Rejects with a ConfigError for wrong usage, with an InvalidFileError when
- * there is no root to trust.
+ * Shows how to make clients trust the root, or installs the root on this machine. Resolves to 1 when a file could not be
+ * written or removed. Rejects with a ConfigError for wrong usage, and with an InvalidFileError without a root.
  */
 export async function trust(request: TrustRequest, world: World): Promise<ExitCode> {
   const { config, install, uninstall, pem, json, machine = thisMachine() } = request
   refuseWrongUsage(request)
   const given = keysOf(request.hosts)
   const keysToShow = () => given ?? keysFor(request, machine)
-  if (uninstall) return takeAway({ config, json, keys: keysToShow(), machine }, world)
+  if (uninstall) return removeRoot({ config, json, keys: keysToShow(), machine }, world)
 
   const trusted = await readTrusted(config)
   if (trusted.kind === 'elsewhere') {
-    world.stdout.write(describeIssuer(trusted, { pem, install, json }))
+    world.stdout.write(formatIssuer(trusted, { pem, install, json }))
     return 0
   }
   const { root, preparation } = trusted
@@ -61,31 +60,31 @@ export async function trust(request: TrustRequest, world: World): Promise<ExitCo
   const keys = keysToShow()
   const certDir = trusted.certDir && resolve(trusted.certDir)
   const subject = { keys, file: resolve(trusted.file), certDir, machine }
-  const folders = install ? await foldersToFill({ machine, env: world.env }) : []
+  const folders = install ? await foldersToWrite({ machine, env: world.env }) : []
   const source = { pem: root.pem, file: subject.file, home: machine.home }
   const installed = install ? await installRoot(source, { keys, folders }) : undefined
-  const shown = await clientsToShow(request, { subject, whose: { machine, env: world.env } })
+  const shown = await clientsToShow(request, { subject, environment: { machine, env: world.env } })
   const report = { root, preparation, subject, installed, shown, otherNames: await otherNames(config, keys) }
-  world.stdout.write(json ? `${JSON.stringify(documentOf(report))}\n` : describe(report))
+  world.stdout.write(json ? `${JSON.stringify(documentOf(report))}\n` : formatReport(report))
   return exitCode(installed ?? [])
 }
 
 function refuseWrongUsage({ install, uninstall, pem, json, clients = [], all = false }: TrustRequest): void {
   if (pem && (install || uninstall || json))
-    throw new ConfigError(['--pem prints the certificate alone: give no other flag'])
-  if (install && uninstall) throw new ConfigError(['--install or --uninstall, not both'])
+    throw new ConfigError(['--pem prints only the certificate: give no other flag'])
+  if (install && uninstall) throw new ConfigError(['give either --install or --uninstall'])
   if ((all || clients.length > 0) && (install || uninstall || pem))
     throw new ConfigError(['--client and --all choose which commands are shown: leave them out here'])
 }
 
-/** The keys of the addresses that were given, or undefined if there are none. Throws a ConfigError for a wrong one. */
+/** The keys of the given addresses, or undefined if there are none. Throws a ConfigError for an invalid address. */
 function keysOf(hosts: readonly string[]): RegistryKeys | undefined {
   const [first, ...others] = hosts.map((host) => parseRegistryAddress(host).key)
   return first === undefined ? undefined : [first, ...others]
 }
 
-// People see the names that are known to be in use. Programs and --install also get the host name, which other machines
-// may use.
+// People see the names that are known to be in use. --json and --install add the host name, because other machines may
+// use it.
 function keysFor({ config, install, uninstall, json }: TrustRequest, machine: Machine): RegistryKeys {
   const inUse = keysInUse(config)
   if (!install && !uninstall && !json) return inUse
@@ -93,24 +92,24 @@ function keysFor({ config, install, uninstall, json }: TrustRequest, machine: Ma
   return [key, ...new Set([...more, ...inUse.filter((one) => one !== key)])]
 }
 
-interface Scene {
+interface ClientSelection {
   readonly subject: Report['subject']
-  readonly whose: Whose
+  readonly environment: HostEnvironment
 }
 
 async function clientsToShow(
   { clients = [], all = false, json }: TrustRequest,
-  { subject, whose }: Scene,
+  { subject, environment }: ClientSelection,
 ): Promise<Report['shown']> {
   const every = trustClients(subject)
   if (clients.length > 0) return every.filter(({ client }) => clients.includes(client))
   if (all || json) return every
-  const found = await foundClients(whose)
+  const found = await foundClients(environment)
   const here = every.filter(({ client }) => found.includes(client))
   return here.length > 0 ? here : clientsHere(subject)
 }
 
-/** What the issued leaf carries beside these keys; nothing if there is no leaf yet. */
+/** The other names of the issued leaf; none if there is no leaf yet. */
 async function otherNames({ tlsCert, stateDir }: Config, keys: RegistryKeys): Promise<readonly string[]> {
   if (tlsCert !== undefined) return []
   const names = await readLeaf(stateDir).then(
@@ -130,14 +129,14 @@ interface Removal {
   readonly machine: Machine
 }
 
-async function takeAway({ config, json, keys, machine }: Removal, world: World): Promise<ExitCode> {
+async function removeRoot({ config, json, keys, machine }: Removal, world: World): Promise<ExitCode> {
   const root = await rootIfKnown(config)
-  const folders = await foldersToFill({ machine, env: world.env })
+  const folders = await foldersToWrite({ machine, env: world.env })
   const removed = await uninstallRoot(root?.pem, { keys, folders })
   world.stdout.write(
     json
       ? `${JSON.stringify({ host: keys[0], uninstalled: removed })}\n`
-      : describeRemoval({ root, removed, keys }),
+      : formatRemoval({ root, removed, keys }),
   )
   return exitCode(removed)
 }

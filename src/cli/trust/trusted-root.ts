@@ -1,12 +1,12 @@
-// What clients are to trust: the root that we issued, or what a certificate that was issued elsewhere ends in.
+// Finds the root that clients must trust.
 
 import { dirname } from 'node:path'
 import type { Config } from '../../settings/config.ts'
 import { CommandError, errorMessage, InvalidFileError } from '../../errors/errors.ts'
 import { readRegular } from '../../files/regular-file.ts'
 import type { Root } from '../../pki/certificate.ts'
-import { readRoot } from '../../certificates/state-folder/keystore.ts'
-import { parseOwnChain } from '../../pki/own-bundle.ts'
+import { readRoot } from '../../certificates/state-folder/stored-state.ts'
+import { parseChain } from '../../pki/operator-bundle.ts'
 import { isPublished, publicRootFile } from '../../certificates/state-folder/public-root.ts'
 import { FETCHED_FILE } from '../../client-setup/shell-commands.ts'
 import { dayOf } from '../calendar-day.ts'
@@ -14,15 +14,15 @@ import { dayOf } from '../calendar-day.ts'
 export interface TrustedRoot {
   readonly kind: 'root'
   readonly root: Root
-  /** A file that holds the root and nothing else; it may have to be made first. */
+  /** A file that holds only the root. The operator may have to create it first. */
   readonly file: string
-  /** A folder that holds the root and nothing else, if there is one. */
+  /** A folder that holds only the root, if there is one. */
   readonly certDir?: string
-  /** Lines about that, for a person. */
+  /** Lines about the file, for people. */
   readonly preparation: readonly string[]
 }
 
-/** A certificate whose root we do not have. */
+/** An operator's certificate without its root. */
 export interface IssuedElsewhere {
   readonly kind: 'elsewhere'
   readonly path: string
@@ -31,7 +31,7 @@ export interface IssuedElsewhere {
   readonly notAfter: Date
 }
 
-/** Reads no key: whoever asks what to trust need not be allowed to. Rejects with InvalidFileError. */
+/** Never reads a key, so that users without access to it can run the command. Rejects with InvalidFileError. */
 export async function readTrusted({ tlsCert, stateDir }: Config): Promise<TrustedRoot | IssuedElsewhere> {
   if (tlsCert === undefined) {
     const root = await readRoot(stateDir)
@@ -43,7 +43,7 @@ export async function readTrusted({ tlsCert, stateDir }: Config): Promise<Truste
     if (cause instanceof InvalidFileError) throw cause
     throw new InvalidFileError(tlsCert, `cannot be read: ${errorMessage(cause)}`, { cause })
   })
-  const { certificates, anchor } = parseOwnChain(bytes.toString(), tlsCert)
+  const { certificates, anchor } = parseChain(bytes.toString(), tlsCert)
   const [leaf] = certificates
   if (anchor !== undefined) return certificates.length === 1 ? selfSigned(anchor) : endOfChain(anchor)
   return {
@@ -55,7 +55,7 @@ export async function readTrusted({ tlsCert, stateDir }: Config): Promise<Truste
   }
 }
 
-/** The root if there is one to be read, for those who can do without. */
+/** The root, or undefined if it cannot be read. */
 export async function rootIfKnown(config: Config): Promise<Root | undefined> {
   try {
     const trusted = await readTrusted(config)
@@ -68,34 +68,34 @@ export async function rootIfKnown(config: Config): Promise<Root | undefined> {
 
 function selfSigned(root: Root): TrustedRoot {
   const preparation = [
-    'This certificate signs itself, so it is its own root: when another takes its place, clients have to trust that one.',
+    'This certificate is self-signed, so it is its own root: after you replace it, clients must trust the new one.',
     '',
   ]
   return { kind: 'root', root, file: root.file, preparation }
 }
 
-// Most clients would take the whole chain, but the keychains of macOS and Windows take its first certificate: the leaf.
+// The certificate stores of macOS and Windows read only the first certificate of a file, here the leaf.
 function endOfChain(root: Root): TrustedRoot {
   const preparation = [
-    `The root is the last certificate in ${root.file}. Put it into a file of its own, with the same settings:`,
+    `The root is the last certificate in ${root.file}. Write it to a separate file, with the same settings:`,
     `  registry-sidecar trust --pem > ${FETCHED_FILE}`,
     '',
   ]
   return { kind: 'root', root, file: FETCHED_FILE, preparation }
 }
 
-export interface Wish {
+export interface OutputForm {
   readonly pem: boolean
   readonly install: boolean
   readonly json: boolean
 }
 
-/** What there is to say of a root that we do not have. Throws a CommandError when it is asked for itself. */
-export function describeIssuer(certificate: IssuedElsewhere, { pem, install, json }: Wish): string {
+/** The output for a certificate without its root. Throws a CommandError if the request needs the root itself. */
+export function formatIssuer(certificate: IssuedElsewhere, { pem, install, json }: OutputForm): string {
   const { path, issuer, fingerprint, notAfter } = certificate
   if (pem || install) {
     throw new CommandError(
-      `${path} was issued by ${issuer} and does not end in a root: get that from its issuer, or append it to the file`,
+      `${path} was issued by ${issuer} and does not end in a root: get the root from its issuer, or append it to the file`,
     )
   }
   if (json) return `${JSON.stringify({ path, fingerprint, notAfter, issuer, clients: [] })}\n`
@@ -105,9 +105,9 @@ export function describeIssuer(certificate: IssuedElsewhere, { pem, install, jso
     `valid until  ${dayOf(notAfter)}`,
     `issued by    ${issuer}`,
     '',
-    'It was not issued here, so there is no root of ours to trust. Clients that trust its issuer, as all do with a public',
-    'authority, need nothing. For others get the root certificate from the issuer, and append it to the end of the file:',
-    'then this command tells how each client comes to trust it.',
+    'The sidecar did not issue this certificate, so it has no root for it. Clients that trust its issuer, for example a',
+    'public CA, need nothing. For other clients get the root certificate from the issuer and append it to the file: then',
+    'this command shows how to make each client trust it.',
   ]
   return lines.map((line) => `${line}\n`).join('')
 }

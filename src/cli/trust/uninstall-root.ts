@@ -1,4 +1,4 @@
-// Takes away what `--install` wrote, and nothing else.
+// Removes the files that `--install` wrote.
 
 import type { X509Certificate } from 'node:crypto'
 import { lstat, rmdir, unlink } from 'node:fs/promises'
@@ -8,23 +8,22 @@ import { quoted } from '../../client-setup/shell-commands.ts'
 import {
   FILE_NAME,
   holdsAll,
-  isNameOfOurs,
-  isOurs,
+  hasInstallName,
+  holdsOnlySidecarRoots,
   parseCertificates,
   readCertsFolder,
   type CertsFile,
 } from './certs-file.ts'
 import { failed, type FileOutcome } from './file-outcome.ts'
-import type { Places } from './install-root.ts'
+import type { InstallTargets } from './install-root.ts'
 
 /**
- * Removes the files that hold nothing but the root, or an earlier root of a registry-sidecar, and the folder of a key
- * that is empty then: podman takes the first folder there is, also an empty one. `pem` is undefined where the root is
- * not known any more; then a registry-sidecar's are told by their name.
+ * Removes files that hold only this root or earlier roots of a registry-sidecar. Removes empty folders too, because
+ * podman reads only the first folder that exists. Without `pem` it recognizes roots by their name.
  */
 export async function uninstallRoot(
   pem: string | undefined,
-  { keys, folders }: Places,
+  { keys, folders }: InstallTargets,
 ): Promise<readonly FileOutcome[]> {
   const roots = pem === undefined ? [] : parseCertificates(pem)
   const outcomes: FileOutcome[] = []
@@ -43,7 +42,7 @@ async function uninstallFrom(
   try {
     present = await readCertsFolder(folder)
   } catch (error) {
-    // Nothing to type: whose file it is has not been seen.
+    // Suggests no command, because the owner of the file is unknown.
     const { note } = failed(file, error, '')
     return [{ file, outcome: 'failed', note: `${note ?? ''}; run the same command with sudo` }]
   }
@@ -59,7 +58,7 @@ async function uninstallFile(
 ): Promise<readonly FileOutcome[]> {
   const { path, isLink } = file
   const hasRoot = holdsAll(file, roots)
-  if (isNameOfOurs(path) && isOurs(file, roots)) {
+  if (hasInstallName(path) && holdsOnlySidecarRoots(file, roots)) {
     const note = hasRoot ? {} : { note: 'an earlier root of a registry-sidecar' }
     return unlink(path).then(
       () => [{ file: path, outcome: 'removed', ...note }] as const,
@@ -68,17 +67,17 @@ async function uninstallFile(
   }
   if (hasRoot) {
     const reason = isLink
-      ? 'it is a link, and this command makes none'
-      : 'there is more in it, or it has another name'
+      ? 'it is a link, and --install creates no links'
+      : 'it holds other certificates too, or has another name'
     return [
       { file: path, outcome: 'kept', note: `holds the root, but --install did not write it: ${reason}` },
     ]
   }
-  return isNameOfOurs(path) ? [{ file: path, outcome: 'kept', note: 'not ours' }] : []
+  return hasInstallName(path) ? [{ file: path, outcome: 'kept', note: 'it holds other certificates' }] : []
 }
 
 async function removeIfEmpty(folder: string): Promise<readonly FileOutcome[]> {
-  // What a link leads to may be somebody's folder.
+  // A link may point to a folder of another user.
   if ((await lstat(folder)).isSymbolicLink()) return []
   try {
     await rmdir(folder)

@@ -1,12 +1,13 @@
-// Passwords in: typed on a terminal without echo, or one line of standard input. Never from the arguments, where
-// every user of the machine could read them.
+// Reads passwords from the terminal without echo, or from stdin.
+//
+// Threat: every user of the machine can read command arguments. So no password is an argument.
 
 import { StringDecoder } from 'node:string_decoder'
 
 import { CommandError } from '../../errors/errors.ts'
 import type { World } from '../../app/world.ts'
 
-// Far beyond any password, and a stop for input without an end.
+// Longer than any password, and a limit for endless input.
 const MAX_LINE_BYTES = 4096
 
 const ENTER = new Set(['\r', '\n'])
@@ -16,8 +17,8 @@ const INTERRUPT = '\x03'
 const END_OF_INPUT = '\x04'
 
 /**
- * The password as it was typed or piped, empty if there is none. On a terminal every prompt gets one answer, and
- * the answers must be equal. Prompts go to stderr. Rejects with a CommandError at Ctrl-C.
+ * Resolves to the password, or to an empty text without one. On a terminal every prompt (on stderr) needs the same
+ * answer. Rejects with a CommandError at Ctrl-C.
  */
 export async function askPassword(world: World, prompts: readonly string[]): Promise<string> {
   if (world.stdin.isTTY !== true || world.stdin.setRawMode === undefined) return readLine(world)
@@ -35,7 +36,7 @@ async function readLine({ stdin }: World): Promise<string> {
   const end = read.indexOf('\n')
   const line = end < 0 ? read : read.subarray(0, end)
   if (line.length > MAX_LINE_BYTES)
-    throw new CommandError('standard input has no line that could be a password')
+    throw new CommandError('the first line of standard input is too long for a password')
   return decode(line).replace(/\r$/, '')
 }
 
@@ -47,7 +48,7 @@ function decode(bytes: Buffer): string {
   }
 }
 
-/** All answers are read in one go, because a paste may bring several lines at once. */
+/** Reads all answers together, because a paste may hold several lines. */
 async function askOnTerminal(
   { stdin, stderr }: World,
   prompts: readonly string[],
@@ -65,14 +66,14 @@ async function askOnTerminal(
   }
 
   return new Promise((resolve, reject) => {
-    function settle(): void {
+    function stopReading(): void {
       stdin.off('data', onData).off('end', onEnd).off('error', onEnd)
       stdin.setRawMode?.(false)
       stdin.pause()
       stderr.write('\n')
     }
     function onEnd(): void {
-      settle()
+      stopReading()
       reject(new CommandError('aborted; nothing was changed'))
     }
     function onData(chunk: Buffer | string): void {
@@ -83,11 +84,11 @@ async function askOnTerminal(
       }
       showPrompts()
       if (outcome === 'more') return
-      settle()
+      stopReading()
       resolve(answers.lines())
     }
     stdin.on('data', onData).on('end', onEnd).on('error', onEnd)
-    // Before the first prompt: what is typed early must not be echoed either.
+    // Before the first prompt, so that early typing is not echoed either.
     stdin.setRawMode?.(true)
     stdin.resume()
     showPrompts()
@@ -95,7 +96,7 @@ async function askOnTerminal(
 }
 
 interface Answers {
-  /** What so many typed characters lead to. */
+  /** Adds typed characters. */
   type(text: string): 'more' | 'done' | 'aborted'
   lines(): readonly string[]
 }

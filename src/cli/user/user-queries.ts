@@ -1,4 +1,4 @@
-// `user list`, `user verify`: looks at the users file, as the sidecar would read it now.
+// Runs `user list` and `user verify`.
 
 import compare from '../../auth/bcrypt.ts'
 import { hashesAt, parseHtpasswd, type Entry, type UserTable } from '../../users/htpasswd.ts'
@@ -9,10 +9,7 @@ import { passwordProblem } from './new-password.ts'
 import { answer, isoTime, refuseWrongUsage, type ListRequest, type UserRequest } from './user-request.ts'
 import type { ExitCode, World } from '../../app/world.ts'
 
-/**
- * `user list`: the users with line, cost and the old passwords that are valid too, and the lines that were skipped
- * with the reason. Never a hash.
- */
+/** Prints the users with line, cost and valid old passwords, and the skipped lines. Never prints a hash. */
 export async function listUsers(request: ListRequest, world: World): Promise<ExitCode> {
   refuseWrongUsage(request)
   const { file } = request
@@ -27,8 +24,7 @@ export async function listUsers(request: ListRequest, world: World): Promise<Exi
 }
 
 /**
- * `user verify`: 0 if the password is the user's, or an old one that is still valid; 1 if it is not. A CommandError if
- * there is no such user.
+ * Resolves to 0 for the user's password or a valid old one, else to 1. Rejects with a CommandError for an unknown user.
  */
 export async function verifyUser(request: UserRequest, world: World): Promise<ExitCode> {
   refuseWrongUsage(request)
@@ -50,12 +46,12 @@ export async function verifyUser(request: UserRequest, world: World): Promise<Ex
 
 interface Match {
   readonly matches: boolean
-  /** Of an old password. */
+  /** Only for an old password. */
   readonly validUntil?: number | undefined
 }
 
 function match(entry: Entry, password: string, now: number): Match {
-  // The sidecar refuses what has a problem without looking at the hashes.
+  // The sidecar rejects such a password without a bcrypt check.
   if (passwordProblem(password) !== undefined) return { matches: false }
   const hashes = hashesAt(entry, now)
   const index = compare({ password, hashes, decoys: [] })
@@ -94,6 +90,6 @@ function linesOf({ username, line, cost, oldPasswords }: ListedUser): readonly s
 
 async function loadTable({ file, clock = Date.now }: ListRequest): Promise<UserTable> {
   const bytes = await readUsersFile(file)
-  if (bytes === undefined) throw new CommandError(`${file} does not exist; \`user add NAME\` makes it`)
+  if (bytes === undefined) throw new CommandError(`${file} does not exist; \`user add NAME\` creates it`)
   return parseHtpasswd(bytes, file, clock())
 }

@@ -1,4 +1,4 @@
-// What the `user` commands are asked, and how they answer.
+// Defines the requests and answers of the `user` commands.
 
 import { DEFAULT_COST, MAX_COST, MIN_COST, nameProblem } from '../../users/htpasswd-line.ts'
 import { ConfigError } from '../../errors/errors.ts'
@@ -10,7 +10,7 @@ export interface ListRequest {
   readonly file: string
   /** One JSON document on stdout instead of text. */
   readonly json: boolean
-  /** What is wrong with the settings, to be told together with what is wrong here. */
+  /** The problems of the settings, to report together with those of the request. */
   readonly problems?: readonly string[] | undefined
   /** Milliseconds since 1970. */
   readonly clock?: (() => number) | undefined
@@ -21,14 +21,14 @@ export interface UserRequest extends ListRequest {
 }
 
 export interface PasswordRequest extends UserRequest {
-  /** Make a password and print it, instead of asking for one. */
+  /** Generate a password and print it. */
   readonly generate: boolean
   /** bcrypt's work factor; DEFAULT_COST if absent. */
   readonly cost?: number | undefined
 }
 
 export interface ChangeRequest extends PasswordRequest {
-  /** How long the present password stays valid too, as a duration; not at all if absent or 0. */
+  /** How long the current password stays valid, as a duration; absent or 0: not at all. */
   readonly keepOld?: string | undefined
 }
 
@@ -37,17 +37,17 @@ type AnyRequest = ListRequest & Partial<ChangeRequest>
 /** Throws a ConfigError with every problem of the request at once. */
 export function refuseWrongUsage({ problems = [], name, cost = DEFAULT_COST, keepOld }: AnyRequest): void {
   const found = [...problems]
-  const badName = name === undefined ? undefined : nameProblem(name)
-  if (badName !== undefined) found.push(badName)
+  const invalidName = name === undefined ? undefined : nameProblem(name)
+  if (invalidName !== undefined) found.push(invalidName)
   if (!Number.isInteger(cost) || cost < MIN_COST || cost > MAX_COST) {
-    found.push(`--cost is a whole number from ${MIN_COST} to ${MAX_COST}`)
+    found.push(`--cost must be a whole number from ${MIN_COST} to ${MAX_COST}`)
   }
   const kept = parseKeepOld(keepOld)
   if (!kept.ok) found.push(`--keep-old: ${kept.reason}`)
   if (found.length > 0) throw new ConfigError(found)
 }
 
-/** How long the present password stays valid, in milliseconds; undefined for not at all. */
+/** How long the current password stays valid, in milliseconds; undefined for not at all. */
 export function parseKeepOld(text: string | undefined): Parsed<number | undefined> {
   return text === undefined || /^0(?:ms|s|m|h|d)?$/.test(text)
     ? { ok: true, value: undefined }
@@ -59,12 +59,12 @@ export interface Answer {
   readonly json: Readonly<Record<string, unknown>>
 }
 
-/** Prints the one or the other. */
+/** Prints the answer as text or as JSON. */
 export function answer(request: ListRequest, { stdout }: World, { text, json }: Answer): void {
   stdout.write(`${request.json ? JSON.stringify(json) : text}\n`)
 }
 
-/** A time for people and programs: `2026-01-31T12:00:00.000Z`. */
+/** A time as ISO 8601: `2026-01-31T12:00:00.000Z`. */
 export function isoTime(milliseconds: number): string {
   return new Date(milliseconds).toISOString()
 }

@@ -1,4 +1,4 @@
-// `user add`, `user passwd`, `user remove`: edits of the users file.
+// Runs `user add`, `user passwd` and `user remove`.
 
 import { DEFAULT_COST } from '../../users/htpasswd-line.ts'
 import {
@@ -20,7 +20,7 @@ import {
 } from './user-request.ts'
 import type { ExitCode, World } from '../../app/world.ts'
 
-/** `user add`: 0, or a CommandError that says why not. */
+/** Adds a user. Rejects with a CommandError that gives the reason. */
 export async function addUser(request: PasswordRequest, world: World): Promise<ExitCode> {
   refuseWrongUsage(request)
   const { file, name: username, clock = Date.now } = request
@@ -34,7 +34,7 @@ export async function addUser(request: PasswordRequest, world: World): Promise<E
   return 0
 }
 
-/** `user passwd`: 0, or a CommandError that says why not. */
+/** Changes a password. Rejects with a CommandError that gives the reason. */
 export async function changePassword(request: ChangeRequest, world: World): Promise<ExitCode> {
   refuseWrongUsage(request)
   const { file, name: username, clock = Date.now } = request
@@ -52,7 +52,7 @@ export async function changePassword(request: ChangeRequest, world: World): Prom
   return 0
 }
 
-/** `user remove`: 0, or a CommandError that says why not. */
+/** Removes a user. Rejects with a CommandError that gives the reason. */
 export async function removeUser(request: UserRequest, world: World): Promise<ExitCode> {
   refuseWrongUsage(request)
   const { file, name: username, clock = Date.now } = request
@@ -71,7 +71,7 @@ function keepOldUntil({ keepOld }: ChangeRequest, now: number): number | undefin
 
 interface NewPassword {
   readonly hash: string
-  /** What the answer says of a password that was made here; nothing of one that was typed. */
+  /** The part of the answer that shows a generated password; empty for a typed one. */
   readonly text: string
   readonly json: Readonly<Record<string, string>>
 }

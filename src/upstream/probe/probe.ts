@@ -1,6 +1,7 @@
-import { request } from 'node:http'
-import { errorCode, errorMessage } from '../../errors/errors.ts'
+// Checks whether the registry answers.
+
 import { demandsLogin, LOGIN_DEMANDED } from '../login-demand.ts'
+import { sendSmallRequest } from './small-request.ts'
 
 export type ProbeOutcome =
   | { readonly kind: 'answers' }
@@ -11,31 +12,24 @@ export type ProbeOutcome =
 // Health checks commonly give up after a few seconds themselves.
 const PROBE_TIMEOUT_MS = 2_000
 
-/** Asks the registry for `GET /v2/` (OCI distribution specification, end-1) on a connection of its own. */
-export function probeRegistry(
-  { hostname, port }: { hostname: string; port: number },
+/** Sends `GET /v2/` (OCI distribution specification, end-1) to the registry on a new connection. */
+export async function probeRegistry(
+  to: { readonly hostname: string; readonly port: number },
   timeoutMs = PROBE_TIMEOUT_MS,
 ): Promise<ProbeOutcome> {
-  return new Promise((resolve) => {
-    const signal = AbortSignal.timeout(timeoutMs)
-    const probe = request({ hostname, port, path: '/v2/', agent: false, signal }, (response) => {
-      response.resume()
-      resolve(outcomeOf(response.statusCode ?? 0))
-    })
-    probe.on('error', (error) => {
-      const reason = signal.aborted ? `no answer within ${timeoutMs / 1000} s` : describe(error)
-      resolve({ kind: 'unreachable', reason })
-    })
-    probe.end()
-  })
+  const answer = await sendSmallRequest({ to, path: '/v2/', timeoutMs, maxBodyLength: 0 })
+  switch (answer.kind) {
+    case 'answer':
+      return outcomeOf(answer.status)
+    case 'failed':
+      return { kind: 'unreachable', reason: answer.code }
+    case 'timeout':
+      return { kind: 'unreachable', reason: `no answer within ${timeoutMs / 1000} s` }
+  }
 }
 
 function outcomeOf(status: number): ProbeOutcome {
   if (status === 200) return { kind: 'answers' }
   if (demandsLogin(status)) return { kind: 'unexpected', ...LOGIN_DEMANDED }
   return { kind: 'unexpected', reason: `GET /v2/ answers ${status} instead of 200; is this a registry?` }
-}
-
-function describe(error: Error): string {
-  return errorCode(error) ?? errorMessage(error)
 }

@@ -42,14 +42,14 @@ interface Client {
   close(): void
 }
 
-function createClient(endpoint: Endpoint, { stage, blobs }: Setting): Client {
+function createClient(endpoint: Endpoint, { environment, blobs }: Setting): Client {
   const url = `${originOf(endpoint)}/v2/bench/blobs/${blobs.small.digest}`
   const kept = { keepAlive: true, maxSockets: 1 }
   const agent = endpoint.isGuarded
-    ? new https.Agent({ ...kept, ca: readFileSync(stage.identity.root) })
+    ? new https.Agent({ ...kept, ca: readFileSync(environment.identity.root) })
     : new http.Agent(kept)
   const get = endpoint.isGuarded ? https.get : http.get
-  const headers = endpoint.isGuarded ? { authorization: authorizationOf(stage) } : {}
+  const headers = endpoint.isGuarded ? { authorization: authorizationOf(environment) } : {}
   return {
     firstByteMs: async () => {
       const start = performance.now()

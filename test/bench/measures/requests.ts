@@ -4,7 +4,7 @@ import { statusOf } from '../curl.ts'
 import { loadFresh, loadKeptAlive, type Load } from '../load.ts'
 import type { Figure, Measure, Setting } from '../measure.ts'
 import { metered } from '../meter.ts'
-import type { Stage } from '../stage.ts'
+import type { Environment } from '../environment.ts'
 import type { Endpoint, Subject } from '../subject.ts'
 
 const SECONDS = 4
@@ -33,12 +33,12 @@ export const fresh: Measure = {
 
 async function measure(
   subject: Subject,
-  { stage }: Setting,
-  load: (stage: Stage, endpoint: Endpoint, seconds: number) => Promise<Load>,
+  { environment }: Setting,
+  load: (environment: Environment, endpoint: Endpoint, seconds: number) => Promise<Load>,
 ): Promise<Readonly<Record<string, number>>> {
-  const status = await statusOf(stage, subject)
+  const status = await statusOf(environment, subject)
   if (status !== 200) throw new Error(`GET /v2/: ${status}`)
-  await load(stage, subject, WARM_UP_SECONDS)
-  const { value, cpu } = await metered(subject, () => load(stage, subject, SECONDS))
+  await load(environment, subject, WARM_UP_SECONDS)
+  const { value, cpu } = await metered(subject, () => load(environment, subject, SECONDS))
   return { rate: value.requests / value.seconds, cpu: (cpu * 1000) / value.requests }
 }

@@ -18,9 +18,9 @@ export const pullOne: Measure = {
   name: 'pull',
   title: 'Pull',
   figures: FIGURES,
-  run: async (subject, { stage, blobs }) => {
-    const pulled = await metered(subject, () => pull(stage, subject, blobs.large))
-    await verifyPulls(stage, subject, { blob: blobs.large, count: 1 })
+  run: async (subject, { environment, blobs }) => {
+    const pulled = await metered(subject, () => pull(environment, subject, blobs.large))
+    await verifyPulls(environment, subject, { blob: blobs.large, count: 1 })
     return perGib(pulled, { bytes: blobs.large.bytes, seconds: pulled.value.seconds })
   },
 }
@@ -29,11 +29,11 @@ export const pushOne: Measure = {
   name: 'push',
   title: 'Push',
   figures: FIGURES,
-  run: async (subject, { stage, blobs, serial }) => {
+  run: async (subject, { environment, blobs, serial }) => {
     // A new repository, because clients do not push a blob that is linked already. The registry verifies the digest.
     const repository = `push-${serial()}`
     const blob = blobs.large
-    const pushed = await metered(subject, () => push(stage, subject, { repository, blob }))
+    const pushed = await metered(subject, () => push(environment, subject, { repository, blob }))
     return perGib(pushed, { bytes: blob.bytes, seconds: pushed.value })
   },
 }
@@ -42,11 +42,11 @@ export const pullMany: Measure = {
   name: 'many',
   title: `${AT_ONCE} pulls at once, a login each`,
   figures: FIGURES,
-  run: async (subject, { stage, blobs }) => {
+  run: async (subject, { environment, blobs }) => {
     const pulls = { blob: blobs.medium, count: AT_ONCE }
-    const pulled = await metered(subject, () => pullAtOnce(stage, subject, pulls))
+    const pulled = await metered(subject, () => pullAtOnce(environment, subject, pulls))
     const seconds = Math.max(...pulled.value.map((transfer) => transfer.seconds))
-    await verifyPulls(stage, subject, pulls)
+    await verifyPulls(environment, subject, pulls)
     return perGib(pulled, { bytes: AT_ONCE * blobs.medium.bytes, seconds })
   },
 }

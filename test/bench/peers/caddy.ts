@@ -2,7 +2,7 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { findProgram } from '../../fixtures/real.ts'
+import { findProgram } from '../../fixtures/find-program.ts'
 import { runChild, startChild } from '../children.ts'
 import { startOnFreePort } from '../port.ts'
 import type { Peer } from '../subject.ts'
@@ -13,15 +13,15 @@ export const caddy: Peer = {
   program: findProgram('caddy'),
   version: async (program) =>
     `Caddy ${/v?(\d[\d.]*)/.exec(await runChild([program, 'version']))?.[1] ?? '?'}`,
-  start: async (program, stage, registryPort) => {
-    const folder = path.join(stage.folder, 'caddy')
+  start: async (program, environment, registryPort) => {
+    const folder = path.join(environment.folder, 'caddy')
     mkdirSync(folder)
     const logFile = path.join(folder, 'log')
     const config = path.join(folder, 'Caddyfile')
     // Caddy 2.8 renamed `basicauth` to `basic_auth`.
     const [, major, minor] = /v?(\d+)\.(\d+)/.exec(await runChild([program, 'version'])) ?? []
     const directive = Number(major) > 2 || Number(minor) >= 8 ? 'basic_auth' : 'basicauth'
-    const { user, identity } = stage
+    const { user, identity } = environment
     return startOnFreePort((port) => {
       writeFileSync(
         config,

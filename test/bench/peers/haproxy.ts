@@ -2,11 +2,11 @@
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { findProgram } from '../../fixtures/real.ts'
+import { findProgram } from '../../fixtures/find-program.ts'
 import { endChild, runChild, startChild } from '../children.ts'
 import { statusOf } from '../curl.ts'
 import { startOnFreePort } from '../port.ts'
-import type { Stage } from '../stage.ts'
+import type { Environment } from '../environment.ts'
 import type { Peer, Started } from '../subject.ts'
 
 export const haproxy: Peer = {
@@ -15,11 +15,11 @@ export const haproxy: Peer = {
   program: findProgram('haproxy'),
   version: async (program) =>
     `HAProxy ${/version (\S+?)-/.exec(await runChild([program, '-v']))?.[1] ?? '?'}`,
-  start: async (program, stage, registryPort) => {
-    const started = await start(program, stage, { registryPort, hasLogin: true })
-    if ((await statusOf(stage, { port: started.port, isGuarded: true })) === 200) return started
+  start: async (program, environment, registryPort) => {
+    const started = await start(program, environment, { registryPort, hasLogin: true })
+    if ((await statusOf(environment, { port: started.port, isGuarded: true })) === 200) return started
     endChild(started.child)
-    const open = await start(program, stage, { registryPort, hasLogin: false })
+    const open = await start(program, environment, { registryPort, hasLogin: false })
     return { ...open, note: "without login: this system's crypt() knows no bcrypt" }
   },
 }
@@ -29,13 +29,17 @@ interface Choice {
   readonly hasLogin: boolean
 }
 
-function start(program: string, stage: Stage, { registryPort, hasLogin }: Choice): Promise<Started> {
-  const folder = path.join(stage.folder, hasLogin ? 'haproxy' : 'haproxy-open')
+function start(
+  program: string,
+  environment: Environment,
+  { registryPort, hasLogin }: Choice,
+): Promise<Started> {
+  const folder = path.join(environment.folder, hasLogin ? 'haproxy' : 'haproxy-open')
   mkdirSync(folder)
   const [logFile, config, pem] = ['log', 'haproxy.cfg', 'leaf.pem'].map((name) =>
     path.join(folder, name),
   ) as [string, string, string]
-  const { user, identity } = stage
+  const { user, identity } = environment
   writeFileSync(pem, readFileSync(identity.leaf, 'utf8') + readFileSync(identity.key, 'utf8'), {
     mode: 0o600,
   })

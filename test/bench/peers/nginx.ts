@@ -2,10 +2,10 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { findProgram } from '../../fixtures/real.ts'
+import { findProgram } from '../../fixtures/find-program.ts'
 import { runChild, startChild } from '../children.ts'
 import { startOnFreePort } from '../port.ts'
-import type { Stage } from '../stage.ts'
+import type { Environment } from '../environment.ts'
 import type { Peer, Started } from '../subject.ts'
 
 interface Variant {
@@ -50,7 +50,7 @@ function nginx(variant: Variant): Peer {
     about: variant.about,
     program: findProgram('nginx'),
     version: versionOf,
-    start: (program, stage, registryPort) => start(program, stage, { variant, registryPort }),
+    start: (program, environment, registryPort) => start(program, environment, { variant, registryPort }),
   }
 }
 
@@ -65,19 +65,26 @@ interface Choice {
   readonly registryPort: number
 }
 
-function start(program: string, stage: Stage, { variant, registryPort }: Choice): Promise<Started> {
-  const folder = path.join(stage.folder, variant.name)
+function start(
+  program: string,
+  environment: Environment,
+  { variant, registryPort }: Choice,
+): Promise<Started> {
+  const folder = path.join(environment.folder, variant.name)
   mkdirSync(folder)
   const logFile = path.join(folder, 'log')
   const config = path.join(folder, 'nginx.conf')
   return startOnFreePort((port) => {
-    writeFileSync(config, configOf(stage, { variant, registryPort, port }))
+    writeFileSync(config, configOf(environment, { variant, registryPort, port }))
     return startChild([program, '-p', folder, '-c', config, '-e', logFile], { logFile })
   }, logFile)
 }
 
-function configOf(stage: Stage, { variant, registryPort, port }: Choice & { port: number }): string {
-  const { leaf, key } = stage.identity
+function configOf(
+  environment: Environment,
+  { variant, registryPort, port }: Choice & { port: number },
+): string {
+  const { leaf, key } = environment.identity
   // Workers of root would switch to a user that cannot read the folder of this run.
   const user = process.getuid?.() === 0 ? 'user root;' : ''
   return `${user} daemon off; pid nginx.pid; ${variant.main ?? ''}
@@ -97,7 +104,7 @@ http {
     chunked_transfer_encoding on;
     location /v2/ {
         auth_basic "Registry realm";
-        auth_basic_user_file ${stage.usersFile};
+        auth_basic_user_file ${environment.usersFile};
         add_header 'Docker-Distribution-Api-Version' $docker_distribution_api_version always;
         proxy_pass http://registry;
         proxy_set_header Host $http_host;

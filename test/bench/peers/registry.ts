@@ -2,10 +2,10 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { findProgram } from '../../fixtures/real.ts'
+import { findProgram } from '../../fixtures/find-program.ts'
 import { runChild, startChild } from '../children.ts'
 import { startOnFreePort } from '../port.ts'
-import type { Stage } from '../stage.ts'
+import type { Environment } from '../environment.ts'
 import type { Peer, Started } from '../subject.ts'
 
 export const registryProgram = findProgram('docker-registry', 'registry')
@@ -16,19 +16,19 @@ export const registryItself: Peer = {
   about: "the registry's own `http.tls` and `auth.htpasswd`; its CPU and RSS include the storing",
   program: registryProgram,
   version: registryVersion,
-  start: (program, stage) => {
-    const { leaf, key } = stage.identity
-    return startRegistry(program, stage, {
+  start: (program, environment) => {
+    const { leaf, key } = environment.identity
+    return startRegistry(program, environment, {
       name: 'registry',
       tls: { certificate: leaf, key },
-      auth: { htpasswd: { realm: 'Registry', path: stage.usersFile } },
+      auth: { htpasswd: { realm: 'Registry', path: environment.usersFile } },
     })
   },
 }
 
 /** Starts the upstream of the proxies, without TLS and login. */
-export function startBareRegistry(program: string, stage: Stage): Promise<Started> {
-  return startRegistry(program, stage, { name: 'bare-registry' })
+export function startBareRegistry(program: string, environment: Environment): Promise<Started> {
+  return startRegistry(program, environment, { name: 'bare-registry' })
 }
 
 interface RegistrySettings {
@@ -39,10 +39,10 @@ interface RegistrySettings {
 
 function startRegistry(
   program: string,
-  stage: Stage,
+  environment: Environment,
   { name, tls, auth }: RegistrySettings,
 ): Promise<Started> {
-  const folder = path.join(stage.folder, name)
+  const folder = path.join(environment.folder, name)
   mkdirSync(folder)
   const config = path.join(folder, 'config.json')
   const logFile = path.join(folder, 'log')
@@ -52,7 +52,7 @@ function startRegistry(
       JSON.stringify({
         version: '0.1',
         log: { level: 'warn', accesslog: { disabled: true } },
-        storage: { filesystem: { rootdirectory: stage.dataFolder }, delete: { enabled: true } },
+        storage: { filesystem: { rootdirectory: environment.dataFolder }, delete: { enabled: true } },
         http: { addr: `127.0.0.1:${port}`, secret: 'bench', tls },
         auth,
       }),

@@ -5,7 +5,7 @@ import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { runChild, startChild } from '../children.ts'
 import type { Peer, Started } from '../subject.ts'
-import type { Stage } from '../stage.ts'
+import type { Environment } from '../environment.ts'
 
 const MAIN = path.join(import.meta.dirname, '..', '..', '..', 'dist', 'main.js')
 const START_TIMEOUT_MS = 15_000
@@ -17,32 +17,33 @@ export function sidecarOn(name: string, node: string, nodeArgs: readonly string[
     about: 'all defaults',
     program: node,
     version: async (program) => `Node ${(await runChild([program, '--version'])).trim().slice(1)}`,
-    start: (program, stage, registryPort) => start([program, ...nodeArgs], { name, stage, registryPort }),
+    start: (program, environment, registryPort) =>
+      start([program, ...nodeArgs], { name, environment, registryPort }),
   }
 }
 
 interface StartOptions {
   readonly name: string
-  readonly stage: Stage
+  readonly environment: Environment
   readonly registryPort: number
 }
 
 async function start(
   node: readonly [string, ...string[]],
-  { name, stage, registryPort }: StartOptions,
+  { name, environment, registryPort }: StartOptions,
 ): Promise<Started> {
   if (!existsSync(MAIN)) throw new Error('dist/main.js is missing: run `npm run build` first')
-  const logFile = path.join(stage.folder, `${name}.log`)
+  const logFile = path.join(environment.folder, `${name}.log`)
   const env = {
     NODE_ENV: 'production',
     SIDECAR_UPSTREAM: `http://127.0.0.1:${registryPort}`,
     SIDECAR_LISTEN: '127.0.0.1:0',
     SIDECAR_ADMIN_LISTEN: 'off',
-    SIDECAR_USERS: stage.usersFile,
-    SIDECAR_STATE_DIR: path.dirname(stage.identity.leaf),
+    SIDECAR_USERS: environment.usersFile,
+    SIDECAR_STATE_DIR: path.dirname(environment.identity.leaf),
     SIDECAR_LOG_FORMAT: 'json',
   }
-  const child = startChild([...node, MAIN, 'serve'], { cwd: stage.folder, env, logFile })
+  const child = startChild([...node, MAIN, 'serve'], { cwd: environment.folder, env, logFile })
   const deadline = performance.now() + START_TIMEOUT_MS
   while (performance.now() < deadline && child.exitCode === null) {
     const port = /"tls":"127\.0\.0\.1:(\d+)"/.exec(readFileSync(logFile, 'utf8'))?.[1]

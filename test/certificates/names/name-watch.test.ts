@@ -1,6 +1,6 @@
 import { expect, it, onTestFinished } from 'vitest'
 import { watchNames } from '../../../src/certificates/names/name-watch.ts'
-import { createHandClock } from '../../fixtures/hand-clock.ts'
+import { createManualClock } from '../../fixtures/manual-clock.ts'
 
 const LOOK_MS = 30_000
 const HOUR_MS = 3_600_000
@@ -8,7 +8,7 @@ const MAX_RENEWALS_A_DAY = 24
 
 function setScene() {
   const start = Date.parse('2030-01-01T00:00:00Z')
-  const { timetable, pending, turn, ring } = createHandClock(new Date(start))
+  const { timetable, pending, advance, fireTimers } = createManualClock(new Date(start))
   const now = () => timetable.now().getTime()
   const scene = { lacks: false, renewals: [] as number[], refreshed: 0 }
   const watch = watchNames({
@@ -27,8 +27,8 @@ function setScene() {
 
   /** Lets the time of the next look come, and resolves when it is over. */
   async function look(): Promise<void> {
-    turn(Math.max(...pending()))
-    ring()
+    advance(Math.max(...pending()))
+    fireTimers()
     await expect.poll(pending, { interval: 1, timeout: 10_000 }).toHaveLength(1)
   }
 
@@ -37,7 +37,7 @@ function setScene() {
     while (now() < end) await look()
   }
 
-  return { scene, watch, look, pass, pending, turn }
+  return { scene, watch, look, pass, pending, advance }
 }
 
 it('a name that the leaf lacks has it renewed at the next look, thirty seconds later at most', async () => {
@@ -61,10 +61,10 @@ it('names that never come to rest cause 24 renewals a day, and as many on the ne
 })
 
 it('a clock that is set back does not hold up the next renewal', async () => {
-  const { scene, look, turn } = setScene()
+  const { scene, look, advance } = setScene()
   scene.lacks = true
   await look()
-  turn(-24 * HOUR_MS)
+  advance(-24 * HOUR_MS)
   await look()
   expect(scene.renewals).toHaveLength(2)
 })

@@ -17,7 +17,7 @@ import { tempFolder } from '../../fixtures/temp-folder.ts'
 const NOW = new Date()
 const DAY_MS = 86_400_000
 const FILES = ['root.crt', 'root.key', 'root.sha256', 'leaf.crt', 'leaf.key'] as const
-const PUT_BACK = /put it back from a backup, or empty this folder, start again, and have every client trust/
+const PUT_BACK = /restore it from a backup, or empty this folder, start again, and have every client trust/
 
 describe('a root that is no good keeps the sidecar from starting, with the fix', () => {
   it.each<readonly [what: string, file: string, text: (text: string) => string, reason: RegExp]>([
@@ -42,7 +42,7 @@ describe('a root that is no good keeps the sidecar from starting, with the fix',
       return createPrivateKey(text).export(options).toString()
     })
     expect((await refusalOf(open(folder))).message).toMatch(
-      /root\.key: wants a passphrase.*store the key unencrypted/,
+      /root\.key: is encrypted.*store the key unencrypted/,
     )
   })
 
@@ -50,7 +50,7 @@ describe('a root that is no good keeps the sidecar from starting, with the fix',
     const folder = await damaged('root.sha256', half)
     const error = await refusalOf(open(folder))
     expect(error.message).toMatch(
-      /root\.sha256: names another root .*put the earlier root\.crt and root\.key back/,
+      /root\.sha256: names another root .*restore the earlier root\.crt and root\.key/,
     )
   })
 

@@ -4,7 +4,8 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 
 import { InvalidFileError } from '../../../src/errors/errors.ts'
 import { issueRoot } from '../../../src/pki/issue.ts'
-import { openKeystore, readRoot, type Keystore } from '../../../src/certificates/state-folder/keystore.ts'
+import { openKeystore, type Keystore } from '../../../src/certificates/state-folder/keystore.ts'
+import { readRoot } from '../../../src/certificates/state-folder/stored-state.ts'
 import { asNobody, giveToNobody } from '../../fixtures/nobody.ts'
 import { tempFolder } from '../../fixtures/temp-folder.ts'
 
@@ -42,13 +43,13 @@ describe('a start is refused, with the fix', () => {
       'the key is that of another root',
       writing('root.key', issueRoot({ now: NOW }).keyPem),
       'root.key',
-      /does not belong to .*root\.crt: put the two back/,
+      /does not belong to .*root\.crt: restore a matching/,
     ],
     [
       'another root was put there',
       putStrangeRoot,
       'root.sha256',
-      /names another root \([0-9A-F:]{95}\).*\([0-9A-F:]{95}\): put the earlier root\.crt and root\.key back/,
+      /names another root \([0-9A-F:]{95}\).*\([0-9A-F:]{95}\): restore the earlier root\.crt and root\.key/,
     ],
     ['the root is broken', writing('root.crt', ''), 'root.crt', /no readable certificate/],
     ['the key of the root is broken', writing('root.key', 'nonsense'), 'root.key', /no readable private key/],

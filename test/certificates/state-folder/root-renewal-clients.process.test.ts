@@ -12,7 +12,7 @@ import type { CertificateBundle } from '../../../src/pki/certificate.ts'
 import { issueRoot } from '../../../src/pki/issue.ts'
 import { openKeystore, renewRoot } from '../../../src/certificates/state-folder/keystore.ts'
 import type { SubjectAltName } from '../../../src/pki/names.ts'
-import { findProgram } from '../../fixtures/real.ts'
+import { findProgram } from '../../fixtures/find-program.ts'
 import { makeTempFolder, removeFolder } from '../../fixtures/temp-folder.ts'
 import { TLS_CLIENTS, type Target } from '../../fixtures/tls-clients.ts'
 

@@ -5,15 +5,10 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 
-import {
-  openKeystore,
-  readAuthority,
-  readRoot,
-  renewLeaf,
-  renewRoot,
-} from '../../../src/certificates/state-folder/keystore.ts'
+import { openKeystore, renewLeaf, renewRoot } from '../../../src/certificates/state-folder/keystore.ts'
+import { readAuthority, readRoot } from '../../../src/certificates/state-folder/stored-state.ts'
 import type { SubjectAltName } from '../../../src/pki/names.ts'
-import { accepts } from '../../fixtures/accepts.ts'
+import { accepts } from '../../fixtures/tls-accepts.ts'
 import { makeTempFolder, removeFolder } from '../../fixtures/temp-folder.ts'
 
 // Whatever puts a file in place or takes it away ends in one of these two.

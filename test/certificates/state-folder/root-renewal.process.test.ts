@@ -7,18 +7,13 @@ import { describe, expect, it } from 'vitest'
 
 import { InvalidFileError } from '../../../src/errors/errors.ts'
 import { issueLeaf, issueRoot } from '../../../src/pki/issue.ts'
-import {
-  openKeystore,
-  readAuthority,
-  readRoot,
-  renewLeaf,
-  renewRoot,
-} from '../../../src/certificates/state-folder/keystore.ts'
+import { openKeystore, renewLeaf, renewRoot } from '../../../src/certificates/state-folder/keystore.ts'
+import { readAuthority, readRoot } from '../../../src/certificates/state-folder/stored-state.ts'
 import type { SubjectAltName } from '../../../src/pki/names.ts'
 import { certificatesIn } from '../../../src/pki/pem.ts'
-import { accepts } from '../../fixtures/accepts.ts'
+import { accepts } from '../../fixtures/tls-accepts.ts'
 import { openssl } from '../../fixtures/openssl.ts'
-import { findProgram } from '../../fixtures/real.ts'
+import { findProgram } from '../../fixtures/find-program.ts'
 import { tempFolder } from '../../fixtures/temp-folder.ts'
 
 const hasOpenssl = findProgram('openssl') !== undefined
@@ -213,7 +208,7 @@ describe('the leaf under a renewed root', () => {
     expect(certificatesIn(keystore.bundle.certPem)).toHaveLength(2)
   })
 
-  it('contains only names that every root is valid for; a setting for another name is refused with the fix', async () => {
+  it('carries only what every root may vouch for, the machine is told, and a setting is refused with the fix', async () => {
     const folder = stateFolder()
     await open(folder, { constrainTo: NAMES })
     await renew(folder)
@@ -226,7 +221,7 @@ describe('the leaf under a renewed root', () => {
     expect(asked).toContainEqual(NAMES)
     expect([keystore.root.permitted, keystore.narrowedRoot.permitted]).toEqual([undefined, NAMES])
     await expect(open(folder, { names: [...NAMES, dns('new.example')] })).rejects.toThrow(
-      /cross\.crt: leads from an earlier root that is valid for localhost, 10\.0\.0\.1 only .* until 20.*Z clients of that root would refuse a leaf for new\.example: take .* out of SIDECAR_HOSTS; or, once every client trusts the present root, remove cross\.crt and leaf\.crt/,
+      /cross\.crt: leads from an earlier root that is valid for localhost, 10\.0\.0\.1 only .* until 20.*Z clients of that root would refuse a leaf for new\.example: take .* out of SIDECAR_HOSTS; or, once every client trusts the current root, remove cross\.crt and leaf\.crt/,
     )
     rmSync(path.join(folder, 'cross.crt'))
     rmSync(path.join(folder, 'leaf.crt'))
@@ -275,7 +270,7 @@ describe('a renewal of the root is refused, and changes nothing,', () => {
         writeFileSync(path.join(folder, 'cross.crt'), issueRoot({ now: NOW }).certPem)
       },
       'cross.crt',
-      /does not lead to .*root\.crt: put the one back.*remove cross\.crt and leaf\.crt/,
+      /does not lead to .*root\.crt: restore the file.*remove cross\.crt and leaf\.crt/,
     ],
   ])('%s', async (_, damage, file, reason) => {
     const folder = stateFolder()
@@ -360,7 +355,7 @@ describe('what leads to the root', () => {
     rmSync(path.join(folder, 'cross.crt'))
     const before = snapshot(folder)
     await expect(open(folder)).rejects.toThrow(
-      /cross\.crt: is missing.*put it back.*once every client trusts the present root/,
+      /cross\.crt: is missing.*put it back.*once every client trusts the current root/,
     )
     expect(snapshot(folder)).toEqual(before)
   })

@@ -48,7 +48,7 @@ function createWorld(): { readonly world: World; readonly printed: () => string 
 }
 
 describe('cert show prints', () => {
-  it('what is served, until when, and when it is renewed', async () => {
+  it('the served certificate, its validity and its renewal', async () => {
     const { stateDir, keystore, config } = await setScene()
     expect((await show(config)).split('\n')).toEqual([
       `leaf         ${stateDir}/leaf.crt`,
@@ -56,12 +56,12 @@ describe('cert show prints', () => {
       `SHA-256      ${keystore.bundle.leaf.fingerprint}`,
       'valid from   2029-12-31',
       'valid until  2030-03-31 (89 days left)',
-      'renewal      from 2030-03-01 on, by the running sidecar; clients notice nothing',
+      'renewal      from 2030-03-01, by the running sidecar; clients do not notice',
       '',
       `root         ${stateDir}/root.crt`,
       `SHA-256      ${keystore.root.fingerprint}`,
       'valid until  2039-12-29',
-      'vouches for  any name',
+      'permits      any name',
       '',
     ])
   })
@@ -89,17 +89,17 @@ describe('cert show prints', () => {
     })
   })
 
-  it('that a leaf has expired, and that one ends with its root', async () => {
+  it('an expired leaf, and a leaf that ends with its root', async () => {
     const { stateDir, config } = await setScene()
     expect(await show(config, { days: 91 })).toContain('valid until  2030-03-31 (expired)\n')
     const late = new Date(NOW.getTime() + 3600 * DAY_MS)
     const names = [{ type: 'dns', value: 'proxy' } as const]
     await openKeystore({ folder: stateDir, names, now: late })
-    expect(await show(config, { days: 3600 })).toContain('renewal      none: it ends with its root\n')
+    expect(await show(config, { days: 3600 })).toContain('renewal      none, because it ends with its root\n')
     expect(JSON.parse(await show(config, { json: true }))).toMatchObject({ leaf: { renewedFrom: null } })
   })
 
-  it('the certificate that is served instead of an issued one, and that it is renewed elsewhere', async () => {
+  it('the operator’s certificate, which its issuer renews', async () => {
     const folder = tempFolder()
     const root = issueRoot({ now: NOW })
     const leaf = issueLeaf({ root, names: [{ type: 'dns', value: 'own.example' }], now: NOW })
@@ -108,13 +108,15 @@ describe('cert show prints', () => {
     const { config } = await setScene({ SIDECAR_TLS_CERT: certFile, SIDECAR_TLS_KEY: 'tls.key' })
     const text = await show(config)
     expect(text).toContain(`leaf         ${certFile}\nnames        own.example\n`)
-    expect(text).toContain('renewal      by whoever issued it: not done here\n')
-    expect(text).toContain('root         not in the chain: its issuer has it\n')
+    expect(text).toContain('renewal      by its issuer; the sidecar cannot renew it\n')
+    expect(text).toContain('root         not in the chain; get it from the issuer\n')
     expect(JSON.parse(await show(config, { json: true }))).toMatchObject({ origin: 'own', root: null })
-    await expect(renew(config)).rejects.toThrow(/tls\.crt was issued elsewhere and is renewed there/)
+    await expect(renew(config)).rejects.toThrow(
+      /the sidecar cannot renew .*tls\.crt, because another CA issued it/,
+    )
   })
 
-  it('what is missing, with the fix', async () => {
+  it('an error with the fix when the root is missing', async () => {
     const { stateDir, config } = await setScene()
     rmSync(path.join(stateDir, 'leaf.crt'))
     await expect(show(config)).rejects.toThrow(
@@ -127,14 +129,14 @@ describe('cert show prints', () => {
 })
 
 describe('cert renew', () => {
-  it('issues another leaf, and says that nobody has to do anything', async () => {
+  it('issues another leaf, and says that nothing changes for clients', async () => {
     const { stateDir, keystore, config } = await setScene()
     const text = await renew(config)
     const { fingerprint256 } = new X509Certificate(readFileSync(path.join(stateDir, 'leaf.crt')))
     expect(fingerprint256).not.toBe(keystore.bundle.leaf.fingerprint)
-    expect(text).toMatch(/^leaf renewed under the same root\n/)
+    expect(text).toMatch(/^issued a new leaf; the root is the same\n/)
     expect(text).toContain(`SHA-256      ${fingerprint256}\n`)
-    expect(text).toContain('serves it within 2 seconds. Clients need to do nothing.\n')
+    expect(text).toContain('serves it within 2 seconds. Nothing changes for clients.\n')
     expect(text).not.toContain('SIDECAR_HOSTS')
   })
 
@@ -147,31 +149,31 @@ describe('cert renew', () => {
     })
   })
 
-  it('says which names of the settings the leaf does not carry', async () => {
+  it('lists the names of the settings that the leaf lacks', async () => {
     const { config } = await setScene({ SIDECAR_HOSTS: 'proxy,new.example' })
     expect(await renew(config)).toContain('A sidecar started with this SIDECAR_HOSTS adds new.example.\n')
   })
 })
 
 describe('cert renew --root', () => {
-  it('prints the new root, until when clients need it, and what to do about a stolen one', async () => {
+  it('prints the new root, the deadline for clients, and the steps after a theft', async () => {
     const { stateDir, keystore, config } = await setScene()
     const lines = (await renew(config, { root: true })).split('\n')
     const { fingerprint256, issuer } = new X509Certificate(readFileSync(path.join(stateDir, 'root.crt')))
     expect(fingerprint256).not.toBe(keystore.root.fingerprint)
     expect(new X509Certificate(readFileSync(path.join(stateDir, 'leaf.crt'))).issuer).toBe(issuer)
-    expect(lines[0]).toBe('root renewed, and a leaf under it')
+    expect(lines[0]).toBe('issued a new root and a new leaf')
     expect(lines.slice(-12)).toEqual([
       `root         ${stateDir}/root.crt`,
       `SHA-256      ${fingerprint256}`,
       'valid until  2039-12-29',
-      'vouches for  any name',
-      `also reached from: ${keystore.root.fingerprint} until 2039-12-29`,
+      'permits      any name',
+      `earlier root ${keystore.root.fingerprint} until 2039-12-29`,
       '',
-      'A sidecar that runs on this folder serves it within 2 seconds.',
-      'Nothing breaks: until 2039-12-29 clients that trust only the root before it accept the new leaf too. Have each',
-      'of them trust the new root by then, beside the other or instead: `registry-sidecar trust` says how.',
-      'That is no help when the key of the root before was stolen, for clients that trust that root go on to do so: then',
+      'A sidecar that uses this state folder serves it within 2 seconds.',
+      'Until 2039-12-29 clients that trust only the earlier root accept the new leaf too. Make every client trust',
+      'the new root before that day: `registry-sidecar trust` shows how.',
+      'If the key of the earlier root was stolen this does not help, because clients still trust that root. Then',
       'empty this folder, start again, and have every client trust the new root (`registry-sidecar trust` says how).',
       '',
     ])
@@ -190,40 +192,38 @@ describe('cert renew --root', () => {
     })
   })
 
-  it('is shown by cert show from then on', async () => {
+  it('shows the earlier root in cert show from then on', async () => {
     const { keystore, config } = await setScene()
     await renew(config, { root: true })
     const { fingerprint } = keystore.root
-    expect(await show(config)).toContain(`\nalso reached from: ${fingerprint} until 2039-12-29\n`)
+    expect(await show(config)).toContain(`\nearlier root ${fingerprint} until 2039-12-29\n`)
     expect(JSON.parse(await show(config, { json: true }))).toMatchObject({ earlierRoots: [{ fingerprint }] })
-    expect(await show(config, { days: 3650 })).not.toContain('also reached from')
+    expect(await show(config, { days: 3650 })).not.toContain('earlier root ')
   })
 
-  it('makes a root that vouches for what the settings say then', async () => {
+  it('issues a root that permits the names of the current settings', async () => {
     const { config } = await setScene({ SIDECAR_CA_CONSTRAIN: 'true', SIDECAR_HOSTS: 'new.example' })
     const text = await renew(config, { root: true })
-    expect(text).toMatch(/vouches for {2}(?=.*new\.example)(?=.*proxy).*10\.0\.0\.1\n/)
+    expect(text).toMatch(/permits {6}(?=.*new\.example)(?=.*proxy).*10\.0\.0\.1\n/)
     expect(text).toContain('A sidecar started with this SIDECAR_HOSTS adds new.example.\n')
   })
 
-  it('tells which names the root before it bars, and the way out', async () => {
+  it('lists the names that the earlier root forbids, with the fix', async () => {
     const { config, stateDir } = await setScene({ SIDECAR_CA_CONSTRAIN: 'true' })
     await renew(config, { root: true })
     const wider = parseConfig({ env: { SIDECAR_STATE_DIR: stateDir, SIDECAR_HOSTS: 'new.example' } })
     expect(await renew(wider)).toMatch(
-      /does not start with new\.example in its SIDECAR_HOSTS, for which\nits root may not vouch: `registry-sidecar cert renew --root`/,
+      /does not start with new\.example in its SIDECAR_HOSTS, because\nthe root does not permit it: `registry-sidecar cert renew --root`/,
     )
     expect(await renew(wider, { root: true })).toMatch(
-      /does not start with new\.example in its SIDECAR_HOSTS, for which\nthe root before it may not vouch; once every client .* remove cross\.crt and leaf\.crt/,
+      /does not start with new\.example in its SIDECAR_HOSTS, because\nan earlier root does not permit it; once every client .* remove cross\.crt and leaf\.crt/,
     )
-    expect(await show(wider)).toMatch(
-      /also reached from: [0-9A-F:]{95} until 2039-12-29, for .*proxy.* only\n/,
-    )
+    expect(await show(wider)).toMatch(/earlier root [0-9A-F:]{95} until 2039-12-29, for .*proxy.* only\n/)
   })
 })
 
 describe('the commands', () => {
-  it('work on the folder of a running sidecar, which takes the new leaf over', async () => {
+  it('work on the folder of a running sidecar, which then serves the new leaf', async () => {
     const cwd = tempFolder()
     mkdirSync(path.join(cwd, 'users'))
     const sidecar = start([], {

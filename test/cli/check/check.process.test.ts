@@ -10,7 +10,7 @@ import { registryProgram, startRegistry } from '../../fixtures/registry.ts'
 import { ALICE_ENTRY, sidecarForTest } from '../../fixtures/sidecar.ts'
 import { tempFolder } from '../../fixtures/temp-folder.ts'
 
-/** Answers as a registry whose Locations are these. */
+/** Starts a registry that answers with these Locations. */
 function locating(location: string): Behavior {
   return (soFar, socket) => {
     const isUpload = soFar.startsWith('POST')
@@ -23,7 +23,7 @@ function locating(location: string): Behavior {
 }
 
 describe('check', () => {
-  it.skipIf(registryProgram === undefined)('finds nothing wrong where everything is right', async () => {
+  it.skipIf(registryProgram === undefined)('finds no problem in a valid setup', async () => {
     const registry = await startRegistry()
     onTestFinished(() => registry.stop())
     const sidecar = await sidecarForTest({ upstreamPort: registry.port })
@@ -62,7 +62,7 @@ describe('check', () => {
     expect(findings.find(({ part }) => part === 'registry')?.['hint']).toContain('SIDECAR_UPSTREAM')
   })
 
-  it('ends with 64 at wrong settings, and lists them', async () => {
+  it('exits with 64 for wrong settings, and lists them', async () => {
     const { code, stdout } = await run(['check'], { env: { SIDECAR_LISTEN: 'x', SIDECAR_NONSENSE: '1' } })
     expect(code).toBe(64)
     expect(stdout.match(/^problem settings: /gm)).toHaveLength(2)
@@ -79,14 +79,14 @@ describe('check', () => {
       'http://proxy:8443/v2/x/blobs/uploads/1',
       /^ok +location: .*https:/m,
     ],
-    ['a path alone', '/v2/x/blobs/uploads/1', /^ok +location: /m],
-  ])('looks whether uploads go on at the sidecar: %s', async (_what, location, line) => {
+    ['only a path', '/v2/x/blobs/uploads/1', /^ok +location: /m],
+  ])('checks that uploads continue at the sidecar: %s', async (_what, location, line) => {
     const upstream = await upstreamForTest(locating(location))
     const env = { SIDECAR_UPSTREAM: `http://127.0.0.1:${upstream.port}`, SIDECAR_HOSTS: 'proxy' }
     expect((await run(['check'], { env, cwd: tempFolder() })).stdout).toMatch(line)
   })
 
-  it('names what SIDECAR_HOSTS has and a certificate of ones own has not', async () => {
+  it('lists the names of SIDECAR_HOSTS that the operator’s certificate lacks', async () => {
     const cwd = tempFolder()
     const { certPem, keyPem } = createAuthority().issue()
     writeFileSync(path.join(cwd, 'cert.pem'), certPem)
@@ -105,7 +105,7 @@ describe('check', () => {
     expect(fitting.stdout).not.toContain('SIDECAR_HOSTS')
   })
 
-  it('looks at the CA of client certificates', async () => {
+  it('checks the client CA file', async () => {
     const cwd = tempFolder()
     writeFileSync(path.join(cwd, 'ca.pem'), createAuthority().rootPem)
     writeFileSync(path.join(cwd, 'empty.pem'), '')
@@ -119,11 +119,11 @@ describe('check', () => {
     const both = await run(['check'], { cwd, env: { ...env, SIDECAR_TLS_CLIENT_CA: 'both.pem' } })
     expect(both.stdout).toMatch(/^ok +client CA: 1 in both\.pem, until/m)
     expect(both.stdout).toMatch(
-      /^note +client CA: certificate number 2 in both\.pem is left out: it expired on 1970-\S+ → take it out/m,
+      /^note +client CA: certificate number 2 in both\.pem is left out: it expired on 1970-\S+ → remove it/m,
     )
   })
 
-  it('waits for nobody to write into a pipe', async () => {
+  it('does not wait for a writer to a pipe', async () => {
     const cwd = tempFolder()
     execFileSync('mkfifo', ['pipe'], { cwd })
     const env = {
@@ -143,7 +143,7 @@ describe('check', () => {
     expect([user.code, user.stderr]).toEqual([1, expect.stringContaining('is a pipe')])
   })
 
-  it('names the lines of the users file that are skipped, never what is in them', async () => {
+  it('lists skipped lines of the users file, never their content', async () => {
     const cwd = tempFolder()
     mkdirSync(path.join(cwd, 'users'))
     writeFileSync(path.join(cwd, 'users/htpasswd'), `${ALICE_ENTRY}bob:plaintext-secret\n`)
@@ -153,7 +153,7 @@ describe('check', () => {
     expect(stdout).not.toContain('$2')
   })
 
-  it('looks at an address with --host, and ends with 1 or 64', async () => {
+  it('checks an address with --host, and exits with 1 or 64', async () => {
     const cwd = tempFolder()
     const refused = await run(['check', '--host', '127.0.0.1:1'], { cwd })
     expect(refused).toMatchObject({ code: 1, stderr: '' })

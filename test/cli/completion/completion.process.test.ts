@@ -1,4 +1,4 @@
-// Runs the printed scripts in the shells themselves.
+// Runs the completion scripts in the real shells.
 
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -6,12 +6,12 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { run } from '../../fixtures/process.ts'
-import { findProgram } from '../../fixtures/real.ts'
+import { findProgram } from '../../fixtures/find-program.ts'
 import { tempFolder } from '../../fixtures/temp-folder.ts'
 
 type Shell = 'bash' | 'zsh' | 'fish'
 
-// Zsh completes only in a terminal, so the functions that it offers for that print what they are given.
+// Zsh completes only in a terminal, so these replacements print their arguments.
 const ZSH_STAND_INS = `
 compdef() { : }
 compset() { : }
@@ -20,7 +20,7 @@ compadd() { shift; print -rl -- "$@" }
 _describe() { [[ $1 == -o ]] && shift; print -rl -- "\${(@P)2}" }
 `
 
-/** How each shell completes the last of these words, with the script sourced. */
+/** Completes the last of these words in each shell. */
 const COMPLETE: Readonly<Record<Shell, (words: readonly string[]) => string>> = {
   bash: (words) =>
     `source ./completion; COMP_WORDS=(${words.map(quoted).join(' ')}); COMP_CWORD=${words.length - 1}; ` +
@@ -60,7 +60,7 @@ async function sourceIn(shell: Shell): Promise<(...words: string[]) => readonly 
   return (...words) => {
     const script = COMPLETE[shell](['registry-sidecar', ...words])
     const output = execFileSync(program, [...args, '-c', script], { cwd, encoding: 'utf8' })
-    // The explanation of a word follows it.
+    // Each word is followed by its description.
     return output.split('\n').flatMap((line) => (line === '' ? [] : [line.replace(/[\t:].*$/, '')]))
   }
 }
@@ -94,20 +94,20 @@ describe.each<Shell>(['bash', 'zsh', 'fish'])('completion in %s', (shell) => {
 })
 
 describe('completion of paths', () => {
-  it('offers files and folders in bash, with blanks, and after an equal sign', async () => {
+  it('lists files and folders in bash, with blanks and after an equal sign', async () => {
     const complete = await sourceIn('bash')
     expect([...complete('user', 'list', '--users', 'a ')].sort()).toEqual(['a file', 'a folder'])
     expect([...complete('user', 'list', '--users', '=', 'a ')].sort()).toEqual(['a file', 'a folder'])
     expect(complete('serve', '--state-dir', 'a')).toEqual(['a folder'])
   })
 
-  it.skipIf(!isInstalled('zsh'))('leaves them to zsh', async () => {
+  it.skipIf(!isInstalled('zsh'))('uses zsh’s own completion of files', async () => {
     const complete = await sourceIn('zsh')
     expect(complete('serve', '--users', '')).toEqual(['files'])
     expect(complete('serve', '--state-dir', '')).toEqual(['-/'])
   })
 
-  it.skipIf(!isInstalled('fish'))('leaves them to fish', async () => {
+  it.skipIf(!isInstalled('fish'))('uses fish’s own completion of files', async () => {
     const complete = await sourceIn('fish')
     expect(complete('serve', '--users', '')).toEqual(expect.arrayContaining(['a file', 'a folder/']))
     expect(complete('serve', '--state-dir', '')).toEqual(['a folder/'])
@@ -116,7 +116,7 @@ describe('completion of paths', () => {
 
 const terminal = findProgram('script')
 
-it.skipIf(terminal === undefined)('completes what is typed into a real bash', async () => {
+it.skipIf(terminal === undefined)('completes a command in an interactive bash', async () => {
   const cwd = tempFolder()
   writeFileSync(path.join(cwd, 'completion'), (await run(['completion', 'bash'])).stdout)
   const env = { PATH: process.env['PATH'], TERM: 'dumb', INPUTRC: '/dev/null' }
@@ -133,7 +133,7 @@ it.skipIf(terminal === undefined)('completes what is typed into a real bash', as
   expect(output).toContain('got: user verify x --users completion')
 })
 
-it('refuses any other shell, and names those it knows', async () => {
+it('refuses any other shell, and lists the supported ones', async () => {
   const { code, stderr } = await run(['completion', 'tcsh'])
   expect(code).toBe(64)
   expect(stderr).toContain('bash, zsh, fish')

@@ -41,18 +41,18 @@ function writeRecord(folder: string, content: string | Readonly<Record<string, u
 }
 
 describe('the record of a quickstart', () => {
-  it('is read as it was written, closed to other users, and gone at the end', async () => {
+  it('is read as written, private, and removed at the end', async () => {
     const folder = path.join(tempFolder(), 'state')
     const remove = await keep(folder)
     expect(await readRecord(folder, uid)).toEqual({ kind: 'found', settings: SETTINGS })
     expect(statSync(recordIn(folder)).mode & 0o777).toBe(0o600)
     await remove()
     expect(await readRecord(folder, uid)).toEqual({ kind: 'none' })
-    // The folder was made for it.
+    // The folder was created for the record.
     expect(existsSync(folder)).toBe(false)
   })
 
-  it('stays when another quickstart has replaced it', async () => {
+  it('is kept when another quickstart has replaced it', async () => {
     const folder = tempFolder()
     const removeFirst = await keep(folder)
     await keep(folder, { ...SETTINGS, listen: ':9444' })
@@ -78,10 +78,10 @@ describe('the record of a quickstart', () => {
   })
 
   it.each([
-    ['no JSON', 'SIDECAR_UPSTREAM=http://127.0.0.1:1', /not JSON/],
-    ['a value that the setting refuses', { SIDECAR_UPSTREAM: 'https://elsewhere' }, /SIDECAR_UPSTREAM/],
-    ['a value that is no text', { SIDECAR_LISTEN: 8443 }, /SIDECAR_LISTEN/],
-    ['more than a record holds', `{"a":"${'x'.repeat(5_000)}"}`, /not a record/],
+    ['a text that is not JSON', 'SIDECAR_UPSTREAM=http://127.0.0.1:1', /not JSON/],
+    ['an invalid value', { SIDECAR_UPSTREAM: 'https://elsewhere' }, /SIDECAR_UPSTREAM/],
+    ['a value that is not a string', { SIDECAR_LISTEN: 8443 }, /SIDECAR_LISTEN/],
+    ['a text that is too long', `{"a":"${'x'.repeat(5_000)}"}`, /not a record/],
   ])('is unusable with %s', async (_what, content, reason) => {
     const folder = tempFolder()
     writeRecord(folder, content)
@@ -89,21 +89,21 @@ describe('the record of a quickstart', () => {
     expect(record).toEqual({ kind: 'unusable', reason: expect.stringMatching(reason) as string })
   })
 
-  it('cannot set anything but addresses', async () => {
+  it('can set only addresses', async () => {
     const folder = tempFolder()
     writeRecord(folder, { SIDECAR_USERS: '/etc/passwd', SIDECAR_TLS_CERT: 'x', SIDECAR_LISTEN: ':1' })
     expect(await readRecord(folder, uid)).toEqual({ kind: 'found', settings: { listen: ':1' } })
   })
 
-  it('is unusable if others may write it, or it belongs to them', async () => {
+  it('is unusable if other users can write to it or own it', async () => {
     const folder = tempFolder()
     const file = writeRecord(folder, { SIDECAR_UPSTREAM: 'http://127.0.0.1:41000' })
     expect(await readRecord(folder, uid + 1)).toMatchObject({ reason: 'it belongs to another user' })
     chmodSync(file, 0o620)
-    expect(await readRecord(folder, uid)).toMatchObject({ reason: 'other users may write it' })
+    expect(await readRecord(folder, uid)).toMatchObject({ reason: 'other users can write to it' })
   })
 
-  it('makes nobody wait for a pipe, and may be a link to nowhere', async () => {
+  it('may be a pipe or a broken link, without a wait', async () => {
     const folder = tempFolder()
     execFileSync('mkfifo', [recordIn(folder)])
     expect(await readRecord(folder, uid)).toEqual({ kind: 'unusable', reason: 'it is not a record' })
@@ -114,7 +114,7 @@ describe('the record of a quickstart', () => {
 })
 
 describe('commands beside a running quickstart', () => {
-  it('take its addresses, and say so', async () => {
+  it('use its addresses, and say so', async () => {
     const cwd = tempFolder()
     const upstream = await upstreamForTest(answering(OK))
     const registry = `http://127.0.0.1:${upstream.port}`
@@ -132,7 +132,7 @@ describe('commands beside a running quickstart', () => {
   it.each<[what: string, args: string[], env: Record<string, string>]>([
     ['a variable', [], { SIDECAR_UPSTREAM: 'http://127.0.0.1:1' }],
     ['a flag', ['--upstream', 'http://127.0.0.1:1'], {}],
-  ])('never take them in place of %s', async (_what, args, env) => {
+  ])('never use them instead of %s', async (_what, args, env) => {
     const cwd = tempFolder()
     writeRecord(path.join(cwd, 'state'), { SIDECAR_UPSTREAM: 'http://127.0.0.1:2' })
     const { stdout } = await run(['check', ...args], { cwd, env })

@@ -1,4 +1,4 @@
-// Each test runs the real command with a PATH of its own, so that which ways there are does not depend on the machine.
+// Runs the real command. Each test sets PATH, so that the machine's programs do not matter.
 
 import { randomBytes, createHash } from 'node:crypto'
 import { once } from 'node:events'
@@ -11,7 +11,7 @@ import { probeRegistry } from '../../../src/upstream/probe/probe.ts'
 import { createAuthority, fingerprintOf, fingerprintServed } from '../../fixtures/own-certificate.ts'
 import { run, start, type Running } from '../../fixtures/process.ts'
 import { answering, upstreamForTest } from '../../fixtures/programmable-upstream.ts'
-import { isRealRequired } from '../../fixtures/real.ts'
+import { isRealRequired } from '../../fixtures/find-program.ts'
 import { registryProgram, startRegistry } from '../../fixtures/registry.ts'
 import { tempFolder } from '../../fixtures/temp-folder.ts'
 import { until } from '../../fixtures/until.ts'
@@ -26,7 +26,7 @@ const canInstall = canSearch && process.getuid?.() === 0 && existsSync('/etc/deb
 
 interface Folder {
   readonly folder: string
-  /** Puts the real registry on the PATH, or a program that is this shell script. */
+  /** Puts the real registry on the PATH, or a program with this shell script. */
   readonly install: (name: string, script?: string) => void
   readonly quickstart: (env?: Readonly<Record<string, string>>) => Running
 }
@@ -49,7 +49,7 @@ function newcomer(): Folder {
   }
 }
 
-/** Talks to a quickstart that is ready, trusting the root that it names. */
+/** Creates a client of a ready quickstart that trusts its root. */
 async function clientOf(running: Running, password?: string): Promise<Client> {
   const port = Number(/localhost:(\d+)/.exec(await running.line(/docker login localhost/))?.[1])
   const ca = readFileSync(/root certificate (.*)/.exec(await running.line(/root certificate/))?.[1] ?? '')
@@ -105,7 +105,7 @@ async function stop(running: Running): Promise<void> {
   expect(await running.finished).toMatchObject({ code: 0, signal: null })
 }
 
-/** Where the registry that a quickstart started listens. */
+/** The port of the registry that a quickstart started. */
 function registryPort(folder: string): number {
   return Number(
     /127\.0\.0\.1:(\d+)/.exec(readFileSync(path.join(folder, 'registry-data/registry.yml'), 'utf8'))?.[1],
@@ -118,7 +118,7 @@ async function isRegistryGone(folder: string): Promise<boolean> {
 
 describe('quickstart', () => {
   it.skipIf(!canSearch)(
-    'runs a registry of the PATH, and everything is there again the next time',
+    'runs a registry of the PATH, and finds all data again at the next start',
     async () => {
       const { folder, install, quickstart } = newcomer()
       install('docker-registry')
@@ -134,14 +134,14 @@ describe('quickstart', () => {
       const again = await clientOf(second, client.password)
       expect((await again.send('GET', BLOB_PATH)).body.equals(BLOB)).toBe(true)
       await stop(second)
-      expect(second.stdout()).toContain('The users in users/htpasswd are left as they are')
+      expect(second.stdout()).toContain('The users in users/htpasswd are unchanged')
       expect(second.stdout()).toContain('password is lost: node dist/main.js user passwd admin --generate\n')
       expect(second.stdout()).not.toContain('password: ')
       expect(readFileSync(path.join(folder, 'registry-data/registry.yml'), 'utf8')).toContain(secret)
     },
   )
 
-  it.skipIf(!canUseProgram)('uses the registry of the settings, and leaves it running', async () => {
+  it.skipIf(!canUseProgram)('uses the registry of the settings, and does not stop it', async () => {
     const registry = await startRegistry()
     onTestFinished(() => registry.stop())
     const running = newcomer().quickstart({ SIDECAR_UPSTREAM: `http://127.0.0.1:${registry.port}` })
@@ -152,7 +152,7 @@ describe('quickstart', () => {
     await until(isThere, { deadlineMs: 5_000, what: 'its answer' })
   })
 
-  it('leads other commands in its folder to the addresses that it chose', async () => {
+  it('gives its addresses to other commands in its folder', async () => {
     const upstream = await upstreamForTest(answering('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}'))
     const { folder, quickstart } = newcomer()
     const running = quickstart({
@@ -171,7 +171,7 @@ describe('quickstart', () => {
     expect((await run(['check'], { cwd: folder })).stdout).toContain('http://127.0.0.1:5000')
   })
 
-  it('says how to add a user where the users file has none', async () => {
+  it('shows how to add a user when the users file has none', async () => {
     const upstream = await upstreamForTest(answering('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}'))
     const { folder, quickstart } = newcomer()
     writeFileSync(path.join(folder, 'my users'), '# nobody\n')
@@ -184,7 +184,7 @@ describe('quickstart', () => {
     await stop(running)
   })
 
-  it('serves a certificate of one’s own, and sends whoever asks for trust to the one who issued it', async () => {
+  it('serves the operator’s certificate, and refers clients to its issuer', async () => {
     const upstream = await upstreamForTest(answering('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}'))
     const { folder, quickstart } = newcomer()
     const authority = createAuthority()
@@ -198,42 +198,41 @@ describe('quickstart', () => {
     })
     const port = Number(/localhost:(\d+)/.exec(await running.line(/docker login localhost/))?.[1])
     expect(await fingerprintServed(port, authority.rootPem)).toBe(fingerprintOf(pair))
-    expect(await running.line(/^1\. /)).toBe('1. See that clients trust tls.crt: node dist/main.js trust')
+    expect(await running.line(/^1\. /)).toBe(
+      '1. Make sure that clients trust tls.crt: node dist/main.js trust',
+    )
     await stop(running)
     expect(running.stdout()).not.toContain('Trust the root certificate')
     expect(existsSync(path.join(folder, 'state'))).toBe(false)
   })
 
-  it.skipIf(!canSearch)(
-    'goes on with the next way when Docker cannot run the image, and says so',
-    async () => {
-      const { folder, install, quickstart } = newcomer()
-      install(
-        'docker',
-        '[ "$1" = info ] && echo 29.0.0 && exit; echo "$@" >>docker.log; echo "pull denied" >&2; exit 125',
-      )
-      install('registry')
-      const running = quickstart()
-      await push(await clientOf(running))
-      await stop(running)
-      expect(running.stdout()).toContain('Docker does not run registry:2: pull denied. Trying the next way.')
-      expect(readFileSync(path.join(folder, 'docker.log'), 'utf8')).toMatch(
-        /^run -d --rm --name (\S+) -p 127\.0\.0\.1::5000 .* -v \1:\/var\/lib\/registry registry:2\nrm -f \1\n/m,
-      )
-    },
-  )
+  it.skipIf(!canSearch)('tries the next option when Docker cannot run the image, and says so', async () => {
+    const { folder, install, quickstart } = newcomer()
+    install(
+      'docker',
+      '[ "$1" = info ] && echo 29.0.0 && exit; echo "$@" >>docker.log; echo "pull denied" >&2; exit 125',
+    )
+    install('registry')
+    const running = quickstart()
+    await push(await clientOf(running))
+    await stop(running)
+    expect(running.stdout()).toContain('Docker cannot run registry:2: pull denied. Trying the next option.')
+    expect(readFileSync(path.join(folder, 'docker.log'), 'utf8')).toMatch(
+      /^run -d --rm --name (\S+) -p 127\.0\.0\.1::5000 .* -v \1:\/var\/lib\/registry registry:2\nrm -f \1\n/m,
+    )
+  })
 
-  it.skipIf(!canSearch)('tries docker-registry when what is called registry is something else', async () => {
+  it.skipIf(!canSearch)('tries docker-registry when the program registry is something else', async () => {
     const { install, quickstart } = newcomer()
     install('registry', 'exit 3')
     install('docker-registry')
     const running = quickstart()
     await push(await clientOf(running))
     await stop(running)
-    expect(running.stdout()).toMatch(/registry\.log: it ended at once\. Trying the next way/)
+    expect(running.stdout()).toMatch(/registry\.log: it exited at once\. Trying the next option/)
   })
 
-  it.skipIf(!canSearch)('takes another port when its own was taken meanwhile', async () => {
+  it.skipIf(!canSearch)('uses another port when another program took its port', async () => {
     const { folder, install, quickstart } = newcomer()
     const first = 'if [ ! -e taken ]; then while [ ! -e taken ]; do /bin/sleep 0.05; done; exit 1; fi'
     install('registry', `${first}; exec ${registryProgram ?? ''} "$@"`)
@@ -253,7 +252,7 @@ describe('quickstart', () => {
     await stop(running)
   })
 
-  it.skipIf(!canSearch)('takes the container that an earlier start left, and does not stop it', async () => {
+  it.skipIf(!canSearch)('uses the container of an earlier start, and does not stop it', async () => {
     const registry = await startRegistry()
     onTestFinished(() => registry.stop())
     const { folder, install, quickstart } = newcomer()
@@ -265,26 +264,29 @@ describe('quickstart', () => {
     await push(await clientOf(running))
     await stop(running)
     expect(readFileSync(path.join(folder, 'docker.log'), 'utf8')).toBe('info\nport\n')
-    expect(running.stdout()).toContain('left running by an earlier start')
+    expect(running.stdout()).toContain('still running from an earlier start')
   })
 
-  it.skipIf(!canInstall)('installs the package as root on Debian, with fresh lists if it must', async () => {
-    const { folder, install, quickstart } = newcomer()
-    const installs = `[ "$1" = install ] && [ -e updated ] && exec /bin/ln -s ${registryProgram ?? ''} bin/docker-registry`
-    install(
-      'apt-get',
-      `echo "$DEBIAN_FRONTEND $*" >>apt.log; ${installs}; [ "$1" = update ] && exec /bin/touch updated; exit 100`,
-    )
-    const running = quickstart()
-    await push(await clientOf(running))
-    await stop(running)
-    expect(readFileSync(path.join(folder, 'apt.log'), 'utf8').split('\n')).toEqual([
-      'noninteractive install -y --no-install-recommends docker-registry',
-      'noninteractive update',
-      'noninteractive install -y --no-install-recommends docker-registry',
-      '',
-    ])
-  })
+  it.skipIf(!canInstall)(
+    'installs the package as root on Debian, with new package lists if needed',
+    async () => {
+      const { folder, install, quickstart } = newcomer()
+      const installs = `[ "$1" = install ] && [ -e updated ] && exec /bin/ln -s ${registryProgram ?? ''} bin/docker-registry`
+      install(
+        'apt-get',
+        `echo "$DEBIAN_FRONTEND $*" >>apt.log; ${installs}; [ "$1" = update ] && exec /bin/touch updated; exit 100`,
+      )
+      const running = quickstart()
+      await push(await clientOf(running))
+      await stop(running)
+      expect(readFileSync(path.join(folder, 'apt.log'), 'utf8').split('\n')).toEqual([
+        'noninteractive install -y --no-install-recommends docker-registry',
+        'noninteractive update',
+        'noninteractive install -y --no-install-recommends docker-registry',
+        '',
+      ])
+    },
+  )
 })
 
 describe('quickstart ends', () => {
@@ -304,7 +306,7 @@ describe('quickstart ends', () => {
     },
   )
 
-  it.skipIf(isUsualTaken)('with the ways to get a registry when there is none', async () => {
+  it.skipIf(isUsualTaken)('with the ways to get a registry when it finds none', async () => {
     const { folder, quickstart } = newcomer()
     const { code, stderr } = await quickstart().finished
     expect(code).toBe(1)
@@ -313,7 +315,7 @@ describe('quickstart ends', () => {
     expect(existsSync(path.join(folder, 'users'))).toBe(false)
   })
 
-  it('with the reason when the registry of the settings is none', async () => {
+  it('with the reason when the registry of the settings is not a registry', async () => {
     const upstream = await upstreamForTest(answering('HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n'))
     const { code, stderr } = await newcomer().quickstart({
       SIDECAR_UPSTREAM: `http://127.0.0.1:${upstream.port}`,
@@ -331,7 +333,7 @@ describe('quickstart ends', () => {
   })
 
   it.skipIf(!canSearch)(
-    'with the name of the setting when the port is taken, and its registry with it',
+    'with the name of the setting when the port is taken, and stops its registry',
     async () => {
       const taken = net.createServer().listen(0, '127.0.0.1')
       onTestFinished(() => {
@@ -348,7 +350,7 @@ describe('quickstart ends', () => {
     },
   )
 
-  it.skipIf(!canSearch)('and takes its registry with it even when it is killed', async () => {
+  it.skipIf(!canSearch)('together with its registry, even if it is killed', async () => {
     const { folder, install, quickstart } = newcomer()
     install('registry')
     const running = quickstart()
@@ -358,7 +360,7 @@ describe('quickstart ends', () => {
     await until(() => isRegistryGone(folder), { deadlineMs: 5_000, what: 'the end of the registry' })
   })
 
-  it.skipIf(isUsualTaken)('at a signal that comes while Docker still pulls', async () => {
+  it.skipIf(isUsualTaken)('at a signal while Docker pulls the image', async () => {
     const { folder, install, quickstart } = newcomer()
     install(
       'docker',
@@ -374,13 +376,13 @@ describe('quickstart ends', () => {
 })
 
 describe('a registry that ends while the sidecar runs', () => {
-  it.skipIf(!canSearch)('is said to have ended, and the sidecar goes on', async () => {
+  it.skipIf(!canSearch)('is reported, and the sidecar continues', async () => {
     const { folder, install, quickstart } = newcomer()
     install('registry', `echo $$ >pid; exec ${registryProgram ?? ''} "$@"`)
     const running = quickstart()
     const client = await clientOf(running)
     process.kill(Number(readFileSync(path.join(folder, 'pid'), 'utf8')), 'SIGKILL')
-    await until(() => running.stderr().includes('the registry has ended'), {
+    await until(() => running.stderr().includes('the registry has exited'), {
       deadlineMs: 5_000,
       what: 'the notice',
     })

@@ -7,7 +7,7 @@ import { startRegistryProcess } from '../../../src/cli/quickstart/registry-proce
 import { tempFolder } from '../../fixtures/temp-folder.ts'
 import { until } from '../../fixtures/until.ts'
 
-it('a registry that ends while its start still waits for the disk is seen to have ended', async () => {
+it('the end of a registry is noticed even while its start waits for the disk', async () => {
   const folder = tempFolder()
   const binary = path.join(folder, 'registry')
   writeFileSync(binary, '#!/bin/sh\nexit 3\n', { mode: 0o755 })
@@ -17,7 +17,7 @@ it('a registry that ends while its start still waits for the disk is seen to hav
   await expect(started.stop()).resolves.toBeUndefined()
 })
 
-/** Until the test is over, whatever Node does to a file waits for tens of milliseconds and more: for one of its threads. */
+/** Delays every file operation of Node by tens of milliseconds until the test ends, by using up its threads. */
 function keepDiskBusy(): void {
   let isOver = false
   const lane = async (): Promise<void> => {

@@ -12,7 +12,7 @@ import { setScene, type Document, type Scene } from '../../fixtures/trust-scene.
 
 const KEY = 'proxy:8443'
 const HOSTS = { hosts: [KEY] }
-// Who is not root cannot step back from it, nor carry out the commands that are for root.
+// Only root can drop its rights, and run the commands for root.
 const isRoot = process.getuid?.() === 0
 
 function inDocker({ folder }: Scene, name = 'ca.crt', key = KEY): string {
@@ -24,11 +24,11 @@ function put(file: string, text: string): void {
   writeFileSync(file, text)
 }
 
-/** A root that nothing here has issued. */
+/** A root of another CA. */
 const foreign = (): string => FOREIGN_ROOT
 const FOREIGN_ROOT = selfSigned('corporate-root').certPem
 
-/** What became of the files below a folder, as `outcome name`. */
+/** The outcome of each file, as `outcome name`. */
 async function outcomesOf(scene: Scene, verb: 'install' | 'uninstall'): Promise<readonly string[]> {
   const { text } = await scene.run({ [verb]: true, json: true, ...HOSTS })
   const { installed, uninstalled } = JSON.parse(text) as Document
@@ -59,7 +59,7 @@ describe('trust --install', () => {
     },
   )
 
-  it('lets everyone read what it writes, whatever umask sudo brings along', async () => {
+  it('writes files that every user can read, with any umask', async () => {
     const scene = await setScene()
     const umask = process.umask(0o077)
     onTestFinished(() => void process.umask(umask))
@@ -70,7 +70,7 @@ describe('trust --install', () => {
       expect(statSync(folder).mode & 0o777).toBe(0o755)
   })
 
-  it('hints a file of its own that others may not read', async () => {
+  it('makes a file readable that holds the root but is private', async () => {
     const scene = await setScene()
     put(inDocker(scene), scene.root.pem)
     chmodSync(inDocker(scene), 0o600)
@@ -78,7 +78,7 @@ describe('trust --install', () => {
     expect(statSync(inDocker(scene)).mode & 0o777).toBe(0o644)
   })
 
-  it('puts the root in the place of an earlier one', async () => {
+  it('replaces an earlier root', async () => {
     const scene = await setScene()
     put(inDocker(scene), issueRoot({ now: new Date() }).certPem)
     expect(await outcomesOf(scene, 'install')).toContain(`replaced etc/docker/certs.d/${KEY}/ca.crt`)
@@ -87,9 +87,9 @@ describe('trust --install', () => {
 
   it.each([
     ['another root', foreign],
-    ['another root beside an earlier one', () => `${foreign()}${createAuthority().rootPem}`],
-    ['what is no certificate', () => 'notes'],
-  ])('writes a second file, which clients read as well, where ca.crt holds %s', async (_what, text) => {
+    ['another root and an earlier one', () => `${foreign()}${createAuthority().rootPem}`],
+    ['a text without a certificate', () => 'notes'],
+  ])('writes a second file, which clients read too, when ca.crt holds %s', async (_what, text) => {
     const scene = await setScene()
     const theirs = text()
     put(inDocker(scene), theirs)
@@ -100,13 +100,13 @@ describe('trust --install', () => {
     expect(await outcomesOf(scene, 'install')).toContain(`unchanged ${beside}`)
   })
 
-  it('finds the root in a bundle of others', async () => {
+  it('finds the root in a bundle', async () => {
     const scene = await setScene()
     put(inDocker(scene, 'corporate.crt'), `${foreign()}${scene.root.pem}`)
     expect(await outcomesOf(scene, 'install')).toContain(`unchanged etc/docker/certs.d/${KEY}/corporate.crt`)
   })
 
-  it('leaves a link alone and what it leads to, also as root', async () => {
+  it('changes neither a link nor its target, even as root', async () => {
     const scene = await setScene()
     const secret = path.join(scene.folder, 'shadow')
     put(secret, 'root:secret-of-the-system')
@@ -120,7 +120,7 @@ describe('trust --install', () => {
     expect(readFileSync(inDocker(scene, 'registry-sidecar.crt'), 'utf8')).toBe(scene.root.pem)
   })
 
-  it('does not wait for a pipe that somebody put there', async () => {
+  it('does not wait for a pipe', async () => {
     const scene = await setScene()
     mkdirSync(path.dirname(inDocker(scene)), { recursive: true })
     execFileSync('mkfifo', [inDocker(scene)])
@@ -140,7 +140,7 @@ describe('trust --install', () => {
     ])
   })
 
-  it('writes both keys of port 443, but only those that are given', async () => {
+  it('writes both keys of port 443, but only given keys', async () => {
     const { print } = await setScene()
     const installedBy = async (hosts: readonly string[]) => {
       const text = await print({ install: true, json: true, hosts }, { SIDECAR_LISTEN: ':443' })
@@ -152,18 +152,18 @@ describe('trust --install', () => {
     expect(await installedBy(['proxy', 'proxy:443', 'a:1'])).toEqual(new Set(['proxy', 'proxy:443', 'a:1']))
   })
 
-  it('follows XDG_CONFIG_HOME for a dockerd without root', async () => {
+  it('follows XDG_CONFIG_HOME for a rootless dockerd', async () => {
     const { folder, print } = await setScene({ isRoot: false })
     await print({ install: true, ...HOSTS }, { XDG_CONFIG_HOME: path.join(folder, 'xdg') })
     expect(existsSync(path.join(folder, 'xdg/docker/certs.d', KEY, 'ca.crt'))).toBe(true)
   })
 
-  it('says what to do on Windows, which has no such folders', async () => {
+  it('names the fix on Windows, which has no such folders', async () => {
     const { print } = await setScene({ platform: 'win32' })
     await expect(print({ install: true })).rejects.toThrow(/colon/)
   })
 
-  it('writes nothing of root into the home of a person on a Mac', async () => {
+  it('writes no files of root into a user’s home on a Mac', async () => {
     const { folder, print } = await setScene({ platform: 'darwin' })
     const asked = print({ install: true, ...HOSTS }, { SUDO_USER: 'alice' })
     await expect(asked).rejects.toThrow(CommandError)
@@ -172,8 +172,8 @@ describe('trust --install', () => {
   })
 })
 
-describe.runIf(isRoot)('trust --install without the rights for some of it', () => {
-  it('does the rest, names the command for what is missing, and ends with 1', async () => {
+describe.runIf(isRoot)('trust --install without rights for some folders', () => {
+  it('writes the other folders, prints the command for the rest, and exits with 1', async () => {
     const scene = await setScene({ isRoot: false })
     const { folder, root } = scene
     mkdirSync(path.join(folder, 'etc/docker'), { recursive: true })
@@ -193,7 +193,7 @@ describe.runIf(isRoot)('trust --install without the rights for some of it', () =
     expect(after.text).toContain(`unchanged    ${inDocker(scene)}\n`)
   })
 
-  it('does not let a person overwrite what nobody has looked at', async () => {
+  it('suggests no command that overwrites an unread file', async () => {
     const scene = await setScene({ isRoot: false })
     put(inDocker(scene), foreign())
     for (const one of [scene.folder, path.dirname(scene.root.file)]) chmodSync(one, 0o755)
@@ -203,14 +203,14 @@ describe.runIf(isRoot)('trust --install without the rights for some of it', () =
     expect(code).toBe(1)
     expect(text).toContain(`${inDocker(scene, 'registry-sidecar.crt')}\n`)
     expect(text).not.toMatch(/sudo .*\/ca\.crt$/m)
-    // Nor does sudo make what is in the home of a person root's.
+    // sudo must not give files in a user's home to root.
     const home = path.join(scene.folder, 'home/.config')
     expect(text).toContain(`\n  sudo chown -R "$(id -u):$(id -g)" ${home}  # `)
   })
 })
 
 describe('trust --uninstall', () => {
-  it('removes what --install wrote and the folders of the keys, and does nothing the second time', async () => {
+  it('removes the files of --install and the folders of the keys, and does nothing the second time', async () => {
     const scene = await setScene()
     await scene.print({ install: true, ...HOSTS })
     expect(await outcomesOf(scene, 'uninstall')).toEqual([
@@ -227,7 +227,7 @@ describe('trust --uninstall', () => {
     ])
   })
 
-  it('takes several keys, and leaves the others', async () => {
+  it('removes several keys, and keeps the others', async () => {
     const scene = await setScene()
     const hosts = ['a:1', 'b:2', 'c:3']
     await scene.print({ install: true, hosts })
@@ -236,7 +236,7 @@ describe('trust --uninstall', () => {
     expect(left).toEqual([false, false, true])
   })
 
-  it('keeps the root of another, and says so', async () => {
+  it('keeps another root, and says so', async () => {
     const scene = await setScene()
     put(inDocker(scene), foreign())
     await scene.print({ install: true, ...HOSTS })
@@ -247,17 +247,17 @@ describe('trust --uninstall', () => {
   })
 
   it.each<[what: string, text: (pem: string) => string, outcome: string]>([
-    ['an earlier root of ours', () => issueRoot({ now: new Date() }).certPem, 'removed'],
+    ['an earlier root of a sidecar', () => issueRoot({ now: new Date() }).certPem, 'removed'],
     ['a bundle with the root in it', (pem) => `${foreign()}${pem}`, 'kept'],
-    ['what is no certificate', () => '', 'kept'],
-  ])('meets %s', async (_what, text, outcome) => {
+    ['a text without a certificate', () => '', 'kept'],
+  ])('handles %s', async (_what, text, outcome) => {
     const scene = await setScene()
     put(inDocker(scene), text(scene.root.pem))
     expect(await outcomesOf(scene, 'uninstall')).toContain(`${outcome} etc/docker/certs.d/${KEY}/ca.crt`)
     expect(existsSync(inDocker(scene))).toBe(outcome === 'kept')
   })
 
-  it('keeps a folder in which there is something else', async () => {
+  it('keeps a folder with other files', async () => {
     const scene = await setScene()
     await scene.print({ install: true, ...HOSTS })
     writeFileSync(inDocker(scene, 'client.cert'), 'theirs')
@@ -265,7 +265,7 @@ describe('trust --uninstall', () => {
     expect([existsSync(inDocker(scene)), existsSync(inDocker(scene, 'client.cert'))]).toEqual([false, true])
   })
 
-  it('removes no link, and not what it leads to', async () => {
+  it('removes neither a link nor its target', async () => {
     const scene = await setScene()
     const target = path.join(scene.folder, 'target.crt')
     writeFileSync(target, scene.root.pem)
@@ -275,15 +275,15 @@ describe('trust --uninstall', () => {
     expect([existsSync(inDocker(scene)), existsSync(target)]).toEqual([true, true])
   })
 
-  it('knows a root of ours by its name when the state folder is gone', async () => {
+  it('recognizes a sidecar root by its name when the state folder is gone', async () => {
     const scene = await setScene()
     await scene.print({ install: true, ...HOSTS })
     const env = { SIDECAR_STATE_DIR: path.join(scene.folder, 'gone') }
-    expect(await scene.print({ uninstall: true, ...HOSTS }, env)).toContain('not known here')
+    expect(await scene.print({ uninstall: true, ...HOSTS }, env)).toContain('unknown here')
     expect(existsSync(inDocker(scene))).toBe(false)
   })
 
-  it.runIf(isRoot)('names the command where it may not remove, and ends with 1', async () => {
+  it.runIf(isRoot)('prints the command for files that it may not remove, and exits with 1', async () => {
     const scene = await setScene({ isRoot: false })
     put(inDocker(scene), scene.root.pem)
     for (const one of [scene.folder, path.dirname(scene.root.file)]) chmodSync(one, 0o755)
@@ -294,7 +294,7 @@ describe('trust --uninstall', () => {
     expect(existsSync(path.dirname(inDocker(scene)))).toBe(false)
   })
 
-  it.each(['install', 'pem'])('is not asked for together with --%s', async (flag) => {
+  it.each(['install', 'pem'])('is refused together with --%s', async (flag) => {
     const { run } = await setScene()
     await expect(run({ uninstall: true, [flag]: true })).rejects.toThrow(ConfigError)
   })

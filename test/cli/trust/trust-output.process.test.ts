@@ -6,7 +6,7 @@ import { createPublicRoot } from '../../../src/certificates/state-folder/public-
 import { commandsOf, setScene, type Document } from '../../fixtures/trust-scene.ts'
 
 describe('trust prints', () => {
-  it('where the root is, its fingerprint, and until when it is valid', async () => {
+  it('the path, fingerprint and validity of the root', async () => {
     const { root, print } = await setScene()
     const text = await print()
     expect(text).toContain(path.resolve(root.file))
@@ -14,7 +14,7 @@ describe('trust prints', () => {
     expect(text).toContain(root.notAfter.toISOString().slice(0, 10))
   })
 
-  it('how another machine fetches and checks it, and that the port is part of the key', async () => {
+  it('how another machine fetches and checks the root, and that the port is part of the key', async () => {
     const { print } = await setScene()
     const text = await print({ hosts: ['proxy:8443'] })
     expect(text).toContain('curl -fsSk -o registry-ca.crt https://proxy:8443/-/ca.crt\n')
@@ -49,12 +49,12 @@ describe('trust prints', () => {
     const folder = path.dirname(root.file)
     expect(await print()).not.toContain('--cert-dir')
     await createPublicRoot(folder, undefined).publish(root.pem)
-    expect(await print()).toContain(`--cert-dir ${path.join(folder, 'trust')}, which holds the root`)
+    expect(await print()).toContain(`--cert-dir ${path.join(folder, 'trust')}, which holds only the root`)
     writeFileSync(path.join(folder, 'trust', 'ca.crt'), 'another')
     expect(await print()).not.toContain('--cert-dir')
   })
 
-  it('the certificate alone with --pem', async () => {
+  it('only the certificate with --pem', async () => {
     const { root, print } = await setScene()
     expect(await print({ pem: true })).toBe(root.pem)
   })
@@ -76,13 +76,13 @@ describe('trust prints', () => {
   })
 })
 
-describe('the host that clients call', () => {
+describe('the key of the registry', () => {
   it.each<[what: string, env: Record<string, string>, expected: string]>([
     ['is the host name and the port without settings', {}, 'workshop:8443'],
     ['is the first of SIDECAR_HOSTS', { SIDECAR_HOSTS: 'proxy,other' }, 'proxy:8443'],
-    ['is no wildcard', { SIDECAR_HOSTS: '*.example.com,proxy.example.com' }, 'proxy.example.com:8443'],
-    ['carries brackets as an IPv6 address', { SIDECAR_HOSTS: '2001:db8::1' }, '[2001:db8::1]:8443'],
-    ['has the port that is listened on', { SIDECAR_LISTEN: '127.0.0.1:9443' }, 'workshop:9443'],
+    ['is never a wildcard', { SIDECAR_HOSTS: '*.example.com,proxy.example.com' }, 'proxy.example.com:8443'],
+    ['has brackets around an IPv6 address', { SIDECAR_HOSTS: '2001:db8::1' }, '[2001:db8::1]:8443'],
+    ['has the port of SIDECAR_LISTEN', { SIDECAR_LISTEN: '127.0.0.1:9443' }, 'workshop:9443'],
   ])('%s', async (_what, env, expected) => {
     const { print } = await setScene()
     expect((JSON.parse(await print({ json: true }, env)) as Document).host).toBe(expected)
@@ -113,7 +113,7 @@ describe('the host that clients call', () => {
     await expect(print({ hosts: [host], install: true })).rejects.toThrow(ConfigError)
   })
 
-  it('stands with and without its port when that is 443, since people write both', async () => {
+  it('has a form with and without port 443, because people write both', async () => {
     const { print } = await setScene()
     const text = await print({ json: true }, { SIDECAR_LISTEN: ':443' })
     expect((JSON.parse(text) as Document).host).toBe('workshop:443')
@@ -133,7 +133,7 @@ describe('trust without a choice of clients', () => {
   const clientsIn = (text: string): readonly string[] =>
     [...text.matchAll(/^([a-z0-9-]+): /gm)].map(([, client = '']) => client)
 
-  it('shows those that it finds on this machine', async () => {
+  it('shows the clients found on this machine', async () => {
     const { folder, print } = await setScene()
     const bin = path.join(folder, 'bin')
     mkdirSync(bin)
@@ -145,14 +145,14 @@ describe('trust without a choice of clients', () => {
     expect(text.split('\n').length).toBeLessThan(50)
   })
 
-  it('shows docker and podman where it finds none', async () => {
+  it('shows docker and podman when it finds no client', async () => {
     const { print } = await setScene()
     const text = await print({}, { PATH: '' })
     expect(clientsIn(text)).toEqual(['docker', 'podman'])
     expect(text.split('\n').length).toBeLessThan(25)
   })
 
-  it('shows what belongs to a Mac there, and not what belongs to Linux', async () => {
+  it('shows on a Mac its clients, and none of Linux', async () => {
     const { folder, print } = await setScene({ platform: 'darwin', isRoot: false })
     const bin = path.join(folder, 'bin')
     mkdirSync(bin)
@@ -160,7 +160,7 @@ describe('trust without a choice of clients', () => {
     expect(clientsIn(await print({}, { PATH: bin }))).toEqual(['crane', 'macos'])
   })
 
-  it('shows the chosen ones with --client, every one with --all, and every one in JSON', async () => {
+  it('shows the chosen clients with --client, and all with --all and in JSON', async () => {
     const { print } = await setScene()
     expect(clientsIn(await print({ clients: ['crane', 'k3s'] }))).toEqual(['crane', 'k3s'])
     const names = (JSON.parse(await print({ json: true })) as Document).clients.map(({ client }) => client)
@@ -170,7 +170,7 @@ describe('trust without a choice of clients', () => {
   })
 
   it.each<[what: string, env: Record<string, string>, host: string]>([
-    ['localhost alone without settings', {}, 'localhost:8443'],
+    ['only localhost without settings', {}, 'localhost:8443'],
     [
       'those of SIDECAR_HOSTS and localhost',
       { SIDECAR_HOSTS: 'proxy,*.lab.example,10.0.0.1' },
@@ -188,15 +188,15 @@ describe('trust without a choice of clients', () => {
     expect(text).not.toContain('workshop')
   })
 
-  it('fetches under a name that other machines can use, or asks for one', async () => {
+  it('fetches by a name that other machines can use, or asks for such a name', async () => {
     const { print } = await setScene()
     expect(await print({}, { SIDECAR_HOSTS: 'proxy' })).toContain('https://proxy:8443/-/ca.crt')
     const text = await print()
     expect(text).not.toContain('curl')
-    expect(text).toContain('Other machines need the name that they use: give it with --host HOST:PORT.')
+    expect(text).toContain('For other machines give the name that they use with --host HOST:PORT.')
   })
 
-  it('names what else the certificate carries', async () => {
+  it('lists the other names of the certificate', async () => {
     const { print } = await setScene()
     expect(await print()).toContain('the certificate also carries proxy')
     expect(await print({ hosts: ['proxy:8443'] })).not.toContain('also carries')

@@ -4,7 +4,7 @@ import path from 'node:path'
 import { expect, it } from 'vitest'
 import { commandsOf, setScene } from '../../fixtures/trust-scene.ts'
 
-it('trust prints commands that work in a shell, whatever the path and the host', async () => {
+it('trust prints commands that work in a shell, for any path and host', async () => {
   const { folder, root, print } = await setScene()
   const awkward = path.join(folder, "it's a state")
   execFileSync('cp', ['-r', path.dirname(root.file), awkward])

@@ -1,4 +1,4 @@
-// `user add` on a real terminal, and what the htpasswd program makes of its work.
+// Runs `user add` on a real terminal, and htpasswd on its result.
 
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -10,7 +10,7 @@ import compare from '../../../src/auth/bcrypt.ts'
 import { parseHtpasswd } from '../../../src/users/htpasswd.ts'
 import { addUser } from '../../../src/cli/user/user.ts'
 import type { PasswordRequest } from '../../../src/cli/user/user-request.ts'
-import { findProgram } from '../../fixtures/real.ts'
+import { findProgram } from '../../fixtures/find-program.ts'
 import { tempFolder } from '../../fixtures/temp-folder.ts'
 import { until } from '../../fixtures/until.ts'
 
@@ -24,7 +24,7 @@ function request(): PasswordRequest {
 
 const htpasswd = findProgram('htpasswd')
 
-it.skipIf(htpasswd === undefined)('the htpasswd of Apache verifies what user add wrote', async () => {
+it.skipIf(htpasswd === undefined)('Apache’s htpasswd verifies an entry of user add', async () => {
   const made = request()
   const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()]
   stdin.end('pässwörd€')
@@ -36,10 +36,10 @@ it.skipIf(htpasswd === undefined)('the htpasswd of Apache verifies what user add
 
 const script = findProgram('script')
 
-it.skipIf(script === undefined)('a real terminal shows nothing of what is typed', async () => {
+it.skipIf(script === undefined)('a real terminal does not echo the password', async () => {
   const made = request()
   const module = `
-    import { addUser } from '${ROOT}/src/commands/user.ts'
+    import { addUser } from '${ROOT}/src/cli/user/user.ts'
     const { stdin, stdout, stderr } = process
     const world = { env: {}, stdin, stdout, stderr, onSignal: () => () => {} }
     process.exitCode = await addUser(JSON.parse(process.env.REQUEST), world)`
@@ -56,7 +56,7 @@ it.skipIf(script === undefined)('a real terminal shows nothing of what is typed'
     await until(() => screen.includes(prompt), { deadlineMs: 20_000, what: prompt })
     child.stdin.write(`${PASSWORD}\r`)
   }
-  // Its end may be known before all that it wrote was read.
+  // The process may exit before all its output has been read.
   expect(await ended).toEqual([0, null])
   expect(screen).toContain(`added alice to ${made.file}`)
   expect(screen).not.toContain(PASSWORD)

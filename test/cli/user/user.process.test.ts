@@ -1,4 +1,4 @@
-// The `user` commands as people start them: as processes, several at once.
+// Runs the `user` commands as processes, also several at once.
 
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -26,7 +26,7 @@ const isPassword = (password: string, hash = ''): boolean =>
   compare({ password, hashes: [hash], decoys: [] }) === 0
 
 describe('user passwd --keep-old', () => {
-  it('rotates a password in two steps: both are valid, then the new one alone', async () => {
+  it('rotates a password in two steps: both are valid, then only the new one', async () => {
     const { user, entry, text } = inFolder(tempFolder())
     await user(['add', 'alice', ...FAST], 'first\n')
     const rotated = await user(['passwd', 'alice', '--keep-old', '10m', '--json', ...FAST], 'second\n')
@@ -41,7 +41,7 @@ describe('user passwd --keep-old', () => {
     expect(text().split('\n')).toHaveLength(2)
   })
 
-  it('ends with 64 and every problem at once, settings included', async () => {
+  it('exits with 64 and reports every problem at once, settings included', async () => {
     const wrong = ['passwd', 'a:b', '--keep-old', 'soon', '--cost', '99']
     const { code, stdout, stderr } = await inFolder(tempFolder(), WRONG_SETTING).user(wrong)
     expect({ code, stdout }).toEqual({ code: 64, stdout: '' })
@@ -59,7 +59,7 @@ it.each([
   ['remove', ['remove', 'a:b']],
   ['verify', ['verify', 'a:b']],
   ['list', ['list']],
-])('user %s tells wrong settings too, and looks at no file', async (_verb, args) => {
+])('user %s reports wrong settings too, and reads no file', async (_verb, args) => {
   const { code, stderr } = await inFolder(tempFolder(), WRONG_SETTING).user(args)
   expect(code).toBe(64)
   expect(stderr).toContain('SIDECAR_LISTEN')
@@ -67,7 +67,7 @@ it.each([
 })
 
 describe('started at once', () => {
-  it('commands of every kind all take effect, and nothing else changes', async () => {
+  it('all commands take effect, and nothing else changes', async () => {
     const { user, entry, file, text } = inFolder(tempFolder())
     await user(['add', 'alice', ...FAST], 'first\n')
     await user(['add', 'carol', ...FAST], 'carol\n')
@@ -91,7 +91,7 @@ describe('started at once', () => {
     expect(readdirSync(path.dirname(file))).toEqual(['htpasswd'])
   })
 
-  it('two rotations of one user leave the last password and two old ones, all valid', async () => {
+  it('two rotations of one user keep the last password and two old ones valid', async () => {
     const { user, entry } = inFolder(tempFolder())
     await user(['add', 'alice', ...FAST], 'first\n')
     const rotate = (password: string) =>
@@ -103,7 +103,7 @@ describe('started at once', () => {
       expect((await user(['verify', 'alice'], password)).code).toBe(0)
   })
 
-  it('of two that add the same name one is told that it exists', async () => {
+  it('two commands that add the same name: one fails', async () => {
     const { user, text } = inFolder(tempFolder())
     const add = () => user(['add', 'alice', '--generate', ...FAST])
     const finished = await Promise.all([add(), add()])

@@ -19,14 +19,14 @@ interface TestWorld extends World {
   readonly prompted: () => string
 }
 
-/** A world whose standard input is a pipe that holds `input`. */
+/** A world whose standard input is a pipe with `input`. */
 function piped(input: string | Buffer = ''): TestWorld {
   const world = createWorld()
   world.stdin.end(input)
   return world
 }
 
-/** A world with a person at a terminal. Each prompt is answered with the next of `typed`, in one or more chunks. */
+/** A world with a terminal. Each prompt gets the next text of `typed`, in one or more chunks. */
 function terminal(...typed: readonly (string | readonly string[])[]) {
   const raw: boolean[] = []
   const world = createWorld()
@@ -71,10 +71,10 @@ describe('user add reads one line of standard input', () => {
   it.each<[what: string, input: string | Buffer, password: string]>([
     ['with a newline', `${PASSWORD}\n`, PASSWORD],
     ['with CRLF', `${PASSWORD}\r\n`, PASSWORD],
-    ['without an end', PASSWORD, PASSWORD],
-    ['and no more than that', Buffer.from(`${PASSWORD}\n\xff second`, 'latin1'), PASSWORD],
-    ['with the mark that PowerShell puts before it', `\ufeff${PASSWORD}\r\n`, PASSWORD],
-    ['blanks and all', ` ${PASSWORD} \n`, ` ${PASSWORD} `],
+    ['without a line break', PASSWORD, PASSWORD],
+    ['and no second line', Buffer.from(`${PASSWORD}\n\xff second`, 'latin1'), PASSWORD],
+    ['with the byte order mark of PowerShell', `\ufeff${PASSWORD}\r\n`, PASSWORD],
+    ['with its blanks', ` ${PASSWORD} \n`, ` ${PASSWORD} `],
     ['of UTF-8', 'pässwörd€\n', 'pässwörd€'],
     ['of exactly 72 bytes', 'é'.repeat(36), 'é'.repeat(36)],
   ])('%s', async (_what, input, password) => {
@@ -95,8 +95,8 @@ describe('user add refuses', () => {
     ['fewer characters but over 72 bytes', 'é'.repeat(37), /longer than 72 bytes/],
     ['a NUL', 'ab\0secret', /control character/],
     ['a tab', 'ab\tsecret', /control character/],
-    ['what is not UTF-8', Buffer.from('s\xe9cret', 'latin1'), /not UTF-8/],
-    ['input without end', 'secret'.repeat(10_000), /no line that could be a password/],
+    ['invalid UTF-8', Buffer.from('s\xe9cret', 'latin1'), /not UTF-8/],
+    ['endless input', 'secret'.repeat(10_000), /too long for a password/],
   ])('%s, and says so without the password', async (_what, input, message) => {
     const made = request()
     const failure = addUser(made, piped(input))
@@ -110,21 +110,21 @@ describe('user add refuses', () => {
     ['a colon in the name', { name: 'a:b' }, [/colon/]],
     ['no name', { name: '' }, [/empty/]],
     ['a blank before the name', { name: ' alice' }, [/blank/]],
-    ['a comment for a name', { name: '#alice' }, [/comment/]],
+    ['a name that is a comment', { name: '#alice' }, [/comment/]],
     ['a line feed in the name', { name: 'alice\nbob' }, [/control character/]],
-    ['a name without end', { name: 'é'.repeat(128) }, [/255 bytes/]],
-    ['a cost that locks everyone out', { cost: 16 }, [/--cost .* 4 to 15/]],
-    ['a cost that protects nothing', { cost: 3 }, [/--cost/]],
-    ['a cost that is no number', { cost: Number.NaN }, [/--cost/]],
-    ['a broken cost', { cost: 10.5 }, [/--cost/]],
-    ['two at once', { name: 'a:b', cost: 99 }, [/colon/, /--cost/]],
+    ['a name that is too long', { name: 'é'.repeat(128) }, [/255 bytes/]],
+    ['a cost that is too slow', { cost: 16 }, [/--cost .* 4 to 15/]],
+    ['a cost that is too weak', { cost: 3 }, [/--cost/]],
+    ['a cost that is not a number', { cost: Number.NaN }, [/--cost/]],
+    ['a cost with a fraction', { cost: 10.5 }, [/--cost/]],
+    ['two problems at once', { name: 'a:b', cost: 99 }, [/colon/, /--cost/]],
   ])('%s as wrong usage', async (_what, changes, problems) => {
     const failure: unknown = await addUser(request(changes), piped(PASSWORD)).catch((error: unknown) => error)
     expect(failure).toBeInstanceOf(ConfigError)
     expect((failure as ConfigError).problems).toEqual(problems.map((p) => expect.stringMatching(p) as string))
   })
 
-  it('a user who exists, before it asks', async () => {
+  it('a user who exists, before it asks for a password', async () => {
     const made = await requestWithAlice()
     const world = terminal('never\r')
     await expect(addUser(made, world)).rejects.toThrow(/alice exists .*user passwd/)
@@ -137,9 +137,9 @@ describe('on a terminal', () => {
     ['typed twice', [`${PASSWORD}\r`, `${PASSWORD}\r`]],
     ['key by key', [Array.from(`${PASSWORD}\r`), Array.from(`${PASSWORD}\r`)]],
     ['pasted at once', [`${PASSWORD}\n${PASSWORD}\n`]],
-    ['with a slip fixed by backspace', [`corrrr\x7f\x7fect horsé\x7fe\r`, `${PASSWORD}x\b\r`]],
-    ['begun anew with Ctrl-U', [`wrong\x15${PASSWORD}\r`, `${PASSWORD}\r`]],
-  ])('the password is taken, unseen: %s', async (_what, typed) => {
+    ['with a typo fixed by backspace', [`corrrr\x7f\x7fect horsé\x7fe\r`, `${PASSWORD}x\b\r`]],
+    ['restarted with Ctrl-U', [`wrong\x15${PASSWORD}\r`, `${PASSWORD}\r`]],
+  ])('the password is read without echo: %s', async (_what, typed) => {
     const made = request()
     const world = terminal(...typed)
     expect(await addUser(made, world)).toBe(0)
@@ -160,7 +160,7 @@ describe('on a terminal', () => {
   it.each([
     ['Ctrl-C', 'sec\x03'],
     ['Ctrl-D', '\x04'],
-  ])('%s gives up, and leaves the terminal as it was', async (_what, typed) => {
+  ])('%s aborts, and restores the terminal', async (_what, typed) => {
     const world = terminal(typed)
     await expect(addUser(request(), world)).rejects.toThrow(/aborted; nothing was changed/)
     expect(world.raw).toEqual([true, false])
@@ -185,14 +185,14 @@ describe('user passwd', () => {
     expect(world.printed()).toBe(`changed the password of alice in ${made.file}\n`)
   })
 
-  it('hints a line that was skipped', async () => {
+  it('fixes a line that was skipped', async () => {
     const made = await requestWithAlice({ name: 'bob' })
     writeFileSync(made.file, 'alice:$apr1$x$y\n')
     await changePassword({ ...made, name: 'alice' }, piped(PASSWORD))
     expect(matches(made.file, 'alice', PASSWORD)).toBe(true)
   })
 
-  it('refuses an unknown user, before it asks', async () => {
+  it('refuses an unknown user before it asks for a password', async () => {
     const made = await requestWithAlice()
     const world = terminal()
     await expect(changePassword({ ...made, name: 'bob' }, world)).rejects.toThrow(
@@ -213,7 +213,7 @@ describe('user passwd --keep-old', () => {
     return { made, printed: world.printed() }
   }
 
-  it('changes the password, and says until when the old one is valid', async () => {
+  it('changes the password, and reports until when the old one is valid', async () => {
     const { made, printed } = await rotated()
     expect(printed).toBe(
       `changed the password of alice in ${made.file}; the old one stays valid until ${END}\n`,
@@ -224,9 +224,9 @@ describe('user passwd --keep-old', () => {
   it.each<[what: string, password: string, minutes: number, code: number, text: string]>([
     ['the new password', 'battery staple', 0, 0, 'matches\n'],
     ['the old one', PASSWORD, 9, 0, `matches an old password, valid until ${END}\n`],
-    ['the old one when its time is over', PASSWORD, 10, 1, 'does not match\n'],
-    ['the new one when that time is over', 'battery staple', 10, 0, 'matches\n'],
-    ['the old one with a NUL and more', `${PASSWORD}\0x`, 0, 1, 'does not match\n'],
+    ['the old one after its time', PASSWORD, 10, 1, 'does not match\n'],
+    ['the new one after that time', 'battery staple', 10, 0, 'matches\n'],
+    ['the old one with a NUL and more text', `${PASSWORD}\0x`, 0, 1, 'does not match\n'],
   ])('user verify answers to %s', async (_what, password, minutes, code, text) => {
     const { made } = await rotated()
     const world = piped(password)
@@ -234,7 +234,7 @@ describe('user passwd --keep-old', () => {
     expect(world.printed()).toBe(text)
   })
 
-  it('user verify asks the clock when the password was typed, not before', async () => {
+  it('user verify reads the clock after the password was typed', async () => {
     const { made } = await rotated()
     let now = NOW
     const world = terminal(`${PASSWORD}\r`)
@@ -242,7 +242,7 @@ describe('user passwd --keep-old', () => {
     expect(await verifyUser({ ...made, clock: () => now }, world)).toBe(1)
   })
 
-  it('user list tells until when, and never a hash', async () => {
+  it('user list shows the end time, and never a hash', async () => {
     const { made } = await rotated()
     const world = piped()
     await listUsers(made, world)
@@ -252,7 +252,7 @@ describe('user passwd --keep-old', () => {
     expect(late.printed()).toBe('alice  line 1, cost 4\n')
   })
 
-  it('counts the time from the change, not from the question', async () => {
+  it('counts the time from the change, not from the prompt', async () => {
     const made = await requestWithAlice()
     let now = NOW
     const world = terminal('battery staple\r', 'battery staple\r')
@@ -261,7 +261,7 @@ describe('user passwd --keep-old', () => {
     expect(world.printed()).toContain('valid until 2026-01-31T12:15:00.000Z')
   })
 
-  it.each(['0', '0m', undefined])('of %s keeps none, and revokes what was kept', async (keepOld) => {
+  it.each(['0', '0m', undefined])('of %s keeps no password, and revokes kept ones', async (keepOld) => {
     const { made } = await rotated()
     const world = piped('third')
     await changePassword({ ...made, keepOld }, world)
@@ -270,7 +270,7 @@ describe('user passwd --keep-old', () => {
     expect(await verifyUser(made, piped(PASSWORD))).toBe(1)
   })
 
-  it('refuses what cannot be kept, before it asks', async () => {
+  it('refuses a hash that cannot be kept, before it asks for a password', async () => {
     const made = { ...(await requestWithAlice()), keepOld: '10m', clock: () => NOW }
     writeFileSync(made.file, 'alice:$apr1$x$y\n')
     const world = terminal()
@@ -290,7 +290,7 @@ describe('user passwd --keep-old', () => {
     },
   )
 
-  it('is one of the problems that are told at once', async () => {
+  it('is reported together with other problems', async () => {
     const wrong = request({ name: 'a:b', cost: 99 })
     const failure: unknown = await changePassword(
       { ...wrong, keepOld: 'x', problems: ['SIDECAR_LISTEN: no'] },
@@ -299,12 +299,12 @@ describe('user passwd --keep-old', () => {
     expect((failure as ConfigError).problems).toEqual([
       'SIDECAR_LISTEN: no',
       'the name holds a colon',
-      '--cost is a whole number from 4 to 15',
+      '--cost must be a whole number from 4 to 15',
       expect.stringMatching(/^--keep-old: "x" is not a duration/) as string,
     ])
   })
 
-  it('answers in json too', async () => {
+  it('answers in JSON too', async () => {
     const { made, printed } = await rotated({ json: true })
     const { file } = made
     expect(JSON.parse(printed)).toEqual({
@@ -332,7 +332,7 @@ describe('user passwd --keep-old', () => {
 })
 
 describe('--generate', () => {
-  it('prints a password nobody could guess, once, and it matches', async () => {
+  it('prints a random password once, and it matches', async () => {
     const made = request({ generate: true })
     const world = terminal()
     expect(await addUser(made, world)).toBe(0)
@@ -341,7 +341,7 @@ describe('--generate', () => {
     expect(world.prompted()).toBe('')
   })
 
-  it('makes another one each time, with every character as likely', async () => {
+  it('generates another password each time, with equally likely characters', async () => {
     const made = await requestWithAlice({ json: true })
     let all = ''
     for (let i = 0; i < 200; i++) {
@@ -354,13 +354,13 @@ describe('--generate', () => {
       {},
     )
     expect(Object.keys(counts)).toHaveLength(62)
-    // 77 each on average; the bias of a plain modulo would be hidden, a missing range would not.
+    // 77 of each on average. This finds missing characters, but not the bias of a plain modulo.
     expect(Math.min(...Object.values(counts))).toBeGreaterThan(30)
     expect(Math.max(...Object.values(counts))).toBeLessThan(140)
   })
 })
 
-it('user remove takes the user out of the file', async () => {
+it('user remove removes the user from the file', async () => {
   const made = await requestWithAlice()
   const world = piped()
   expect(await removeUser(made, world)).toBe(0)
@@ -370,7 +370,7 @@ it('user remove takes the user out of the file', async () => {
 })
 
 describe('user list', () => {
-  it('tells users and problems by line, and never a hash', async () => {
+  it('lists users and problems by line, and never a hash', async () => {
     const made = await requestWithAlice()
     writeFileSync(made.file, `# team\n${readFileSync(made.file, 'utf8')}bob:hunter2\n`)
     const world = piped()
@@ -379,7 +379,7 @@ describe('user list', () => {
     expect(world.printed()).not.toMatch(/\$2|hunter2/)
   })
 
-  it('says so when there is nobody', async () => {
+  it('says so when there are no users', async () => {
     const made = await requestWithAlice()
     writeFileSync(made.file, '# nobody\n')
     const world = piped()
@@ -387,16 +387,16 @@ describe('user list', () => {
     expect(world.printed()).toBe(`no users in ${made.file}\n`)
   })
 
-  it('tells how to make a file that is missing', async () => {
-    await expect(listUsers(request(), piped())).rejects.toThrow(/does not exist; `user add NAME` makes it/)
+  it('shows how to create a missing file', async () => {
+    await expect(listUsers(request(), piped())).rejects.toThrow(/does not exist; `user add NAME` creates it/)
   })
 })
 
 describe('user verify', () => {
   it.each<[what: string, password: string, code: number, text: string]>([
     ['the right password', PASSWORD, 0, 'matches\n'],
-    ['a wrong one', 'wrong', 1, 'does not match\n'],
-    ['the right one with a NUL and more', `${PASSWORD}\0x`, 1, 'does not match\n'],
+    ['a wrong password', 'wrong', 1, 'does not match\n'],
+    ['the right one with a NUL and more text', `${PASSWORD}\0x`, 1, 'does not match\n'],
   ])('answers to %s', async (_what, password, code, text) => {
     const made = await requestWithAlice()
     const world = piped(`${password}\n`)
@@ -404,20 +404,20 @@ describe('user verify', () => {
     expect(world.printed()).toBe(text)
   })
 
-  it('refuses what begins like a password of 72 bytes, as the sidecar does', async () => {
+  it('refuses a longer text that starts with a password of 72 bytes, as the sidecar does', async () => {
     const made = request()
     await addUser(made, piped('x'.repeat(72)))
     expect(await verifyUser(made, piped('x'.repeat(73)))).toBe(1)
   })
 
-  it('fails for an unknown user and for no password', async () => {
+  it('fails for an unknown user and for an empty password', async () => {
     const made = await requestWithAlice()
     await expect(verifyUser({ ...made, name: 'bob' }, piped('x'))).rejects.toThrow(/no usable entry for bob/)
     await expect(verifyUser(made, piped(''))).rejects.toThrow(/the password is empty/)
   })
 })
 
-it('with json there is one JSON document on stdout', async () => {
+it('--json prints one JSON document on stdout', async () => {
   const made = request({ json: true })
   const { file } = made
   const run = async (command: (world: World) => Promise<unknown>, input = PASSWORD): Promise<unknown> => {

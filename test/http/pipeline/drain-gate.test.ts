@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { createDrainGate } from '../../../src/http/pipeline/drain-gate.ts'
-import { standStill } from '../../fixtures/stand-still.ts'
+import { blockEventLoop } from '../../fixtures/block-event-loop.ts'
 
 it('counts a request as part of a push that comes while this process stands still', async () => {
   const gate = createDrainGate()
@@ -15,7 +15,7 @@ it('counts a request as part of a push that comes while this process stands stil
   const arrival = nextTurn().then(() => {
     leaveAgain = gate.enter()
   })
-  standStill(1_500)
+  blockEventLoop(1_500)
   await arrival
   await pause(1_500)
   expect(isDrained).toBe(false)

@@ -1,0 +1,138 @@
+// Decides whether rules let somebody do something.
+
+import { compileGlob, splitName, type SplitName } from './glob.ts'
+import { appendTo, createRuleIndex, type NumberedRule, type RuleIndex } from './rule-index.ts'
+import type { Rule, RulesFile } from './rules-file.ts'
+import { isRepositoryAction, type Action } from './rules-schema.ts'
+
+/** Who asks. A user may have any name, also `anonymous` or `@ci`: only the kind says what somebody is. */
+export type Subject = { readonly kind: 'anonymous' } | { readonly kind: 'user'; readonly username: string }
+
+export const ANONYMOUS: Subject = { kind: 'anonymous' }
+
+export interface Question {
+  readonly action: Action
+  /** Not looked at for `catalog` and `status`, which concern the registry as a whole. */
+  readonly repository?: string
+}
+
+export type Decision =
+  /** `rule` counts from 1; `line` is where it begins in the file. */
+  { readonly kind: 'allowed'; readonly rule: number; readonly line: number } | { readonly kind: 'denied' }
+
+export interface AccessRules {
+  readonly file: RulesFile
+  /** The first rule of the file that allows it. */
+  readonly decide: (subject: Subject, question: Question) => Decision
+  /** Whether any rule is for this subject, whatever it allows. */
+  readonly hasRules: (subject: Subject) => boolean
+  /** Whether pushing this tag a second time with other content is refused. */
+  readonly isImmutable: (repository: string, tag: string) => boolean
+  /** Whether some tags of the repository are immutable. */
+  readonly hasImmutableTags: (repository: string) => boolean
+}
+
+const DENIED: Decision = { kind: 'denied' }
+
+/** Indexes a rules file by the names in it. */
+export function createAccessRules(file: RulesFile): AccessRules {
+  const rulesFor = createDirectory(file)
+  const frozen = file.immutable.map(({ repositories, tags }) => ({
+    repositories: repositories.map(compileGlob),
+    tags: tags.map(compileGlob),
+  }))
+  const frozenIn = (repository: SplitName) =>
+    frozen.filter(({ repositories }) => repositories.some((matches) => matches(repository)))
+
+  return {
+    file,
+    decide: (subject, { action, repository = '' }) => {
+      const name = isRepositoryAction(action) ? splitName(repository) : undefined
+      let first: number | undefined
+      for (const { onRepositories, onRegistry } of rulesFor(subject)) {
+        const found = name === undefined ? onRegistry.get(action) : onRepositories.firstFor(action, name)
+        if (found !== undefined && (first === undefined || found < first)) first = found
+      }
+      const rule = first === undefined ? undefined : file.rules[first - 1]
+      return first === undefined || rule === undefined
+        ? DENIED
+        : { kind: 'allowed', rule: first, line: rule.line }
+    },
+    hasRules: (subject) => rulesFor(subject).length > 0,
+    isImmutable: (repository, tag) => {
+      if (isFallbackTag(tag)) return false
+      const name = splitName(tag)
+      return frozenIn(splitName(repository)).some(({ tags }) => tags.some((matches) => matches(name)))
+    },
+    hasImmutableTags: (repository) => frozenIn(splitName(repository)).length > 0,
+  }
+}
+
+// Tags that stand in for the referrers API, `sha256-<hex>` (OCI distribution specification 1.1, "Referrers Tag Schema"),
+// and those of cosign, `sha256-<hex>.sig`: clients change their content with every signature. The algorithms are named:
+// `release-<hex>` with a commit's hash is a tag like others.
+const FALLBACK_TAG = /^sha(?:256|384|512)-[0-9a-f]{64}(?:\.[a-z]+)?$/
+
+function isFallbackTag(tag: string): boolean {
+  return FALLBACK_TAG.test(tag)
+}
+
+/** The rules that have one and the same `who`. */
+interface WhoRules {
+  readonly onRepositories: RuleIndex
+  /** The number of the first rule for each action that concerns the registry as a whole. */
+  readonly onRegistry: ReadonlyMap<Action, number>
+}
+
+// Everything here grows with the file and not with products of its lists: a rule for 10,000 names in 10,000
+// repositories must not become 100,000,000 entries. What anonymous may, everyone may: to refuse it would only make
+// clients log out.
+function createDirectory({ groups, rules }: RulesFile): (subject: Subject) => readonly WhoRules[] {
+  const byName = rulesByName(rules)
+  const groupsOf = new Map<string, string[]>()
+  for (const { name, members } of groups) {
+    for (const member of new Set(members.map((mention) => mention.name)))
+      appendTo(groupsOf, member, `@${name}`)
+  }
+  const anonymous = byName.get('anonymous') ?? []
+  const everyone = [...anonymous, ...(byName.get('*') ?? [])]
+  return (subject) => {
+    if (subject.kind === 'anonymous') return anonymous
+    const { username } = subject
+    const own = isUsername(username) ? (byName.get(username) ?? []) : []
+    const throughGroups = (groupsOf.get(username) ?? []).flatMap((group) => byName.get(group) ?? [])
+    return [...everyone, ...own, ...throughGroups]
+  }
+}
+
+function rulesByName(rules: readonly Rule[]): ReadonlyMap<string, readonly WhoRules[]> {
+  const byWho = new Map<string, NumberedRule[]>()
+  for (const [index, rule] of rules.entries()) {
+    const names = new Set(rule.who.map(({ name }) => name).toSorted())
+    appendTo(byWho, [...names].join(SEPARATOR), { ...rule, number: index + 1 })
+  }
+  const byName = new Map<string, WhoRules[]>()
+  for (const [who, own] of byWho) {
+    const indexed = indexRules(own)
+    for (const name of who.split(SEPARATOR)) appendTo(byName, name, indexed)
+  }
+  return byName
+}
+
+// The schema allows it in no name.
+const SEPARATOR = ':'
+
+function indexRules(rules: readonly NumberedRule[]): WhoRules {
+  const onRegistry = new Map<Action, number>()
+  for (const { number, allow } of rules) {
+    for (const action of allow) {
+      if (!isRepositoryAction(action) && !onRegistry.has(action)) onRegistry.set(action, number)
+    }
+  }
+  return { onRepositories: createRuleIndex(rules), onRegistry }
+}
+
+/** Whether a name in a rule is a user's, and not a group or a word for several. */
+export function isUsername(name: string): boolean {
+  return !name.startsWith('@') && name !== '*' && name !== 'anonymous'
+}

@@ -1,0 +1,120 @@
+// Matches repository names and tags against patterns with `*` and `**`.
+//
+// No regular expressions: a pattern such as `**/*a*a*a` would make one backtrack for minutes. Here the work is at most
+// the length of the pattern times the length of the name.
+
+/** A name to match, split once for all patterns. */
+export interface SplitName {
+  readonly text: string
+  readonly segments: readonly string[]
+}
+
+export type Matcher = (name: SplitName) => boolean
+
+/** A segment's literal pieces around its stars, or any number of segments. */
+type SegmentPattern = readonly string[] | '**'
+
+const MAX_REPOSITORY_PATTERN_LENGTH = 255
+const MAX_TAG_PATTERN_LENGTH = 128
+
+export function splitName(text: string): SplitName {
+  return { text, segments: text.split('/') }
+}
+
+/**
+ * Compiles a pattern that has no problem. `*` stands for any characters of one segment, also none. `**` is a segment of
+ * its own: at the end it stands for one or more segments, elsewhere for any number, also none. So `team/**` does not
+ * match `team`, and "a", "**", "b" joined by slashes matches `a/b`. These are the rules of gitignore(5).
+ */
+export function compileGlob(pattern: string): Matcher {
+  if (!pattern.includes('*')) return (name) => name.text === pattern
+  const segments = segmentPatterns(pattern)
+  const prefix = pattern.slice(0, pattern.indexOf('*'))
+  const suffix = literalEnd(pattern)
+  const ending = suffix.charCodeAt(suffix.length - 1)
+  // Most patterns of a rules file fail at the first comparison, which is seven times as fast as the next (measured).
+  return ({ text, segments: names }) =>
+    (suffix === '' || text.charCodeAt(text.length - 1) === ending) &&
+    text.endsWith(suffix) &&
+    text.startsWith(prefix) &&
+    matchSegments(segments, names)
+}
+
+/** Why no repository could match the pattern, or undefined. */
+export function repositoryPatternProblem(pattern: string): string | undefined {
+  if (/[A-Z]/.test(pattern)) return 'repository names are lower-case'
+  if (!/^[a-z0-9._*/-]*$/.test(pattern)) return 'a pattern has only a-z, 0-9, ".", "_", "-", "/" and "*"'
+  const segments = pattern.split('/')
+  if (segments.includes('')) return 'a pattern neither begins nor ends with "/", and has no "//"'
+  if (segments.some((segment) => segment.includes('**') && segment !== '**')) {
+    return '"**" must stand alone between slashes, as in "team/**"'
+  }
+  return lengthProblem(pattern, MAX_REPOSITORY_PATTERN_LENGTH)
+}
+
+/** Why no tag could match the pattern, or undefined. */
+export function tagPatternProblem(pattern: string): string | undefined {
+  if (!/^[\w.*-]+$/.test(pattern)) return 'a tag pattern has only letters, digits, ".", "_", "-" and "*"'
+  if (pattern.includes('**')) return 'a tag has no segments; write "*"'
+  return lengthProblem(pattern, MAX_TAG_PATTERN_LENGTH)
+}
+
+function lengthProblem(pattern: string, limit: number): string | undefined {
+  return pattern.length > limit ? `a pattern has at most ${limit} characters` : undefined
+}
+
+function segmentPatterns(pattern: string): readonly SegmentPattern[] {
+  const texts = pattern.split('/').filter((text, i, all) => text !== '**' || all[i - 1] !== '**')
+  // One or more segments are one, and then any number.
+  if (texts.at(-1) === '**') texts.splice(-1, 0, '*')
+  return texts.map((text) => (text === '**' ? text : text.split('*')))
+}
+
+// What follows the last star. After a leading `**` the slash may be missing: `**/app` matches `app`.
+function literalEnd(pattern: string): string {
+  const end = pattern.slice(pattern.lastIndexOf('*') + 1)
+  return pattern.endsWith(`**${end}`) && end.startsWith('/') ? end.slice(1) : end
+}
+
+// Only the last `**` needs to be extended: what an earlier one could take more, the last one can take as well.
+function matchSegments(patterns: readonly SegmentPattern[], names: readonly string[]): boolean {
+  let next = 0
+  let afterStars = -1
+  let taken = 0
+  let index = 0
+  while (index < names.length) {
+    const pattern = patterns[next]
+    if (pattern === '**') {
+      next += 1
+      afterStars = next
+      taken = index
+    } else if (pattern !== undefined && matchSegment(pattern, names[index] ?? '')) {
+      next += 1
+      index += 1
+    } else if (afterStars < 0) {
+      return false
+    } else {
+      taken += 1
+      index = taken
+      next = afterStars
+    }
+  }
+  // One `**` may be left, for no segment.
+  return next === patterns.length || (next === patterns.length - 1 && patterns[next] === '**')
+}
+
+// The first place where a piece fits is as good as any later one.
+function matchSegment(pieces: readonly string[], text: string): boolean {
+  const [first = '', last = ''] = [pieces[0], pieces.at(-1)]
+  if (pieces.length === 1) return text === first
+  const end = text.length - last.length
+  if (first.length > end || !text.startsWith(first) || !text.endsWith(last)) return false
+  let from = first.length
+  for (let i = 1; i < pieces.length - 1; i++) {
+    const piece = pieces[i] ?? ''
+    const found = text.indexOf(piece, from)
+    if (found < 0 || found + piece.length > end) return false
+    from = found + piece.length
+  }
+  return true
+}

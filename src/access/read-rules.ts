@@ -1,0 +1,86 @@
+// Reads a rules file within limits of size, time and memory.
+//
+// A rules file of ordinary size takes the YAML parser 50 to 500 ms, and a hostile one of 200 KB takes it minutes: some of
+// its loops are quadratic. So it runs in a worker thread, which is ended at a deadline.
+
+import { isUtf8 } from 'node:buffer'
+import { extname } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Piscina } from 'piscina'
+import { errorCode } from '../errors/errors.ts'
+import type { RulesFile, RulesReading } from './rules-file.ts'
+import type { Problem } from './yaml-text.ts'
+
+// Some 3,000 rules. To take over what the thread found costs the event loop about 5 ms for the largest file (measured).
+export const MAX_RULES_FILE_BYTES = 256 * 1024
+
+// Ten times what the largest ordinary file takes on a busy machine.
+const PARSE_TIMEOUT_MS = 10_000
+
+const MAX_HEAP_MIB = 256
+
+/** The rules file cannot be used. `problems` has each one with its place; the message lists them, one a line. */
+export class RulesFileError extends Error {
+  readonly problems: readonly Problem[]
+
+  constructor(problems: readonly Problem[]) {
+    super(problems.map(formatProblem).join('\n'))
+    this.name = 'RulesFileError'
+    this.problems = problems
+  }
+}
+
+export function formatProblem({ line, column, message }: Problem): string {
+  return `line ${line}, column ${column}: ${message}`
+}
+
+export interface ReadOptions {
+  /** Counted from when the thread is ready. */
+  readonly timeoutMs?: number
+}
+
+/** Reads the bytes of a rules file. Rejects with RulesFileError, and settles within seconds whatever the bytes are. */
+export async function readRules(
+  bytes: Buffer,
+  { timeoutMs = PARSE_TIMEOUT_MS }: ReadOptions = {},
+): Promise<RulesFile> {
+  if (bytes.length > MAX_RULES_FILE_BYTES)
+    throw problem(`the file is larger than ${MAX_RULES_FILE_BYTES / 1024} KiB`)
+  if (!isUtf8(bytes)) throw problem('the file is not UTF-8 text')
+  const reading = await parseInWorker(bytes.toString('utf8'), timeoutMs)
+  if (reading.kind === 'problems') throw new RulesFileError(reading.problems)
+  return reading.file
+}
+
+async function parseInWorker(text: string, timeoutMs: number): Promise<RulesReading> {
+  const pool = new Piscina<string, string>({
+    filename: workerFile(),
+    minThreads: 0,
+    maxThreads: 1,
+    resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MIB },
+  })
+  try {
+    // Loads all that is needed: Node 20 aborts the whole process when a thread is terminated while it loads a module.
+    await pool.run('')
+    const signal = AbortSignal.timeout(timeoutMs)
+    const reading = await pool.run(text, { signal }).catch((error: unknown) => {
+      if (signal.aborted) throw problem(`reading the file takes over ${timeoutMs / 1000} s`)
+      if (errorCode(error) === 'ERR_WORKER_OUT_OF_MEMORY')
+        throw problem('reading the file takes too much memory')
+      throw error
+    })
+    return JSON.parse(reading) as RulesReading
+  } finally {
+    await pool.destroy()
+  }
+}
+
+function problem(message: string): RulesFileError {
+  return new RulesFileError([{ line: 1, column: 1, message }])
+}
+
+// Beside this file, and TypeScript when this file is.
+function workerFile(): string {
+  const self = import.meta.url
+  return fileURLToPath(new URL(`./rules-worker${extname(self)}`, self))
+}

@@ -1,0 +1,24 @@
+// Says what a repository name, tag and digest look like.
+
+const COMPONENT = '[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*'
+const NAME = new RegExp(`^${COMPONENT}(?:/${COMPONENT})*$`)
+const MAX_NAME_LENGTH = 255
+const TAG = /^\w[\w.-]{0,127}$/
+const DIGEST = /^[A-Za-z0-9]+(?:[+._-][A-Za-z0-9]+)*:[A-Za-z0-9=_-]{1,255}$/
+
+/**
+ * A name as the OCI distribution specification 1.1 has it. registry:2 takes others too, which begin with a host such
+ * as `Host:5000/`; no client sends those.
+ */
+export function isRepositoryName(text: string): boolean {
+  return text.length <= MAX_NAME_LENGTH && NAME.test(text)
+}
+
+export function isTag(text: string): boolean {
+  return TAG.test(text)
+}
+
+/** A digest of any algorithm. A text is never both a tag and a digest: no tag has a colon. */
+export function isDigest(text: string): boolean {
+  return DIGEST.test(text)
+}

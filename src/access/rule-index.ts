@@ -1,0 +1,70 @@
+// Finds the first rule of a list that allows an action on a repository.
+//
+// A request must cost microseconds at 1,000 rules, and to try 1,000 patterns costs 10 to 50 of them (measured). Most
+// patterns begin or end with a segment without a star, as in `team/**`: those are looked up by that segment.
+
+import { compileGlob, type Matcher, type SplitName } from './glob.ts'
+import type { Rule } from './rules-file.ts'
+import type { Action } from './rules-schema.ts'
+
+export interface NumberedRule extends Rule {
+  readonly number: number
+}
+
+export interface RuleIndex {
+  /** The lowest number of a rule that allows the action and has a pattern that matches. */
+  readonly firstFor: (action: Action, repository: SplitName) => number | undefined
+}
+
+interface Entry {
+  readonly number: number
+  readonly allow: readonly Action[]
+  readonly matches: Matcher
+}
+
+/** Indexes the patterns of `rules`, which come in the order of their numbers. */
+export function createRuleIndex(rules: readonly NumberedRule[]): RuleIndex {
+  const byFirst = new Map<string, Entry[]>()
+  const byLast = new Map<string, Entry[]>()
+  const others: Entry[] = []
+  for (const { number, repositories, allow } of rules) {
+    for (const pattern of repositories) {
+      const [first = ''] = pattern.split('/', 1)
+      const last = pattern.slice(pattern.lastIndexOf('/') + 1)
+      const entry = { number, allow, matches: compiledOnUse(pattern) }
+      if (!first.includes('*')) appendTo(byFirst, first, entry)
+      else if (!last.includes('*')) appendTo(byLast, last, entry)
+      else others.push(entry)
+    }
+  }
+  return {
+    firstFor: (action, repository) => {
+      const { segments } = repository
+      const candidates = [byFirst.get(segments[0] ?? ''), byLast.get(segments.at(-1) ?? ''), others]
+      let lowest: number | undefined
+      for (const entries of candidates) {
+        const found = entries?.find(
+          ({ allow, matches }) => matches(repository) && allow.includes(action),
+        )?.number
+        if (found !== undefined && (lowest === undefined || found < lowest)) lowest = found
+      }
+      return lowest
+    },
+  }
+}
+
+/** Appends to the list that a map has under `key`. */
+export function appendTo<K, V>(map: Map<K, V[]>, key: K, value: V): void {
+  const list = map.get(key)
+  if (list === undefined) map.set(key, [value])
+  else list.push(value)
+}
+
+// To compile thousands of patterns at once would hold up the event loop at each reload.
+function compiledOnUse(pattern: string): Matcher {
+  let matcher: Matcher | undefined
+  return (name) => {
+    matcher ??= compileGlob(pattern)
+    return matcher(name)
+  }
+}

@@ -1,0 +1,82 @@
+// Finds rules that do not do what they seem to, for `check` and the log.
+
+import { isUsername, type AccessRules, type Question, type Subject } from './access-rules.ts'
+import { inWords, nameOf } from './authorize.ts'
+import type { Mention, RulesFile } from './rules-file.ts'
+import { isRepositoryAction } from './rules-schema.ts'
+import type { Place, Problem } from './yaml-text.ts'
+
+/** Names of users who are in no users file. No problem of the rules: users come and go. */
+export function unknownUsers({ groups, rules }: RulesFile, known: ReadonlySet<string>): readonly Problem[] {
+  const isUnknown = ({ name }: Mention): boolean => isUsername(name) && !known.has(name)
+  const inGroups = groups.flatMap(({ name: group, members }) =>
+    members.filter(isUnknown).map((mention) => ({
+      ...placeOf(mention),
+      message: `group "${group}" names user "${mention.name}", who is in no users file`,
+    })),
+  )
+  const inRules = rules.flatMap(({ who }) =>
+    who
+      .filter(isUnknown)
+      .map((mention) => ({ ...placeOf(mention), message: `user "${mention.name}" is in no users file` })),
+  )
+  return [...inGroups, ...inRules]
+}
+
+/** Rules that are for nobody: only for users in no users file, and for groups without any other. */
+export function rulesForNobody({ groups, rules }: RulesFile, known: ReadonlySet<string>): readonly Problem[] {
+  const inhabited = new Set(
+    groups.filter(({ members }) => members.some(({ name }) => known.has(name))).map(({ name }) => `@${name}`),
+  )
+  return rules.flatMap((rule, index) => {
+    const isForSomebody = rule.who.some(({ name }) =>
+      isUsername(name) ? known.has(name) : !name.startsWith('@') || inhabited.has(name),
+    )
+    return isForSomebody
+      ? []
+      : [{ ...placeOf(rule), message: `rule ${index + 1} is for nobody in the users file` }]
+  })
+}
+
+/** Users whom no rule allows anything: they can log in, and that is all. */
+export function usersWithoutRights(rules: AccessRules, known: Iterable<string>): readonly string[] {
+  return [...known].filter((username) => !rules.hasRules({ kind: 'user', username }))
+}
+
+/** Rules that allow more than they seem to. */
+export function surprisingRules({ rules }: RulesFile): readonly Problem[] {
+  return rules.flatMap((rule, index) => {
+    const { who, repositories, allow } = rule
+    const messages: string[] = []
+    const rest = allow.filter((action) => action !== 'pull')
+    if (who.some(({ name }) => name === 'anonymous') && rest.length > 0) {
+      messages.push(`rule ${index + 1} allows ${rest.join(', ')} without login`)
+    }
+    const whole = allow.filter((action) => !isRepositoryAction(action))
+    if (whole.length > 0 && repositories.length > 0 && !repositories.includes('**')) {
+      messages.push(
+        `rule ${index + 1} allows ${whole.join(', ')} for the whole registry; "repositories" does not limit it`,
+      )
+    }
+    return messages.map((message) => ({ ...placeOf(rule), message }))
+  })
+}
+
+export interface Explanation {
+  readonly isAllowed: boolean
+  /** One sentence that names the deciding rule. */
+  readonly message: string
+}
+
+/** What `access test` prints. */
+export function explain(rules: AccessRules, subject: Subject, question: Question): Explanation {
+  const decision = rules.decide(subject, question)
+  const may = `${nameOf(subject)} may${decision.kind === 'allowed' ? '' : ' not'} ${inWords(question)}`
+  return decision.kind === 'allowed'
+    ? { isAllowed: true, message: `${may}: rule ${decision.rule}, line ${decision.line}` }
+    : { isAllowed: false, message: `${may}: no rule allows it` }
+}
+
+function placeOf({ line, column }: Place): Place {
+  return { line, column }
+}

@@ -1,0 +1,154 @@
+// Reads YAML and remembers the line and column of every value.
+
+import {
+  isMap,
+  isNode,
+  isScalar,
+  isSeq,
+  LineCounter,
+  parseDocument,
+  visit,
+  type Document,
+  type ErrorCode,
+  type Pair,
+} from 'yaml'
+
+export interface Place {
+  readonly line: number
+  readonly column: number
+}
+
+/** Something wrong with the file, and where. Line and column begin at 1. */
+export interface Problem extends Place {
+  readonly message: string
+}
+
+export interface YamlText {
+  /** Undefined when the text cannot be understood; then there are problems. */
+  readonly value: unknown
+  readonly problems: readonly Problem[]
+  /** Where the value at `path` begins, or the nearest value above it that exists. */
+  readonly placeOf: (path: readonly PropertyKey[]) => Place
+  /** Where a key of the mapping at `path` stands. */
+  readonly placeOfKey: (path: readonly PropertyKey[], key: string) => Place
+}
+
+/**
+ * Reads one YAML 1.2 document. Aliases, tags and keys that are not text are problems: rules need none of them, and
+ * aliases let a small file expand without end.
+ */
+export function readYaml(text: string): YamlText {
+  const lines = new LineCounter()
+  const document = parseDocument(text, {
+    // Named, so that a %YAML directive cannot switch to YAML 1.1, where "no" is false and "<<" merges.
+    schema: 'core',
+    resolveKnownTags: false,
+    strict: true,
+    stringKeys: true,
+    // Quadratic in `yaml`; repeatedKeys does the same in one pass.
+    uniqueKeys: false,
+    prettyErrors: false,
+    logLevel: 'error',
+    lineCounter: lines,
+  })
+  const placeAt = (offset: number): Place => {
+    const { line, col } = lines.linePos(offset)
+    return { line, column: col }
+  }
+  const pairOf = createPairLookup()
+  const nodeAt = (path: readonly PropertyKey[]): unknown => {
+    let node: unknown = document.contents
+    for (const key of path) {
+      const child = isSeq(node) ? node.get(key, true) : pairOf(node, key)?.value
+      if (!isNode(child)) return node
+      node = child
+    }
+    return node
+  }
+  const obstacles = obstaclesIn(document)
+  const problems = obstacles.length > 0 ? obstacles : repeatedKeys(document)
+  return {
+    value: obstacles.length > 0 ? undefined : document.toJS(),
+    problems: problems.map(({ offset, message }) => ({ ...placeAt(offset), message })),
+    placeOf: (path) => placeAt(startOf(nodeAt(path))),
+    placeOfKey: (path, key) => {
+      const node = nodeAt(path)
+      return placeAt(startOf(pairOf(node, key)?.key ?? node))
+    },
+  }
+}
+
+interface Finding {
+  readonly offset: number
+  readonly message: string
+}
+
+// What keeps the text from having one clear value.
+function obstaclesIn(document: Document.Parsed): readonly Finding[] {
+  // The parser repeats this one for every character that follows.
+  const tooDeep = document.errors.find(({ code }) => code === 'RESOURCE_EXHAUSTION')
+  if (tooDeep !== undefined) return [{ offset: tooDeep.pos[0], message: TOO_DEEP }]
+  const findings = new Map<number, string>()
+  for (const { pos, code, message } of [...document.errors, ...document.warnings]) {
+    findings.set(pos[0], IN_WORDS[code] ?? message)
+  }
+  visit(document, {
+    Alias: (_key, node) => {
+      findings.set(startOf(node), NO_ALIASES)
+    },
+    Value: (_key, node) => {
+      if (node.tag !== undefined) findings.set(startOf(node), 'tags that begin with "!" are not supported')
+    },
+    // JavaScript gives it a meaning of its own, and zod skips it without a word.
+    Pair: (_key, { key }) => {
+      if (isScalar(key) && key.value === '__proto__') findings.set(startOf(key), 'unknown key "__proto__"')
+    },
+  })
+  return [...findings].map(([offset, message]) => ({ offset, message }))
+}
+
+function repeatedKeys(document: Document.Parsed): readonly Finding[] {
+  const findings: Finding[] = []
+  visit(document, {
+    Map: (_key, map) => {
+      const seen = new Set<unknown>()
+      for (const { key } of map.items) {
+        const name = isScalar(key) ? key.value : key
+        if (seen.has(name))
+          findings.push({ offset: startOf(key), message: `the key "${String(name)}" is already there` })
+        seen.add(name)
+      }
+    },
+  })
+  return findings
+}
+
+export const TOO_DEEP = 'the file is nested too deeply'
+
+const NO_ALIASES = 'text that begins with "*" must be in quotes; YAML aliases are not supported'
+
+const IN_WORDS: Readonly<Partial<Record<ErrorCode, string>>> = {
+  BAD_ALIAS: NO_ALIASES,
+  BAD_SCALAR_START: 'text that begins with "@" or "`" must be in quotes',
+  MULTIPLE_DOCS: 'a second YAML document begins; the file must be one document',
+  NON_STRING_KEY: 'a key must be text',
+  TAG_RESOLVE_FAILED: 'tags that begin with "!" are not supported',
+}
+
+// `yaml` looks through all pairs each time, which takes long for a file with thousands of groups.
+function createPairLookup(): (node: unknown, key: PropertyKey) => Pair | undefined {
+  const indexes = new Map<unknown, ReadonlyMap<unknown, Pair>>()
+  return (node, key) => {
+    if (!isMap(node)) return undefined
+    // The last pair, when a key appears twice: its value is the one that JavaScript keeps.
+    const index =
+      indexes.get(node) ??
+      new Map(node.items.map((pair) => [isScalar(pair.key) ? pair.key.value : pair.key, pair]))
+    indexes.set(node, index)
+    return index.get(key)
+  }
+}
+
+function startOf(node: unknown): number {
+  return (isNode(node) ? node.range?.[0] : undefined) ?? 0
+}

@@ -1,0 +1,86 @@
+import { describe, expect, it } from 'vitest'
+import { closeOnFailure, shutDown, type RunningParts } from '../../src/app/shutdown.ts'
+
+// From the part that uses most to the part that all others use.
+const ORDER = [
+  ...['listener', 'admin', 'attempts', 'pool', 'audit', 'accessLog', 'upstream', 'limits'],
+  ...['clientCa', 'users', 'certificate'],
+]
+
+/** Parts that record each step of a shutdown. Each close takes a turn of the event loop. */
+function recordedParts({ drained = Promise.resolve() } = {}) {
+  const steps: string[] = []
+  const step = (name: string) => () => void steps.push(name)
+  const part = (name: string) => ({
+    close: async () => {
+      await new Promise(setImmediate)
+      steps.push(name)
+    },
+  })
+  const parts: RunningParts = {
+    gate: { beginDrain: step('not ready'), drained: () => drained },
+    certificate: part('certificate'),
+    users: part('users'),
+    clientCa: part('clientCa'),
+    limits: { audit: part('limits') },
+    upstream: part('upstream'),
+    accessLog: part('accessLog'),
+    audit: part('audit'),
+    pool: part('pool'),
+    attempts: part('attempts'),
+    admin: part('admin'),
+    listener: { ...part('listener'), stopAccepting: step('no new connections') },
+  }
+  return { parts, steps }
+}
+
+describe('a shutdown', () => {
+  it('turns unready, refuses connections, and closes each part before the parts that it uses', async () => {
+    const { parts, steps } = recordedParts()
+    expect(await shutDown(parts, 60_000)).toBe(true)
+    expect(steps).toEqual(['not ready', 'no new connections', ...ORDER])
+  })
+
+  it('closes nothing before the requests in flight have finished', async () => {
+    const { promise: drained, resolve: finishRequests } = deferred()
+    const { parts, steps } = recordedParts({ drained })
+    const isDrained = shutDown(parts, 60_000)
+    await new Promise(setImmediate)
+    expect(steps).toEqual(['not ready', 'no new connections'])
+    finishRequests()
+    expect(await isDrained).toBe(true)
+    expect(steps).toHaveLength(2 + ORDER.length)
+  })
+
+  it('closes everything at the deadline, and reports that requests were cut', async () => {
+    const { parts, steps } = recordedParts({ drained: deferred().promise })
+    expect(await shutDown(parts, 1)).toBe(false)
+    expect(steps).toEqual(['not ready', 'no new connections', ...ORDER])
+  })
+})
+
+describe('a start', () => {
+  it('that fails closes the parts that are open, in the same order, and rejects with its error', async () => {
+    const { parts, steps } = recordedParts()
+    const { certificate, users, upstream } = parts
+    const open = { certificate, users, upstream }
+    await expect(closeOnFailure(Promise.reject(new Error('address in use')), open)).rejects.toThrow(
+      'address in use',
+    )
+    expect(steps).toEqual(['upstream', 'users', 'certificate'])
+  })
+
+  it('that succeeds closes nothing', async () => {
+    const { parts, steps } = recordedParts()
+    expect(await closeOnFailure(Promise.resolve('bound'), parts)).toBe('bound')
+    expect(steps).toEqual([])
+  })
+})
+
+function deferred(): { readonly promise: Promise<void>; readonly resolve: () => void } {
+  let resolve = (): void => undefined
+  const promise = new Promise<void>((done) => {
+    resolve = done
+  })
+  return { promise, resolve }
+}

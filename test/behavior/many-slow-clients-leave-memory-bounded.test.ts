@@ -1,0 +1,81 @@
+import { readFileSync, mkdirSync, writeFileSync } from 'node:fs'
+import https from 'node:https'
+import path from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { expect, it, onTestFinished } from 'vitest'
+import { peakRssMib } from '../bench/process-tree.ts'
+import { endlessRegistry, pullSlowly, standIdle, type Host } from '../fixtures/crowd.ts'
+import { portOf, start } from '../fixtures/process.ts'
+import { ALICE, ALICE_ENTRY } from '../fixtures/sidecar.ts'
+import { tempFolder } from '../fixtures/temp-folder.ts'
+import { until } from '../fixtures/until.ts'
+
+const GIB = 1024 ** 3
+const IDLE = 2_000
+const PULLS = 200
+
+// Far above the time of an answer on a slow machine; the pulls would take hours.
+const ANSWER_TIMEOUT_MS = 30_000
+
+// Far above the figures of `npm run bench:crowd`, and far below 200 pulls that each hold 16 MiB of their body.
+const MOST_MIB = 600
+
+function statusOf({ port, ca }: Host): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const where = { host: '127.0.0.1', port, ca, path: '/v2/' }
+    const options = { ...where, auth: ALICE, agent: false, timeout: ANSWER_TIMEOUT_MS }
+    https
+      .get(options, (response) => {
+        response.resume()
+        resolve(response.statusCode ?? 0)
+      })
+      .on('timeout', () => {
+        reject(new Error(`no answer within ${ANSWER_TIMEOUT_MS} ms`))
+      })
+      .on('error', reject)
+  })
+}
+
+it.runIf(process.platform === 'linux')(
+  `${IDLE} idle connections and ${PULLS} slow pulls of 5 GiB leave memory bounded and small requests answered`,
+  { timeout: 300_000 },
+  async () => {
+    const registry = await endlessRegistry()
+    onTestFinished(() => {
+      registry.close()
+    })
+    const folder = tempFolder()
+    mkdirSync(path.join(folder, 'users'))
+    writeFileSync(path.join(folder, 'users/htpasswd'), ALICE_ENTRY)
+    const sidecar = start(['serve'], {
+      cwd: folder,
+      env: {
+        SIDECAR_UPSTREAM: `http://127.0.0.1:${registry.port}`,
+        SIDECAR_LISTEN: '127.0.0.1:0',
+        SIDECAR_ADMIN_LISTEN: 'off',
+        // All connections must be open at once, also on a slow machine.
+        SIDECAR_HANDSHAKE_TIMEOUT: '5m',
+        SIDECAR_HEADER_TIMEOUT: '1h',
+        SIDECAR_IDLE_TIMEOUT: '1h',
+      },
+    })
+    const port = await portOf(sidecar)
+    const host = { port, ca: readFileSync(path.join(folder, 'state/root.crt')) }
+    const idle = await standIdle(host, IDLE)
+    const pulls = await pullSlowly(host, { count: PULLS, path: `/v2/x/${5 * GIB}`, as: ALICE, pauseMs: 100 })
+    onTestFinished(() => {
+      pulls.leave()
+      idle.leave()
+    })
+    const before = pulls.received
+    for (let i = 0; i < 20; i++) {
+      expect(await statusOf(host)).toBe(200)
+      await pause(100)
+    }
+    await until(() => pulls.received > before, { deadlineMs: 10_000, what: 'more of the pulls' })
+    expect([...idle.sockets, ...pulls.sockets].filter(({ destroyed }) => destroyed)).toEqual([])
+    const peak = peakRssMib(sidecar.child.pid ?? 0)
+    expect(peak).toBeGreaterThan(0)
+    expect(peak).toBeLessThan(MOST_MIB)
+  },
+)
