@@ -5,7 +5,7 @@ import type { Config } from '../settings/config.ts'
 import type { StatusFigures } from '../http/pages/status-page.ts'
 import type { PageFacts } from '../http/pages/routes.ts'
 import { leafDaysLeft, type Parts } from './readiness.ts'
-import type { CertificateInForce } from '../certificates/served-certificate.ts'
+import type { CertificateInForce } from '../certificates/certificate-in-force.ts'
 import { isCovered, parseHostName } from '../pki/names.ts'
 
 /** The functions read the current values because names and root change while the process runs. */

@@ -3,7 +3,7 @@
 import type { PartState, Readiness } from '../http/admin/admin-listener.ts'
 import type { DrainGate } from '../http/pipeline/drain-gate.ts'
 import type { ClientCaInForce } from '../certificates/client-ca-in-force.ts'
-import type { CertificateInForce } from '../certificates/served-certificate.ts'
+import type { CertificateInForce } from '../certificates/certificate-in-force.ts'
 import type { LeafFacts } from '../pki/certificate.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Users } from '../users/users.ts'

@@ -2,16 +2,14 @@
 //
 // Only this file sees all parts: settings, loaded files, request parts, bound listeners.
 
-import {
-  certificateDemandOf,
-  openClientCa,
-  type ClientCaInForce,
-} from '../certificates/client-ca-in-force.ts'
+import type { CertificateInForce } from '../certificates/certificate-in-force.ts'
+import { loadClientCa, type ClientCaInForce } from '../certificates/client-ca-in-force.ts'
 import { openIssuedCertificate } from '../certificates/issued-certificate.ts'
-import { ownFilesOf } from '../certificates/operator-files.ts'
-import { loadOwnCertificate, type CertificateInForce } from '../certificates/served-certificate.ts'
+import { operatorFilesOf } from '../certificates/operator-files.ts'
+import { loadOperatorCertificate } from '../certificates/operator-certificate.ts'
 import { createUncoveredNames } from '../certificates/names/uncovered-names.ts'
 import type { Config } from '../settings/config.ts'
+import { certificateDemandOf } from './certificate-demand.ts'
 import { affordableConnections, openFilesLimit } from './file-descriptors.ts'
 import { createAdminListener, type AdminListener, type Readiness } from '../http/admin/admin-listener.ts'
 import { createApp } from '../http/pipeline/pipeline.ts'
@@ -75,10 +73,10 @@ export async function createSidecar(config: Config, log: Log): Promise<Sidecar> 
 
 async function loadFiles(config: Config, log: Log): Promise<WatchedFiles> {
   const { watchPoll: pollMs } = config
-  const operatorFiles = ownFilesOf(config)
+  const operatorFiles = operatorFilesOf(config)
   const certificate = await (operatorFiles === undefined
     ? openIssuedCertificate(config, log)
-    : loadOwnCertificate({ files: operatorFiles, pollMs, log }))
+    : loadOperatorCertificate({ files: operatorFiles, pollMs, log }))
   const users = await closeOnFailure(loadUsers({ file: config.users, pollMs, log }), { certificate })
   const clientCa = await closeOnFailure(openClientCa(config, log), { certificate, users })
   return { certificate, users, clientCa }
@@ -135,6 +133,11 @@ async function openListener(config: Config, parts: WatchedFiles & RequestParts, 
   if (certificate.current !== served) listener.serve(certificate.current)
   if (clientCa !== undefined && clientCa.current !== accepted) listener.accept(clientCa.current.pem)
   return listener
+}
+
+async function openClientCa(config: Config, log: Log): Promise<ClientCaInForce | undefined> {
+  const { tlsClientCa: file, watchPoll: pollMs } = config
+  return file === undefined ? undefined : loadClientCa({ file, pollMs, log })
 }
 
 // Reads all files even if one of them is invalid.

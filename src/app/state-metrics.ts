@@ -5,7 +5,7 @@ import type { ClientCaInForce } from '../certificates/client-ca-in-force.ts'
 import type { DrainGate } from '../http/pipeline/drain-gate.ts'
 import type { Limits } from '../http/limits.ts'
 import type { Metrics } from '../observability/metrics.ts'
-import type { CertificateInForce } from '../certificates/served-certificate.ts'
+import type { CertificateInForce } from '../certificates/certificate-in-force.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Users } from '../users/users.ts'
 

@@ -1,6 +1,7 @@
 // Parses Basic credentials and formats the challenge for them.
 
 import { isUtf8 } from 'node:buffer'
+import { hasControlCharacter } from '../users/control-characters.ts'
 
 export interface Credentials {
   readonly username: string
@@ -33,13 +34,6 @@ export function parseBasic(header: string | undefined): ParsedBasic {
 export function formatChallenge(realm: string): string {
   if (!/^[ -~]+$/.test(realm)) throw new RangeError('a realm is printable ASCII, and not empty')
   return `Basic realm="${realm.replace(/["\\]/g, '\\$&')}"`
-}
-
-// Threat: bcrypt in JavaScript takes 'ab\0ab' and 'ab' for the same password. And a terminal that shows the log would
-// obey an escape sequence in a name.
-/** Whether the text has a control character (U+0000–1F, 7F–9F). Names and passwords must have none. */
-export function hasControlCharacter(text: string): boolean {
-  return /\p{Cc}/u.test(text)
 }
 
 function splitCredentials(text: string): ParsedBasic {

@@ -20,7 +20,7 @@ export interface BcryptPool {
 const MAX_THREADS = Math.max(1, Math.min(4, availableParallelism() - 1))
 
 // A valid hash of the lowest cost that no password matches.
-const WARM_UP: Comparison = { password: 'x', hashes: [`$2b$04$${'.'.repeat(53)}`], decoys: [] }
+const WARM_UP: Comparison = { password: 'x', hashes: [`$2b$04$${'.'.repeat(53)}`], dummyHashes: [] }
 
 /** Starts all worker threads at once. `close` stops them. */
 export function createBcryptPool(): BcryptPool {

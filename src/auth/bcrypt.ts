@@ -10,17 +10,17 @@ export interface Comparison {
   /** The hash of the entry, then old hashes that are still valid. Empty for an unknown name. */
   readonly hashes: readonly string[]
   /** Dummy hashes. Compared and ignored if no hash matched, so that every refusal costs the same. */
-  readonly decoys: readonly string[]
+  readonly dummyHashes: readonly string[]
 }
 
 /**
  * Returns the index of the hash that matches the password, or -1. Blocks the thread. A password of over 72 bytes
  * matches no hash, because bcrypt reads only its first 72 bytes.
  */
-export default function compare({ password, hashes, decoys }: Comparison): number {
+export default function compare({ password, hashes, dummyHashes }: Comparison): number {
   if (isTooLong(password)) return -1
   const index = hashes.findIndex((hash) => compareSync(password, hash))
-  if (index < 0) for (const decoy of decoys) compareSync(password, decoy)
+  if (index < 0) for (const dummyHash of dummyHashes) compareSync(password, dummyHash)
   return index
 }
 

@@ -4,7 +4,7 @@ import { shareInFlight } from '../async/in-flight.ts'
 import type { AttemptOutcome, Attempts } from './attempts.ts'
 import type { Credentials } from './basic.ts'
 import { isTooLong, type Comparison } from './bcrypt.ts'
-import { decoysBeside } from '../users/dummy-hashes.ts'
+import { remainingDummyHashes } from '../users/dummy-hashes.ts'
 import { hashesAt, type UserTable } from '../users/htpasswd.ts'
 import { createKeyedDigest } from './keyed-digest.ts'
 import type { Recollection, VerifiedCache } from './verified-cache.ts'
@@ -68,19 +68,19 @@ export function createVerifier({ table, cache, attempts, now = Date.now }: Verif
     const recalled = hashes.map(recall)
     const remembered = recalled.indexOf('remembered')
     if (remembered >= 0) return { kind: 'ok', username, isOldPassword: remembered > 0 }
-    const decoys = decoysBeside(table().decoys, hashes)
+    const dummyHashes = remainingDummyHashes(table().dummyHashes, hashes)
     // Threat: a name with no hash, or fewer, must not be refused faster. A bcrypt check hides the difference, but a
     // throttled refusal has none. So dummy hashes are looked up too.
-    decoys.forEach(recall)
+    dummyHashes.forEach(recall)
     // This source proved this password before. A flood from the same source must not prevent the next check.
     const isProven = recalled.includes('lapsed')
-    const comparison: Comparison = { password, hashes, decoys }
+    const comparison: Comparison = { password, hashes, dummyHashes }
     // Equal attempts from one source share one check. Sources do not share: otherwise a user with the right password
     // would be refused because an attacker who guesses it is throttled. Hashes are part of the key, so an attempt
     // after a change of the entry does not share an older check.
     const outcome = await share(
       () => attempts.run({ source, username, comparison, isProven }),
-      digestOf([source, username, password, ...hashes, ...decoys]),
+      digestOf([source, username, password, ...hashes, ...dummyHashes]),
     )
     if (outcome.kind === 'busy' || outcome.kind === 'throttled') return outcome
     // The check may have waited for long. A user who was removed meanwhile must be refused.

@@ -1,36 +1,38 @@
-// The certificate that we issue ourselves, as the one in force: out of the state folder, and renewed in time.
+// Opens the issued certificate from the state folder, and keeps it renewed.
 
 import type { Config } from '../settings/config.ts'
 import { createExpiryWarnings, type ExpiryWarnings } from './expiry-warnings.ts'
-import { keepLeafRenewed, SYSTEM_TIMETABLE, type Timetable } from './leaf-renewal.ts'
+import { keepLeafRenewed } from './leaf-renewal.ts'
 import type { Log } from '../observability/log.ts'
 import { lookAtMachine, type Machine } from './names/machine-facts.ts'
 import { watchNames } from './names/name-watch.ts'
-import type { CertificateInForce } from './served-certificate.ts'
+import type { CertificateInForce } from './certificate-in-force.ts'
 import type { NamesUnder } from './state-folder/authority.ts'
-import type { CertificateBundle, Root } from '../pki/certificate.ts'
+import type { Root } from '../pki/certificate.ts'
 import { openKeystore, type Keystore } from './state-folder/keystore.ts'
 import { lacksNames, type SubjectAltName } from '../pki/names.ts'
 import { createPublicRoot } from './state-folder/public-root.ts'
+import { SYSTEM_TIMETABLE, type Timetable } from './timetable.ts'
 import { wantedNames, wantedNamesUnder } from './names/wanted-names.ts'
 
-// A leaf comes near its end for two reasons only.
+// A leaf comes near its end only if it cannot be renewed, or if its root ends.
 const HINT =
   'if it could not be renewed, see the errors about that; if its root ends with it, `registry-sidecar cert renew --root` ' +
-  'gives another one, which clients have to trust before this one ends'
+  'issues another one, which clients must trust before this one ends'
+
+type Settings = Pick<Config, 'stateDir' | 'hosts' | 'caConstrain' | 'watchPoll'>
 
 export interface Surroundings {
   readonly machine?: Machine
   readonly timetable?: Timetable
 }
 
-/** Opens the state folder. Rejects with InvalidFileError, with the fix, where a person must act. */
+/** Opens the state folder. Rejects with InvalidFileError, with the fix, if a person must act. */
 export async function openIssuedCertificate(
-  config: Config,
+  config: Settings,
   log: Log,
   { machine: given, timetable = SYSTEM_TIMETABLE }: Surroundings = {},
 ): Promise<CertificateInForce> {
-  const listeners: ((next: CertificateBundle) => void)[] = []
   const machine = given ?? (await lookAtMachine())
   const names = namesFor(config, machine, log)
   const keystore = await openKeystore({
@@ -40,20 +42,18 @@ export async function openIssuedCertificate(
     constrainTo: config.caConstrain ? wantedNames(config, machine.names) : undefined,
     log,
   })
-  if (config.caConstrain) tellUnlessConstrained(keystore.root, log)
+  if (config.caConstrain) warnUnlessConstrained(keystore.root, log)
   const publicRoot = createPublicRoot(config.stateDir, log)
   const renewal = await keepLeafRenewed({
     keystore,
     names,
-    serve: (bundle) => {
-      for (const listener of listeners) listener(bundle)
-    },
     afterLook: () => publicRoot.publish(keystore.root.pem),
     warnings: warningsFor(keystore, { clock: timetable.now, log }),
     pollMs: config.watchPoll,
     log,
     timetable,
   })
+  const { value } = renewal
   const watch = watchNames({
     refresh: () => machine.refresh(),
     lacks: () => lacksNames(keystore.bundle.leaf.subjectAltNames, names(keystore.narrowedRoot)),
@@ -64,19 +64,21 @@ export async function openIssuedCertificate(
   return {
     origin: 'issued',
     get current() {
-      return keystore.bundle
+      return value.current.bundle
     },
     get state() {
-      return renewal.state
+      return value.state
     },
     get counts() {
-      return renewal.counts
+      return { renewed: value.counts.changed, failed: value.counts.failed }
     },
     get root() {
-      return keystore.root
+      return value.current.root
     },
     onChange: (listener) => {
-      listeners.push(listener)
+      value.onChange(({ bundle }) => {
+        listener(bundle)
+      })
     },
     reload: () => renewal.look(),
     async close() {
@@ -86,17 +88,17 @@ export async function openIssuedCertificate(
   }
 }
 
-// Trusting another root is work on every client, so a person is told of its end long before.
+// Trusting another root is work on every client, so the warning comes long before the end.
 const ROOT_WARNED_AT_DAYS = [365, 90, 30, 7, 1]
 const ROOT_HINT =
-  '`registry-sidecar cert renew --root` gives another one; have every client trust that before this one ends'
+  '`registry-sidecar cert renew --root` issues another one; make every client trust it before this one ends'
 
 function warningsFor(
   keystore: Keystore,
   { clock, log }: { readonly clock: () => Date; readonly log: Log },
 ): ExpiryWarnings {
-  const ofLeaf = createExpiryWarnings({ file: keystore.leafFile, clock, log, hint: HINT })
-  const ofRoot = createExpiryWarnings({
+  const leafWarnings = createExpiryWarnings({ file: keystore.leafFile, clock, log, hint: HINT })
+  const rootWarnings = createExpiryWarnings({
     file: keystore.root.file,
     clock,
     log,
@@ -106,32 +108,29 @@ function warningsFor(
   })
   return {
     look(leaf) {
-      ofLeaf.look(leaf)
-      ofRoot.look(keystore.root)
+      leafWarnings.look(leaf)
+      rootWarnings.look(keystore.root)
     },
   }
 }
 
-// The names are asked for at every look; what is left out is told once.
-function namesFor(config: Config, machine: Machine, log: Log): NamesUnder {
-  const told = new Set<string>()
-  const tell = (leftOut: readonly SubjectAltName[]): void => {
-    const news = leftOut.map(({ value }) => value).filter((value) => !told.has(value))
-    if (news.length === 0) return
-    for (const value of news) told.add(value)
-    const hint = 'clients that use one of them: set SIDECAR_HOSTS and begin again with an empty state folder'
-    log.warn(
-      { names: news, hint },
-      'names of this machine left out of the leaf: its root may not vouch for them',
-    )
+// The names are read at every look; names that are left out are logged once.
+function namesFor(config: Pick<Settings, 'hosts'>, machine: Machine, log: Log): NamesUnder {
+  const logged = new Set<string>()
+  const warn = (leftOut: readonly SubjectAltName[]): void => {
+    const names = leftOut.map(({ value }) => value).filter((value) => !logged.has(value))
+    if (names.length === 0) return
+    for (const value of names) logged.add(value)
+    const hint = 'if clients use one of them: set SIDECAR_HOSTS and start again with an empty state folder'
+    log.warn({ names, hint }, 'names of this machine left out of the leaf: its root is not valid for them')
   }
-  return wantedNamesUnder(config, tell, machine.names)
+  return wantedNamesUnder(config, warn, machine.names)
 }
 
-function tellUnlessConstrained({ file, permitted }: Root, log: Log): void {
+function warnUnlessConstrained({ file, permitted }: Root, log: Log): void {
   if (permitted !== undefined) return
   const text =
-    'SIDECAR_CA_CONSTRAIN does not change this root, which was issued without it and may vouch for any name'
-  const hint = '`registry-sidecar cert renew --root` gives a root that vouches for the wanted names alone'
+    'SIDECAR_CA_CONSTRAIN does not change this root, which was issued without it and is valid for any name'
+  const hint = '`registry-sidecar cert renew --root` gives a root that is valid only for the wanted names'
   log.warn({ file, hint }, text)
 }

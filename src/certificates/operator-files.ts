@@ -1,25 +1,29 @@
-// The files of a certificate that was issued elsewhere: which ones they are, and what they say at this moment.
+// Reads the certificate files of the operator.
 
 import type { Config } from '../settings/config.ts'
 import { InvalidFileError } from '../errors/errors.ts'
 import { readSettled } from '../files/settled-file.ts'
 import { parseOperatorPair, type OperatorPair } from '../pki/operator-bundle.ts'
 
-export interface OwnFiles {
+export interface OperatorFiles {
   readonly certFile: string
   readonly keyFile: string
   readonly keyPasswordFile: string | undefined
 }
 
-/** The files that the settings name, or undefined when we issue the certificate ourselves. */
-export function ownFilesOf({ tlsCert, tlsKey, tlsKeyPasswordFile }: Config): OwnFiles | undefined {
+/** The files in the settings, or undefined when we issue the certificate. */
+export function operatorFilesOf({
+  tlsCert,
+  tlsKey,
+  tlsKeyPasswordFile,
+}: Pick<Config, 'tlsCert' | 'tlsKey' | 'tlsKeyPasswordFile'>): OperatorFiles | undefined {
   if (tlsCert === undefined || tlsKey === undefined) return undefined
   return { certFile: tlsCert, keyFile: tlsKey, keyPasswordFile: tlsKeyPasswordFile }
 }
 
-/** Rejects with `InvalidFileError` when a file cannot be read, or is no good whatever the others are. */
-export async function readOwnPair(files: OwnFiles, now: Date): Promise<OperatorPair> {
-  // One after the other: were one refused while another is still being looked at, that look would outlive this.
+/** Rejects with `InvalidFileError` when a file cannot be read, or is unusable by itself. */
+export async function readOperatorPair(files: OperatorFiles, now: Date): Promise<OperatorPair> {
+  // One after the other. Otherwise one read could fail while another one still runs, and outlives this function.
   const cert = await readNamed(files.certFile, 'SIDECAR_TLS_CERT')
   const key = await readNamed(files.keyFile, 'SIDECAR_TLS_KEY')
   const { keyPasswordFile } = files
@@ -45,7 +49,7 @@ async function readNamed(file: string, setting: string): Promise<Buffer> {
   })
 }
 
-// Editors and `echo` end a file with one, and no password does.
+// Editors and `echo` end a file with a line break, and no password ends with one.
 function withoutLineBreak(bytes: Buffer): Buffer {
   if (bytes.at(-1) !== 0x0a) return bytes
   return bytes.subarray(0, bytes.at(-2) === 0x0d ? -2 : -1)

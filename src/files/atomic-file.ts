@@ -1,34 +1,35 @@
-// A file's new content, all or nothing: written beside it, flushed, and renamed over it.
+// Replaces a file atomically: writes beside it, flushes, renames.
 //
-// Ours because write-file-atomic does not look at how much was written: on a full disk it renamed a truncated file
-// over the whole one (version 7.0.1, seen on a tmpfs).
+// Written by hand because write-file-atomic does not check how much was written. On a full disk it renamed a truncated
+// file over the complete one (version 7.0.1, seen on a tmpfs).
 
 import { randomBytes } from 'node:crypto'
 import type { Stats } from 'node:fs'
 import { open, rename, stat, unlink, type FileHandle } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 
-import { CommandError, errorCode } from '../errors/errors.ts'
+import { CommandError } from '../errors/errors.ts'
+import { ifPresent } from './regular-file.ts'
 
 export interface ReplaceOptions {
-  /** Exactly this one. Absent: that of the file that is replaced, or 0644 less the umask. */
+  /** The exact mode. Absent: the mode of the replaced file, or 0644 minus the umask. */
   readonly mode?: number
-  /** The last chance to reject. */
+  /** May reject, and then `file` is not replaced. */
   readonly beforeRename?: () => Promise<void>
 }
 
 /**
- * Puts `content` in place of what `file` holds, keeping its owner and mode. Never visible under its name half-written,
- * nor with a wider mode than it ends with. Whatever fails, `file` stays as it was.
+ * Replaces the content of `file`, and keeps its owner and mode. It is never visible half-written, or with a wider mode than
+ * the final one. After a failure `file` is unchanged.
  */
 export async function replaceFile(
   file: string,
   content: Buffer | string,
   { mode, beforeRename }: ReplaceOptions = {},
 ): Promise<void> {
-  const previous = await statIfPresent(file)
+  const previous = await ifPresent(stat(file))
   const temporary = join(dirname(file), `.${basename(file)}.${randomBytes(6).toString('hex')}.tmp`)
-  // Closed to others until it has the owner and mode of the file it replaces.
+  // Not readable for others until it has the owner and mode of the replaced file.
   const handle = await open(temporary, 'wx', previous === undefined && mode === undefined ? 0o644 : 0o600)
   try {
     await fill(handle, content, { previous, mode })
@@ -41,7 +42,7 @@ export async function replaceFile(
   await flushFolder(dirname(file))
 }
 
-interface Standing {
+interface TargetFile {
   readonly previous: Stats | undefined
   readonly mode: number | undefined
 }
@@ -49,10 +50,10 @@ interface Standing {
 async function fill(
   handle: FileHandle,
   content: Buffer | string,
-  { previous, mode }: Standing,
+  { previous, mode }: TargetFile,
 ): Promise<void> {
   try {
-    // FileHandle.writeFile, unlike write, goes on until everything is written or an error says why not.
+    // Unlike write, FileHandle.writeFile continues until everything is written, or fails.
     await handle.writeFile(content)
     if (previous !== undefined) await keepOwner(handle, previous)
     const wanted = mode ?? previous?.mode
@@ -63,7 +64,7 @@ async function fill(
   }
 }
 
-// Refused rather than ignored: with another owner the sidecar might not be allowed to read the file any more.
+// An error instead of a warning: with another owner the sidecar might lose the right to read the file.
 async function keepOwner(handle: FileHandle, previous: Stats): Promise<void> {
   const { uid, gid } = previous
   const own = await handle.stat()
@@ -73,21 +74,15 @@ async function keepOwner(handle: FileHandle, previous: Stats): Promise<void> {
     } catch (error) {
       const owner = `${uid}:${gid}`
       const hint = `run this as its owner; in the container: docker compose exec -u ${owner} …`
-      throw new CommandError(`the file belongs to ${owner} and would change hands; ${hint}`, { cause: error })
+      throw new CommandError(
+        `the file belongs to ${owner}, and replacing it would change its owner; ${hint}`,
+        { cause: error },
+      )
     }
   }
 }
 
-async function statIfPresent(file: string): Promise<Stats | undefined> {
-  try {
-    return await stat(file)
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined
-    throw error
-  }
-}
-
-// The rename is done and seen by everyone; this makes it outlast a power cut, where the file system can.
+// The rename is already visible. This makes it survive a power cut, if the file system supports that.
 async function flushFolder(folder: string): Promise<void> {
   let handle: FileHandle | undefined
   try {

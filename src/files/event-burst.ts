@@ -1,12 +1,14 @@
-// A change is many events. One look is enough, once none came for this long,
+// Joins file events that follow each other closely into one call.
+
+// A change causes many events. One look is enough, after this long without an event.
 const QUIET_MS = 50
-// or at the latest so long after the first: changes that never pause must not postpone the look for ever.
+// At the latest this long after the first event: changes that never pause must not delay the look for ever.
 const LONGEST_MS = 200
 
 export interface Burst {
   /** An event came. */
   readonly extend: () => void
-  /** Forgets the burst under way and ignores what comes later. */
+  /** Ends the running burst and ignores later events. */
   readonly cancel: () => void
 }
 

@@ -1,50 +1,33 @@
-// A lock between processes: a file beside the one it guards, made with exclusive create.
+// Locks a file between processes, with a lock file beside it.
 //
-// The holder touches its lock every second. A lock nobody touches was left by a run that crashed, and is taken
-// over. Two waiters must not do that at once: the second would remove the first one's fresh lock. So a waiter
-// first makes the *next* lock, again exclusively, looks whether the old one is still the one it saw, and renames
-// the next over it. Until that rename no one else can make a next lock; after it, everyone sees a living one.
-// The next lock is a lock like the first: a run that crashes before the rename leaves both, and the next lock is taken
-// over by the same steps, with a next lock of its own.
+// The holder touches its lock file every second. A lock file that nobody touches was left by a run that crashed, and a
+// waiter takes it over. Two waiters must not do that at once, because the second would remove the fresh lock of the
+// first. So a waiter first creates the *next* lock, exclusively. Then it checks that the old lock is still the one it
+// saw, and renames the next lock over it. Before that rename nobody else can create a next lock; after it, everyone sees
+// a touched lock. The next lock is a lock like the first: if a run crashes before the rename, a waiter takes the next
+// lock over by the same steps, with a next lock of its own.
 
-import { randomUUID } from 'node:crypto'
-import { open, rename, stat, unlink, type FileHandle } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-import { CommandError, errorCode } from '../errors/errors.ts'
-import { readRegular } from './regular-file.ts'
+import { CommandError } from '../errors/errors.ts'
+import { createLockFile, observeLockFile, type HeldLock } from './lock-file.ts'
 
-export interface FileLock {
-  /**
-   * Rejects with a CommandError when the lock is no longer ours: this process was stopped for so long that another
-   * took it for dead. To be asked right before what the lock protects.
-   */
-  assertHeld(): Promise<void>
-}
+/** `assertHeld` is for right before the write that the lock protects. */
+export type FileLock = Pick<HeldLock, 'assertHeld'>
 
 export interface LockTimes {
   /** How long to wait for a lock that is in use. */
   readonly waitMs: number
-  /** How long a lock may go untouched before it counts as left behind. */
+  /** How long a lock may stay untouched before it counts as left behind. */
   readonly staleMs: number
 }
 
-// An edit holds the lock for milliseconds. Ten seconds let a hundred scripted ones pass, and outlast a stale lock.
+// An edit holds the lock for milliseconds. Ten seconds are enough for a hundred scripted edits, and for a stale lock.
 const DEFAULT_TIMES: LockTimes = { waitMs: 10_000, staleMs: 4_000 }
-const TOUCH_EVERY_MS = 1_000
 const POLL_MS = 30
-// From one look to the next no more counts as untouched: when the machine, or this process, stood still for seconds,
-// so may have the holder, and its touch comes now.
+// Each look adds at most this much untouched time. If this process or the machine stood still for seconds, the holder may
+// have stood still too, and touches its lock now.
 const MOST_MS_PER_LOOK = 500
-
-interface HeldLock extends FileLock {
-  /**
-   * Puts the lock in place of another one. Resolves to false when it was no longer ours: this process stood still for so
-   * long that another took it over.
-   */
-  moveTo(target: string): Promise<boolean>
-  release(): Promise<void>
-}
 
 /** Runs `action` while no other process holds the lock of `file`. Rejects with a CommandError after `waitMs`. */
 export async function withFileLock<T>(
@@ -74,27 +57,27 @@ async function acquire(path: string, { waitMs, staleMs }: LockTimes): Promise<He
   )
 }
 
-/** The attempts of one run at one lock. */
+/** The attempts of one run to get one lock. */
 interface Contender {
-  /** To be called before each attempt, because untouched time counts from look to look. */
+  /** Goes before each attempt, because untouched time counts from look to look. */
   look(): Promise<void>
   attempt(): Promise<HeldLock | undefined>
 }
 
 function createContender(path: string, staleMs: number): Contender {
-  const watch = createWatch(path, staleMs)
+  const watch = createLockWatch(path, staleMs)
   let next: Contender | undefined
   const getNext = (): Contender => (next ??= createContender(nextOf(path), staleMs))
 
   return {
     async look() {
       await watch.look()
-      // At the same time, or each lock that was left behind would add its own waiting time.
+      // Both locks are watched at the same time. Otherwise each stale lock would add its own waiting time.
       if (watch.state !== undefined) await getNext().look()
     },
     async attempt() {
-      const lock = await create(path)
-      const stale = watch.leftBehind()
+      const lock = await createLockFile(path)
+      const stale = watch.staleState()
       if (lock !== undefined || stale === undefined) return lock
       const claim = await getNext().attempt()
       return claim && takeOver(path, { stale, claim })
@@ -107,10 +90,10 @@ interface LockWatch {
   readonly state: string | undefined
   look(): Promise<void>
   /** The state of a lock that has not been touched for `staleMs`. */
-  leftBehind(): string | undefined
+  staleState(): string | undefined
 }
 
-function createWatch(path: string, staleMs: number): LockWatch {
+function createLockWatch(path: string, staleMs: number): LockWatch {
   let state: string | undefined
   let [untouchedMs, lastLook] = [0, 0]
   return {
@@ -118,109 +101,32 @@ function createWatch(path: string, staleMs: number): LockWatch {
       return state
     },
     async look() {
-      const seen = await observe(path)
-      // By our own clock and not by the file's time: machines that share a folder may disagree about the time.
+      const seen = await observeLockFile(path)
+      // Our own clock counts, not the time of the file: machines that share a folder may disagree about the time.
       const now = performance.now()
       untouchedMs = seen === state ? untouchedMs + Math.min(now - lastLook, MOST_MS_PER_LOOK) : 0
       state = seen
       lastLook = now
     },
-    leftBehind: () => (untouchedMs >= staleMs ? state : undefined),
-  }
-}
-
-async function create(path: string): Promise<HeldLock | undefined> {
-  const token = randomUUID()
-  const handle = await openNew(path)
-  if (handle === undefined) return undefined
-  try {
-    await handle.writeFile(token)
-  } catch (error) {
-    await handle.close()
-    await unlink(path).catch(() => undefined)
-    throw error
-  }
-  return hold(handle, path, token)
-}
-
-async function openNew(path: string): Promise<FileHandle | undefined> {
-  try {
-    return await open(path, 'wx')
-  } catch (error) {
-    if (errorCode(error) === 'EEXIST') return undefined
-    throw error
+    staleState: () => (untouchedMs >= staleMs ? state : undefined),
   }
 }
 
 interface Takeover {
-  /** The state of the lock that was left behind. */
+  /** The state of the stale lock. */
   readonly stale: string
-  /** The next lock, held by us. */
+  /** The next lock, which we hold. */
   readonly claim: HeldLock
 }
 
 async function takeOver(path: string, { stale, claim }: Takeover): Promise<HeldLock | undefined> {
   let isTaken = false
   try {
-    isTaken = (await observe(path)) === stale && (await claim.moveTo(path))
+    isTaken = (await observeLockFile(path)) === stale && (await claim.moveTo(path))
   } finally {
     if (!isTaken) await claim.release()
   }
   return isTaken ? claim : undefined
-}
-
-function hold(handle: FileHandle, madeAt: string, token: string): HeldLock {
-  let path = madeAt
-  const touching = setInterval(() => {
-    // A touch that fails is one of several; and assertHeld has the last word.
-    handle.utimes(new Date(), new Date()).catch(() => undefined)
-  }, TOUCH_EVERY_MS)
-
-  async function isHeld(): Promise<boolean> {
-    return (await readIfPresent(path)) === token
-  }
-
-  return {
-    async assertHeld() {
-      if (!(await isHeld()))
-        throw new CommandError('another run took over meanwhile; nothing was changed, try again')
-    },
-    async moveTo(target) {
-      try {
-        await rename(path, target)
-      } catch (error) {
-        if (errorCode(error) === 'ENOENT') return false
-        throw error
-      }
-      path = target
-      return isHeld()
-    },
-    async release() {
-      clearInterval(touching)
-      await handle.close()
-      if (await isHeld()) await unlink(path)
-    },
-  }
-}
-
-/** Differs whenever the lock was touched or is another one. */
-async function observe(path: string): Promise<string | undefined> {
-  try {
-    const { mtimeNs } = await stat(path, { bigint: true })
-    return `${mtimeNs} ${(await readRegular(path)).toString()}`
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined
-    throw error
-  }
-}
-
-async function readIfPresent(path: string): Promise<string | undefined> {
-  try {
-    return (await readRegular(path)).toString()
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined
-    throw error
-  }
 }
 
 function nextOf(path: string): string {

@@ -1,22 +1,24 @@
+// Takes snapshots of a file, to notice changes without reading it.
+
 import { stat } from 'node:fs/promises'
 import { errorCode } from '../errors/errors.ts'
 
-// Some file systems count whole seconds, so a file changed so recently may change again without its time stamps
-// telling. git calls such entries racily clean.
+// Some file systems count whole seconds, so a recently changed file may change again with the same time stamps. git calls
+// such entries racily clean.
 const RACY_MS = 2000
 
-/** What a file looks like from outside: enough to see a change without reading the content. */
+/** Size, times and identity of a file. */
 export interface Snapshot {
   readonly signature: string
-  /** False for a file that changed too recently for its time stamps to tell the next change. */
+  /** False for a file that changed so recently that the next change may not show in its time stamps. */
   readonly isConclusive: boolean
 }
 
-/** The snapshot of what `file` leads to, through symlinks; a file that cannot be looked at has one too. */
+/** Follows symlinks. A file that cannot be read has a snapshot too. */
 export async function takeSnapshot(file: string): Promise<Snapshot> {
   try {
     const { dev, ino, size, mtimeNs, ctimeNs } = await stat(file, { bigint: true })
-    // Of the two times the one nobody can set by hand: a file dated to the future would never be conclusive.
+    // ctime, because nobody can set it by hand. A file with an mtime in the future would never be conclusive.
     const age = Date.now() - Number(ctimeNs / 1_000_000n)
     return { signature: [dev, ino, size, mtimeNs, ctimeNs].join(':'), isConclusive: Math.abs(age) > RACY_MS }
   } catch (error) {
@@ -24,7 +26,7 @@ export async function takeSnapshot(file: string): Promise<Snapshot> {
   }
 }
 
-/** Whether nothing can have changed between the two. */
+/** Whether the file cannot have changed between the two snapshots. */
 export function isUnchanged(earlier: Snapshot | undefined, later: Snapshot): boolean {
   return earlier !== undefined && earlier.isConclusive && earlier.signature === later.signature
 }

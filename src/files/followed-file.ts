@@ -1,5 +1,6 @@
-// Follows a file: its value is read again when the file changes, and when somebody asks.
+// Reads a value again when its file changes, and on demand.
 
+import { shareNextRun } from '../async/in-flight.ts'
 import type { Log } from '../observability/log.ts'
 import type { Reloadable } from './reloadable.ts'
 import { watchFile } from './watch.ts'
@@ -7,7 +8,7 @@ import { watchFile } from './watch.ts'
 export interface Following {
   /** Reads the file again. Rejects as `Reloadable.reload` does. */
   reload(): Promise<void>
-  /** Waits for a reload under way, whoever asked for it. Afterwards the file is neither watched nor read. */
+  /** Waits for a running reload. Afterwards the file is neither watched nor read. */
   close(): Promise<void>
 }
 
@@ -22,32 +23,26 @@ export async function follow<T>(
   value: Reloadable<T>,
   { file, pollMs, log }: FollowOptions,
 ): Promise<Following> {
-  let asked: Promise<unknown> = Promise.resolve()
-  const watch = watchFile(file, {
-    pollMs,
-    onSettled: async () => {
-      await value.reload()
-    },
-    onError: tellOfWatch(file, log),
+  let isClosed = false
+  const reload = shareNextRun(async () => {
+    if (!isClosed) await value.reload()
   })
+  const watch = watchFile(file, { pollMs, onSettled: reload, onError: logWatchErrors(file, log) })
   await watch.ready
   return {
-    async reload() {
-      const reloading = value.reload()
-      asked = reloading.catch(() => undefined)
-      await reloading
-    },
+    reload,
     async close() {
+      isClosed = true
       await watch.close()
-      // One that was asked for by a signal is not the watch's, and would log after the end.
-      await asked
+      // A signal may have started a reload that the watch does not know. It must not log after the end.
+      await reload()
     },
   }
 }
 
-/** What to do about an error of a watch: nothing but tell, since its polls go on. */
-export function tellOfWatch(file: string, log: Log): (error: unknown) => void {
+/** Returns a function that logs an error of a watch. The polls of the watch continue. */
+export function logWatchErrors(file: string, log: Log): (error: unknown) => void {
   return (error) => {
-    log.error({ file, err: error }, 'watching this file met an error; its polls go on')
+    log.error({ file, err: error }, 'watching this file failed; it is polled instead')
   }
 }

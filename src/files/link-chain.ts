@@ -1,7 +1,7 @@
-// Which folders decide what a path leads to.
+// Finds the folders that decide which file a path leads to.
 //
-// A file that is reached through symlinks changes when any of them is repointed, and Kubernetes puts two in a row
-// (users → ..data/users, ..data → a folder with a date), so a watch on the file's own folder is not enough.
+// A path through symlinks leads to another file when any of them changes. Kubernetes uses two in a row (users →
+// ..data/users, ..data → a folder with a date). So a watch on the folder of the file is not enough.
 
 import { lstat, readlink, stat } from 'node:fs/promises'
 import path from 'node:path'
@@ -9,11 +9,11 @@ import path from 'node:path'
 // Linux gives up after 40 symlinks.
 const MAX_HOPS = 40
 
-/** A folder, by its real path, and the names in it that matter. */
+/** The real path of a folder, and the names in it that matter. */
 export interface DecidingFolder {
   readonly folder: string
   readonly names: ReadonlySet<string>
-  /** Differs when the names do, or when another folder took the place of this one. */
+  /** Changes when the names change, or when another folder replaces this one. */
   readonly key: string
 }
 
@@ -23,8 +23,8 @@ interface Entry {
 }
 
 /**
- * The folders whose entries decide what `file` leads to: one for every symlink on the way and one for the file at the
- * end. Where the way breaks off, the last folder that exists is among them, with the name it lacks.
+ * The folder of each symlink on the way, and the folder of the file at the end. If a part of the path is missing, the last
+ * is the folder that exists, with the missing name.
  */
 export async function decidingFolders(file: string): Promise<readonly DecidingFolder[]> {
   const namesByFolder = new Map<string, Set<string>>()
@@ -84,7 +84,7 @@ async function entryAt(entry: string): Promise<Found> {
   }
 }
 
-// The inode alone is not enough: a folder made right after another was removed is often given the same one.
+// The inode alone is not enough: a folder created right after another was removed often gets the same inode.
 async function folderIdentity(folder: string): Promise<string> {
   try {
     const { dev, ino, birthtimeNs } = await stat(folder, { bigint: true })

@@ -1,22 +1,24 @@
-// Reading a file at a path where anything may stand: a named pipe that nobody writes to never opens, and a device never
-// ends. Who could put one there must not be able to stop a process that looks at it, or to fill its memory.
+// Reads regular files, with a size limit.
+//
+// Threat: someone may put a named pipe or a device at the path. Opening a pipe without a writer never returns, and a device
+// never ends. Neither may block the process or fill its memory.
 
 import { constants, type BigIntStats, type Stats } from 'node:fs'
 import { access, open, type FileHandle } from 'node:fs/promises'
-import { InvalidFileError } from '../errors/errors.ts'
+import { errorCode, InvalidFileError } from '../errors/errors.ts'
 
 const MIB = 1024 * 1024
 const MAX_MIB = 64
 const MAX_BYTES = MAX_MIB * MIB
-// Most files are far smaller. Pieces of a MiB would have the garbage collector run after every few reads.
+// Most files are far smaller. With pieces of a MiB the garbage collector would run after every few reads.
 const PIECE_BYTES = 64 * 1024
 
-/** Opens it for reading, and waits for nobody. Rejects with system errors. */
+/** Opens a file for reading without blocking. Rejects with system errors. */
 export function openToRead(file: string): Promise<FileHandle> {
   return open(file, constants.O_RDONLY | constants.O_NONBLOCK)
 }
 
-/** Throws `InvalidFileError` for what is no regular file, or a larger one than 64 MiB. */
+/** Throws `InvalidFileError` unless it is a regular file of at most 64 MiB. */
 export function refuseUnlessRegular(stats: Stats | BigIntStats, file: string): void {
   if (!stats.isFile()) {
     throw new InvalidFileError(file, 'is a pipe, a device or a socket: put a regular file in its place')
@@ -25,11 +27,11 @@ export function refuseUnlessRegular(stats: Stats | BigIntStats, file: string): v
 }
 
 /**
- * The bytes of an open file from its beginning. Rejects with `InvalidFileError` as soon as there are more than 64 MiB: a
- * file may grow while it is read, and those of /proc say that they are empty, some of which never end.
+ * The bytes of an open file from its start. Rejects with `InvalidFileError` after 64 MiB, because a file may grow while it
+ * is read, and files of /proc report size 0 although some never end.
  */
 export async function readBounded(handle: FileHandle, file: string): Promise<Buffer> {
-  // A whole piece more than may be, not a byte: some files of /proc cannot be read by odd lengths.
+  // One whole piece more than allowed, not one byte: some files of /proc cannot be read with odd lengths.
   const end = MAX_BYTES + PIECE_BYTES - 1
   const stream = handle.createReadStream({ autoClose: false, start: 0, end, highWaterMark: PIECE_BYTES })
   const bytes = Buffer.concat((await stream.toArray()) as Buffer[])
@@ -46,6 +48,21 @@ export async function readRegular(file: string): Promise<Buffer> {
     return await readBounded(handle, file)
   } finally {
     await handle.close()
+  }
+}
+
+/** The same, or undefined if there is no such file. */
+export function readIfPresent(file: string): Promise<Buffer | undefined> {
+  return ifPresent(readRegular(file))
+}
+
+/** Waits for a look at a file. Resolves to undefined if there is no such file. */
+export async function ifPresent<T>(look: Promise<T>): Promise<T | undefined> {
+  try {
+    return await look
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined
+    throw error
   }
 }
 

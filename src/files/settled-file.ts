@@ -1,7 +1,7 @@
-// Reads a file that somebody may be changing at this very moment.
+// Reads a file that may be changing at this moment.
 //
-// Every way to change a file passes through states nobody meant: truncate-and-write leaves it empty, remove-and-create
-// leaves it missing, a copy leaves it half. None of them may be taken for what the person wanted.
+// Every way to change a file has intermediate states: truncate-and-write leaves it empty, remove-and-create leaves it
+// missing, a copy leaves half of it. None of them must be taken for the wanted content.
 
 import type { FileHandle } from 'node:fs/promises'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -10,8 +10,7 @@ import { openToRead, readBounded, refuseUnlessRegular } from './regular-file.ts'
 
 const LOOK_PAUSE_MS = 40
 
-// Looks are counted, not milliseconds: when this process itself stood still for a second, one more look after it
-// says nothing about what the writer had time to do.
+// Looks are counted, not milliseconds. If this process stood still for a second, the writer may have stood still too.
 const LOOKS_UNTIL_BELIEVED_GONE = 8 // 280 ms from the first to the last
 const LOOKS_UNTIL_GIVEN_UP = 125 // about 5 s
 
@@ -22,9 +21,9 @@ type Look =
   | { readonly kind: 'changing' }
 
 /**
- * The bytes of `file` once it holds still for 40 ms. A file that is empty or missing must have been so for 280 ms:
- * then an empty buffer is the answer, or an InvalidFileError. Rejects with InvalidFileError as well when the file may
- * not be read, is no regular file, is larger than 64 MiB, or is still being written after 5 s.
+ * The bytes of `file` after it did not change for 40 ms. If it is empty for 280 ms, the buffer is empty; if it is missing
+ * for 280 ms, rejects with InvalidFileError. Also rejects with it when the file is not readable, not a regular file, larger
+ * than 64 MiB, or still being written after 5 s.
  */
 export async function readSettled(file: string): Promise<Buffer> {
   let gone = 0
@@ -36,7 +35,7 @@ export async function readSettled(file: string): Promise<Buffer> {
     if (look.kind === 'missing') throw new InvalidFileError(file, 'is missing', { cause: look.cause })
     return Buffer.alloc(0)
   }
-  throw new InvalidFileError(file, 'is still being written; it is read again when it holds still')
+  throw new InvalidFileError(file, 'is still being written; it is read again when the writing stops')
 }
 
 async function lookAt(file: string): Promise<Look> {
@@ -54,8 +53,7 @@ async function lookAt(file: string): Promise<Look> {
   }
 }
 
-// All looks go through one open file: a rename over its name meanwhile does not make what we hold half a file, and a
-// stream of renames cannot keep us from ever reading one of them.
+// All looks use one open file. A rename over its name does not change it, and a stream of renames cannot prevent a read.
 async function lookInside(handle: FileHandle, file: string): Promise<Look> {
   const before = await extentOf(handle, file)
   await pause(LOOK_PAUSE_MS)

@@ -1,8 +1,7 @@
-// Notices that a file may have changed: by file events and, because those get lost (network file systems, bind mounts,
-// inotify limits), by looking at it now and then.
+// Notices that a file may have changed, by events and by polls.
 //
-// The only file that imports chokidar. It decides when to look; whether the content holds still and is other than
-// before is for `onSettled` to find out.
+// Polls are needed because events get lost (network file systems, bind mounts, inotify limits). This is the only file that
+// imports chokidar. It decides when to look; `onSettled` finds out whether the content changed.
 
 import { watch, type FSWatcher } from 'chokidar'
 import path from 'node:path'
@@ -13,11 +12,11 @@ import { decidingFolders, type DecidingFolder } from './link-chain.ts'
 import { isUnchanged, takeSnapshot, type Snapshot } from './file-snapshot.ts'
 
 export interface FileWatch {
-  /** Resolves once events are listened for and `onSettled` was called for the first time. Never rejects. */
+  /** Resolves after the first call of `onSettled`, when events are listened to. Never rejects. */
   readonly ready: Promise<void>
-  /** Calls `onSettled` without waiting for an event. Resolves when that is over, whatever came of it. */
+  /** Calls `onSettled` without waiting for an event. Resolves when that is over, also after a failure. */
   check(): Promise<void>
-  /** Waits for a call of `onSettled` under way. Afterwards nothing is called and nothing is watched. */
+  /** Waits for a running `onSettled`. Afterwards nothing is called and nothing is watched. */
   close(): Promise<void>
 }
 
@@ -25,18 +24,17 @@ export interface FileWatchOptions {
   /** How often to look without events, in milliseconds. */
   readonly pollMs: number | 'off'
   /**
-   * Called at the start, after a burst of changes and after a poll that found something else than before; never twice
-   * at a time. When it rejects, every poll calls it again. Rejecting with InvalidFileError says that whoever has to
-   * know was told already.
+   * Called at the start, after a burst of changes, and after a poll that found a difference; never twice at a time. When
+   * it rejects, every poll calls it again. InvalidFileError means that the problem is already logged.
    */
   readonly onSettled: () => Promise<void>
-  /** Told of everything else that goes wrong; of watches that fail once per reason. */
+  /** Called with all other errors; with an error of a watch only once per reason. */
   readonly onError: (error: unknown) => void
 }
 
 /**
- * Watches the folder of `file` and, when symlinks lead there, the folder of each of them, as they are after each
- * change. Folders may be missing, vanish and come back.
+ * Watches the folder of `file` and of each symlink that leads to it. After each change it follows the new symlinks. Folders
+ * may be missing, and may vanish and come back.
  */
 export function watchFile(file: string, { pollMs, onSettled, onError }: FileWatchOptions): FileWatch {
   let isClosed = false
@@ -59,13 +57,13 @@ export function watchFile(file: string, { pollMs, onSettled, onError }: FileWatc
     isDue = false
     if (isClosed) return
     await folders.follow()
-    // Taken before the content is read: a change in between shows in the next poll.
+    // Before the content is read, so the next poll notices a change in between.
     const seen = await takeSnapshot(file)
     if (!wasDue && isUnchanged(lastSeen, seen)) return
-    lastSeen = (await settle()) ? seen : undefined
+    lastSeen = (await callOnSettled()) ? seen : undefined
   }
 
-  async function settle(): Promise<boolean> {
+  async function callOnSettled(): Promise<boolean> {
     if (isClosed) return false
     try {
       await onSettled()
@@ -89,18 +87,18 @@ const WATCH_OPTIONS = {
   depth: 0,
   ignoreInitial: true,
   followSymlinks: false,
-  // Would hold back removals for 100 ms, and ignore files whose names look like an editor's.
+  // It would delay removals for 100 ms, and ignore files whose names look like those of an editor.
   atomic: false,
-  // Persistent watchers of one folder share one handle per process. After the folder was replaced by another, each of
-  // them would hand the others the handle on the old one.
+  // Persistent watchers of one folder share one handle per process. After the folder was replaced, they would share the
+  // handle of the old folder.
   persistent: false,
 } as const
 
-// Opening takes time in which a symlink may be repointed, so it is looked at again, but not for ever.
+// A symlink may change while watchers open, so the folders are checked again, but not for ever.
 const MAX_FOLLOW_ROUNDS = 5
 
 interface FolderWatches {
-  /** Makes the watched folders those that decide now what the file is. */
+  /** Watches the folders that decide now which file it is. */
   follow(): Promise<void>
   close(): Promise<void>
 }
@@ -129,7 +127,7 @@ function createFolderWatches(file: string, { onEvent, onError }: FolderWatchesOp
       if (wanted.has(key)) continue
       watchers.delete(key)
       const closing = watcher.close()
-      // Closing took the listeners off; an error that comes late and finds none would end the process.
+      // Closing removes the listeners. A late error without a listener would end the process.
       watcher.on('error', () => undefined)
       await closing
     }
@@ -140,7 +138,7 @@ function createFolderWatches(file: string, { onEvent, onError }: FolderWatchesOp
     const watcher = watch(decisive.folder, { ...WATCH_OPTIONS, ignored: (entry) => !matters(entry) })
     watchers.set(decisive.key, watcher)
     watcher.on('all', onEvent)
-    // `all` comes from comparing names with those known before, which does not show a folder replaced by its like.
+    // chokidar compares names for `all`, so it does not notice that a folder was replaced by one with the same names.
     watcher.on('raw', (_event, name: string | null) => {
       if (name === null || matters(path.join(decisive.folder, name))) onEvent()
     })
@@ -153,7 +151,7 @@ function createFolderWatches(file: string, { onEvent, onError }: FolderWatchesOp
   }
 }
 
-// A folder's own removal is reported under its own name, as if it were an entry of itself.
+// The removal of a folder is reported under its name, as if it contained itself.
 function matcherOf({ folder, names }: DecidingFolder): (entry: string) => boolean {
   const wanted = new Set([folder, path.join(folder, path.basename(folder))])
   for (const name of names) wanted.add(path.join(folder, name))
@@ -161,11 +159,11 @@ function matcherOf({ folder, names }: DecidingFolder): (entry: string) => boolea
 }
 
 function oncePerReason(onError: (error: unknown) => void): (error: unknown) => void {
-  const told = new Set<string>()
+  const reported = new Set<string>()
   return (error) => {
     const reason = errorCode(error) ?? errorMessage(error)
-    if (told.has(reason)) return
-    told.add(reason)
+    if (reported.has(reason)) return
+    reported.add(reason)
     onError(error)
   }
 }

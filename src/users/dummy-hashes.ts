@@ -1,10 +1,11 @@
-// A refusal must take as long for one name as for another, or the time tells an attacker which names exist and
-// which of them have a weaker hash or an old password beside the new one.
+// Creates dummy hashes, so that every refusal takes equally long.
 //
-// So every refusal computes the same set of bcrypts: for each cost as many as the entry with most hashes of that
-// cost has. Which of them are the entry's own and which are decoys cannot be seen from outside. Topping up the sum
-// of the work alone would need more of the cheap ones for some names, and each has a fixed price besides. For a
-// table of one cost this is one bcrypt; for a mixture it is less than twice the dearest entry.
+// Threat: otherwise the time shows an attacker which names exist, and which have a weaker hash or an old password.
+//
+// Every refusal computes the same set of bcrypts: for each cost, as many as the entry with most hashes of that cost has.
+// From outside nobody can see which are hashes of the entry and which are dummies. Adding only cheap bcrypts up to the same
+// total work would not be enough, because each bcrypt has a fixed overhead too. A table with one cost needs one bcrypt. A
+// mixed table needs less than twice the work of its most expensive entry.
 
 import { randomBytes } from 'node:crypto'
 
@@ -13,8 +14,8 @@ import { BCRYPT_ALPHABET, DEFAULT_COST, SALT_AND_DIGEST_LENGTH } from './htpassw
 /** How many hashes there are of each cost. */
 export type CostCounts = ReadonlyMap<number, number>
 
-/** The counts of which both are a part. */
-export function atLeast(counts: CostCounts, costs: readonly number[]): CostCounts {
+/** Raises the counts so that they cover these costs too. */
+export function raiseCounts(counts: CostCounts, costs: readonly number[]): CostCounts {
   if (costs.length === 1 && counts.has(costs[0] ?? 0)) return counts
   const own = countsOf(costs)
   const isCovered = [...own].every(([cost, count]) => (counts.get(cost) ?? 0) >= count)
@@ -24,18 +25,18 @@ export function atLeast(counts: CostCounts, costs: readonly number[]): CostCount
   return all
 }
 
-/** bcrypt strings that no password matches, so many of each cost; where nobody has a hash, one of the usual cost. */
-export function createDecoys(counts: CostCounts): readonly string[] {
+/** Creates bcrypt strings that no password matches, as many as counted. Without any counts: one of the default cost. */
+export function createDummyHashes(counts: CostCounts): readonly string[] {
   const wanted = counts.size === 0 ? new Map([[DEFAULT_COST, 1]]) : counts
-  return [...wanted].flatMap(([cost, count]) => Array.from({ length: count }, () => createDecoy(cost)))
+  return [...wanted].flatMap(([cost, count]) => Array.from({ length: count }, () => createDummyHash(cost)))
 }
 
-/** The decoys that are left to compute when these hashes were, none for an unknown name. */
-export function decoysBeside(decoys: readonly string[], hashes: readonly string[]): readonly string[] {
+/** The dummy hashes that remain to be computed besides these hashes. An unknown name has no hashes. */
+export function remainingDummyHashes(dummyHashes: readonly string[], hashes: readonly string[]): readonly string[] {
   return hashes.reduce((left, hash) => {
-    const index = left.findIndex((decoy) => costOf(decoy) === costOf(hash))
+    const index = left.findIndex((dummyHash) => costOf(dummyHash) === costOf(hash))
     return index < 0 ? left : left.toSpliced(index, 1)
-  }, decoys)
+  }, dummyHashes)
 }
 
 function countsOf(costs: readonly number[]): CostCounts {
@@ -48,7 +49,7 @@ function costOf(hash: string): string {
   return hash.slice('$2b$'.length, '$2b$10'.length)
 }
 
-function createDecoy(cost: number): string {
+function createDummyHash(cost: number): string {
   const characters = Array.from(randomBytes(SALT_AND_DIGEST_LENGTH), (byte) =>
     BCRYPT_ALPHABET.charAt(byte % BCRYPT_ALPHABET.length),
   )

@@ -1,6 +1,8 @@
-import { hasControlCharacter } from '../auth/basic.ts'
+// Parses one line of an htpasswd file.
 
-/** What is wrong with a line, without its content: anyone who reaches the admin address may read this. */
+import { hasControlCharacter } from './control-characters.ts'
+
+/** The problem of a line, without its content: anyone who reaches the admin address may read this. */
 export type ProblemKind =
   | 'NUL bytes'
   | 'not UTF-8'
@@ -10,7 +12,7 @@ export type ProblemKind =
   | 'duplicate name'
   | 'unusable old password'
 
-/** What one line of an htpasswd file says. A `reason` never holds a hash or text that could be a password. */
+/** The content of one line. A `reason` never contains a hash or text that could be a password. */
 export type HtpasswdLine =
   | { readonly kind: 'nothing' }
   | { readonly kind: 'entry'; readonly username: string; readonly hash: string; readonly cost: number }
@@ -21,7 +23,7 @@ export const MIN_COST = 4
 export const MAX_COST = 15
 export const DEFAULT_COST = 10
 
-/** A bcrypt string ends with 22 characters of salt and 31 of digest, out of BCRYPT_ALPHABET. */
+/** A bcrypt string ends with 22 characters of salt and 31 of digest, from BCRYPT_ALPHABET. */
 export const SALT_AND_DIGEST_LENGTH = 53
 export const BCRYPT_ALPHABET = './ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
 
@@ -41,13 +43,13 @@ const FOREIGN_KINDS: readonly (readonly [prefix: string, kind: string])[] = [
   ['{SSHA}', 'salted SHA-1 ({SSHA})'],
 ]
 
-// A compose file writes `$$` for `$`, and hashes get copied out of one.
+// A compose file writes `$$` for `$`, and people copy hashes from compose files.
 const DOUBLED = 'a bcrypt hash whose $ are doubled ($$), as compose files have them'
 
-/** Reads one line without its line feed. What follows a second colon is ignored, as Apache does. */
+/** Reads one line without its line feed. Text after a second colon is ignored, as Apache does. */
 export function parseLine(text: string): HtpasswdLine {
-  // Asked before comments are: a crash can fill the end of a file with NUL bytes, and such a file must not count as one of
-  // comments alone, which locks everyone out.
+  // Checked before comments. A crash can fill the end of a file with NUL bytes. Such a file must not count as a file with
+  // only comments, which would lock everyone out.
   if (text.includes('\0')) return problem('NUL bytes', 'the line holds NUL bytes; remove it')
   const line = text.trimEnd()
   if (line === '' || line.trimStart().startsWith('#')) return { kind: 'nothing' }
@@ -57,7 +59,7 @@ export function parseLine(text: string): HtpasswdLine {
   return badName === undefined ? parseSecret(username, secret.trim()) : problem('invalid name', badName)
 }
 
-/** A hash we take, or what it is instead, in words that do not repeat it. */
+/** A usable hash, or the kind of an unusable one, without repeating it. */
 export type ParsedHash =
   | { readonly kind: 'hash'; readonly hash: string; readonly cost: number }
   | { readonly kind: 'unusable'; readonly found: string }
@@ -72,11 +74,11 @@ export function parseHash(text: string): ParsedHash {
   return found === undefined ? { kind: 'hash', hash: text, cost } : { kind: 'unusable', found }
 }
 
-/** What keeps `name` from being a username, or undefined. Never repeats the name. */
+/** Why `name` cannot be a username, or undefined. Never repeats the name. */
 export function nameProblem(name: string): string | undefined {
   if (name === '') return 'the name is empty'
   if (hasControlCharacter(name)) return 'the name holds a control character'
-  // Fields that were swapped. Reasons repeat names, and must not repeat a hash.
+  // The fields were swapped. Reasons repeat names, and must not repeat a hash.
   if (/^(?:\$+\w+\$|\{\w+\})/.test(name)) return 'the name looks like a hash; an entry is NAME:HASH'
   if (name.includes(':')) return 'the name holds a colon'
   if (name.startsWith('#')) return 'the name begins with #, which marks a comment'
@@ -115,14 +117,14 @@ function foreignKind(secret: string): string {
 }
 
 function unusable(username: string, found: string): HtpasswdLine {
-  // A name that a shell would read otherwise is not put into a command that people paste.
+  // People paste this command into a shell, so a name with special characters is not put into it.
   const isSafe = !found.includes('plain text') && /^[\w.@+][\w.@+-]*$/.test(username)
   const word = isSafe ? username : 'NAME'
   const hint =
     found === DOUBLED
       ? 'write each $ once'
       : `set a new password with \`registry-sidecar user passwd ${word}\` or \`htpasswd -B\``
-  // Of plain text nobody knows on which side of the colon the password stands.
+  // With plain text, the password may be on either side of the colon.
   const who = found.includes('plain text') ? 'this line' : username
   return problem('unusable hash', `${who} has ${found}, which is not taken; ${hint}`)
 }

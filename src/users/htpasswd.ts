@@ -1,24 +1,26 @@
-// An htpasswd file → the table of users. One generator of small steps reads it: drained at once for the commands,
-// and with pauses for a sidecar, whose event loop carries every transfer meanwhile.
+// Parses an htpasswd file into the user table.
+//
+// A generator reads it in small steps. Commands run all steps at once. The sidecar pauses between steps, because its event
+// loop carries every transfer.
 
 import { setImmediate } from 'node:timers/promises'
 
 import { InvalidFileError } from '../errors/errors.ts'
-import { atLeast, createDecoys, type CostCounts } from './dummy-hashes.ts'
+import { createDummyHashes, raiseCounts, type CostCounts } from './dummy-hashes.ts'
 import { parseHash, parseLine, type ProblemKind } from './htpasswd-line.ts'
 import { bindingOf, MAX_KEPT, parseKeptLine, type KeptLine } from './old-password-line.ts'
 import { isUtf16, linesOf } from './text-lines.ts'
 
-/** A hash that was an entry's before and is valid for a while yet. */
+/** An earlier hash of an entry that is still valid. */
 export interface PreviousHash {
   readonly hash: string
   readonly cost: number
-  /** Milliseconds since 1970; from then on it matches no more. */
+  /** Milliseconds since 1970. From then on it no longer matches. */
   readonly validUntil: number
   readonly line: number
 }
 
-/** One usable line: a name and its bcrypt string, whose work factor is `cost`. Lines count from 1. */
+/** One usable line: a name and its bcrypt string with the work factor `cost`. Lines count from 1. */
 export interface Entry {
   readonly username: string
   readonly hash: string
@@ -27,7 +29,7 @@ export interface Entry {
   readonly previous: readonly PreviousHash[]
 }
 
-/** A line that was skipped. The reason is fit for a log: it may name a user, but holds no hash and no possible password. */
+/** A line that was skipped. The reason is for the log: it may name a user, but contains no hash and no possible password. */
 export interface Problem {
   readonly line: number
   readonly kind: ProblemKind
@@ -37,8 +39,8 @@ export interface Problem {
 export interface UserTable {
   readonly entries: ReadonlyMap<string, Entry>
   readonly problems: readonly Problem[]
-  /** bcrypt strings that no password matches: those that the refusal of an unknown name computes. */
-  readonly decoys: readonly string[]
+  /** bcrypt strings that no password matches. The refusal of an unknown name computes them. */
+  readonly dummyHashes: readonly string[]
 }
 
 type Steps = Generator<undefined, UserTable, undefined>
@@ -46,16 +48,16 @@ type Kept = KeptLine & { readonly line: number }
 
 const NONE: readonly PreviousHash[] = []
 
-// A step is about a fifth of a millisecond. What a transfer waits for is a slice, and at times the garbage collector,
-// which needs 4 to 10 ms for what 10,000 lines leave in memory.
+// A step takes about 0.2 ms. A transfer waits for one slice, and sometimes for the garbage collector, which needs 4 to 10
+// ms for the garbage of 10,000 lines.
 const LINES_PER_STEP = 64
 const SLICE_MS = 2
 
 /**
- * Reads an htpasswd file with bcrypt entries. Lines that cannot be used are skipped and named in `problems`; of
- * several entries for one name the first counts, as with Apache. A file of nothing, or of comments alone, is an
- * empty table. Throws InvalidFileError for a file whose lines hold no usable entry at all.
- * @param now milliseconds since 1970: old passwords kept until then are left out
+ * Reads an htpasswd file with bcrypt entries. Unusable lines are skipped and listed in `problems`. If a name has several
+ * entries, the first counts, as with Apache. An empty file, or one with only comments, is an empty table. Throws
+ * InvalidFileError for a file that has lines but no usable entry.
+ * @param now milliseconds since 1970; old passwords that expired by then are left out
  */
 export function parseHtpasswd(bytes: Buffer, file: string, now = Date.now()): UserTable {
   const steps = read(bytes, file, now)
@@ -65,7 +67,7 @@ export function parseHtpasswd(bytes: Buffer, file: string, now = Date.now()): Us
   }
 }
 
-/** As `parseHtpasswd`, but lets the event loop turn every few milliseconds. Rejects where that throws. */
+/** Like `parseHtpasswd`, but lets the event loop run every few milliseconds. Rejects instead of throwing. */
 export async function parseHtpasswdInSlices(
   bytes: Buffer,
   file: string,
@@ -82,7 +84,7 @@ export async function parseHtpasswdInSlices(
   }
 }
 
-/** The hashes that count at this time: the entry's own first, then the old ones that are still valid. */
+/** The hashes that are valid at this time: the present one first, then the old ones. */
 export function hashesAt({ hash, previous }: Entry, now: number): readonly string[] {
   return [hash, ...previous.filter(({ validUntil }) => now < validUntil).map((old) => old.hash)]
 }
@@ -105,12 +107,12 @@ function* read(bytes: Buffer, file: string, now: number): Steps {
     if ('reason' in entry) problems.push(entry)
     else entries.set(entry.username, entry)
   }
-  // Kept lines are left out of account here: when `htpasswd -D` removes the last user, they must not keep him.
+  // Kept lines do not count here: when `htpasswd -D` removes the last user, they must not keep the file usable.
   const [first] = problems
   if (entries.size === 0 && first !== undefined) {
     throw noUsableLine(file, { bytes, first })
   }
-  // Only now: a kept line may stand before its entry, in a file that was sorted.
+  // After all entries, because in a sorted file a kept line may come before its entry.
   for (const old of kept) {
     yield
     const entry = attach(old, entries.get(old.username))
@@ -119,7 +121,7 @@ function* read(bytes: Buffer, file: string, now: number): Steps {
   }
   const counts = yield* countCosts(entries)
   const all = [...problems, ...keptProblems].sort((a, b) => a.line - b.line)
-  return { entries, problems: all, decoys: createDecoys(counts) }
+  return { entries, problems: all, dummyHashes: createDummyHashes(counts) }
 }
 
 interface NoUsableLine {
@@ -138,7 +140,7 @@ function* countCosts(entries: ReadonlyMap<string, Entry>): Generator<undefined, 
   let seen = 0
   for (const { cost, previous } of entries.values()) {
     if (++seen % LINES_PER_STEP === 0) yield
-    counts = atLeast(counts, [cost, ...previous.map((old) => old.cost)])
+    counts = raiseCounts(counts, [cost, ...previous.map((old) => old.cost)])
   }
   return counts
 }
@@ -162,14 +164,14 @@ function readEntry(
   }
 }
 
-/** An old password that is still valid, what is wrong with it, or undefined for any other line. */
+/** An old password that is still valid, or its problem; undefined for any other line. */
 function readKept(text: string, line: number, now: number): Kept | Problem | undefined {
   const parsed = parseKeptLine(text)
   if (parsed.kind === 'malformed') return { line, kind: 'unusable old password', reason: parsed.reason }
   return parsed.kind === 'kept' && now < parsed.validUntil ? { ...parsed, line } : undefined
 }
 
-/** The entry with one more old hash, or what speaks against that. */
+/** The entry with one more old hash, or the problem. */
 function attach(
   { username, hash, binding, validUntil, line }: Kept,
   entry: Entry | undefined,

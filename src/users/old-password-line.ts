@@ -1,10 +1,11 @@
-// An old password that stays valid for a while, as one line of the htpasswd file:
+// Reads and writes the htpasswd line of an old password that is still valid.
+//
 //
 //   #registry-sidecar keep-old v1 until 2026-01-31T12:00:00.000Z beside 0123456789abcdef $2y$10$… alice
 //
-// To every other reader of the file it is a comment. `beside` is a digest of the hash that replaced this one: when
-// another tool changes or removes the entry, which is how a leaked password is revoked, the old ones go with it. The
-// name comes last, because that is the one place where it may hold blanks and still end somewhere.
+// For other readers of the file it is a comment. `beside` is a digest of the hash that replaced this one. When another
+// tool changes or removes the entry, as after a leak, the old passwords become invalid too. The name comes last, because
+// it may contain blanks.
 
 import { createHash } from 'node:crypto'
 
@@ -13,25 +14,25 @@ import { nameProblem } from './htpasswd-line.ts'
 export interface KeptLine {
   readonly kind: 'kept'
   readonly username: string
-  /** As it stands in the file; whether it is of a kind we take is not looked at here. */
+  /** As in the file. Its kind is not checked here. */
   readonly hash: string
   /** Milliseconds since 1970. */
   readonly validUntil: number
-  /** `bindingOf` the entry's hash that this line was written beside. */
+  /** `bindingOf` the hash of the entry when this line was written. */
   readonly binding: string
 }
 
 export type ParsedKeptLine =
   KeptLine | { readonly kind: 'malformed'; readonly reason: string } | { readonly kind: 'other' }
 
-/** How many old passwords of one name may be valid at a time: while one of them has several, every refusal computes as many. */
+/** How many old passwords of one name may be valid. If one user has several, every refusal computes as many bcrypts. */
 export const MAX_KEPT = 4
 
 const PREFIX = '#registry-sidecar keep-old'
 const VERSION = 'v1'
 const OTHER = { kind: 'other' } as const
 
-/** Reads one line without its line feed: `other` is any line that is not ours. A reason never holds a hash. */
+/** Reads one line without its line feed. `other` is any line of another kind. A reason never contains a hash. */
 export function parseKeptLine(text: string): ParsedKeptLine {
   if (!text.startsWith(PREFIX)) return OTHER
   const rest = text.slice(PREFIX.length).trimEnd()
@@ -39,7 +40,7 @@ export function parseKeptLine(text: string): ParsedKeptLine {
   const [, version = '', body = ''] = /^ (\S+) (.*)$/.exec(rest) ?? []
   if (/^v\d+$/.test(version) && version !== VERSION) {
     return malformed(
-      `an old password is kept here in form ${version.slice(0, 9)}, which only a newer version reads`,
+      `this line keeps an old password in format ${version.slice(0, 9)}, which only a newer version reads`,
     )
   }
   const [, until = '', binding = '', hash = '', username = ''] =
@@ -56,7 +57,7 @@ export function formatKeptLine({ username, hash, validUntil, binding }: Omit<Kep
   return `${PREFIX} ${VERSION} until ${new Date(validUntil).toISOString()} beside ${binding} ${hash} ${username}`
 }
 
-/** What ties a kept line to the entry it stands beside: 64 bits of a digest of the entry's hash. */
+/** Binds a kept line to its entry: 64 bits of a digest of the hash of the entry. */
 export function bindingOf(hash: string): string {
   return createHash('sha256').update(hash).digest('hex').slice(0, 16)
 }

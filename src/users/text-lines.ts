@@ -1,11 +1,13 @@
-// Bytes → lines of text. Line by line, because decoding a large file in one go would stop every transfer meanwhile.
+// Decodes bytes into lines of text.
+//
+// One line at a time, because decoding a large file at once would block every transfer.
 
 import { isUtf8 } from 'node:buffer'
 
 const BYTE_ORDER_MARK = Buffer.from('\ufeff')
 const LINE_FEED = 10
 
-/** The lines without their line feeds, one by one; undefined for one that is not UTF-8, which spoils only itself. */
+/** Yields each line without its line feed, or undefined for a line that is not UTF-8. */
 export function* linesOf(bytes: Buffer): Generator<string | undefined> {
   let start = startsWith(bytes, BYTE_ORDER_MARK) ? BYTE_ORDER_MARK.length : 0
   while (start < bytes.length) {
@@ -17,7 +19,7 @@ export function* linesOf(bytes: Buffer): Generator<string | undefined> {
   }
 }
 
-/** Whether the bytes begin as UTF-16 text does. A damaged first line may do so too. */
+/** Whether the bytes begin like UTF-16 text. A damaged first line may look like that too. */
 export function isUtf16(bytes: Buffer): boolean {
   if (startsWith(bytes, Buffer.from([0xff, 0xfe])) || startsWith(bytes, Buffer.from([0xfe, 0xff])))
     return true

@@ -1,44 +1,44 @@
-// What a reload changed, in names: whoever edits the users file sees in the log that it took effect.
+// Logs which users a reload added, removed and changed.
 //
-// A table may hold 100,000 users. So tables are compared with pauses in which requests are served, and lists end early.
+// A table may contain 100,000 users, so the comparison pauses to let requests be served, and lists are cut.
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Entry, UserTable } from './htpasswd.ts'
 import type { Log } from '../observability/log.ts'
 
-// What a person still reads; the counts say how many there are.
+// A person does not read more; the counts are complete.
 const MAX_LISTED = 20
 
-// Looking this many names up takes about a millisecond.
+// Looking up this many names takes about a millisecond.
 const NAMES_PER_TURN = 5_000
 
-export interface Change {
+export interface UserTableChange {
   readonly file: string
   readonly next: UserTable
   readonly previous: UserTable
 }
 
 /** Logs who was added, removed and changed, and which lines were skipped: names and reasons, never a hash. */
-export async function tellChange(log: Log, { file, next, previous }: Change): Promise<void> {
+export async function logUserChanges(log: Log, { file, next, previous }: UserTableChange): Promise<void> {
   const now = Date.now()
   const [added, removed, changed] = [createNameList(), createNameList(), createNameList()]
-  await inTurns(next.entries, (name, entry) => {
+  await visitInTurns(next.entries, (name, entry) => {
     const before = previous.entries.get(name)
     if (before === undefined) added.add(name)
     else if (!isSameEntry(before, entry, now)) changed.add(name)
   })
-  await inTurns(previous.entries, (name) => {
+  await visitInTurns(previous.entries, (name) => {
     if (!next.entries.has(name)) removed.add(name)
   })
   const users = next.entries.size
   const names = { added: added.names, removed: removed.names, changed: changed.names }
   const counts = { added: added.count, removed: removed.count, changed: changed.count }
   log.info({ file, users, ...names, counts }, 'users in force')
-  tellProblems(log, file, next)
+  logProblems(log, file, next)
   if (users === 0) log.warn({ file }, 'the users file has no users: nobody gets in')
 }
 
-function tellProblems(log: Log, file: string, { problems }: UserTable): void {
+function logProblems(log: Log, file: string, { problems }: UserTable): void {
   for (const { line, reason } of problems.slice(0, MAX_LISTED))
     log.warn({ file, line, reason }, 'line of the users file skipped')
   const more = problems.length - MAX_LISTED
@@ -66,7 +66,7 @@ function createNameList(): NameList {
   }
 }
 
-async function inTurns(
+async function visitInTurns(
   entries: ReadonlyMap<string, Entry>,
   visit: (name: string, entry: Entry) => void,
 ): Promise<void> {
@@ -77,8 +77,8 @@ async function inTurns(
   }
 }
 
-// An old password that stays valid, for longer or no longer, is a change of who gets in, too. One whose time ran out is
-// none: it may still be in the table before, but is left out of the one after.
+// An old password that stays valid for longer, or no longer, also changes who gets in. An expired password is no change:
+// it may be in the previous table, but is left out of the next one.
 function isSameEntry(one: Entry, other: Entry, now: number): boolean {
   return one.hash === other.hash && keptAt(one, now) === keptAt(other, now)
 }

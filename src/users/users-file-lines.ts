@@ -1,11 +1,11 @@
-// What an edit does to the lines of a users file; lines in, lines out.
+// Edits the lines of a users file.
 
 import { CommandError, InvalidFileError } from '../errors/errors.ts'
 import { parseHtpasswd, type Entry } from './htpasswd.ts'
 import { bindingOf, formatKeptLine, MAX_KEPT, parseKeptLine, type ParsedKeptLine } from './old-password-line.ts'
 import { isUtf16 } from './text-lines.ts'
 
-/** As Latin-1 and with their line feeds: it maps bytes to characters one to one, so what is not UTF-8 survives too. */
+/** Latin-1 text with line feeds. Latin-1 maps bytes to characters one to one, so bytes that are not UTF-8 survive. */
 export type Lines = readonly string[]
 
 export interface FileLines {
@@ -20,11 +20,10 @@ export interface NewEntry {
 }
 
 export interface NewHash extends NewEntry {
-  /** Until when the present password stays valid too, in milliseconds since 1970. Absent: no old one stays valid. */
+  /** Until when the present password stays valid, in milliseconds since 1970. Absent: no old password stays valid. */
   readonly keepOldUntil?: number | undefined
 }
 
-/** What an edit is told beside the change itself. */
 export interface EditContext {
   /** For messages. */
   readonly file: string
@@ -34,7 +33,7 @@ export interface EditContext {
 
 /** Throws InvalidFileError for UTF-16 text and binary files, which are those with NUL bytes and no usable line. */
 export function splitLines(bytes: Buffer, file: string): FileLines {
-  // Threat: a misspelt setting names another file, a database perhaps, and `user add` appends a line to it.
+  // Threat: a mistyped setting names another file, perhaps a database, and `user add` appends a line to it.
   if (isUtf16(bytes) || bytes.includes(0)) parseHtpasswd(bytes, file)
   const text = bytes.toString('latin1')
   const mark = text.startsWith('\xef\xbb\xbf') ? text.slice(0, 3) : ''
@@ -49,14 +48,14 @@ export function joinLines({ mark, lines }: FileLines): Buffer {
 export function withAdded(lines: Lines, { username, hash }: NewEntry, { file }: EditContext): Lines {
   if (hasLineOf(lines, username)) throw userExists(file, username)
   const ending = usualEnding(lines)
-  // Old passwords of a user who was removed by another tool are not for the new one of that name.
+  // If another tool removed a user, the old passwords must not work for a new user of that name.
   const whole = withoutKept(lines, username).map((line) => (line.endsWith('\n') ? line : line + ending))
   return [...whole, toLine(username, hash) + ending]
 }
 
 /**
- * Replaces the first line of this name, whatever kind its hash is, and drops the old passwords that were kept, or
- * puts those that go on to be valid behind it. Throws a CommandError if there is no such line, or nothing to keep.
+ * Replaces the first line of this name, whatever kind its hash is. Removes the old passwords, or writes those that stay
+ * valid behind it. Throws a CommandError if there is no such line, or no password to keep.
  */
 export function withChanged(lines: Lines, change: NewHash, context: EditContext): Lines {
   const { username, hash } = change
@@ -64,7 +63,7 @@ export function withChanged(lines: Lines, change: NewHash, context: EditContext)
   const kept = keptLinesOf(lines, change, context)
   const rest = withoutKept(lines, username)
   const index = rest.findIndex((line) => isOf(line, username))
-  // The last line of the file may have no line feed, and goes on to have none.
+  // Preserve a missing line feed at the end of the file.
   const ending = lineEnding(rest[index] ?? '')
   const replacing = [toLine(username, hash), ...kept].join(ending === '' ? usualEnding(rest) : ending)
   return rest.with(index, replacing + ending)
@@ -78,7 +77,7 @@ export function withoutUser(lines: Lines, username: string, context: EditContext
   return left
 }
 
-/** Leaves out the old passwords whose time is over. */
+/** Removes expired old passwords. */
 export function withoutExpired(lines: Lines, now: number): Lines {
   return lines.filter((line) => {
     const parsed = parseOurs(line)
@@ -94,7 +93,7 @@ function userUnknown(file: string, username: string): CommandError {
   return new CommandError(`there is no ${username} in ${file}; use \`user add\` to add one`)
 }
 
-/** The lines that keep the present password, and the old ones that are still valid beside it. */
+/** The lines for the present password and for the old ones that are still valid. */
 function keptLinesOf(
   lines: Lines,
   { username, hash, keepOldUntil }: NewHash,
@@ -111,7 +110,7 @@ function keptLinesOf(
   if (kept.length > MAX_KEPT) {
     const end = Math.min(...entry.previous.map(({ validUntil }) => validUntil))
     throw new CommandError(
-      `${username} has ${MAX_KEPT} old passwords already that are valid beside the present one, which is the most; ` +
+      `${username} has ${MAX_KEPT} old passwords already that are valid beside the present one, which is the limit; ` +
         `leave out --keep-old, which ends them all, or wait until ${new Date(end).toISOString()}`,
     )
   }
@@ -119,7 +118,7 @@ function keptLinesOf(
   return kept.map((old) => encode(formatKeptLine({ ...old, username, binding })))
 }
 
-// A line of this name may be there without being usable, and another one of the name behind it count.
+// The first line of this name may be unusable, and a later line of the same name counts.
 function usableEntry(lines: Lines, username: string, { file, now }: EditContext): Entry | undefined {
   try {
     return parseHtpasswd(joinLines({ mark: '', lines }), file, now).entries.get(username)
@@ -129,12 +128,12 @@ function usableEntry(lines: Lines, username: string, { file, now }: EditContext)
   }
 }
 
-// A sidecar keeps the users it has when a file holds lines but no usable one: the removed user would still get in.
+// A sidecar keeps its users when the file has lines but no usable one. The removed user would still get in.
 function refuseUselessRemoval(before: Lines, after: Lines, context: EditContext): void {
   if (isReadable(after, context) || !isReadable(before, context)) return
   throw new CommandError(
-    `${context.file} would be left without a usable entry, and a running sidecar would go on with the present ` +
-      'users; fix or remove the lines that `user list` complains of first',
+    `${context.file} would be left without a usable entry, and a running sidecar would keep the present ` +
+      'users; first fix or remove the lines that `user list` reports',
   )
 }
 

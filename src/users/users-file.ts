@@ -1,5 +1,7 @@
-// Edits to the users file: one line changes, every other byte stays. The sidecar may read at any moment, and other
-// runs may edit at the same one: hence the lock and the atomic replacement.
+// Edits the users file.
+//
+// One line changes, every other byte stays. The sidecar may read at any moment, and other runs may edit at the same time,
+// so edits take a lock and replace the file atomically.
 
 import { access, constants, lstat, mkdir, readlink, realpath, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
@@ -7,7 +9,7 @@ import { dirname, resolve } from 'node:path'
 import { replaceFile } from '../files/atomic-file.ts'
 import { withFileLock } from '../files/file-lock.ts'
 import { CommandError, InvalidFileError, errorCode, errorMessage } from '../errors/errors.ts'
-import { readRegular } from '../files/regular-file.ts'
+import { ifPresent, readIfPresent } from '../files/regular-file.ts'
 import {
   joinLines,
   splitLines,
@@ -25,7 +27,7 @@ const HINTS: Readonly<Record<string, string>> = {
   EACCES:
     'permission denied; run this as the user the folder belongs to; ' +
     'in the container: docker compose exec -u "$(id -u):$(id -g)" …',
-  EPERM: 'not permitted; run this as the user the folder belongs to, and see whether it is marked immutable',
+  EPERM: 'not permitted; run this as the user the folder belongs to, and check whether it is marked immutable',
   EROFS: 'it is mounted read-only; edit it where it comes from',
   ENOSPC: 'the disk is full; nothing was changed; make room and try again',
   EDQUOT: 'the disk quota is used up; nothing was changed; make room and try again',
@@ -38,7 +40,7 @@ const HINTS: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file; `registry-sidecar user add NAME` makes it',
 }
 
-/** The users file's bytes, or undefined if there is none. Rejects with a CommandError that names the fix. */
+/** The bytes of the users file, or undefined if there is none. Rejects with a CommandError that contains the fix. */
 export async function readUsersFile(file: string): Promise<Buffer | undefined> {
   try {
     return await readIfPresent(file)
@@ -47,9 +49,9 @@ export async function readUsersFile(file: string): Promise<Buffer | undefined> {
   }
 }
 
-// Each edit also drops the old passwords whose time is over, of all users.
+// Each edit also removes the expired old passwords of all users.
 
-/** Appends an entry; makes the file and its folder if absent. Rejects with a CommandError if the name exists. */
+/** Appends an entry. Creates the file and its folder if absent. Rejects with a CommandError if the name exists. */
 export async function addEntry(file: string, entry: NewEntry, now: number): Promise<void> {
   try {
     await mkdir(dirname(await followLinks(file)), { recursive: true })
@@ -60,9 +62,9 @@ export async function addEntry(file: string, entry: NewEntry, now: number): Prom
 }
 
 /**
- * Replaces the first line of this name, whatever kind its hash is. The old passwords of that name end, unless
- * `keepOldUntil` says that they and the present one stay valid. Rejects with a CommandError if there is no such name,
- * or no password that could stay valid.
+ * Replaces the first line of this name, whatever kind its hash is. The old passwords of that name are removed, unless
+ * `keepOldUntil` keeps them and the present one valid. Rejects with a CommandError if there is no such name, or no
+ * password to keep.
  */
 export async function changeEntry(file: string, change: NewHash, now: number): Promise<void> {
   await edit({ file, now }, (lines) => withChanged(lines, change, { file, now }))
@@ -73,14 +75,14 @@ export async function removeEntry(file: string, username: string, now: number): 
   await edit({ file, now }, (lines) => withoutUser(lines, username, { file, now }))
 }
 
-// Asked before a person types a password for nothing. The edit itself looks again, under its lock.
+// For a check before a person types a password. The edit itself checks again, under its lock.
 
-/** Rejects as `addEntry` would as far as the file tells, and changes nothing. */
+/** Rejects if `addEntry` would reject because of the present file. Changes nothing. */
 export async function assertAddable(file: string, username: string, now: number): Promise<void> {
   await rehearse({ file, now }, (lines) => withAdded(lines, { username, hash: '' }, { file, now }))
 }
 
-/** Rejects as `changeEntry` would as far as the file tells, and changes nothing. */
+/** Rejects if `changeEntry` would reject because of the present file. Changes nothing. */
 export async function assertChangeable(
   file: string,
   change: Omit<NewHash, 'hash'>,
@@ -115,7 +117,7 @@ async function edit({ file, now }: EditContext, change: (lines: Lines) => Lines)
   }
 }
 
-// A rename asks the folder alone. Who took the right to write from the file meant it, and every other tool obeys.
+// A rename needs write access only to the folder. But a read-only file is meant to stay, and other tools respect that.
 async function refuseReadOnly(target: string): Promise<void> {
   if (!(await isReadOnly(target))) return
   throw new CommandError(`${target} is read-only; if it is to be edited: chmod u+w ${target}`)
@@ -141,26 +143,12 @@ async function followLinks(file: string): Promise<string> {
     if (errorCode(error) !== 'ENOENT') throw error
   }
   if (!(await isLink(file))) return resolve(file)
-  // A link counts from the folder it really is in.
+  // A relative link starts at the real folder of the link.
   return followLinks(resolve(await realpath(dirname(file)), await readlink(file)))
 }
 
 async function isLink(file: string): Promise<boolean> {
-  try {
-    return (await lstat(file)).isSymbolicLink()
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return false
-    throw error
-  }
-}
-
-async function readIfPresent(file: string): Promise<Buffer | undefined> {
-  try {
-    return await readRegular(file)
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined
-    throw error
-  }
+  return (await ifPresent(lstat(file)))?.isSymbolicLink() ?? false
 }
 
 function explain(error: unknown, file: string): Error {

@@ -1,35 +1,42 @@
-// The users in force: the htpasswd file as a table that follows the file while the process runs.
+// Loads and follows the users file.
 
 import { parseHtpasswd, parseHtpasswdInSlices, type UserTable } from './htpasswd.ts'
 import { errorCode, InvalidFileError } from '../errors/errors.ts'
 import { follow, type Following, type FollowOptions } from '../files/followed-file.ts'
 import { isMountPoint } from '../files/mount-point.ts'
-import { createReloadable, type FileState } from '../files/reloadable.ts'
-import { tellChange } from './user-changes.ts'
+import { createReloadable } from '../files/reloadable.ts'
+import type { ValueState } from '../files/value-in-force.ts'
+import { logUserChanges } from './user-changes.ts'
 
 export interface Users extends Following {
   readonly file: string
   /** Empty until the file has been read once. */
   readonly table: UserTable
   readonly isLoaded: boolean
-  readonly state: FileState
+  readonly state: ValueState
 }
 
-/** What to tell a person whose users file is a mount point. */
+/** The warning for a bind-mounted users file. */
 export const FILE_MOUNT = {
-  text: 'the users file is a mount of its own: when it is replaced outside, the former one stays in force here',
+  text: 'the users file is a bind-mounted file: replacing it on the host has no effect here',
   hint: 'mount its folder (docker: -v ./users:/users, Kubernetes: no subPath): editors, mv and `user` replace files',
 } as const
 
 /**
- * Loads and watches the users file. A missing one is waited for; one that cannot be used rejects with
- * InvalidFileError, since at start there is no last good table to live on.
+ * Waits for a file that is missing. Rejects with InvalidFileError when the file is unusable, because at start there is no
+ * earlier table to keep.
  */
 export async function loadUsers({ file, pollMs, log }: FollowOptions): Promise<Users> {
   const nobody = parseHtpasswd(Buffer.alloc(0), file)
   const parse = (bytes: Buffer) => parseHtpasswdInSlices(bytes, file)
-  const users = createReloadable({ file, parse, initial: nobody, log, mayAppearLater: true })
-  users.onChange((next, previous) => tellChange(log, { file, next, previous }))
+  const users = createReloadable({
+    file,
+    parse,
+    initial: nobody,
+    log,
+    mayAppearLater: true,
+    logChange: (next, previous) => logUserChanges(log, { file, next, previous }),
+  })
   await users.reload().catch((error: unknown) => {
     if (!(error instanceof InvalidFileError && errorCode(error.cause) === 'ENOENT')) throw error
   })

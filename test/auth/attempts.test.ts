@@ -47,7 +47,7 @@ function run(attempts: Attempts, source: string, password = 'wrong'): Promise<At
   return attempts.run({
     source,
     username: `user${count}`,
-    comparison: { password, hashes: [source], decoys: [] },
+    comparison: { password, hashes: [source], dummyHashes: [] },
     isProven: false,
   })
 }
@@ -165,7 +165,7 @@ describe('the throttle', () => {
     const first = run(attempts, 'a')
     checks[0]?.finish(-1)
     await first
-    const comparison = { password: RIGHT, hashes: ['a'], decoys: [] }
+    const comparison = { password: RIGHT, hashes: ['a'], dummyHashes: [] }
     const proven = attempts.run({ source: 'a', username: 'alice', comparison, isProven: true })
     checks[1]?.finish(0)
     expect(await proven).toEqual({ kind: 'matched', index: 0 })

@@ -68,8 +68,8 @@ const ok = { kind: 'ok', username: 'alice', isOldPassword: false }
 const oldOk = { ...ok, isOldPassword: true }
 const refused = (reason: string, isKnown = true) => ({ kind: 'refused', reason, isKnown })
 
-function costsOf({ hashes, decoys }: Comparison): readonly string[] {
-  return [...hashes, ...decoys].map((hash) => hash.slice(4, 6)).toSorted()
+function costsOf({ hashes, dummyHashes }: Comparison): readonly string[] {
+  return [...hashes, ...dummyHashes].map((hash) => hash.slice(4, 6)).toSorted()
 }
 
 describe('a verdict', () => {
@@ -92,7 +92,7 @@ describe('a verdict', () => {
     expect(await verify('alice', long)).toEqual(ok)
     expect(await verify('alice', `${long}y`)).toEqual(refused('password too long'))
     expect(state.attempts).toHaveLength(1)
-    expect(compare({ password: `${long}y`, hashes: [hashSync(long, 4)], decoys: [] })).toBe(-1)
+    expect(compare({ password: `${long}y`, hashes: [hashSync(long, 4)], dummyHashes: [] })).toBe(-1)
   })
 
   it('costs the same for every refusal, for all entries, and while old passwords expire', async () => {

@@ -25,7 +25,9 @@ it('logs the command that adds the first user; a users file that disappears is a
 
   rmSync(path.join(cwd, 'users', 'htpasswd'))
 
-  expect(levelsOf([await sidecar.line(/file not loaded; what was in force stays/)])).toEqual([ERROR])
+  expect(levelsOf([await sidecar.line(/file not loaded; the previous version stays in use/)])).toEqual([
+    ERROR,
+  ])
 })
 
 function levelsOf(lines: readonly string[]): readonly number[] {

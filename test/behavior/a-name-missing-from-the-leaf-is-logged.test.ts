@@ -18,7 +18,7 @@ const openssl = findProgram('openssl') ?? ''
 const skopeo = findProgram('skopeo') ?? ''
 
 const ADD = /^add \S+ to SIDECAR_HOSTS/
-const TRUST = /^have it trust the root/
+const TRUST = /^make it trust the root/
 
 /** Writes a root to a file. */
 function rootFile(pem: string): string {

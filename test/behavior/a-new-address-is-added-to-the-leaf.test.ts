@@ -4,13 +4,13 @@ import { parseConfig } from '../../src/settings/config.ts'
 import { openIssuedCertificate } from '../../src/certificates/issued-certificate.ts'
 import { namesOfMachine } from '../../src/certificates/names/machine-names.ts'
 import type { Machine } from '../../src/certificates/names/machine-facts.ts'
-import type { CertificateInForce } from '../../src/certificates/served-certificate.ts'
+import type { CertificateInForce } from '../../src/certificates/certificate-in-force.ts'
 import { createManualClock } from '../fixtures/manual-clock.ts'
 import { recordedLog } from '../fixtures/recorded-log.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 import { until } from '../fixtures/until.ts'
 
-const LOOK_MS = 15_000
+const LOOK_MS = 30_000
 
 /** Creates a machine whose addresses the test sets. */
 function machineAt(...first: readonly string[]) {

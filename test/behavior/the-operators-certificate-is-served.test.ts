@@ -154,7 +154,7 @@ describe('the operator’s certificate', () => {
     })
     writeFileSync(certFile, 'nonsense')
     running.child.kill('SIGHUP')
-    expect(await running.line(/certificate not replaced; the one in force stays/)).toContain(certFile)
+    expect(await running.line(/certificate not replaced; the previous one stays in use/)).toContain(certFile)
     expect(await fingerprintServed(port, authority.rootPem)).toBe(fingerprintOf(next))
     running.child.kill('SIGTERM')
     expect(await running.finished).toMatchObject({ code: 0, stderr: '' })

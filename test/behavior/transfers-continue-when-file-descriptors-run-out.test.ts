@@ -170,7 +170,7 @@ it.runIf(process.platform === 'linux')(
     onTestFinished(() => {
       clearInterval(changing)
     })
-    await program.line(/file not loaded; what was in force stays/)
+    await program.line(/file not loaded; the previous version stays in use/)
     clearInterval(changing)
     const before = pulled
     await until(() => pulled > before, { ...DEADLINE, what: 'the pull continues' })

@@ -52,17 +52,17 @@ async function setScene({ renewing, serving, hasEvents = false }: SceneOptions =
   const renewal = await keepLeafRenewed({
     keystore,
     names: NAMES,
-    serve: (bundle) => {
-      const obstacle = serving?.()
-      if (obstacle !== undefined) throw obstacle
-      served.push(bundle)
-    },
     warnings: createExpiryWarnings({ file: real.leafFile, clock: timetable.now, log, hint: 'the fix' }),
     pollMs: 'off',
     log,
     timetable,
   })
   onTestFinished(() => renewal.close())
+  renewal.value.onChange(({ bundle }) => {
+    const obstacle = serving?.()
+    if (obstacle !== undefined) throw obstacle
+    served.push(bundle)
+  })
   const pass = (ms?: number) => {
     advance(ms ?? Math.max(...pending()))
     fireTimers()
@@ -83,7 +83,7 @@ it('the leaf is looked at every hour and renewed at two thirds of its life', asy
   expect(served).toHaveLength(1)
   expect(served[0]?.leaf.notBefore).toEqual(new Date(START.getTime() + 60 * DAY_MS - 2 * HOUR_MS))
   expect(pending()).toEqual([HOUR_MS])
-  expect(renewal.state).toEqual({ kind: 'fresh' })
+  expect(renewal.value.state).toEqual({ kind: 'fresh' })
 })
 
 it('a renewal that fails is tried again, ever more rarely up to an hour, and soon again after the next failure', async () => {
@@ -95,12 +95,12 @@ it('a renewal that fails is tried again, ever more rarely up to an hour, and soo
     await pass()
   }
   expect(delays.map((ms) => ms / 1000)).toEqual([5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600])
-  expect(renewal.state).toEqual({ kind: 'stale', reason: 'not renewed: disk full' })
+  expect(renewal.value.state).toEqual({ kind: 'stale', reason: 'not renewed: disk full' })
 
   obstacle = undefined
   await pass(61 * DAY_MS)
   expect(served).toHaveLength(1)
-  expect(renewal.state).toEqual({ kind: 'fresh' })
+  expect(renewal.value.state).toEqual({ kind: 'fresh' })
   expect(pending()).toEqual([HOUR_MS])
 
   obstacle = new Error('disk full')
@@ -112,7 +112,7 @@ it('each failure is logged with its reason, the end of the leaf and the time of 
   const { lines } = await setScene({ renewing: () => new Error('disk full') })
   expect(lines).toEqual([
     expect.objectContaining({
-      msg: 'leaf not renewed, the old one stays',
+      msg: 'leaf not renewed; the present one stays in use',
       err: expect.objectContaining({ message: 'disk full' }) as unknown,
       notAfter: new Date(START.getTime() + 90 * DAY_MS - HOUR_MS).toISOString(),
       retryInMs: 5_000,
@@ -143,7 +143,9 @@ it('a leaf that is not valid yet is told once, with the fix: the clock was set b
       level: 50,
       msg: 'the certificate is not valid yet: clients refuse it',
       notBefore: new Date(START.getTime() - HOUR_MS).toISOString(),
-      hint: expect.stringMatching(/^set the clock of this machine; if it is right, .*renew it$/) as unknown,
+      hint: expect.stringMatching(
+        /^set the clock of this machine; if it is right, .*renew the certificate$/,
+      ) as unknown,
     }),
   ])
 })

@@ -1,8 +1,8 @@
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
-import type { OwnFiles } from '../../src/certificates/operator-files.ts'
-import { loadOwnCertificate } from '../../src/certificates/served-certificate.ts'
+import type { OperatorFiles } from '../../src/certificates/operator-files.ts'
+import { loadOperatorCertificate } from '../../src/certificates/operator-certificate.ts'
 import { bindMount, mayMount } from '../fixtures/mount.ts'
 import { createAuthority } from '../fixtures/own-certificate.ts'
 import { recordedLog } from '../fixtures/recorded-log.ts'
@@ -11,7 +11,7 @@ import { tempFolder } from '../fixtures/temp-folder.ts'
 const authority = createAuthority()
 const canMount = mayMount()
 
-function ownFiles(folder = tempFolder()): OwnFiles {
+function ownFiles(folder = tempFolder()): OperatorFiles {
   const { certPem, keyPem } = authority.issue()
   const files = { certFile: path.join(folder, 'tls.crt'), keyFile: path.join(folder, 'tls.key') }
   writeFileSync(files.certFile, certPem)
@@ -19,9 +19,9 @@ function ownFiles(folder = tempFolder()): OwnFiles {
   return { ...files, keyPasswordFile: undefined }
 }
 
-async function warningsAtStart(files: OwnFiles): Promise<readonly unknown[]> {
+async function warningsAtStart(files: OperatorFiles): Promise<readonly unknown[]> {
   const { log, lines } = recordedLog('warn')
-  await (await loadOwnCertificate({ files, pollMs: 'off', log })).close()
+  await (await loadOperatorCertificate({ files, pollMs: 'off', log })).close()
   return lines
 }
 
@@ -37,7 +37,7 @@ describe('a key that everybody can read', () => {
         file: link,
         mode: '0644',
         hint: expect.stringContaining(`chmod o= ${link}`) as unknown,
-        msg: 'everybody on this machine can read this file',
+        msg: 'every user of this machine can read this file',
       }),
     ])
   })
@@ -50,7 +50,7 @@ describe('a key that everybody can read', () => {
   })
 })
 
-describe('a file that is a mount of its own', () => {
+describe('a bind-mounted file', () => {
   it.runIf(canMount)('is told at start, with the fix, for each of them', async () => {
     const outside = ownFiles()
     const inside = ownFiles()
@@ -61,7 +61,9 @@ describe('a file that is a mount of its own', () => {
         (file) =>
           expect.objectContaining({
             file,
-            msg: expect.stringMatching(/mount of its own.*former one stays here/) as unknown,
+            msg: expect.stringMatching(
+              /bind-mounted file.*replacing it on the host has no effect here/,
+            ) as unknown,
             hint: expect.stringMatching(/^mount its folder/) as unknown,
           }) as unknown,
       ),

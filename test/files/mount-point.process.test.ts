@@ -6,7 +6,7 @@ import { recordedLog } from '../fixtures/recorded-log.ts'
 import { ALICE_ENTRY } from '../fixtures/sidecar.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 
-describe('a users file that is a mount of its own', () => {
+describe('a bind-mounted users file', () => {
   const canMount = mayMount()
 
   it.runIf(canMount)('is told at start, with the fix; its replacement outside is not seen', async () => {
@@ -19,7 +19,9 @@ describe('a users file that is a mount of its own', () => {
 
     expect(await warningsAtStart(`${folder}/users/htpasswd`)).toEqual([
       expect.objectContaining({
-        msg: expect.stringMatching(/mount of its own.*former one stays/) as unknown,
+        msg: expect.stringMatching(
+          /bind-mounted file.*replacing it on the host has no effect here/,
+        ) as unknown,
         hint: expect.stringMatching(/-v \.\/users:\/users.*no subPath/) as unknown,
       }),
     ])

@@ -84,6 +84,24 @@ describe('createReloadable', () => {
   })
 })
 
+it('calls a listener that threw again at the next reload, though the bytes are the same', async () => {
+  const value = createReloadable({ file, parse, initial: 0 })
+  const called: number[] = []
+  let obstacle: Error | undefined = new Error('refused')
+  value.onChange((next) => {
+    called.push(next)
+    if (obstacle !== undefined) throw obstacle
+  })
+  await writeFile(file, '1')
+
+  await expect(value.reload()).rejects.toBe(obstacle)
+  expect([value.current, value.state.kind]).toEqual([1, 'stale'])
+  obstacle = undefined
+
+  expect(await value.reload()).toBe('unchanged')
+  expect([called, value.state.kind, parses]).toEqual([[1, 1], 'fresh', 1])
+})
+
 it('tells contents of many megabytes apart by their last byte', async () => {
   const bytes = Buffer.alloc(9 * 1024 * 1024, 'x')
   const value = createReloadable({ file, parse: (read) => read.at(-1), initial: undefined })

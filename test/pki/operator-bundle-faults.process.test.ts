@@ -5,7 +5,7 @@ import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { InvalidFileError } from '../../src/errors/errors.ts'
-import { readOwnPair, type OwnFiles } from '../../src/certificates/operator-files.ts'
+import { readOperatorPair, type OperatorFiles } from '../../src/certificates/operator-files.ts'
 import { selfSigned } from '../fixtures/openssl.ts'
 import { createAuthority } from '../fixtures/own-certificate.ts'
 import { asNobody } from '../fixtures/nobody.ts'
@@ -14,10 +14,10 @@ import { tempFolder } from '../fixtures/temp-folder.ts'
 const authority = createAuthority()
 const MUST_BE_READABLE = 'must name a file that the user of this process may read'
 
-type Damage = (files: OwnFiles, pair: ReturnType<typeof authority.issue>) => void
+type Damage = (files: OperatorFiles, pair: ReturnType<typeof authority.issue>) => void
 
 describe('a file is refused, with the fix', () => {
-  it.each<readonly [what: string, damage: Damage, file: keyof OwnFiles, reason: RegExp]>([
+  it.each<readonly [what: string, damage: Damage, file: keyof OperatorFiles, reason: RegExp]>([
     [
       'the certificate as DER',
       ({ certFile }, { certPem }) => {
@@ -135,18 +135,20 @@ describe('a file is accepted', () => {
     ['a certificate for any purpose', ['extendedKeyUsage=anyExtendedKeyUsage']],
   ])('%s', async (_, extensions) => {
     const files = filesWith(selfSigned('localhost', { extensions }))
-    await expect(readOwnPair(files, new Date(Date.now() + 60_000))).resolves.toMatchObject({ kind: 'pair' })
+    await expect(readOperatorPair(files, new Date(Date.now() + 60_000))).resolves.toMatchObject({
+      kind: 'pair',
+    })
   })
 
   it('a chain whose issuers have another order, because clients sort them', async () => {
     const files = filesWith(authority.issue())
     const others = [createAuthority().rootPem, authority.rootPem]
     writeFileSync(files.certFile, readFileSync(files.certFile, 'utf8') + others.join(''))
-    await expect(readOwnPair(files, new Date())).resolves.toMatchObject({ kind: 'pair' })
+    await expect(readOperatorPair(files, new Date())).resolves.toMatchObject({ kind: 'pair' })
   })
 })
 
-function filesWith({ certPem, keyPem }: ReturnType<typeof authority.issue>): OwnFiles {
+function filesWith({ certPem, keyPem }: ReturnType<typeof authority.issue>): OperatorFiles {
   const folder = tempFolder()
   const files = { certFile: path.join(folder, 'tls.crt'), keyFile: path.join(folder, 'tls.key') }
   writeFileSync(files.certFile, certPem)
@@ -154,8 +156,8 @@ function filesWith({ certPem, keyPem }: ReturnType<typeof authority.issue>): Own
   return { ...files, keyPasswordFile: undefined }
 }
 
-async function refusalOf(files: OwnFiles): Promise<InvalidFileError> {
-  const error = await readOwnPair(files, new Date(Date.now() + 60_000)).then(
+async function refusalOf(files: OperatorFiles): Promise<InvalidFileError> {
+  const error = await readOperatorPair(files, new Date(Date.now() + 60_000)).then(
     () => undefined,
     (reason: unknown) => reason,
   )

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net'
 import path from 'node:path'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { InvalidFileError } from '../../src/errors/errors.ts'
-import { readOwnPair } from '../../src/certificates/operator-files.ts'
+import { readOperatorPair } from '../../src/certificates/operator-files.ts'
 import { parseChain, parseOperatorPair, type OperatorTexts } from '../../src/pki/operator-bundle.ts'
 import { openssl, selfSigned } from '../fixtures/openssl.ts'
 import { createAuthority, fingerprintServed, registerKey } from '../fixtures/own-certificate.ts'
@@ -95,7 +95,7 @@ describe('the password of a key', () => {
     if (password !== undefined) writeFileSync(file, password)
     const keyPasswordFile = password === undefined ? undefined : file
     const [certFile, keyFile] = [path.join(folder, 'tls.crt'), path.join(folder, 'tls.key')]
-    return readOwnPair({ certFile, keyFile, keyPasswordFile }, NOW)
+    return readOperatorPair({ certFile, keyFile, keyPasswordFile }, NOW)
   }
 
   it.each([
@@ -321,7 +321,7 @@ async function serve(folder: string, keyFile: string): Promise<number> {
     keyPasswordFile: path.join(folder, 'password'),
   }
   if (!keyFile.endsWith('tls.key')) writeFileSync(files.keyPasswordFile, '')
-  const outcome = await readOwnPair(files, new Date())
+  const outcome = await readOperatorPair(files, new Date())
   if (outcome.kind === 'mismatch') throw outcome.error
   const { certPem, keyPem } = outcome.certificate.bundle
   const server = createServer({ cert: certPem, key: keyPem }, (_, response) => response.end())

@@ -35,7 +35,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   settings: ['errors', 'pki'],
   files: ['async', 'errors', 'observability'],
   pki: ['errors'],
-  users: ['auth', 'errors', 'files', 'observability'],
+  users: ['errors', 'files', 'observability'],
   // The table of users is what credentials are checked against.
   auth: ['async', 'users'],
   access: ['errors'],
@@ -43,8 +43,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // Texts only.
   'client-setup': [],
   certificates: [
-    ...['async', 'errors', 'files', 'http', 'observability', 'pki', 'settings', 'users'],
-    ...['http/connections'],
+    ...['async', 'errors', 'files', 'http', 'observability', 'pki', 'settings'],
+    'http/connections',
   ],
   http: ['errors', 'observability', 'upstream', 'http/connections', 'http/pipeline'],
   'http/connections': ['auth', 'errors', 'http', 'http/pipeline', 'upstream'],

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import compare from '../../src/auth/bcrypt.ts'
-import { decoysBeside } from '../../src/users/dummy-hashes.ts'
+import { remainingDummyHashes } from '../../src/users/dummy-hashes.ts'
 import { hashesAt, parseHtpasswd, type UserTable } from '../../src/users/htpasswd.ts'
 import { bindingOf, formatKeptLine } from '../../src/users/old-password-line.ts'
 
@@ -28,10 +28,10 @@ function tableOf(users: readonly (readonly number[])[]): UserTable {
 }
 
 /** The costs that refusals compute: for an unknown name, and for each user as old passwords end. */
-function refusals({ entries, decoys }: UserTable): readonly (readonly number[])[] {
+function refusals({ entries, dummyHashes }: UserTable): readonly (readonly number[])[] {
   const times = [0, 1, 2, 3, 4, 5].map((minutes) => NOW + minutes * 60_000)
   const known = [...entries.values()].flatMap((entry) => times.map((time) => hashesAt(entry, time)))
-  return [[], ...known].map((hashes) => costsOf([...hashes, ...decoysBeside(decoys, hashes)]))
+  return [[], ...known].map((hashes) => costsOf([...hashes, ...remainingDummyHashes(dummyHashes, hashes)]))
 }
 
 describe('every refusal computes the same bcrypts', () => {
@@ -53,9 +53,9 @@ describe('every refusal computes the same bcrypts', () => {
   })
 })
 
-it('decoys are well-formed, fit no password, and differ from parse to parse', () => {
-  const { decoys } = tableOf([[4], [5]])
-  for (const decoy of decoys) expect(decoy).toMatch(/^\$2b\$0[45]\$[./A-Za-z0-9]{53}$/)
-  expect(compare({ password: 'x', hashes: decoys, decoys: [] })).toBe(-1)
-  expect(tableOf([[4], [5]]).decoys).not.toEqual(decoys)
+it('dummy hashes are well-formed, match no password, and differ from parse to parse', () => {
+  const { dummyHashes } = tableOf([[4], [5]])
+  for (const dummyHash of dummyHashes) expect(dummyHash).toMatch(/^\$2b\$0[45]\$[./A-Za-z0-9]{53}$/)
+  expect(compare({ password: 'x', hashes: dummyHashes, dummyHashes: [] })).toBe(-1)
+  expect(tableOf([[4], [5]]).dummyHashes).not.toEqual(dummyHashes)
 })

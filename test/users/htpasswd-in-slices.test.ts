@@ -14,8 +14,8 @@ const KEPT = formatKeptLine({
 })
 
 /** Decoys are random: their costs are what two readings have in common. */
-function comparable({ decoys, entries, problems }: UserTable) {
-  return { costs: decoys.map((decoy) => decoy.slice(0, 7)), entries: [...entries], problems }
+function comparable({ dummyHashes, entries, problems }: UserTable) {
+  return { costs: dummyHashes.map((dummyHash) => dummyHash.slice(0, 7)), entries: [...entries], problems }
 }
 
 describe('in slices a file reads the same as at once', () => {

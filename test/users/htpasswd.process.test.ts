@@ -29,7 +29,7 @@ describe.skipIf(htpasswd === undefined)('the htpasswd of Apache', () => {
     const { entries, problems } = parse(readFileSync(file))
     expect(problems).toEqual([])
     const matches = (name: string, password: string): boolean =>
-      compare({ password, hashes: [entries.get(name)?.hash ?? ''], decoys: [] }) === 0
+      compare({ password, hashes: [entries.get(name)?.hash ?? ''], dummyHashes: [] }) === 0
     expect(matches('alice', 'correct horse')).toBe(true)
     expect(matches('alice', 'Correct horse')).toBe(false)
     expect(matches('zoë', 'pässwörd€')).toBe(true)

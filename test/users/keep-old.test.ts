@@ -60,7 +60,7 @@ describe('the line that keeps an old password', () => {
     ['with a time that is none', kept().replace('2026-01', '2026-13'), /damaged/],
     ['with a time of no zone', kept().replace('000Z', '000'), /damaged/],
     ['with a name that is none', kept({ username: 'a:b' }), /damaged/],
-    ['of another version', kept().replace('v1', 'v2'), /form v2, which only a newer version reads/],
+    ['of another version', kept().replace('v1', 'v2'), /format v2, which only a newer version reads/],
   ])('is a problem when it is %s', (_what, line, reason) => {
     const { entries, problems } = parse([`alice:${B}`, line])
     expect(entries.get('alice')?.previous).toEqual([])
@@ -97,7 +97,7 @@ describe('an old password is', () => {
     const table = parse([`alice:${B}`, kept({ hash: 'plain', validUntil: NOW })])
     expect(table.problems).toEqual([])
     expect(table.entries.get('alice')?.previous).toEqual([])
-    expect(table.decoys).toHaveLength(1)
+    expect(table.dummyHashes).toHaveLength(1)
   })
 
   it.each<[what: string, lines: readonly string[], reason: RegExp]>([
@@ -109,13 +109,13 @@ describe('an old password is', () => {
     ['it is plain text', [kept({ hash: 'aaaahunter2' }), `alice:${B}`], /has plain text/],
     ['its cost is absurd', [kept({ hash: hash('a', '31') }), `alice:${B}`], /cost 31, over 15/],
   ])('not valid, and a problem, when %s', (_what, lines, reason) => {
-    const { entries, problems, decoys } = parse(lines)
+    const { entries, problems, dummyHashes } = parse(lines)
     expect([...entries.values()].every(({ previous }) => previous.length === 0)).toBe(true)
     expect(problems.filter(({ line }) => line === 1)).toEqual([
       { line: 1, kind: 'unusable old password', reason: expect.stringMatching(reason) as string },
     ])
     expect(JSON.stringify(problems)).not.toMatch(/aaaa|hunter2/)
-    expect(decoys).toHaveLength(1)
+    expect(dummyHashes).toHaveLength(1)
   })
 
   it('one of four at most', () => {

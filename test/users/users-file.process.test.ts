@@ -173,13 +173,13 @@ describe('an edit is refused, and the file stays as it was, when', () => {
       'the removed user would stay in force',
       `alice:${OLD}\nb:hunter2\n`,
       (file) => removeEntry(file, 'alice', NOW),
-      /without a usable entry.*go on with the present users/,
+      /without a usable entry.*keep the present users/,
     ],
     [
       'NUL bytes alone would be left',
       `alice:${OLD}\n\0\n`,
       (file) => removeEntry(file, 'alice', NOW),
-      /without a usable entry.*go on with the present users/,
+      /without a usable entry.*keep the present users/,
     ],
   ])('%s', async (_what, before, edit, message) => {
     const file = usersFile(before)
@@ -217,7 +217,7 @@ interface ChildOptions {
 function startChild(code: string, { uid, mounts }: ChildOptions = {}) {
   const module = `
     import { readFileSync } from 'node:fs'
-    import { addEntry, changeEntry, removeEntry } from '${ROOT}/dist/auth/users-file.js'
+    import { addEntry, changeEntry, removeEntry } from '${ROOT}/dist/users/users-file.js'
     readFileSync(0)
     ${code}`
   const node = [process.execPath, '--input-type=module', '--eval', module]
@@ -258,7 +258,7 @@ describe('what the machine refuses is told with its fix, and the file stays whol
     const file = usersFile(`b:${OLD}\n`)
     await chmod(path.dirname(file), 0o777)
     const told = await startChild(editing(file), { uid: NOBODY }).finish()
-    expect(told).toMatch(/belongs to 0:0 .*docker compose exec -u 0:0.*\nunchanged\n$/)
+    expect(told).toMatch(/belongs to 0:0, .*docker compose exec -u 0:0.*\nunchanged\n$/)
     expect(readdirSync(path.dirname(file))).toEqual(['htpasswd'])
   })
 

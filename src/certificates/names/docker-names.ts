@@ -1,10 +1,11 @@
-// What a container is called in its Docker networks, as Docker's embedded resolver tells.
+// Asks Docker's embedded resolver for the names of this container.
 //
-// The resolver answers a reverse lookup of a container's address with `CONTAINER.NETWORK`. Compose makes both out of
-// the project, and the container's out of the service too (`shop-proxy-1.shop_default`), so the service's name is in
-// there; `--network-alias` is not, and no other lookup tells it. What the resolver does not know it asks of servers
-// outside, whose answers anybody may have a hand in. So a name counts only without a dot, which none on the Internet
-// is, and only when it leads back to us.
+// The resolver answers a reverse lookup of the address of a container with `CONTAINER.NETWORK`. Compose builds both names
+// from the project, and the container name also from the service (`shop-proxy-1.shop_default`), so it contains the service
+// name. It does not contain a `--network-alias`, and no lookup returns one.
+//
+// Threat: the resolver forwards unknown questions to servers outside, and their answers may be forged. So a name counts
+// only if it has no dot, because no name on the Internet is without one, and only if it resolves to our address.
 
 import { promises as dns } from 'node:dns'
 import { isIPv4 } from 'node:net'
@@ -16,7 +17,7 @@ export interface Lookups {
   pointers(name: string): Promise<readonly string[]>
   /** The IPv4 addresses of a name. Rejects when there are none. */
   addresses(name: string): Promise<readonly string[]>
-  /** Ends what is under way. */
+  /** Ends running lookups. */
   cancel(): void
 }
 
@@ -27,14 +28,14 @@ export interface DockerOptions {
 
 const EMBEDDED_RESOLVER = '127.0.0.11'
 
-// It answers in a millisecond. Nobody should wait for it longer than this.
+// It answers in a millisecond. A start must not wait much longer.
 const LIMIT_MS = 1_000
 
-// More networks than a container has, and more projects than a network's name can be of.
+// More networks than a container has, and more projects than one network name can belong to.
 const MAX_ADDRESSES = 8
 const MAX_CANDIDATES = 8
 
-/** Empty outside of Docker's own networks, and when the resolver does not answer in time. Never rejects. */
+/** Empty outside of user-defined Docker networks, and when the resolver does not answer in time. Never rejects. */
 export async function namesInDocker(
   { addresses, resolvConf }: Pick<MachineFacts, 'addresses' | 'resolvConf'>,
   { lookups = embeddedResolver, limitMs = LIMIT_MS }: DockerOptions = {},
@@ -66,24 +67,24 @@ async function namesOfAddress(address: string, resolver: Lookups): Promise<reado
   const reversed = address.split('.').toReversed().join('.')
   const pointers = await resolver.pointers(`${reversed}.in-addr.arpa`).catch(() => [])
   const candidates = [...new Set(pointers.flatMap(candidatesOf))].slice(0, MAX_CANDIDATES)
-  const leadsBack = await Promise.all(
+  const resolvesToUs = await Promise.all(
     candidates.map(async (name) => {
-      const led = await resolver.addresses(name).catch((): readonly string[] => [])
-      return led.includes(address)
+      const found = await resolver.addresses(name).catch((): readonly string[] => [])
+      return found.includes(address)
     }),
   )
-  return candidates.filter((_, index) => leadsBack[index] === true)
+  return candidates.filter((_, index) => resolvesToUs[index] === true)
 }
 
-/** `shop-proxy-1.shop_default` → the container's name, and the service's. */
+/** `shop-proxy-1.shop_default` → the container name and the service name. */
 function candidatesOf(pointer: string): readonly string[] {
   const [container, network, ...more] = pointer.split('.')
-  // Docker allows dots in both, and then nobody can tell where one ends.
+  // Docker allows dots in both names, and then the border between them is unknown.
   if (container === undefined || network === undefined || more.length > 0) return []
   return [container, ...servicesOf(container, network)]
 }
 
-// Compose joins with hyphens since version 2, with underscores before. A project's name may hold either.
+// Compose joins with hyphens since version 2, and with underscores before. A project name may contain both.
 function servicesOf(container: string, network: string): readonly string[] {
   return [...network.matchAll(/_/g)].flatMap(({ index }) => {
     const rest = container.startsWith(network.slice(0, index)) ? container.slice(index) : ''

@@ -1,4 +1,4 @@
-// This machine's names over time: read anew at every question, except for those that Docker has to be asked for.
+// Reads the names of this machine, and asks Docker again when its addresses change.
 
 import { namesInDocker } from './docker-names.ts'
 import { namesOfMachine, readMachineFacts, type MachineFacts } from './machine-names.ts'
@@ -8,8 +8,8 @@ import type { AutomaticNames } from './wanted-names.ts'
 export interface Machine {
   readonly names: AutomaticNames
   /**
-   * Asks Docker again if the addresses are others than at the last time, or if it knew no names for them, five times at
-   * most. Takes a second at most; never rejects.
+   * Asks Docker again if the addresses changed, or up to five times if Docker knew no names for them. Takes at most a
+   * second; never rejects.
    */
   refresh(): Promise<void>
 }
@@ -21,11 +21,11 @@ export interface MachineSources {
 
 const SOURCES: MachineSources = { facts: readMachineFacts, inDocker: (facts) => namesInDocker(facts) }
 
-// A resolver that is slow while the container starts answers soon after. Without any names in it, as outside of Docker,
-// nobody should be asked for ever.
+// A resolver may be slow while the container starts, so it is asked again. If it has no names, as outside of Docker, the
+// questions stop.
 const MAX_QUESTIONS = 5
 
-/** Resolves once Docker has been asked. */
+/** Resolves after the first question to Docker. */
 export async function lookAtMachine({ facts, inDocker }: MachineSources = SOURCES): Promise<Machine> {
   let asked: string | undefined
   let questionsLeft = 0

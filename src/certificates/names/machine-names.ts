@@ -1,7 +1,7 @@
-// What this machine is called, beside its own addresses: by its hosts file, in Kubernetes and in Docker's networks.
+// Finds the names of this machine in its hosts file and in Kubernetes.
 //
-// Whoever can write these files runs the machine or the container. No name comes from anybody else, and no wildcard
-// at all: a leaf that covers more than it must is worth more to a thief.
+// Threat: a leaf that covers more names than needed is worth more to a thief. So names come only from files that the owner
+// of the machine or container writes, and wildcards are never taken.
 
 import { closeSync, openSync, readSync } from 'node:fs'
 import { hostname, networkInterfaces } from 'node:os'
@@ -13,7 +13,7 @@ import {
   type SubjectAltName,
 } from '../../pki/names.ts'
 
-/** Texts are as in the files, and empty where there is no such file. */
+/** The text of a missing file is empty. */
 export interface MachineFacts {
   readonly hostname: string
   /** As `os.networkInterfaces()` gives them. */
@@ -30,7 +30,7 @@ const HOSTS_FILE = '/etc/hosts'
 const RESOLV_CONF = '/etc/resolv.conf'
 const NAMESPACE_FILE = '/var/run/secrets/kubernetes.io/serviceaccount/namespace'
 
-/** The facts as they are now. What cannot be read counts as absent. */
+/** The present facts. Anything unreadable counts as absent. */
 export function readMachineFacts(): MachineFacts {
   return {
     hostname: hostname(),
@@ -45,14 +45,14 @@ function addressesOfThisMachine(): readonly string[] {
   try {
     return Object.values(networkInterfaces()).flatMap((list) => list?.map((entry) => entry.address) ?? [])
   } catch {
-    // Some sandboxes do not let a process ask.
+    // Some sandboxes forbid this.
     return []
   }
 }
 
 /**
- * The names that need no setting. `configured` are those of the settings: one that is a Service of Kubernetes by its
- * form has longer forms, by which other namespaces know it.
+ * The names that need no setting. `configured` are the names in the settings: a name in the form of a Kubernetes Service
+ * has longer forms, which other namespaces use.
  */
 export function namesOfMachine(
   facts: MachineFacts,
@@ -62,7 +62,7 @@ export function namesOfMachine(
   return [...automaticNames(facts), ...aliases]
 }
 
-/** Those of the texts that are host names, and neither addresses nor wildcards. */
+/** The texts that are host names, without addresses and wildcards. */
 export function dnsNames(texts: readonly string[]): readonly SubjectAltName[] {
   return texts.flatMap((text) => {
     const parsed = parseHostName(text)
@@ -70,11 +70,11 @@ export function dnsNames(texts: readonly string[]): readonly SubjectAltName[] {
   })
 }
 
-// A kubelet writes one line, compose one for each network.
+// A kubelet writes one line, compose writes one for each network.
 const MAX_HOSTS_FILE_NAMES = 32
 
-// Lines of our own addresses only. A loopback line counts when it names this machine, as Debian's `127.0.1.1 box.example
-// box` does: lists of advertisers to be blocked are a hundred thousand lines of loopback addresses.
+// Only lines with our own addresses count. A loopback line counts if it names this machine, as in Debian's `127.0.1.1
+// box.example box`, because block lists are a hundred thousand lines with loopback addresses.
 function namesInHostsFile({ hostsFile, hostname: own, addresses }: MachineFacts): readonly string[] {
   const ours = new Set(addresses.flatMap((address) => canonicalAddress(address) ?? []))
   const lines = hostsFile.split('\n').map((line) => line.replace(/#.*/, '').trim().split(/\s+/))
@@ -115,7 +115,7 @@ function clusterDomain(resolvConf: string, namespace: string): string | undefine
   return domain !== undefined && domains.includes(`svc.${domain}`) ? domain : undefined
 }
 
-// Enough for any file of these that says something of this machine, which lists of blocked names are appended to.
+// Enough for the lines about this machine; block lists are appended to these files.
 const MAX_READ_BYTES = 64 * 1024
 
 function beginningOf(file: string): string {
@@ -125,7 +125,7 @@ function beginningOf(file: string): string {
       const buffer = Buffer.alloc(MAX_READ_BYTES)
       const length = readSync(descriptor, buffer)
       const text = buffer.toString('utf8', 0, length)
-      // The last line may be cut, and half a name is another name.
+      // The last line may be cut off, and half a name is another name.
       return length < MAX_READ_BYTES ? text : text.slice(0, text.lastIndexOf('\n') + 1)
     } finally {
       closeSync(descriptor)

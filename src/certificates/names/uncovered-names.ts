@@ -1,24 +1,24 @@
-// Tells in the log which names clients use that the leaf does not cover, and which clients do not trust the root.
+// Logs names that the leaf lacks, and clients that do not trust the root.
 //
-// Those who need these lines cannot log in yet, so anybody who reaches the port can cause them. Their number is
-// limited by the day, for each source and for all, and nothing of what a client sent is in them unless it is a host
-// name: no line can be forged, and no log filled.
+// Threat: clients that cause these lines have not logged in, so anyone who reaches the port can cause them. Their number
+// per day is limited, for each source and for all, and they repeat only host names. So nobody can forge a line or fill
+// the log.
 
 import { sourceOf } from '../../http/client-address.ts'
 import type { AskedName, AskedNames, CertificateAlert } from '../../http/connections/requested-names.ts'
 import type { Log } from '../../observability/log.ts'
-import type { CertificateInForce } from '../served-certificate.ts'
+import type { CertificateInForce } from '../certificate-in-force.ts'
 import { notPermitted } from '../../pki/name-constraints.ts'
 import { isCovered, parseHostName, type SubjectAltName } from '../../pki/names.ts'
 
 export interface UncoveredNamesOptions {
   readonly certificate: Pick<CertificateInForce, 'origin' | 'current' | 'root'>
   readonly log: Log
-  /** In milliseconds, from wherever. */
+  /** Milliseconds since any moment. */
   readonly clock?: () => number
 }
 
-// One client needs a name or two. A scan of made-up names must not use up what is there for the others.
+// A client needs one or two names. A scan with invented names must not use up the lines of the others.
 const MAX_NAMES = 100
 const MAX_NAMES_OF_A_SOURCE = 10
 const MAX_SOURCES = 100
@@ -34,14 +34,14 @@ export function createUncoveredNames({
   return {
     asked(asked) {
       const name = nameOf(asked)
-      if (name !== undefined && !isInLeaf(name)) tellName(asked, name)
+      if (name !== undefined && !isInLeaf(name)) logName(asked, name)
     },
     refused(asked, alert) {
       const name = nameOf(asked)
       const isWrongName = name !== undefined && !isInLeaf(name)
-      if (isWrongName) tellName(asked, name)
-      // Go has one alert for everything; only where the name is right it must be the root.
-      if (!isWrongName || alert === 'unknown ca') tellDistrust(asked, name, alert)
+      if (isWrongName) logName(asked, name)
+      // Go sends one alert for every problem. If the name is right, the problem must be the root.
+      if (!isWrongName || alert === 'unknown ca') logDistrust(asked, name, alert)
     },
   }
 
@@ -49,22 +49,22 @@ export function createUncoveredNames({
     return isCovered(name, certificate.current.leaf.subjectAltNames)
   }
 
-  function tellName({ address, by }: AskedName, name: SubjectAltName): void {
+  function logName({ address, by }: AskedName, name: SubjectAltName): void {
     const turn = names.turn(`${name.type}:${name.value}`, sourceOf(address))
-    if (turn === 'told') return
+    if (turn === 'logged') return
     if (turn === 'first too many') log.warn(MORE_NAMES)
-    else log.warn({ address, name: name.value, by, hint: mendOfName(name, certificate) }, NOT_COVERED)
+    else log.warn({ address, name: name.value, by, hint: nameHint(name, certificate) }, NOT_COVERED)
   }
 
-  function tellDistrust(asked: AskedName, name: SubjectAltName | undefined, alert: CertificateAlert): void {
+  function logDistrust(asked: AskedName, name: SubjectAltName | undefined, alert: CertificateAlert): void {
     const { address, by } = asked
     const source = sourceOf(address)
     const turn = distrust.turn(source, source)
-    if (turn === 'told') return
+    if (turn === 'logged') return
     if (turn === 'first too many') log.warn(MORE_DISTRUST)
     else
       log.warn(
-        { address, name: name?.value, by, alert, hint: mendOfDistrust(asked, alert, certificate) },
+        { address, name: name?.value, by, alert, hint: trustHint(asked, alert, certificate) },
         DISTRUST,
       )
   }
@@ -75,7 +75,7 @@ const MORE_NAMES = 'clients use more names that the leaf does not cover than are
 const DISTRUST = 'a client refused the certificate: it does not seem to trust its root'
 const MORE_DISTRUST = 'more clients refused the certificate than are listed today'
 
-// What nobody can ask a certificate for is of no use to anybody: a wildcard, an address with a zone, plain nonsense.
+// No certificate can contain other texts, such as a wildcard, an address with a zone, or nonsense.
 function nameOf({ name }: AskedName): SubjectAltName | undefined {
   const parsed = parseHostName(name)
   return parsed.ok && !parsed.name.value.startsWith('*') ? parsed.name : undefined
@@ -83,33 +83,29 @@ function nameOf({ name }: AskedName): SubjectAltName | undefined {
 
 type Certificate = UncoveredNamesOptions['certificate']
 
-function mendOfName(name: SubjectAltName, { origin, root }: Certificate): string {
-  if (origin === 'own') return `have the certificate of SIDECAR_TLS_CERT issued anew with ${name.value} in it`
+function nameHint(name: SubjectAltName, { origin, root }: Certificate): string {
+  if (origin === 'own') return `issue the certificate of SIDECAR_TLS_CERT again, with ${name.value} in it`
   const add = `add ${name.value} to SIDECAR_HOSTS and start again`
   if (notPermitted([name], root?.permitted).length === 0) return add
-  return `${add}; its root may not vouch for that name (SIDECAR_CA_CONSTRAIN), so also begin again with an empty state folder`
+  return `${add}; its root is not valid for that name (SIDECAR_CA_CONSTRAIN), so also start again with an empty state folder`
 }
 
-function mendOfDistrust(
-  { by, name }: AskedName,
-  alert: CertificateAlert,
-  { origin, root }: Certificate,
-): string {
+function trustHint({ by, name }: AskedName, alert: CertificateAlert, { origin, root }: Certificate): string {
   const trust =
     root === undefined
-      ? 'have it trust the root of SIDECAR_TLS_CERT, and see that this file holds the intermediate certificates too'
-      : 'have it trust the root: `registry-sidecar trust` says how, and /-/ca.crt hands it out'
-  // Without a name in the handshake we know the address that the connection arrived at, not the one that was dialed.
+      ? 'make it trust the root of SIDECAR_TLS_CERT, and check that this file also contains the intermediate certificates'
+      : 'make it trust the root: `registry-sidecar trust` shows how, and /-/ca.crt contains it'
+  // Without a name in the handshake, we know the address where the connection arrived, not the address that was dialed.
   if (by !== 'address' || alert === 'unknown ca') return trust
-  const add = origin === 'own' ? 'have SIDECAR_TLS_CERT issued with that' : 'add that to SIDECAR_HOSTS'
+  const add = origin === 'own' ? 'issue SIDECAR_TLS_CERT again with that' : 'add that to SIDECAR_HOSTS'
   return `${trust}; or, if it dials an address other than ${name}, ${add}`
 }
 
 const DAY_MS = 86_400_000
 
 interface OncePerDay {
-  /** Whether this is to be told: once a day, unless there were too many. That is to be told once, too. */
-  turn(key: string, source: string): 'first' | 'first too many' | 'told'
+  /** Each key is logged once a day while there is room. The first one without room is logged as `first too many`. */
+  turn(key: string, source: string): 'first' | 'first too many' | 'logged'
 }
 
 function createOncePerDay({
@@ -121,31 +117,31 @@ function createOncePerDay({
   readonly max: number
   readonly maxOfASource: number
 }): OncePerDay {
-  const told = new Set<string>()
+  const logged = new Set<string>()
   const bySource = new Map<string, number>()
-  let isMoreTold = false
+  let isOverflowLogged = false
   let since = clock()
 
   function forgetAfterADay(): void {
     if (clock() - since < DAY_MS) return
-    told.clear()
+    logged.clear()
     bySource.clear()
-    isMoreTold = false
+    isOverflowLogged = false
     since = clock()
   }
 
   return {
     turn(key, source) {
       forgetAfterADay()
-      if (told.has(key)) return 'told'
+      if (logged.has(key)) return 'logged'
       const ofSource = bySource.get(source) ?? 0
-      if (told.size < max && ofSource < maxOfASource) {
-        told.add(key)
+      if (logged.size < max && ofSource < maxOfASource) {
+        logged.add(key)
         bySource.set(source, ofSource + 1)
         return 'first'
       }
-      if (isMoreTold) return 'told'
-      isMoreTold = true
+      if (isOverflowLogged) return 'logged'
+      isOverflowLogged = true
       return 'first too many'
     },
   }

@@ -1,4 +1,4 @@
-// The names that the leaf should carry: those of the settings, and those that this machine has of itself.
+// Collects the names that the leaf should contain.
 
 import type { Config } from '../../settings/config.ts'
 import { namesOfMachine, readMachineFacts } from './machine-names.ts'
@@ -6,7 +6,7 @@ import type { NamesUnder } from '../state-folder/authority.ts'
 import { notPermitted } from '../../pki/name-constraints.ts'
 import { leafNames, type SubjectAltName } from '../../pki/names.ts'
 
-/** The names that this machine has of itself at the moment, given those of the settings. */
+/** The present names of this machine, given the names in the settings. */
 export type AutomaticNames = (configured: readonly SubjectAltName[]) => readonly SubjectAltName[]
 
 export function wantedNames(
@@ -17,8 +17,8 @@ export function wantedNames(
 }
 
 /**
- * The names for a leaf under a root that may vouch for some names only. Those of this machine that it may not vouch for
- * are left out, and told: they come and go, as a container's do. Those of the settings never are: somebody counts on
+ * The names for a leaf under a root that is valid only for some names. Other names of this machine are left out and
+ * reported, because they come and go, as in containers. Names in the settings are never left out: someone depends on
  * them.
  */
 export function wantedNamesUnder(

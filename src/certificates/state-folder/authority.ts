@@ -1,4 +1,4 @@
-// Authority: the root of a folder with its key, the roots before it, and the leaves that they vouch for.
+// Reads the root of a state folder with its key, and issues leaves under it.
 
 import { InvalidFileError } from '../../errors/errors.ts'
 import type { FileLock } from '../../files/file-lock.ts'
@@ -27,22 +27,22 @@ import type { SubjectAltName } from '../../pki/names.ts'
 import { expiredRoot, foreignRoot } from './root-refusals.ts'
 import { writePair, type StatePaths, type StateTexts } from './state-files.ts'
 
-/** The names that the leaf should carry, which the root may have a say in. */
+/** The names that the leaf should contain, under a root that may be limited to some names. */
 export type NamesUnder = (root: Root) => readonly SubjectAltName[]
 
 export interface Issuer {
   readonly authority: Authority
-  /** The root's. */
+  /** The key of the root. */
   readonly keyPem: string
 }
 
-/** The root and its key, if leaves can be issued under it, and the roots before it. Throws `InvalidFileError`. */
+/** Reads the root, its key, and the earlier roots. Throws `InvalidFileError` if the root cannot issue leaves. */
 export function issuerIn(
   texts: StateTexts,
   { paths, now }: { readonly paths: StatePaths; readonly now: Date },
 ): Issuer {
-  if (texts.rootCert === undefined) throw lost(paths.rootCert, texts)
-  if (texts.rootKey === undefined) throw lost(paths.rootKey, texts)
+  if (texts.rootCert === undefined) throw missingRootError(paths.rootCert, texts)
+  if (texts.rootKey === undefined) throw missingRootError(paths.rootKey, texts)
   const root = parseRoot({ certPem: texts.rootCert, keyPem: texts.rootKey, marker: texts.marker }, paths)
   if (root.notAfter <= now) throw expiredRoot(root, now)
   if (texts.crossCert === undefined && hasCrossCertificate(texts.leafCert)) {
@@ -55,13 +55,13 @@ export function issuerIn(
   return { authority: { root, earlier }, keyPem: texts.rootKey }
 }
 
-/** True for an empty folder, and for one where a first start came no further than the root's key. */
-export function knowsNoRoot({ rootCert, marker, leafKey, leafCert, nextRootCert }: StateTexts): boolean {
+/** True for an empty folder, and when a first start stopped after it wrote the key of the root. */
+export function isEmptyState({ rootCert, marker, leafKey, leafCert, nextRootCert }: StateTexts): boolean {
   return [rootCert, marker, leafKey, leafCert, nextRootCert].every((text) => text === undefined)
 }
 
-// A silently new root would break every client, so a person decides.
-export function lost(file: string, { leafCert }: StateTexts): InvalidFileError {
+// A new root would break every client, so a person must decide.
+export function missingRootError(file: string, { leafCert }: StateTexts): InvalidFileError {
   const hasCopy = file.endsWith('.crt') && endsInRoot(leafCert)
   const copy = hasCopy ? ' (leaf.crt holds it too, as its last certificate)' : ''
   return new InvalidFileError(
@@ -74,7 +74,7 @@ export interface IssueRequest extends WantedLeaf {
   readonly issuer: Issuer
 }
 
-/** Issues a leaf and puts it into the folder, with what leads to it from every root. Throws `InvalidFileError`. */
+/** Issues a leaf and writes it with the chain to every root. Throws `InvalidFileError`. */
 export async function issueInto(
   paths: StatePaths,
   { issuer, names, now }: IssueRequest,
@@ -82,10 +82,10 @@ export async function issueInto(
 ): Promise<CertificateBundle> {
   const files = { certFile: paths.leafCert, keyFile: paths.leafKey }
   const { authority, keyPem } = issuer
-  refuseNotPermitted(names, authority, paths)
+  refuseNamesNotPermitted(names, authority, paths)
   const leaf = issueUnder(authority.root, { root: { certPem: authority.root.pem, keyPem }, names, now })
   const bundle = parseBundle(leaf.certPem + chainBehindLeaf(authority), leaf.keyPem, { ...files, now })
-  // Written, it would be refused by clients, and issued anew at every look.
+  // If it were written, clients would refuse it, and every look would issue another one.
   if (!isIssuedBy(bundle, authority.root)) throw foreignRoot(authority.root)
   await writePair(files, bundle, lock)
   return bundle
@@ -99,18 +99,19 @@ function issueUnder(root: Root, request: LeafRequest): IssuedCertificate {
   }
 }
 
-// A leaf that clients refuse is worth less than none, and one that lacks a name which somebody counts on no more.
-function refuseNotPermitted(
+// Clients refuse a leaf with names that its root must not issue. A leaf without these names would fail later.
+function refuseNamesNotPermitted(
   names: readonly SubjectAltName[],
   { root, earlier }: Authority,
   paths: StatePaths,
 ): void {
-  const [strangers, permitted] = [notPermitted(names, root.permitted), root.permitted]
-  if (strangers.length > 0) {
+  const { permitted } = root
+  const refused = notPermitted(names, permitted)
+  if (refused.length > 0) {
     throw new InvalidFileError(
       root.file,
-      `may vouch for ${list(permitted)} only (SIDECAR_CA_CONSTRAIN), not for ${list(strangers)}: take these out of ` +
-        `SIDECAR_HOSTS; or, for a root that may, ${START_OVER}`,
+      `is valid for ${list(permitted)} only (SIDECAR_CA_CONSTRAIN), not for ${list(refused)}: take these out of ` +
+        `SIDECAR_HOSTS; or, for a root that is, ${START_OVER}`,
     )
   }
   for (const one of earlier) {
@@ -118,14 +119,14 @@ function refuseNotPermitted(
     if (others.length === 0) continue
     throw new InvalidFileError(
       paths.crossCert,
-      `leads from an earlier root that may vouch for ${list(one.permitted)} only (SIDECAR_CA_CONSTRAIN), so until ` +
+      `leads from an earlier root that is valid for ${list(one.permitted)} only (SIDECAR_CA_CONSTRAIN), so until ` +
         `${one.notAfter.toISOString()} clients of that root would refuse a leaf for ${list(others)}: take these out of ` +
         `SIDECAR_HOSTS; or, ${DROP_EARLIER_ROOTS}`,
     )
   }
 }
 
-/** The names of the folder's leaf, since the sidecar knows best; those that are wanted where there is none. */
+/** The names of the present leaf, because the sidecar that issued it knows them best; the wanted names without one. */
 export function namesToKeep(
   { leafCert }: StateTexts,
   { names, authority }: { readonly names: NamesUnder; readonly authority: Authority },

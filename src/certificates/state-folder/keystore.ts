@@ -1,40 +1,39 @@
-// Keystore: a folder that holds root and leaf. Both are read, or issued and written.
+// Opens the state folder, and renews its root and leaf.
 //
-// Order matters. A first start writes root.key, root.crt, root.sha256, leaf.key, leaf.crt, each whole and in place
-// before the next, so that what a crash leaves behind tells how far it came: a root.key alone was never used and is
-// replaced; from root.crt on, a client may know the root, and it is never replaced without a person's doing. How that
-// goes on is told in root-renewal.ts.
+// Order matters. A first start writes root.key, root.crt, root.sha256, leaf.key, leaf.crt, each completely before the
+// next, so the files show where a crash happened. A root.key alone was never used and is replaced. When root.crt exists,
+// a client may trust the root, and only a command of a person replaces it: see root-renewal.ts. The states and what
+// follows from each are in repair-state.ts.
 
 import { mkdir } from 'node:fs/promises'
 
 import { oneAfterTheOther } from '../../async/in-flight.ts'
 import type { Log } from '../../observability/log.ts'
-import { issueInto, issuerIn, knowsNoRoot, namesToKeep, type NamesUnder } from './authority.ts'
+import { issueInto, issuerIn, isEmptyState, namesToKeep, type NamesUnder } from './authority.ts'
 import type { CertificateBundle, Root } from '../../pki/certificate.ts'
 import { withIntersectedConstraints, type Authority } from '../../pki/cross-certificates.ts'
 import type { SubjectAltName } from '../../pki/names.ts'
 import { beginRootRenewal, finishRootRenewal } from './root-renewal.ts'
-import { settle, settleFirst } from './settle-state.ts'
-import { pathsIn, readFiles, refuse, tighten, underLock } from './state-files.ts'
+import { createState, repairState } from './repair-state.ts'
+import { pathsIn, readFiles, restrictKeyFile, rethrowWithFix, underLock } from './state-files.ts'
 import { readLeaf, readRoot, type StoredLeaf } from './stored-state.ts'
 
-/** The names that the leaf should carry, or how they come from the root that it is issued under. */
+/** The names that the leaf should contain, or a function that derives them from the root. */
 export type WantedNames = readonly SubjectAltName[] | NamesUnder
 
 export interface Keystore {
   readonly root: Root
-  /** The same, permitted only what the roots before it may vouch for as well, which clients may still trust alone. */
+  /** The root, limited to the names that all earlier roots permit too: clients may still trust only one of those. */
   readonly narrowedRoot: Root
-  /** The leaf in force, with what leads to it. */
+  /** The leaf in force, with its chain. */
   readonly bundle: CertificateBundle
-  /** The file that another process puts in place last when it renews the leaf. */
+  /** The file that a renewal writes last. */
   readonly leafFile: string
   /** What opening had to issue. */
   readonly issued: { readonly root: boolean; readonly leaf: boolean }
   /**
-   * To be called every now and then, and when the leaf's file has changed: reads the folder again, and issues a leaf
-   * under the folder's root when the present one is past two thirds of its life, carries other names or is unusable.
-   * Resolves to the new bundle, or to undefined when the one in force stays. Never issues a root. Rejects with
+   * Reads the folder again. Issues a leaf when the present one is past two thirds of its life, has other names or is
+   * unusable. Resolves to the new bundle, or to undefined when the one in force stays. Never issues a root. Rejects with
    * `InvalidFileError`; then nothing has changed.
    */
   renewIfDue(names: WantedNames, now: Date): Promise<CertificateBundle | undefined>
@@ -44,29 +43,29 @@ export interface KeystoreOptions {
   readonly folder: string
   readonly names: WantedNames
   readonly now: Date
-  /** The names that a root which is issued now vouches for; it cannot be told others later. Absent: all. */
+  /** The only names that a root issued now is valid for, for ever. Absent: all names. */
   readonly constrainTo?: readonly SubjectAltName[] | undefined
   readonly log?: Log | undefined
 }
 
-/** Reads root and leaf, or issues what is missing. Throws `InvalidFileError` with the fix where a person must act. */
+/** Reads root and leaf, or issues what is missing. Throws `InvalidFileError` with the fix if a person must act. */
 export async function openKeystore(options: KeystoreOptions): Promise<Keystore> {
   const { folder, names, now, constrainTo, log } = options
   const paths = pathsIn(folder)
-  await mkdir(folder, { recursive: true, mode: 0o700 }).catch(refuse(folder, 'written'))
-  await tighten(paths.rootKey, log)
-  await tighten(paths.leafKey, log)
+  await mkdir(folder, { recursive: true, mode: 0o700 }).catch(rethrowWithFix(folder, 'written'))
+  await restrictKeyFile(paths.rootKey, log)
+  await restrictKeyFile(paths.leafKey, log)
 
   const wanted = { names: namesUnder(names), now, constrainTo }
-  const first = knowsNoRoot(await readFiles(paths)) ? await settleFirst(paths, wanted) : undefined
-  let current = first?.settled ?? (await settle(paths, wanted))
+  const first = isEmptyState(await readFiles(paths)) ? await createState(paths, wanted) : undefined
+  let current = first?.state ?? (await repairState(paths, wanted))
   const issued = { root: first?.issuedRoot ?? false, leaf: current.isNew }
   const inOrder = oneAfterTheOther()
 
   async function renew(names: WantedNames, now: Date): Promise<CertificateBundle | undefined> {
-    const settled = await settle(paths, { names: namesUnder(names), now, inForce: current.bundle })
-    if (settled.bundle.leaf.fingerprint === current.bundle.leaf.fingerprint) return undefined
-    current = settled
+    const next = await repairState(paths, { names: namesUnder(names), now, inForce: current.bundle })
+    if (next.bundle.leaf.fingerprint === current.bundle.leaf.fingerprint) return undefined
+    current = next
     return current.bundle
   }
 
@@ -91,14 +90,14 @@ export async function openKeystore(options: KeystoreOptions): Promise<Keystore> 
 
 export interface RenewalRequest {
   readonly folder: string
-  /** For a folder whose leaf does not tell. Otherwise its names are kept: the sidecar knows them best. */
+  /** For a folder without a leaf. Otherwise the names of the leaf are kept: the sidecar that issued it knows them best. */
   readonly names: NamesUnder
   readonly now: Date
 }
 
 export interface RenewedLeaf extends StoredLeaf, Authority {}
 
-/** Issues a leaf under the root of the folder, whether or not one is due. Never issues a root. Throws `InvalidFileError`. */
+/** Issues a leaf under the present root, even if none is due. Throws `InvalidFileError`. */
 export async function renewLeaf({ folder, names, now }: RenewalRequest): Promise<RenewedLeaf> {
   await readRoot(folder)
   const paths = pathsIn(folder)
@@ -114,21 +113,21 @@ export async function renewLeaf({ folder, names, now }: RenewalRequest): Promise
 }
 
 export interface RootRenewalRequest extends RenewalRequest {
-  /** The names that the new root vouches for, beside those of the leaf. Absent: all. */
+  /** The names that the new root is valid for, besides those of the leaf. Absent: all names. */
   readonly constrainTo?: readonly SubjectAltName[] | undefined
 }
 
 /**
- * Issues another root and a leaf under it. Clients that trust the root before it go on to accept what is served, until
- * that one ends; its key is gone. Throws `InvalidFileError`; then nothing has changed, or the next to open the folder
- * finishes it.
+ * Issues another root and a leaf under it. Clients that trust the earlier root accept the new leaf until the earlier
+ * root ends; its key is deleted. Throws `InvalidFileError`; then nothing has changed, or the next process that opens the
+ * folder finishes the renewal.
  */
 export async function renewRoot(request: RootRenewalRequest): Promise<RenewedLeaf> {
   const { folder, names, now, constrainTo } = request
   await readRoot(folder)
   const paths = pathsIn(folder)
   return underLock(paths, async (lock) => {
-    // Another one may have broken off.
+    // An earlier renewal may have stopped halfway.
     await finishRootRenewal(paths, { names, now }, lock)
     const texts = await readFiles(paths)
     const issuer = issuerIn(texts, { paths, now })

@@ -1,7 +1,7 @@
-// The root in a folder of its own, for clients that read whole folders.
+// Publishes the root in a separate folder, for clients that read whole folders.
 //
-// skopeo, podman and buildah take each *.key of a folder given as --cert-dir for the key of a client certificate, and
-// stop where its *.cert is missing. The state folder holds such keys, so it cannot be that folder.
+// skopeo, podman and buildah take each *.key in the folder of --cert-dir for the key of a client certificate, and stop if
+// its *.cert is missing. The state folder contains such keys, so it cannot be that folder.
 
 import { chmod, mkdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -9,15 +9,15 @@ import { dirname, join } from 'node:path'
 import { errorMessage } from '../../errors/errors.ts'
 import type { Log } from '../../observability/log.ts'
 import { readRegular } from '../../files/regular-file.ts'
-import { pathsIn, refuse, underLock, write } from './state-files.ts'
+import { pathsIn, rethrowWithFix, underLock, write } from './state-files.ts'
 import { readRoot } from './stored-state.ts'
 
-/** The file in that folder. Clients take every *.crt there for a root. */
+/** The file in that folder. Clients trust every *.crt there as a root. */
 export function publicRootFile(stateFolder: string): string {
   return join(stateFolder, 'trust', 'ca.crt')
 }
 
-/** Whether the file is there and holds this root. */
+/** Whether the file exists and contains this root. */
 export async function isPublished(stateFolder: string, rootPem: string): Promise<boolean> {
   return readRegular(publicRootFile(stateFolder)).then(
     (bytes) => bytes.toString() === rootPem,
@@ -26,11 +26,11 @@ export async function isPublished(stateFolder: string, rootPem: string): Promise
 }
 
 export interface PublicRoot {
-  /** Writes the file unless it holds this root. Never rejects: a failure is logged, once per reason. */
+  /** Writes the file unless it contains this root. Never rejects: logs a failure, once per reason. */
   publish(rootPem: string): Promise<void>
 }
 
-/** A sidecar can do its work without that file, for example where the state folder is read-only. */
+/** The sidecar works without that file, for example if the state folder is read-only. */
 export function createPublicRoot(stateFolder: string, log: Log | undefined): PublicRoot {
   const file = publicRootFile(stateFolder)
   let logged: string | undefined
@@ -52,11 +52,12 @@ export function createPublicRoot(stateFolder: string, log: Log | undefined): Pub
 async function writePublicRoot(stateFolder: string): Promise<void> {
   const file = publicRootFile(stateFolder)
   await underLock(pathsIn(stateFolder), async (lock) => {
-    // Read under the lock: another process may have renewed the root meanwhile.
+    // Read under the lock, because another process may have renewed the root.
     const { pem } = await readRoot(stateFolder)
     const folder = dirname(file)
-    const isNew = (await mkdir(folder, { recursive: true }).catch(refuse(folder, 'written'))) !== undefined
-    // Whatever the umask says. The mode of a folder that was there is its owner's decision.
+    const isNew =
+      (await mkdir(folder, { recursive: true }).catch(rethrowWithFix(folder, 'written'))) !== undefined
+    // Despite the umask. The owner decides about the mode of a folder that existed before.
     if (isNew) await chmod(folder, 0o755)
     await write(file, pem, { mode: 0o644, lock })
   })

@@ -1,10 +1,10 @@
-// Root renewal: another root takes the place of the present one, and no client notices.
+// Replaces the root by another one without breaking any client.
 //
-// Order matters. next-root.key and next-root.crt come first, the second holding the new root and all that cross.crt will
-// hold. From then on the renewal is decided, and whoever takes the folder's lock next finishes it: cross.crt, leaf.key,
-// leaf.crt, root.key, root.crt, root.sha256; then next-root.crt goes, and next-root.key last. The leaf is changed before
-// the root, so that what is served is at every moment accepted by clients that trust what root.crt says: a leaf under
-// the new root with its cross certificate is good for the present root as well. next-root.key alone was never used.
+// Order matters. next-root.key and next-root.crt are written first; next-root.crt contains the new root and the future
+// content of cross.crt. From then on the renewal is decided, and the next process that takes the lock of the folder
+// finishes it: it writes cross.crt, leaf.key, leaf.crt, root.key, root.crt, root.sha256, then removes next-root.crt and,
+// last, next-root.key. The leaf is replaced before the root, so at every moment clients that trust root.crt accept what is
+// served: the cross certificate makes the new leaf valid under the present root too. next-root.key alone was never used.
 
 import { X509Certificate } from 'node:crypto'
 
@@ -31,13 +31,13 @@ import { readFiles, remove, write, writePair, type StatePaths, type StateTexts }
 export interface RootRenewal {
   readonly issuer: Issuer
   readonly now: Date
-  /** What the new root is to vouch for. Absent: any name. */
+  /** The names that the new root is valid for. Absent: all names. */
   readonly constrainTo?: readonly SubjectAltName[] | undefined
 }
 
 /**
- * Decides the renewal, for `finishRootRenewal` to do the rest. Throws `InvalidFileError`, and changes nothing, when the
- * present root cannot lead to another one.
+ * Decides the renewal; `finishRootRenewal` does the rest. Throws `InvalidFileError`, and changes nothing, when the present
+ * root cannot sign another one.
  */
 export async function beginRootRenewal(
   paths: StatePaths,
@@ -57,8 +57,8 @@ export async function beginRootRenewal(
   await writePair(files, { certPem, keyPem: next.keyPem }, lock)
 }
 
-// Once written, a certificate that does not lead to the present root would stand in the way of every start. A person may
-// have put a root of another program there, with a key that we sign with otherwise than its certificate says, or not.
+// If a cross certificate that is not valid under the present root were written, every later start would fail. That happens
+// when a person has put the root of another program there, with a kind of key that we cannot sign with.
 function crossUnder(root: Root, request: CrossRequest): string {
   const crossPem = signedOrRefused(root, request)
   const [cross, signer] = [new X509Certificate(crossPem), new X509Certificate(root.pem)]
@@ -75,17 +75,17 @@ function signedOrRefused(root: Root, request: CrossRequest): string {
 }
 
 export interface Finish {
-  /** For a folder whose leaf does not tell. */
+  /** For a folder without a leaf. */
   readonly names: NamesUnder
   readonly now: Date
 }
 
-/** True while a renewal is under way, or was left behind by one that broke off. */
+/** True during a renewal, and after one that stopped halfway. */
 export function isRenewingRoot({ nextRootCert, nextRootKey }: StateTexts): boolean {
   return nextRootCert !== undefined || nextRootKey !== undefined
 }
 
-/** Finishes a renewal that was decided, and clears away one that was not. Throws `InvalidFileError`. */
+/** Finishes a decided renewal, and removes the files of an undecided one. Throws `InvalidFileError`. */
 export async function finishRootRenewal(
   paths: StatePaths,
   { names, now }: Finish,
@@ -97,7 +97,7 @@ export async function finishRootRenewal(
     await write(paths.crossCert, crossText, { mode: 0o644, lock })
     const { authority, keyPem } = issuer
     await issueInto(paths, { issuer, names: namesToKeep(texts, { names, authority }), now }, lock)
-    // Here the key of the root before is gone: who trusts that root is vouched for by the cross certificate alone.
+    // This deletes the key of the earlier root. Clients that trust that root now depend on the cross certificate.
     const files = { certFile: paths.rootCert, keyFile: paths.rootKey }
     await writePair(files, { certPem: authority.root.pem, keyPem }, lock)
     await write(paths.marker, `${authority.root.fingerprint}\n`, { mode: 0o644, lock })
@@ -112,10 +112,10 @@ function nextIssuer(
   { paths, now }: { readonly paths: StatePaths; readonly now: Date },
 ): { readonly issuer: Issuer; readonly crossText: string } {
   const file = paths.nextRootCert
-  const hint = giveUp(paths)
+  const hint = cancelHint(paths)
   const [next, ...crosses] = certificatesIn(text).map((pem) => parseCertificate(pem, file, hint))
-  if (next === undefined || !isToFollow(texts, { next, signer: crosses[1] }, paths)) {
-    throw new InvalidFileError(file, `is to follow another root than ${paths.rootCert}: ${hint}`)
+  if (next === undefined || !isSuccessor(texts, { next, signer: crosses[1] }, paths)) {
+    throw new InvalidFileError(file, `follows another root than ${paths.rootCert}: ${hint}`)
   }
   const keys = [texts.nextRootKey, texts.rootKey].filter((key) => key !== undefined)
   const keyPem = keys.find((key) => next.checkPrivateKey(parsePrivateKey(key, paths.nextRootKey, hint)))
@@ -133,39 +133,39 @@ interface Succession {
   readonly signer: X509Certificate | undefined
 }
 
-// A leftover of one root beside another root, as after a backup was put back, must not replace that.
-function isToFollow({ rootCert }: StateTexts, { next, signer }: Succession, paths: StatePaths): boolean {
+// After a backup was restored, files of a renewal may lie beside another root. They must not replace it.
+function isSuccessor({ rootCert }: StateTexts, { next, signer }: Succession, paths: StatePaths): boolean {
   if (rootCert === undefined) return true
   const present = fingerprint256(parseCertificate(rootCert, paths.rootCert))
   return present === next.fingerprint256 || present === signer?.fingerprint256
 }
 
-function giveUp({ nextRootCert, nextRootKey }: StatePaths): string {
-  return `put back from a backup what belongs together, or remove ${nextRootCert} and ${nextRootKey}: the root stays the one that it is then`
+function cancelHint({ nextRootCert, nextRootKey }: StatePaths): string {
+  return `restore matching files from a backup, or remove ${nextRootCert} and ${nextRootKey}: then the present root stays`
 }
 
-// Handshakes carry the whole chain, and GnuTLS gives up at sixteen certificates.
+// A handshake contains the whole chain, and GnuTLS accepts at most sixteen certificates.
 const MAX_EARLIER = 8
 
 function refuseUnlessRenewable({ root, earlier }: Authority): void {
   if (isLimitedToLeaves(new X509Certificate(root.pem))) {
     throw new InvalidFileError(
       root.file,
-      `may sign leaves alone (pathlen), since an earlier version issued it, so clients that trust it would refuse whatever ` +
-        `another root signs; nothing was changed. For another root, ${START_OVER}`,
+      `may sign only leaves (pathlen), because an earlier version issued it, so clients that trust it would refuse every ` +
+        `leaf of another root; nothing was changed. For another root, ${START_OVER}`,
     )
   }
   const oldest = earlier.at(-1)
   if (oldest !== undefined && earlier.length >= MAX_EARLIER) {
     throw new InvalidFileError(
       root.file,
-      `follows ${earlier.length} earlier roots that clients may trust, and some take no longer chain; nothing was changed. ` +
+      `follows ${earlier.length} earlier roots that clients may trust, and some clients accept no longer chain; nothing was changed. ` +
         `Wait until the oldest ends on ${oldest.notAfter.toISOString()}, or ${START_OVER}`,
     )
   }
 }
 
-// 2.5.29.19, RFC 5280 §4.2.1.9. Every certificate between root and leaf counts.
+// 2.5.29.19, RFC 5280 §4.2.1.9. `pathlen` counts every certificate between root and leaf.
 const BASIC_CONSTRAINTS = Buffer.from([0x55, 0x1d, 0x13])
 
 function isLimitedToLeaves({ raw }: X509Certificate): boolean {

@@ -1,4 +1,4 @@
-// The files of the state folder: read, written, locked and guarded, with the fix in every refusal.
+// Reads, writes, locks and protects the files of the state folder.
 
 import { chmod, rm, stat } from 'node:fs/promises'
 import { platform } from 'node:os'
@@ -7,11 +7,11 @@ import { replaceFile } from '../../files/atomic-file.ts'
 import { errorCode, errorMessage, InvalidFileError } from '../../errors/errors.ts'
 import { withFileLock, type FileLock } from '../../files/file-lock.ts'
 import type { Log } from '../../observability/log.ts'
-import { readRegular } from '../../files/regular-file.ts'
+import { readIfPresent } from '../../files/regular-file.ts'
 import type { IssuedCertificate } from '../../pki/issue.ts'
 
 export type StatePaths = ReturnType<typeof pathsIn>
-/** What the files hold; those that do not exist are absent. */
+/** The texts of the files. A file that does not exist is absent. */
 export type StateTexts = Readonly<Partial<Record<keyof StatePaths, string>>>
 
 export function pathsIn(folder: string) {
@@ -27,25 +27,34 @@ export function pathsIn(folder: string) {
   }
 }
 
-/** Reads the files that are there. Throws `InvalidFileError`. */
+/** Reads the files that exist. Throws `InvalidFileError`. */
 export async function readFiles(paths: Partial<StatePaths>): Promise<StateTexts> {
-  const reads = Object.entries(paths).map(async ([part, file]) => [part, await readIfPresent(file)] as const)
+  const reads = Object.entries(paths).map(async ([part, file]) => {
+    const bytes = await readIfPresent(file).catch(rethrowWithFix(file, 'read'))
+    return [part, bytes?.toString()] as const
+  })
   return Object.fromEntries((await Promise.all(reads)).filter(([, text]) => text !== undefined))
 }
 
-async function readIfPresent(file: string): Promise<string | undefined> {
-  const bytes = await readRegular(file).catch((error: unknown) => {
-    return errorCode(error) === 'ENOENT' ? undefined : refuse(file, 'read')(error)
-  })
-  return bytes?.toString()
+// A reader takes no lock, so it may come between two writes. They follow each other within milliseconds.
+export const LOOKS_OF_A_READER = { looks: 6, pauseMs: 50 }
+
+/** What `parse` returns, or undefined when it throws `InvalidFileError`. */
+export function unlessInvalid<T>(parse: () => T): T | undefined {
+  try {
+    return parse()
+  } catch (error) {
+    if (error instanceof InvalidFileError) return undefined
+    throw error
+  }
 }
 
 /**
- * Runs `action` while no other process writes to the folder. One lock for all of it, taken by whoever writes: two
- * writers at once would leave the key of one beside the certificate of the other. Throws `InvalidFileError`.
+ * Runs `action` while no other process writes to the folder. Every writer takes this one lock, because two writers at
+ * once would leave the key of one beside the certificate of the other. Throws `InvalidFileError`.
  */
 export async function underLock<T>(paths: StatePaths, action: (lock: FileLock) => Promise<T>): Promise<T> {
-  return withFileLock(paths.rootCert, action).catch(refuse(dirname(paths.rootCert), 'written'))
+  return withFileLock(paths.rootCert, action).catch(rethrowWithFix(dirname(paths.rootCert), 'written'))
 }
 
 export interface WriteOptions {
@@ -53,18 +62,18 @@ export interface WriteOptions {
   readonly lock: FileLock
 }
 
-/** Puts a file in place whole, with this mode before it has its name. Throws `InvalidFileError`. */
+/** Replaces a file as a whole. It has its mode before it has its name. Throws `InvalidFileError`. */
 export async function write(file: string, text: string, { mode, lock }: WriteOptions): Promise<void> {
   const replaced = replaceFile(file, text, { mode, beforeRename: () => lock.assertHeld() })
-  await replaced.catch(refuse(dirname(file), 'written'))
+  await replaced.catch(rethrowWithFix(dirname(file), 'written'))
 }
 
-/** Takes a file away, if it is there. Throws `InvalidFileError`. */
+/** Removes a file if it exists. Throws `InvalidFileError`. */
 export async function remove(file: string, lock: FileLock): Promise<void> {
   await lock
     .assertHeld()
     .then(() => rm(file, { force: true }))
-    .catch(refuse(dirname(file), 'written'))
+    .catch(rethrowWithFix(dirname(file), 'written'))
 }
 
 export interface PairFiles {
@@ -72,7 +81,7 @@ export interface PairFiles {
   readonly keyFile: string
 }
 
-// The key first: see the order in keystore.ts. And whoever watches the certificate finds its key in place.
+// The key first: see the order in keystore.ts. A watcher of the certificate then finds its key in place.
 export async function writePair(
   { certFile, keyFile }: PairFiles,
   pair: IssuedCertificate,
@@ -82,8 +91,8 @@ export async function writePair(
   await write(certFile, pair.certPem, { mode: 0o644, lock })
 }
 
-/** Takes a key away from the eyes of others, and says so. */
-export async function tighten(keyFile: string, log: Log | undefined): Promise<void> {
+/** Makes a private key unreadable for other users, and logs that. */
+export async function restrictKeyFile(keyFile: string, log: Log | undefined): Promise<void> {
   if (platform() === 'win32') return
   const mode = await stat(keyFile).then(
     (stats) => stats.mode & 0o777,
@@ -98,8 +107,8 @@ export async function tighten(keyFile: string, log: Log | undefined): Promise<vo
   )
 }
 
-/** What turns a system error about `file` into an `InvalidFileError` with the fix. */
-export function refuse(file: string, access: 'read' | 'written'): (error: unknown) => never {
+/** Returns a function that turns a system error about `file` into an `InvalidFileError` with the fix. */
+export function rethrowWithFix(file: string, access: 'read' | 'written'): (error: unknown) => never {
   const denied = `may not be ${access} by this user: let it belong to the user that runs the sidecar`
   const hints: Readonly<Record<string, string>> = {
     EACCES: denied,

@@ -1,28 +1,31 @@
-// Stored: what lies in a state folder, for those who only look. Issues and writes nothing, takes no lock, reads no key.
-
-import { setTimeout as pause } from 'node:timers/promises'
+// Reads certificates from a state folder. Writes nothing, takes no lock, reads no key.
 
 import { InvalidFileError } from '../../errors/errors.ts'
-import { knowsNoRoot, lost } from './authority.ts'
+import { readUntilWhole } from '../../files/read-again.ts'
+import { isEmptyState, missingRootError } from './authority.ts'
 import { parseLeaf, parseRoot, type LeafFacts, type Root } from '../../pki/certificate.ts'
 import { parseEarlier, type Authority } from '../../pki/cross-certificates.ts'
 import { certificatesIn } from '../../pki/pem.ts'
-import { pathsIn, readFiles, type StatePaths, type StateTexts } from './state-files.ts'
+import {
+  LOOKS_OF_A_READER,
+  pathsIn,
+  readFiles,
+  unlessInvalid,
+  type StatePaths,
+  type StateTexts,
+} from './state-files.ts'
 
 const NO_ROOT_YET = 'does not exist yet; start the sidecar once: it issues its root at the first start'
 const NO_LEAF = 'is missing; start the sidecar, or run `registry-sidecar cert renew`: both issue one'
 
-const LOOKS = 6
-const LOOK_AGAIN_MS = 50
-
-/** The root of a folder. Throws `InvalidFileError`, also when there is none. */
+/** Reads the root of a folder. Throws `InvalidFileError`, also when there is none. */
 export async function readRoot(folder: string): Promise<Root> {
-  return lookInto(pathsIn(folder), rootIn)
+  return readConsistently(pathsIn(folder), rootIn)
 }
 
-/** The same, with the roots that lead to it at that time. */
+/** Reads the root, with the earlier roots that lead to it at that time. */
 export async function readAuthority(folder: string, now: Date): Promise<Authority> {
-  return lookInto(pathsIn(folder), (texts, paths) => {
+  return readConsistently(pathsIn(folder), (texts, paths) => {
     const root = rootIn(texts, paths)
     return { root, earlier: parseEarlier(texts.crossCert, { root, file: paths.crossCert, now }) }
   })
@@ -33,7 +36,7 @@ export interface StoredLeaf {
   readonly leaf: LeafFacts
 }
 
-/** The leaf of a folder and its file, also one that has expired. Throws `InvalidFileError`. */
+/** Reads the leaf of a folder, also one that has expired. Throws `InvalidFileError`. */
 export async function readLeaf(folder: string): Promise<StoredLeaf> {
   const { leafCert: file } = pathsIn(folder)
   const { leafCert } = await readFiles({ leafCert: file })
@@ -43,23 +46,20 @@ export async function readLeaf(folder: string): Promise<StoredLeaf> {
 
 type Parse<T> = (texts: StateTexts & { readonly rootCert: string }, paths: StatePaths) => T
 
-async function lookInto<T>(paths: StatePaths, parse: Parse<T>): Promise<T> {
-  for (let looks = 1; ; looks++) {
-    const texts = await readPublic(paths)
+async function readConsistently<T>(paths: StatePaths, parse: Parse<T>): Promise<T> {
+  const parseAll = (texts: StateTexts): T => {
     const { rootCert } = texts
-    if (knowsNoRoot(texts)) throw new InvalidFileError(paths.rootCert, NO_ROOT_YET)
-    if (rootCert === undefined) throw lost(paths.rootCert, texts)
-    try {
-      return parse({ ...texts, rootCert }, paths)
-    } catch (error) {
-      // The root is being renewed, perhaps: its files are replaced one after the other.
-      if (!(error instanceof InvalidFileError) || looks === LOOKS) throw error
-      await pause(LOOK_AGAIN_MS)
-    }
+    if (isEmptyState(texts)) throw new InvalidFileError(paths.rootCert, NO_ROOT_YET)
+    if (rootCert === undefined) throw missingRootError(paths.rootCert, texts)
+    return parse({ ...texts, rootCert }, paths)
   }
+  // A renewal of the root replaces the files one after the other. It never removes the certificate of the root.
+  const isWhole = (texts: StateTexts) =>
+    texts.rootCert === undefined || unlessInvalid(() => parseAll(texts)) !== undefined
+  return parseAll(await readUntilWhole(() => readPublic(paths), { isWhole, ...LOOKS_OF_A_READER }))
 }
 
-// Without the keys: whoever asks which root to trust need not be allowed to read them.
+// Without the keys, because a user who asks which root to trust need not have the right to read them.
 function readPublic({
   rootCert,
   marker,
@@ -71,7 +71,7 @@ function readPublic({
 }
 
 const rootIn: Parse<Root> = ({ rootCert, marker, nextRootCert }, paths) => {
-  // A renewal that broke off right before the marker, which the next start writes.
+  // The renewal of the root stopped right before it wrote the marker. The next start writes it.
   const isNext = certificatesIn(nextRootCert ?? '')[0]?.trim() === rootCert.trim()
   return parseRoot({ certPem: rootCert, marker: isNext ? undefined : marker }, paths)
 }

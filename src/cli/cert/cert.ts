@@ -2,7 +2,7 @@
 
 import type { Config } from '../../settings/config.ts'
 import { CommandError } from '../../errors/errors.ts'
-import { ownFilesOf } from '../../certificates/operator-files.ts'
+import { operatorFilesOf } from '../../certificates/operator-files.ts'
 import { readSettled } from '../../files/settled-file.ts'
 import { START_OVER, leafFacts } from '../../pki/certificate.ts'
 import { DROP_EARLIER_ROOTS, withIntersectedConstraints } from '../../pki/cross-certificates.ts'
@@ -41,7 +41,7 @@ export interface RenewRequest extends CertRequest {
  */
 export async function renewCert(request: RenewRequest, world: World): Promise<ExitCode> {
   const { config, root: withRoot, json, clock = now } = request
-  const own = ownFilesOf(config)
+  const own = operatorFilesOf(config)
   if (own !== undefined) {
     throw new CommandError(
       `the sidecar cannot renew ${own.certFile}, because another CA issued it (SIDECAR_TLS_CERT)`,
@@ -72,7 +72,7 @@ export async function renewCert(request: RenewRequest, world: World): Promise<Ex
 }
 
 async function readServed(config: Config, at: Date): Promise<ServedCertificate> {
-  const own = ownFilesOf(config)
+  const own = operatorFilesOf(config)
   if (own === undefined) {
     // Reads the root first, because a missing root is the more important error.
     const authority = await readAuthority(config.stateDir, at)

@@ -2,7 +2,7 @@
 
 import type { Config } from '../../settings/config.ts'
 import { errorMessage } from '../../errors/errors.ts'
-import { ownFilesOf, readOwnPair, type OwnFiles } from '../../certificates/operator-files.ts'
+import { operatorFilesOf, readOperatorPair, type OperatorFiles } from '../../certificates/operator-files.ts'
 import { leafDaysLeft } from '../../app/readiness.ts'
 import type { LeafFacts } from '../../pki/certificate.ts'
 import { readRoot } from '../../certificates/state-folder/stored-state.ts'
@@ -14,7 +14,7 @@ const EXPIRY_NOTE_DAYS = 30
 
 /** Reports whether the sidecar can serve its own root's leaf or the operator's certificate, and for which names. */
 export async function checkCertificate(config: Config): Promise<readonly Finding[]> {
-  const files = ownFilesOf(config)
+  const files = operatorFilesOf(config)
   try {
     if (files !== undefined) return await checkOwnCertificate(files, config.hosts)
     const { file, fingerprint, notAfter } = await readRoot(config.stateDir)
@@ -26,9 +26,12 @@ export async function checkCertificate(config: Config): Promise<readonly Finding
   }
 }
 
-async function checkOwnCertificate(files: OwnFiles, hosts: Config['hosts']): Promise<readonly Finding[]> {
+async function checkOwnCertificate(
+  files: OperatorFiles,
+  hosts: Config['hosts'],
+): Promise<readonly Finding[]> {
   const part = 'certificate'
-  const outcome = await readOwnPair(files, new Date())
+  const outcome = await readOperatorPair(files, new Date())
   if (outcome.kind === 'mismatch') return [{ level: 'problem', part, text: outcome.error.message }]
   const { leaf } = outcome.certificate.bundle
   const days = leafDaysLeft(leaf)

@@ -2,7 +2,7 @@
 
 import { randomBytes } from 'node:crypto'
 
-import { hasControlCharacter } from '../../auth/basic.ts'
+import { hasControlCharacter } from '../../users/control-characters.ts'
 import { hashPassword, isTooLong } from '../../auth/bcrypt.ts'
 import { CommandError } from '../../errors/errors.ts'
 import { askPassword } from './ask-password.ts'

@@ -54,7 +54,7 @@ function match(entry: Entry, password: string, now: number): Match {
   // The sidecar rejects such a password without a bcrypt check.
   if (passwordProblem(password) !== undefined) return { matches: false }
   const hashes = hashesAt(entry, now)
-  const index = compare({ password, hashes, decoys: [] })
+  const index = compare({ password, hashes, dummyHashes: [] })
   const old = index > 0 ? entry.previous.find(({ hash }) => hash === hashes[index]) : undefined
   return { matches: index >= 0, validUntil: old?.validUntil }
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { AskedName } from '../../../src/http/connections/requested-names.ts'
-import type { CertificateInForce } from '../../../src/certificates/served-certificate.ts'
+import type { CertificateInForce } from '../../../src/certificates/certificate-in-force.ts'
 import type { Root } from '../../../src/pki/certificate.ts'
 import type { SubjectAltName } from '../../../src/pki/names.ts'
 import { createUncoveredNames } from '../../../src/certificates/names/uncovered-names.ts'
@@ -52,7 +52,7 @@ function setScene({ origin = 'issued', ...settings }: Settings = {}) {
   }
 }
 
-const mendsIn = (lines: readonly Record<string, unknown>[]) => lines.map(({ hint }) => hint)
+const hintsIn = (lines: readonly Record<string, unknown>[]) => lines.map(({ hint }) => hint)
 
 describe('a name that the leaf does not cover', () => {
   it('is told once, with who asked and the fix', () => {
@@ -150,16 +150,16 @@ describe('a name that the leaf does not cover', () => {
   it('is a matter for whoever issued the certificate, when that was not us', () => {
     const { ask, lines } = setScene({ origin: 'own', root: undefined })
     ask('other')
-    expect(mendsIn(lines)).toEqual(['have the certificate of SIDECAR_TLS_CERT issued anew with other in it'])
+    expect(hintsIn(lines)).toEqual(['issue the certificate of SIDECAR_TLS_CERT again, with other in it'])
   })
 
-  it('needs another root too, when the root may not vouch for it', () => {
+  it('needs another root too, when the root is not valid for it', () => {
     const { ask, lines } = setScene({ root: { ...ROOT, permitted: [{ type: 'dns', value: 'example' }] } })
     ask('a.example')
     ask('other')
-    expect(mendsIn(lines)).toEqual([
+    expect(hintsIn(lines)).toEqual([
       'add a.example to SIDECAR_HOSTS and start again',
-      expect.stringMatching(/add other to SIDECAR_HOSTS .* may not vouch .* empty state folder/),
+      expect.stringMatching(/add other to SIDECAR_HOSTS .* is not valid for that name .* empty state folder/),
     ])
   })
 })
@@ -177,7 +177,7 @@ describe('a client that refuses the certificate', () => {
       address: '192.0.2.1',
       name: 'proxy',
       alert: 'bad certificate',
-      hint: 'have it trust the root: `registry-sidecar trust` says how, and /-/ca.crt hands it out',
+      hint: 'make it trust the root: `registry-sidecar trust` shows how, and /-/ca.crt contains it',
     })
     expect(others.map(({ address }) => address)).toEqual(['192.0.2.2'])
   })
@@ -185,22 +185,22 @@ describe('a client that refuses the certificate', () => {
   it('for its name alone is told of the name alone', () => {
     const { refuse, lines } = setScene()
     refuse('other', 'bad certificate')
-    expect(mendsIn(lines)).toEqual(['add other to SIDECAR_HOSTS and start again'])
+    expect(hintsIn(lines)).toEqual(['add other to SIDECAR_HOSTS and start again'])
   })
 
   it('for its root, by another name too, is told of both', () => {
     const { refuse, lines } = setScene()
     refuse('other', 'unknown ca')
-    expect(mendsIn(lines)).toEqual([
+    expect(hintsIn(lines)).toEqual([
       expect.stringMatching(/^add other/),
-      expect.stringMatching(/^have it trust/),
+      expect.stringMatching(/^make it trust/),
     ])
   })
 
   it('without a name in its handshake may have dialed an address that we cannot see', () => {
     const { refuse, lines } = setScene()
     refuse('10.0.0.1', 'bad certificate', { by: 'address' })
-    expect(mendsIn(lines)).toEqual([
+    expect(hintsIn(lines)).toEqual([
       expect.stringMatching(
         /trust the root.*; or, if it dials an address other than 10\.0\.0\.1, add that to SIDECAR_HOSTS$/,
       ),
@@ -210,7 +210,7 @@ describe('a client that refuses the certificate', () => {
   it('that was issued elsewhere is sent to its issuer', () => {
     const { refuse, lines } = setScene({ origin: 'own', root: undefined })
     refuse('proxy', 'unknown ca')
-    expect(mendsIn(lines)).toEqual([expect.stringMatching(/root of SIDECAR_TLS_CERT.*intermediate/)])
+    expect(hintsIn(lines)).toEqual([expect.stringMatching(/root of SIDECAR_TLS_CERT.*intermediate/)])
   })
 
   it('is told of a hundred addresses, and then that there are more', () => {

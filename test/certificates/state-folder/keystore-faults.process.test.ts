@@ -89,8 +89,8 @@ describe('a clock that is wrong', () => {
     const folder = path.join(tempFolder(), 'state')
     const error = await refusalOf(openKeystore({ folder, names: NAMES, now: new Date(3_600_000) }))
     expect(error.message).toBe(
-      `${folder}/root.crt: is not issued while this machine's clock says 1970-01-01T01:00:00.000Z: set the clock first, ` +
-        'and have this start after that',
+      `${folder}/root.crt: is not issued while the clock of this machine says 1970-01-01T01:00:00.000Z: set the clock, ` +
+        'then start again',
     )
     expect(readdirSync(folder)).toEqual([])
   })

@@ -221,7 +221,7 @@ describe('the leaf under a renewed root', () => {
     expect(asked).toContainEqual(NAMES)
     expect([keystore.root.permitted, keystore.narrowedRoot.permitted]).toEqual([undefined, NAMES])
     await expect(open(folder, { names: [...NAMES, dns('new.example')] })).rejects.toThrow(
-      /cross\.crt: leads from an earlier root that may vouch for localhost, 10\.0\.0\.1 only .* until 20.*Z clients of that root would refuse a leaf for new\.example: take .* out of SIDECAR_HOSTS; or, once every client trusts the current root, remove cross\.crt and leaf\.crt/,
+      /cross\.crt: leads from an earlier root that is valid for localhost, 10\.0\.0\.1 only .* until 20.*Z clients of that root would refuse a leaf for new\.example: take .* out of SIDECAR_HOSTS; or, once every client trusts the current root, remove cross\.crt and leaf\.crt/,
     )
     rmSync(path.join(folder, 'cross.crt'))
     rmSync(path.join(folder, 'leaf.crt'))
@@ -293,7 +293,7 @@ describe('a renewal of the root is refused, and changes nothing,', () => {
     await open(folder)
     await expectRefusal(folder, new Date('1970-01-02'), {
       file: 'root.crt',
-      reason: /clock says 1970.*set the clock first/,
+      reason: /clock of this machine says 1970.*set the clock/,
     })
   })
 
@@ -386,11 +386,11 @@ describe('what leads to the root', () => {
     const folder = stateFolder()
     await open(folder)
     const [root, key] = [read(folder, 'root.crt'), read(folder, 'root.key')]
-    const giveUp =
-      /: put back from a backup what belongs together, or remove .*next-root\.crt and .*next-root\.key/
+    const cancelHint =
+      /: restore matching files from a backup, or remove .*next-root\.crt and .*next-root\.key/
     const { certPem, keyPem } = issueRoot({ now: NOW })
     const cases = [
-      ['nonsense', keyPem, /next-root\.crt: is to follow another root/],
+      ['nonsense', keyPem, /next-root\.crt: follows another root/],
       ['-----BEGIN CERTIFICATE-----', keyPem, /next-root\.crt: holds no readable certificate/],
       [certPem + root + root, 'nonsense', /next-root\.key: holds no readable private key/],
       [certPem + root + root, issueRoot({ now: NOW }).keyPem, /next-root\.key: does not belong to/],
@@ -401,7 +401,7 @@ describe('what leads to the root', () => {
       writeFileSync(path.join(damaged, 'next-root.crt'), nextCert)
       writeFileSync(path.join(damaged, 'next-root.key'), nextKey)
       await expect(open(damaged)).rejects.toThrow(reason)
-      await expect(renew(damaged)).rejects.toThrow(giveUp)
+      await expect(renew(damaged)).rejects.toThrow(cancelHint)
       expect([read(damaged, 'root.crt'), read(damaged, 'root.key')]).toEqual([root, key])
       rmSync(path.join(damaged, 'next-root.crt'))
       await expect(open(damaged)).resolves.toMatchObject({ issued: { root: false, leaf: false } })
@@ -431,7 +431,7 @@ describe('what leads to the root', () => {
     writeFileSync(path.join(folder, 'next-root.key'), read(other, 'root.key'))
     const before = snapshot(folder)
     await expect(open(folder)).rejects.toThrow(
-      /next-root\.crt: is to follow another root than .*root\.crt: .* or remove .*next-root\.crt and .*next-root\.key/,
+      /next-root\.crt: follows another root than .*root\.crt: .* or remove .*next-root\.crt and .*next-root\.key/,
     )
     expect(snapshot(folder)).toEqual(before)
   })

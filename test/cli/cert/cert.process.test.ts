@@ -241,7 +241,7 @@ describe('the commands', () => {
     const rooted = await run(['cert', 'renew', '--root', '--json'], { cwd })
     expect(rooted).toMatchObject({ code: 0, stderr: '' })
     const { root } = JSON.parse(rooted.stdout) as Shown
-    expect(await sidecar.line(/root renewed: have clients trust it/)).toContain(root.fingerprint)
+    expect(await sidecar.line(/root renewed: make clients trust it/)).toContain(root.fingerprint)
     expect(await run(['cert', 'show'], { cwd: tempFolder() })).toMatchObject({ code: 1, stdout: '' })
   })
 })

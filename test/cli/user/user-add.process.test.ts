@@ -61,5 +61,5 @@ it.skipIf(script === undefined)('a real terminal does not echo the password', as
   expect(screen).toContain(`added alice to ${made.file}`)
   expect(screen).not.toContain(PASSWORD)
   const entry = parseHtpasswd(readFileSync(made.file), made.file).entries.get('alice')
-  expect(compare({ password: PASSWORD, hashes: [entry?.hash ?? ''], decoys: [] })).toBe(0)
+  expect(compare({ password: PASSWORD, hashes: [entry?.hash ?? ''], dummyHashes: [] })).toBe(0)
 })

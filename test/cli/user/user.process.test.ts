@@ -23,7 +23,7 @@ function inFolder(cwd: string, env: Readonly<Record<string, string>> = {}) {
 }
 
 const isPassword = (password: string, hash = ''): boolean =>
-  compare({ password, hashes: [hash], decoys: [] }) === 0
+  compare({ password, hashes: [hash], dummyHashes: [] }) === 0
 
 describe('user passwd --keep-old', () => {
   it('rotates a password in two steps: both are valid, then only the new one', async () => {

@@ -64,7 +64,7 @@ async function requestWithAlice(changes: Partial<PasswordRequest> = {}): Promise
 
 function matches(file: string, name: string, password: string): boolean {
   const entry = parseHtpasswd(readFileSync(file), file).entries.get(name)
-  return compare({ password, hashes: [entry?.hash ?? ''], decoys: [] }) === 0
+  return compare({ password, hashes: [entry?.hash ?? ''], dummyHashes: [] }) === 0
 }
 
 describe('user add reads one line of standard input', () => {

@@ -2,9 +2,10 @@ import { mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync
 import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { SYSTEM_TIMETABLE, type Timetable } from '../../src/certificates/leaf-renewal.ts'
-import type { OwnFiles } from '../../src/certificates/operator-files.ts'
-import { loadOwnCertificate, type CertificateInForce } from '../../src/certificates/served-certificate.ts'
+import type { CertificateInForce } from '../../src/certificates/certificate-in-force.ts'
+import type { OperatorFiles } from '../../src/certificates/operator-files.ts'
+import { loadOperatorCertificate } from '../../src/certificates/operator-certificate.ts'
+import { SYSTEM_TIMETABLE, type Timetable } from '../../src/certificates/timetable.ts'
 import type { IssuedCertificate } from '../../src/pki/issue.ts'
 import {
   connectSteadily,
@@ -28,7 +29,7 @@ const REPLACED = 'certificate replaced: new connections get it'
 const authority = createAuthority()
 
 interface Scene {
-  readonly files: OwnFiles
+  readonly files: OperatorFiles
   readonly certificate: CertificateInForce
   readonly client: SteadyClient
   readonly first: IssuedCertificate
@@ -46,10 +47,10 @@ interface SceneOptions {
   readonly patienceMs?: number
   readonly timetable?: Timetable
   /** Makes the files before they are loaded, and says where they are. */
-  readonly prepare?: (folder: string, pair: IssuedCertificate) => OwnFiles
+  readonly prepare?: (folder: string, pair: IssuedCertificate) => OperatorFiles
 }
 
-function plainFiles(folder: string, pair: IssuedCertificate): OwnFiles {
+function plainFiles(folder: string, pair: IssuedCertificate): OperatorFiles {
   const files = filesIn(folder)
   writeFileSync(files.certFile, pair.certPem)
   writeFileSync(files.keyFile, pair.keyPem, { mode: 0o600 })
@@ -71,7 +72,7 @@ async function setScene({
   const pair = first ?? authority.issue()
   const files = prepare(tempFolder(), pair)
   const { log, lines } = recordedLog()
-  const certificate = await loadOwnCertificate({ files, pollMs, log, patienceMs, timetable })
+  const certificate = await loadOperatorCertificate({ files, pollMs, log, patienceMs, timetable })
   onTestFinished(() => certificate.close())
   const listener = await startListener({
     certificate: certificate.current,
@@ -224,7 +225,45 @@ describe('certificate and key that are replaced', () => {
   })
 })
 
-function secretVolume(folder: string, pair: IssuedCertificate): OwnFiles {
+describe('a listener', () => {
+  it('finds the new certificate in force when it is called', async () => {
+    const { put, certificate, first } = await setScene()
+    const found: [string, string][] = []
+    certificate.onChange(({ leaf }) => found.push([leaf.fingerprint, certificate.current.leaf.fingerprint]))
+    const next = authority.issue()
+    put('keyFile', next.keyPem)
+    put('certFile', next.certPem)
+    await until(() => found.length > 0, { deadlineMs: 5_000, what: 'the listener was called' })
+    expect(fingerprintOf(first)).not.toBe(fingerprintOf(next))
+    expect(found).toEqual([[fingerprintOf(next), fingerprintOf(next)]])
+  })
+
+  it('that throws is called again at the next look, and the certificate is stale until it succeeds', async () => {
+    const { put, certificate, lines } = await setScene({ pollMs: 'off' })
+    let obstacle: Error | undefined = new Error('refused')
+    certificate.onChange(() => {
+      if (obstacle !== undefined) throw obstacle
+    })
+    const next = authority.issue()
+    put('keyFile', next.keyPem)
+    put('certFile', next.certPem)
+    await until(() => certificate.current.leaf.fingerprint === fingerprintOf(next), {
+      deadlineMs: 5_000,
+      what: 'the new certificate is in force',
+    })
+    await expect(certificate.reload()).rejects.toBe(obstacle)
+    expect(certificate.state).toMatchObject({ kind: 'stale' })
+    expect(lines.filter(({ msg }) => msg === REPLACED)).toEqual([])
+
+    obstacle = undefined
+    await certificate.reload()
+
+    expect([certificate.state, certificate.counts]).toEqual([{ kind: 'fresh' }, { renewed: 1, failed: 0 }])
+    expect(lines.filter(({ msg }) => msg === REPLACED)).toHaveLength(1)
+  })
+})
+
+function secretVolume(folder: string, pair: IssuedCertificate): OperatorFiles {
   mkdirSync(path.join(folder, '..2024_01'))
   plainFiles(path.join(folder, '..2024_01'), pair)
   symlinkSync('..2024_01', path.join(folder, '..data'))
@@ -241,7 +280,7 @@ function swapSecret(folder: string, pair: IssuedCertificate): void {
   rmSync(path.join(folder, '..2024_01'), { recursive: true })
 }
 
-function certbotFolder(folder: string, pair: IssuedCertificate): OwnFiles {
+function certbotFolder(folder: string, pair: IssuedCertificate): OperatorFiles {
   const [archive, live] = [path.join(folder, 'archive'), path.join(folder, 'live')]
   mkdirSync(archive)
   mkdirSync(live)
@@ -349,7 +388,7 @@ describe('a broken replacement', () => {
     put(file, text)
     await becomesStale(reason)
     await lookAgain(certificate, reason)
-    expect(messages()).toEqual(['certificate not replaced; the one in force stays'])
+    expect(messages()).toEqual(['certificate not replaced; the previous one stays in use'])
     expect(certificate.current.leaf.fingerprint).toBe(fingerprintOf(first))
 
     put(file, file === 'certFile' ? first.certPem : first.keyPem)
@@ -391,7 +430,11 @@ describe('the end of a certificate', () => {
     }
     expect(counts).toEqual([0, 1, 1, 2, 2, 3, 3, 4, 4])
     expect(warnings()).toMatchObject([
-      { level: 40, daysLeft: 30, hint: expect.stringContaining('put a renewed certificate') as string },
+      {
+        level: 40,
+        daysLeft: 30,
+        hint: expect.stringContaining('replace the files with a renewed certificate') as string,
+      },
       { level: 40, daysLeft: 7 },
       { level: 40, daysLeft: 1 },
       { level: 50, msg: 'the certificate has expired: clients refuse it' },

@@ -1,0 +1,191 @@
+// Loads and follows a certificate that someone else issued.
+//
+// Certificate, key and password are separate files, and a renewal replaces them one after the other. All are read
+// together when one of them changes, and they come into force together or not at all.
+
+import { InvalidFileError } from '../errors/errors.ts'
+import type { CertificateInForce } from './certificate-in-force.ts'
+import { createExpiryWarnings } from './expiry-warnings.ts'
+import type { Log } from '../observability/log.ts'
+import { createMismatchPatience } from './mismatch-patience.ts'
+import { warnOfOperatorFiles } from './operator-file-warnings.ts'
+import { readOperatorPair, type OperatorFiles } from './operator-files.ts'
+import { SYSTEM_TIMETABLE, type Timetable } from './timetable.ts'
+import { shareNextRun } from '../async/in-flight.ts'
+import { logWatchErrors } from '../files/followed-file.ts'
+import { readUntilWhole } from '../files/read-again.ts'
+import { createValueInForce, type InForce, type ValueInForce } from '../files/value-in-force.ts'
+import { watchFile } from '../files/watch.ts'
+import type { OperatorCertificate } from '../pki/operator-bundle.ts'
+
+export interface OperatorCertificateOptions {
+  readonly files: OperatorFiles
+  readonly pollMs: number | 'off'
+  readonly log: Log
+  readonly timetable?: Timetable
+  /** How long certificate and key may not belong together before that is an error. */
+  readonly patienceMs?: number
+}
+
+// A person who copies two files needs some seconds between them; programs need none.
+const PATIENCE_MS = 5_000
+
+const HOUR_MS = 3_600_000
+
+/**
+ * Loads and watches the certificate. Rejects with InvalidFileError when it is unusable, because at start there is no
+ * earlier one to keep.
+ */
+export async function loadOperatorCertificate(
+  options: OperatorCertificateOptions,
+): Promise<CertificateInForce> {
+  const { files, pollMs, log } = options
+  const pair = await loadPair(options)
+  const { value } = pair
+  await warnOfOperatorFiles(files, log)
+  const paths = Object.values<string | undefined>({ ...files }).filter((file) => file !== undefined)
+  const watches = paths.map((file) =>
+    watchFile(file, { pollMs, onSettled: pair.look, onError: logWatchErrors(file, log) }),
+  )
+  await Promise.all(watches.map((watch) => watch.ready))
+  // Also for a certificate that is not valid yet, and for a system without polls.
+  const hourly = setInterval(() => {
+    pair.warn()
+    void watches[0]?.check()
+  }, HOUR_MS)
+
+  return {
+    origin: 'own',
+    get current() {
+      return value.current.bundle
+    },
+    get state() {
+      return value.state
+    },
+    get counts() {
+      return { renewed: value.counts.changed, failed: value.counts.failed }
+    },
+    get root() {
+      return value.current.anchor
+    },
+    onChange: (listener) => {
+      value.onChange(({ bundle }) => {
+        listener(bundle)
+      })
+    },
+    reload: pair.look,
+    async close() {
+      clearInterval(hourly)
+      await Promise.all(watches.map((watch) => watch.close()))
+      await pair.close()
+    },
+  }
+}
+
+interface Pair {
+  readonly value: InForce<OperatorCertificate>
+  /** Reads the files, and puts them in force if they changed. Rejects with InvalidFileError. */
+  readonly look: () => Promise<void>
+  /** Warns if the certificate ends soon. */
+  readonly warn: () => void
+  /** Waits for a running look. */
+  readonly close: () => Promise<void>
+}
+
+async function loadPair(options: OperatorCertificateOptions): Promise<Pair> {
+  const { files, log, timetable: { now } = SYSTEM_TIMETABLE } = options
+  const warnings = createExpiryWarnings({ file: files.certFile, clock: now, log })
+  const value = createValueInForce({
+    initial: await readFirst(files, now),
+    isSame,
+    logChange: (next) => {
+      log.info(factsOf(next, files), 'certificate replaced: new connections get it')
+      warn()
+    },
+    logRecovery: () => {
+      log.info('certificate and key can be used again')
+    },
+  })
+  log.info(factsOf(value.current, files), 'serving a certificate that was issued elsewhere')
+  warn()
+  return { value, warn, ...createLooks(value, options) }
+
+  function warn(): void {
+    warnings.look(value.current.bundle.leaf)
+  }
+}
+
+function createLooks(
+  value: ValueInForce<OperatorCertificate>,
+  { files, log, timetable = SYSTEM_TIMETABLE, patienceMs = PATIENCE_MS }: OperatorCertificateOptions,
+): Pick<Pair, 'look' | 'close'> {
+  let isClosed = false
+  const look = shareNextRun(lookOnce)
+  const patience = createMismatchPatience({
+    patienceMs,
+    after: timetable.after,
+    onOver: () => void look().catch(() => undefined),
+  })
+
+  return {
+    look,
+    async close() {
+      isClosed = true
+      await look()
+      patience.end()
+    },
+  }
+
+  async function lookOnce(): Promise<void> {
+    if (isClosed) return
+    // Asked before the files are read. If the process stood still meanwhile, as on a machine that sleeps, what was read
+    // is from before that, and says nothing about how long the mismatch lasts.
+    const wasPatienceOver = patience.isOver
+    const outcome = await readOperatorPair(files, timetable.now()).catch((error: unknown) => {
+      if (!(error instanceof InvalidFileError)) throw error
+      patience.end()
+      throw fail(error)
+    })
+    if (outcome.kind === 'mismatch') {
+      patience.begin()
+      throw wasPatienceOver ? fail(outcome.error) : outcome.error
+    }
+    patience.end()
+    await value.publish(outcome.certificate)
+  }
+
+  function fail(error: InvalidFileError): InvalidFileError {
+    const { file, reason, message } = error
+    value.fail(message, {
+      key: message,
+      log: () => {
+        log.error({ file, reason }, 'certificate not replaced; the previous one stays in use')
+      },
+    })
+    return error
+  }
+}
+
+const LOOKS_AT_START = { looks: 3, pauseMs: 200 }
+
+// This process may be started between the two steps of a renewal. A program takes them quickly. The start, or its error,
+// should not wait for a person.
+async function readFirst(files: OperatorFiles, now: () => Date): Promise<OperatorCertificate> {
+  const outcome = await readUntilWhole(() => readOperatorPair(files, now()), {
+    isWhole: ({ kind }) => kind === 'pair',
+    ...LOOKS_AT_START,
+  })
+  if (outcome.kind === 'mismatch') throw outcome.error
+  return outcome.certificate
+}
+
+function isSame({ bundle: one }: OperatorCertificate, { bundle: other }: OperatorCertificate): boolean {
+  return one.certPem === other.certPem && one.keyPem === other.keyPem
+}
+
+const MAX_LISTED = 20
+
+function factsOf({ bundle: { leaf } }: OperatorCertificate, { certFile }: OperatorFiles) {
+  const names = leaf.subjectAltNames.slice(0, MAX_LISTED).map(({ value }) => value)
+  return { file: certFile, fingerprint: leaf.fingerprint, notAfter: leaf.notAfter, names }
+}

@@ -1,0 +1,17 @@
+// Tells the time and calls back later.
+
+export interface Timetable {
+  readonly now: () => Date
+  /** Calls back once after the delay. Returns the function that cancels it. */
+  readonly after: (delayMs: number, callback: () => void) => () => void
+}
+
+export const SYSTEM_TIMETABLE: Timetable = {
+  now: () => new Date(),
+  after: (delayMs, callback) => {
+    const timer = setTimeout(callback, delayMs)
+    return () => {
+      clearTimeout(timer)
+    }
+  },
+}

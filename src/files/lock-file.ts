@@ -1,0 +1,86 @@
+// Creates, touches, moves and removes one lock file.
+
+import { randomUUID } from 'node:crypto'
+import { open, rename, stat, unlink, type FileHandle } from 'node:fs/promises'
+
+import { CommandError, errorCode } from '../errors/errors.ts'
+import { ifPresent, readIfPresent, readRegular } from './regular-file.ts'
+
+const TOUCH_EVERY_MS = 1_000
+
+/** A lock file that this process created. It is touched every second until it is released. */
+export interface HeldLock {
+  /** Rejects with a CommandError when another process took the lock over, because this one was stopped for too long. */
+  assertHeld(): Promise<void>
+  /** Renames the lock over another one. Resolves to false when another process took this lock over before. */
+  moveTo(target: string): Promise<boolean>
+  release(): Promise<void>
+}
+
+/** Resolves to undefined when there is such a file already. */
+export async function createLockFile(path: string): Promise<HeldLock | undefined> {
+  const token = randomUUID()
+  const handle = await openNew(path)
+  if (handle === undefined) return undefined
+  try {
+    await handle.writeFile(token)
+  } catch (error) {
+    await handle.close()
+    await unlink(path).catch(() => undefined)
+    throw error
+  }
+  return hold(handle, path, token)
+}
+
+async function openNew(path: string): Promise<FileHandle | undefined> {
+  try {
+    return await open(path, 'wx')
+  } catch (error) {
+    if (errorCode(error) === 'EEXIST') return undefined
+    throw error
+  }
+}
+
+function hold(handle: FileHandle, createdAt: string, token: string): HeldLock {
+  let path = createdAt
+  const touching = setInterval(() => {
+    // One failed touch does no harm: more follow, and assertHeld decides.
+    handle.utimes(new Date(), new Date()).catch(() => undefined)
+  }, TOUCH_EVERY_MS)
+
+  async function isHeld(): Promise<boolean> {
+    return (await readIfPresent(path))?.toString() === token
+  }
+
+  return {
+    async assertHeld() {
+      if (!(await isHeld()))
+        throw new CommandError('another run took over meanwhile; nothing was changed, try again')
+    },
+    async moveTo(target) {
+      try {
+        await rename(path, target)
+      } catch (error) {
+        if (errorCode(error) === 'ENOENT') return false
+        throw error
+      }
+      path = target
+      return isHeld()
+    },
+    async release() {
+      clearInterval(touching)
+      await handle.close()
+      if (await isHeld()) await unlink(path)
+    },
+  }
+}
+
+/** A text that changes when the lock is touched or replaced. Undefined where there is no lock. */
+export function observeLockFile(path: string): Promise<string | undefined> {
+  return ifPresent(timeAndToken(path))
+}
+
+async function timeAndToken(path: string): Promise<string> {
+  const { mtimeNs } = await stat(path, { bigint: true })
+  return `${mtimeNs} ${(await readRegular(path)).toString()}`
+}

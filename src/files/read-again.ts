@@ -1,0 +1,21 @@
+// Reads again until files that belong together are whole.
+
+import { setTimeout as pause } from 'node:timers/promises'
+
+export interface ReadAgainOptions<T> {
+  readonly isWhole: (value: T) => boolean
+  readonly looks: number
+  readonly pauseMs: number
+}
+
+/** Resolves to the first whole value, or to the value of the last look. Rejects as `read` does. */
+export async function readUntilWhole<T>(
+  read: () => Promise<T>,
+  { isWhole, looks, pauseMs }: ReadAgainOptions<T>,
+): Promise<T> {
+  for (let look = 1; ; look++) {
+    const value = await read()
+    if (look >= looks || isWhole(value)) return value
+    await pause(pauseMs)
+  }
+}

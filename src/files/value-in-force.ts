@@ -1,0 +1,128 @@
+// Holds a value that is replaced while the process runs.
+//
+// A change has one order: `current` is set, then the listeners are called, then the change is logged. `current` comes
+// first because it may take access away: a removed user or client CA must be out even if a listener fails. So a listener
+// that throws does not bring the previous value back. The other listeners are called, the state is stale, nothing is
+// logged as changed, and `publish` rejects. The next `publish` calls all listeners again, also for an equal value.
+
+/** `stale`: what is in force is not what its source says now. The reason is public: it contains no username. */
+export type ValueState = { readonly kind: 'fresh' } | { readonly kind: 'stale'; readonly reason: string }
+
+export interface InForce<T> {
+  readonly current: T
+  readonly state: ValueState
+  readonly counts: ChangeCounts
+  /** Calls `listener` after each change, with the value before. */
+  readonly onChange: (listener: ChangeListener<T>) => void
+}
+
+export type ChangeListener<T> = (next: T, previous: T) => void
+
+/** Since the start. */
+export interface ChangeCounts {
+  /** How often another value came into force. */
+  readonly changed: number
+  /** How many failures were logged. */
+  readonly failed: number
+}
+
+export interface ValueInForce<T> extends InForce<T> {
+  /**
+   * Puts a good value in force. Listeners hear of it unless it is the same. Resolves when the change is logged; rejects
+   * with what a listener threw. Calls must wait for each other.
+   */
+  publish(next: T): Promise<void>
+  /** Keeps the value and makes it stale. Without `report` nothing is logged or counted. */
+  fail(reason: string, report?: FailureReport): void
+}
+
+export interface FailureReport {
+  readonly log: () => void
+  /** A failure with the key of the failure before it is not logged. Absent: each one is. */
+  readonly key?: string
+}
+
+export interface ValueInForceOptions<T> {
+  readonly initial: T
+  /** Absent: fresh. */
+  readonly initialState?: ValueState
+  /** Whether listeners need not hear of the change. Absent: `Object.is`. */
+  readonly isSame?: ((one: T, other: T) => boolean) | undefined
+  readonly logChange?: ((next: T, previous: T) => void | Promise<void>) | undefined
+  /** Called when a good value follows a failure that was logged. */
+  readonly logRecovery?: () => void
+}
+
+const NOT_APPLIED: ValueState = { kind: 'stale', reason: 'a change could not be applied; it is tried again' }
+
+export function createValueInForce<T>(options: ValueInForceOptions<T>): ValueInForce<T> {
+  const { initial, initialState = { kind: 'fresh' }, isSame = Object.is, logChange, logRecovery } = options
+  const listeners: ChangeListener<T>[] = []
+  const counts = { changed: 0, failed: 0 }
+  let current = initial
+  let state = initialState
+  // The last value that no listener threw at.
+  let applied = initial
+  let isApplied = true
+  let reported: FailureReport | undefined
+
+  return {
+    get current() {
+      return current
+    },
+    get state() {
+      return state
+    },
+    counts,
+    onChange: (listener) => {
+      listeners.push(listener)
+    },
+    publish,
+    fail,
+  }
+
+  async function publish(next: T): Promise<void> {
+    const previous = applied
+    const isChange = !isApplied || !isSame(previous, next)
+    current = next
+    if (isChange) apply(next, previous)
+    state = { kind: 'fresh' }
+    if (reported !== undefined) logRecovery?.()
+    reported = undefined
+    if (!isChange) return
+    counts.changed += 1
+    await logChange?.(next, previous)
+  }
+
+  function apply(next: T, previous: T): void {
+    isApplied = false
+    state = NOT_APPLIED
+    callAll(listeners, next, previous)
+    applied = next
+    isApplied = true
+  }
+
+  function fail(reason: string, report?: FailureReport): void {
+    state = { kind: 'stale', reason }
+    if (report === undefined) return
+    const isRepeated = report.key !== undefined && report.key === reported?.key
+    reported = report
+    if (isRepeated) return
+    counts.failed += 1
+    report.log()
+  }
+}
+
+/** Throws what the first listener threw, after all were called. */
+function callAll<T>(listeners: readonly ChangeListener<T>[], next: T, previous: T): void {
+  const failures = listeners.flatMap((listener) => {
+    try {
+      listener(next, previous)
+      return []
+    } catch (error) {
+      return [{ error }]
+    }
+  })
+  const [failure] = failures
+  if (failure !== undefined) throw failure.error
+}

@@ -1,0 +1,144 @@
+import { describe, expect, it } from 'vitest'
+import { createValueInForce, type ValueInForceOptions } from '../../src/files/value-in-force.ts'
+
+/** A value of text that writes down what happens, in order. */
+function createScene(options: Partial<ValueInForceOptions<string>> = {}) {
+  const events: string[] = []
+  const value = createValueInForce<string>({
+    initial: 'one',
+    logChange: (next, previous) => {
+      events.push(`log ${previous} > ${next}`)
+    },
+    logRecovery: () => {
+      events.push('log recovery')
+    },
+    ...options,
+  })
+  const fail = (reason: string, key?: string) => {
+    const log = () => events.push(`log ${reason}`)
+    value.fail(reason, key === undefined ? { log } : { log, key })
+  }
+  return { value, events, fail }
+}
+
+describe('a change', () => {
+  it('sets the value, then calls the listeners, then is logged', async () => {
+    const { value, events } = createScene()
+    for (const name of ['first', 'second']) {
+      value.onChange((next, previous) => events.push(`${name} ${previous} > ${next}, now ${value.current}`))
+    }
+
+    await value.publish('two')
+
+    expect(events).toEqual(['first one > two, now two', 'second one > two, now two', 'log one > two'])
+    expect(value.counts).toEqual({ changed: 1, failed: 0 })
+  })
+
+  it('lasts until it is logged', async () => {
+    let isLogged = false
+    const logChange = () => Promise.resolve().then(() => void (isLogged = true))
+    const { value } = createScene({ logChange })
+
+    await value.publish('two')
+
+    expect(isLogged).toBe(true)
+  })
+
+  it('to an equal value is none, though that value is the one in force', async () => {
+    const { value, events } = createScene({ isSame: (one, other) => one.trim() === other.trim() })
+    value.onChange(() => events.push('called'))
+
+    await value.publish('one ')
+
+    expect([value.current, events, value.counts.changed]).toEqual(['one ', [], 0])
+  })
+})
+
+describe('a listener that throws', () => {
+  function createThrowingScene() {
+    const scene = createScene()
+    const obstacle: { current?: Error } = { current: new Error('refused') }
+    scene.value.onChange((next) => {
+      scene.events.push(`called with ${next}`)
+      if (obstacle.current !== undefined) throw obstacle.current
+    })
+    scene.value.onChange((next) => scene.events.push(`other called with ${next}`))
+    return { ...scene, obstacle }
+  }
+
+  it('does not bring the previous value back, and does not keep other listeners from theirs', async () => {
+    const { value, events, obstacle } = createThrowingScene()
+
+    await expect(value.publish('two')).rejects.toBe(obstacle.current)
+
+    expect(value.current).toBe('two')
+    expect(value.state).toEqual({ kind: 'stale', reason: 'a change could not be applied; it is tried again' })
+    expect(events).toEqual(['called with two', 'other called with two'])
+    expect(value.counts.changed).toBe(0)
+  })
+
+  it('is called again with the same value, which is logged when that succeeds', async () => {
+    const { value, events, obstacle } = createThrowingScene()
+    await value.publish('two').catch(() => undefined)
+    events.length = 0
+    delete obstacle.current
+
+    await value.publish('two')
+
+    expect(events).toEqual(['called with two', 'other called with two', 'log one > two'])
+    expect([value.state, value.counts.changed]).toEqual([{ kind: 'fresh' }, 1])
+  })
+
+  it('is called with the value before, when that comes back: other listeners have left it', async () => {
+    const { value, events, obstacle } = createThrowingScene()
+    await value.publish('two').catch(() => undefined)
+    events.length = 0
+    delete obstacle.current
+
+    await value.publish('one')
+
+    expect(events.slice(0, 2)).toEqual(['called with one', 'other called with one'])
+  })
+})
+
+describe('a failure', () => {
+  it('keeps the value, and makes it stale until a good value comes', async () => {
+    const { value, events, fail } = createScene()
+
+    fail('is missing', 'missing')
+    expect([value.current, value.state]).toEqual(['one', { kind: 'stale', reason: 'is missing' }])
+    await value.publish('one')
+
+    expect(value.state).toEqual({ kind: 'fresh' })
+    expect(events).toEqual(['log is missing', 'log recovery'])
+  })
+
+  it.each<[what: string, keys: readonly (string | undefined)[], logged: number]>([
+    ['is logged once for a key', ['a', 'a', 'a'], 1],
+    ['is logged again after another one', ['a', 'b', 'a'], 3],
+    ['without a key is always logged', [undefined, undefined], 2],
+  ])('%s', (_, keys, logged) => {
+    const { value, events, fail } = createScene()
+
+    for (const key of keys) fail('reason', key)
+
+    expect(events).toHaveLength(logged)
+    expect(value.counts.failed).toBe(logged)
+  })
+
+  it('is logged again after a recovery', async () => {
+    const { value, events, fail } = createScene()
+    fail('reason', 'a')
+    await value.publish('one')
+    fail('reason', 'a')
+    expect(events).toEqual(['log reason', 'log recovery', 'log reason'])
+  })
+
+  it('without a report changes the state alone, and has no recovery', async () => {
+    const { value, events } = createScene()
+    value.fail('not there yet')
+    expect(value.state).toEqual({ kind: 'stale', reason: 'not there yet' })
+    await value.publish('one')
+    expect(events).toEqual([])
+  })
+})
