@@ -1,7 +1,7 @@
 // Decides what is demanded of a client certificate.
 
 import type { ClientCaInForce } from '../certificates/client-ca-in-force.ts'
-import type { CertificateDemand } from '../http/pipeline/client-certificate.ts'
+import type { CertificateDemand } from '../http/connections/certificate-verdict.ts'
 import { isAcceptedClient } from '../pki/client-ca-set.ts'
 import { clientNameOf } from '../pki/client-name.ts'
 import type { Config } from '../settings/config.ts'

@@ -34,12 +34,13 @@ export function createRequestParts(config: Config, { log, users, affordable }: R
     idleTimeoutMs: config.idleTimeout,
     responseTimeoutMs: config.responseTimeout,
   })
+  const limits = createLimits(config, { log, metrics, affordable, clock: monotonicMs })
   return {
-    gate: createDrainGate(),
+    gate: createDrainGate(limits.transfers),
     upstream,
     accessLog: createAccessLog(log),
     audit: createLoginAudit(log),
-    limits: createLimits(config, { log, metrics, affordable, clock: monotonicMs }),
+    limits,
     metrics,
     ...createAuthentication(config, users),
   }

@@ -14,7 +14,7 @@ import { affordableConnections, openFilesLimit } from './file-descriptors.ts'
 import { createAdminListener, type AdminListener, type Readiness } from '../http/admin/admin-listener.ts'
 import { createApp } from '../http/pipeline/pipeline.ts'
 import type { BoundAddress } from '../http/bind.ts'
-import { createListener, type Listener } from '../http/connections/listener.ts'
+import { createListener, TICKET_KEYS_LIFE_MS, type Listener } from '../http/connections/listener.ts'
 import type { Log } from '../observability/log.ts'
 import { pageFactsOf, statusFiguresOf } from './page-facts.ts'
 import { readinessOf } from './readiness.ts'
@@ -100,9 +100,11 @@ async function openAdminListener(
 
 async function openListener(config: Config, parts: WatchedFiles & RequestParts, log: Log): Promise<Listener> {
   const { certificate, clientCa, users, limits } = parts
+  const askedNames = createUncoveredNames({ certificate, log })
   const handler = createApp({
     ...parts,
     log,
+    askedNames,
     realm: config.realm,
     hasUsers: () => users.isLoaded,
     demand: certificateDemandOf(config, users, clientCa),
@@ -116,8 +118,9 @@ async function openListener(config: Config, parts: WatchedFiles & RequestParts, 
     clientCaPem: accepted?.pem,
     handler,
     idleTimeoutMs: config.idleTimeout,
-    askedNames: createUncoveredNames({ certificate, log }),
+    askedNames,
     limits,
+    ticketKeysLifeMs: TICKET_KEYS_LIFE_MS,
     ...config.listen,
   })
   certificate.onChange((next) => {

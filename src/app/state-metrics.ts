@@ -99,11 +99,11 @@ function registerLoad(metrics: Metrics, { gate, limits }: Pick<MeasuredParts, 'g
   metrics.gauge({
     name: 'connections',
     help: 'Open client connections, without refused ones.',
-    read: () => [{ value: limits.connections.open }],
+    read: () => [{ value: limits.connections.table.size }],
   })
   metrics.gauge({
     name: 'transfers_in_flight',
     help: 'Requests of verified users that are not finished.',
-    read: () => [{ value: limits.transfers.inFlight }],
+    read: () => [{ value: limits.transfers.open.size }],
   })
 }

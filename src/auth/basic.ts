@@ -1,3 +1,5 @@
+// Parses Basic credentials and formats the challenge for them.
+
 import { isUtf8 } from 'node:buffer'
 import { hasControlCharacter } from '../users/control-characters.ts'
 
@@ -6,16 +8,16 @@ export interface Credentials {
   readonly password: string
 }
 
-/** What an Authorization header holds. A `reason` is fit for a log: it never repeats what was sent. */
+/** The content of an Authorization header. A `reason` may be logged: it never repeats what the client sent. */
 export type ParsedBasic =
   | ({ readonly kind: 'credentials' } & Credentials)
   | { readonly kind: 'absent' }
   | { readonly kind: 'malformed'; readonly reason: string }
 
 /**
- * Reads an Authorization header as Basic credentials (RFC 7617). The scheme is case-insensitive, base64 is taken
- * strictly but that its padding may be left out altogether, the first colon ends the username. Bytes that are not
- * UTF-8 are read as Latin-1, which is what older clients send.
+ * Parses an Authorization header as Basic credentials (RFC 7617). The scheme is case-insensitive. The base64 must be
+ * strict, but may have no padding at all. The first colon ends the username. Bytes that are not UTF-8 are read as
+ * Latin-1, because older clients send that.
  */
 export function parseBasic(header: string | undefined): ParsedBasic {
   if (header === undefined) return { kind: 'absent' }
@@ -47,7 +49,7 @@ function malformed(reason: string): ParsedBasic {
   return { kind: 'malformed', reason }
 }
 
-// Only names we know are repeated: a client that forgets the scheme sends its secret in that place.
+// Threat: a client that forgets the scheme sends its secret in that place. So only known names are repeated.
 function knownScheme(scheme: string): string {
   const known = ['Bearer', 'Digest', 'Negotiate', 'NTLM'].find(
     (name) => name.toLowerCase() === scheme.toLowerCase(),
@@ -55,16 +57,16 @@ function knownScheme(scheme: string): string {
   return known ?? 'unknown'
 }
 
-// Buffer.from skips whatever is not base64. Encoding again shows that nothing was skipped, nor stray bits dropped.
+// Buffer.from skips characters that are not base64. Encoding again shows whether characters or bits were dropped.
 function decodeBase64(token: string): Buffer | undefined {
   const bytes = Buffer.from(token, 'base64')
   const canonical = bytes.toString('base64')
   return token === canonical || token === canonical.replace(/=+$/, '') ? bytes : undefined
 }
 
-// The text stays as it came. A byte order mark is a character like others, or two names would be one. And "é" in one
-// code point (NFC) is not "é" in two (NFD): RFC 7617 §2.1 leaves that to the client, the tools that write htpasswd
-// files hash the bytes they get, and to try a second form would be a second bcrypt.
+// The text is not changed. A byte order mark stays, because without it two names would be one. "é" as one code point
+// (NFC) and as two (NFD) stay different: RFC 7617 §2.1 leaves normalization to the client, tools that write htpasswd
+// files hash the bytes they get, and a second form would cost a second bcrypt check.
 function decodeText(bytes: Buffer): string {
   return bytes.toString(isUtf8(bytes) ? 'utf8' : 'latin1')
 }

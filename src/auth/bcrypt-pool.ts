@@ -1,4 +1,6 @@
-// Password checks in worker threads: one bcrypt costs 70 ms at cost 10 and would stop every transfer meanwhile.
+// Runs bcrypt checks in worker threads.
+//
+// One check takes 70 ms at cost 10. On the event loop it would stop every transfer for that time.
 
 import { availableParallelism } from 'node:os'
 import { extname } from 'node:path'
@@ -7,29 +9,27 @@ import { Piscina } from 'piscina'
 import type { Comparison } from './bcrypt.ts'
 
 export interface BcryptPool {
-  /** How many checks run at once. Whoever hands over more lets them wait in no fair order: see attempts.ts. */
+  /** How many checks run at once. More would wait in no fair order; see attempts.ts. */
   readonly threads: number
-  /** The index of the hash that the password belongs to, or -1; `busy` once the pool is closing. */
+  /** Resolves to the index of the hash that matches the password, or -1, or `busy` if the pool is closing. */
   compare(comparison: Comparison): Promise<number | 'busy'>
-  /** Checks handed to a worker since the start. */
   readonly comparisons: number
   close(): Promise<void>
 }
 
-// One core stays free for the event loop, which carries every transfer.
 const MAX_THREADS = Math.max(1, Math.min(4, availableParallelism() - 1))
 
-// Well-formed, of the lowest cost, and no password's.
+// A valid hash of the lowest cost that no password matches.
 const WARM_UP: Comparison = { password: 'x', hashes: [`$2b$04$${'.'.repeat(53)}`], decoys: [] }
 
-/** Worker threads that run bcrypt, all started at once and stopped by `close`. */
+/** Starts all worker threads at once. `close` stops them. */
 export function createBcryptPool(): BcryptPool {
   const pool = new Piscina<Comparison, number>({
     filename: workerFile(),
     minThreads: MAX_THREADS,
     maxThreads: MAX_THREADS,
   })
-  // Each thread takes one: settled once all have loaded what they run.
+  // One check per thread. All have ended when every thread has loaded its modules.
   const loaded = Promise.allSettled(Array.from({ length: MAX_THREADS }, () => pool.run(WARM_UP)))
   let comparisons = 0
   let closing: Promise<void> | undefined
@@ -41,7 +41,7 @@ export function createBcryptPool(): BcryptPool {
     try {
       return await pool.run(comparison)
     } catch (error) {
-      // The thread was ended under it, which says nothing about the password.
+      // Closing ended the thread, which says nothing about the password.
       if (isClosing()) return 'busy'
       throw error
     }
@@ -54,14 +54,14 @@ export function createBcryptPool(): BcryptPool {
       return comparisons
     },
     close: () => {
-      // Node 20 aborts the whole process when a thread is terminated while it loads a module.
+      // Node 20 aborts the whole process if a thread is terminated while it loads a module.
       closing ??= loaded.then(() => pool.destroy())
       return closing
     },
   }
 }
 
-// Beside this file, and TypeScript when this file is.
+// The file beside this one, with the same extension: .ts in tests, .js in the build.
 function workerFile(): string {
   const self = import.meta.url
   return fileURLToPath(new URL(`./bcrypt${extname(self)}`, self))

@@ -1,19 +1,21 @@
-// bcryptjs lives here and nowhere else. The file is also what the pool's worker threads load: bcryptjs's
-// "async" functions compute on the event loop of whoever calls them, so the server never calls them itself.
+// Hashes and compares passwords with bcrypt.
+//
+// No other file imports bcryptjs. Worker threads load this file, because the "async" functions of bcryptjs compute on
+// the caller's event loop.
 
 import { compareSync, hashSync, truncates } from 'bcryptjs'
 
 export interface Comparison {
   readonly password: string
-  /** The entry's own hash, then old ones that are still valid; none for an unknown name. */
+  /** The hash of the entry, then old hashes that are still valid. Empty for an unknown name. */
   readonly hashes: readonly string[]
-  /** Compared too, and ignored, when no hash matched: makes every refusal cost the same. */
+  /** Dummy hashes. Compared and ignored if no hash matched, so that every refusal costs the same. */
   readonly decoys: readonly string[]
 }
 
 /**
- * The index of the hash that the password belongs to, or -1. Blocks its thread for as long as the costs of the hashes
- * demand. A password of over 72 bytes belongs to none: bcrypt would look at its beginning alone.
+ * Returns the index of the hash that matches the password, or -1. Blocks the thread. A password of over 72 bytes
+ * matches no hash, because bcrypt reads only its first 72 bytes.
  */
 export default function compare({ password, hashes, decoys }: Comparison): number {
   if (isTooLong(password)) return -1
@@ -22,12 +24,12 @@ export default function compare({ password, hashes, decoys }: Comparison): numbe
   return index
 }
 
-/** A new entry's bcrypt string, `$2b$…`, at work factor `cost`. Blocks its thread. */
+/** Returns a bcrypt hash, `$2b$…`, at this cost. Blocks the thread. */
 export function hashPassword(password: string, cost: number): string {
   return hashSync(password, cost)
 }
 
-/** bcrypt looks at the first 72 bytes only: whether this password has more. */
+/** Whether a password has more than the 72 bytes that bcrypt reads. */
 export function isTooLong(password: string): boolean {
   return truncates(password)
 }

@@ -1,38 +1,37 @@
-// The tokens that one source pays its password checks with.
+// Limits one source's password checks per second with tokens.
 
 export interface CheckTokens {
-  /** Whether there was a token. It is taken then. */
   take(lane: Lane): boolean
-  /** Takes the next one. `whenGone` is handed what to call when nobody waits for it any more. */
-  wait(lane: Lane, whenGone: (leave: () => void) => void): Promise<'taken' | 'gone' | 'late'>
+  /** Waits for the next token. Gives `onWaiting` the function that ends the wait as `gone`. */
+  wait(lane: Lane, onWaiting: (leave: () => void) => void): Promise<'taken' | 'gone' | 'late'>
   giveBack(): void
 }
 
-/** `repeated` is for connections on which credentials were wrong before. */
+/** `repeated` is for connections that sent wrong credentials before. */
 export type Lane = 'fresh' | 'repeated'
 
 export interface CheckTokensOptions {
-  /** As many there are at first, and at most. */
+  /** The number of tokens at the start, and the most there can be. */
   readonly burst: number
   readonly perMs: number
   /** Milliseconds of a clock that never goes back. */
   readonly now: () => number
 }
 
-// Left for connections on which nothing has failed yet. A user who shares the address of a flood gets through with a
-// new connection, as docker opens one for each request, while those that guess wait on theirs.
-const LEFT_BY: Readonly<Record<Lane, number>> = { fresh: 0, repeated: 5 }
+// Tokens that a lane leaves for the other one. A user who shares the address of a flood gets a token on a new
+// connection (docker opens one for each request), while the guesses wait on theirs.
+const RESERVED: Readonly<Record<Lane, number>> = { fresh: 0, repeated: 5 }
 
-// As long as a login waits for a bcrypt. Cutting guesses off sooner would make them come back sooner, each with a TLS
-// handshake, which costs more than letting them wait. A connection has one request at a time, so the limits on
-// connections bound what waits.
+// As long as a login may wait for a bcrypt check. Ending guesses earlier would bring them back earlier, each with a
+// TLS handshake, which costs more than waiting. A connection has one request at a time, so the limits on connections
+// also bound how many wait.
 const MAX_WAIT_MS = 10_000
 
-const LOOK_EVERY_MS = 100
+const REFILL_EVERY_MS = 100
 
 interface Waiting {
   readonly since: number
-  readonly settle: (outcome: 'taken' | 'gone' | 'late') => void
+  readonly resolve: (outcome: 'taken' | 'gone' | 'late') => void
 }
 
 export function createCheckTokens({ burst, perMs, now }: CheckTokensOptions): CheckTokens {
@@ -45,19 +44,19 @@ export function createCheckTokens({ burst, perMs, now }: CheckTokensOptions): Ch
     const at = now()
     tokens = Math.min(burst, tokens + (at - filledAt) * perMs)
     filledAt = at
-    if (tokens < 1 + LEFT_BY[lane]) return false
+    if (tokens < 1 + RESERVED[lane]) return false
     tokens -= 1
     return true
   }
 
-  // Newest first: a user's login need not wait behind all that a flood brought before it.
+  // Newest first, so that a user's login does not wait behind an earlier flood.
   function serve(lane: Lane): void {
-    while (lanes[lane].length > 0 && take(lane)) lanes[lane].pop()?.settle('taken')
+    while (lanes[lane].length > 0 && take(lane)) lanes[lane].pop()?.resolve('taken')
   }
 
-  function giveUpOldest(lane: Waiting[]): void {
-    const firstToStay = lane.findIndex(({ since }) => now() - since < MAX_WAIT_MS)
-    for (const { settle } of lane.splice(0, firstToStay < 0 ? lane.length : firstToStay)) settle('late')
+  function endLate(lane: Waiting[]): void {
+    const firstInTime = lane.findIndex(({ since }) => now() - since < MAX_WAIT_MS)
+    for (const { resolve } of lane.splice(0, firstInTime < 0 ? lane.length : firstInTime)) resolve('late')
   }
 
   function serveAll(): void {
@@ -65,30 +64,30 @@ export function createCheckTokens({ burst, perMs, now }: CheckTokensOptions): Ch
     serve('repeated')
   }
 
-  // Nothing that waits here keeps the process alive: it has not been let in.
-  function lookLater(): void {
-    timer ??= setTimeout(look, LOOK_EVERY_MS).unref()
+  // unref(): requests that wait here have no login yet and must not keep the process alive.
+  function scheduleRefill(): void {
+    timer ??= setTimeout(refill, REFILL_EVERY_MS).unref()
   }
 
-  function look(): void {
+  function refill(): void {
     timer = undefined
-    giveUpOldest(lanes.fresh)
-    giveUpOldest(lanes.repeated)
+    endLate(lanes.fresh)
+    endLate(lanes.repeated)
     serveAll()
-    if (lanes.fresh.length + lanes.repeated.length > 0) lookLater()
+    if (lanes.fresh.length + lanes.repeated.length > 0) scheduleRefill()
   }
 
   return {
     take,
-    wait: (lane, whenGone) =>
-      new Promise((settle) => {
-        const waiting: Waiting = { since: now(), settle }
+    wait: (lane, onWaiting) =>
+      new Promise((resolve) => {
+        const waiting: Waiting = { since: now(), resolve }
         lanes[lane].push(waiting)
-        lookLater()
-        whenGone(() => {
+        scheduleRefill()
+        onWaiting(() => {
           const index = lanes[lane].indexOf(waiting)
           if (index >= 0) lanes[lane].splice(index, 1)
-          settle('gone')
+          resolve('gone')
         })
       }),
     giveBack: () => {

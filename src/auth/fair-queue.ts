@@ -1,10 +1,9 @@
-// A bounded queue that serves its sources in turn: whoever brings much waits behind himself, not in front of others.
+// Queues items by source, so that a source delays only itself.
 
 export interface FairQueue<T> {
   readonly size: number
-  /** Appends `item`. Returns the one that had to go for want of room, which may be the new one, or undefined. */
+  /** Appends `item`. In a full queue, returns the item that was dropped, which may be the new one. */
   push(source: string, item: T): T | undefined
-  /** Takes the oldest item of the source whose turn it is. */
   shift(): T | undefined
   remove(source: string, item: T): void
 }
@@ -12,11 +11,10 @@ export interface FairQueue<T> {
 export interface FairQueueLimits {
   readonly total: number
   readonly perSource: number
-  /** Asked whenever it matters. Sources for which it holds go first, all but every fourth turn. */
+  /** Favored sources go first, except in every fourth turn. Evaluated at each turn. */
   readonly isFavored?: (source: string) => boolean
 }
 
-// The others wait longer, but they do get in.
 const TURNS_PER_UNFAVORED = 4
 
 export function createFairQueue<T>({
@@ -24,7 +22,8 @@ export function createFairQueue<T>({
   perSource,
   isFavored = () => true,
 }: FairQueueLimits): FairQueue<T> {
-  // In the order of their turns; a source that has nothing waiting is not in it.
+  // In the order of their turns. Holds no source without items. Each change copies an array, which is cheap here: a
+  // queue holds at most a thousand items.
   const lanes = new Map<string, T[]>()
   let size = 0
   let turns = 0
@@ -53,7 +52,6 @@ export function createFairQueue<T>({
     const lane = source === undefined ? undefined : lanes.get(source)
     if (source === undefined || lane === undefined) return undefined
     const [item, ...rest] = lane
-    // To the end of the order, or out of it.
     lanes.delete(source)
     if (rest.length > 0) lanes.set(source, rest)
     size -= 1
@@ -97,14 +95,13 @@ function sourceInTurn<T>(
 
 interface Newcomer {
   readonly newcomer: string
-  /** How many of its items would wait. */
   readonly wanted: number
   readonly isFavored: (source: string) => boolean
 }
 
-// Room is taken from the source that holds most, and only where that makes the two more equal. Were newcomers refused
-// instead, a few sources that fill the queue would keep everybody else out. A favored newcomer may also take the place
-// of any source that is not.
+// The source with the most items loses one, but only if that makes it and the newcomer more equal. Refusing newcomers
+// instead would let a few sources fill the queue and keep all others out. A favored newcomer may also replace an item
+// of any source that is not favored.
 function sourceToShorten<T>(lanes: Lanes<T>, { newcomer, wanted, isFavored }: Newcomer): string | undefined {
   const isNewcomerFavored = isFavored(newcomer)
   let found: string | undefined

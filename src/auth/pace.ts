@@ -1,40 +1,36 @@
-// How many credentials one source may have checked per second, over all its connections.
+// Limits how many credentials one source may check per second.
 //
-// Threat: a remembered login is found without a bcrypt. A source that may look thousands of times a second finds the
-// password of a user behind the same address, throttled or not. Therefore each check takes a token of its source
-// before anything is looked up. Right credentials give it back, so clients that have them never use tokens up.
+// Threat: a remembered login needs no bcrypt check. A source that checks thousands of passwords a second would find
+// the password of a user behind the same address, even while it is throttled. So each check first takes a token of
+// its source. Right credentials give the token back, so clients with the right password never run out.
 
 import { LRUCache } from 'lru-cache'
 import type { Credentials } from './basic.ts'
 import { createCheckTokens, type CheckTokens } from './check-tokens.ts'
 import { createKeyedDigest } from './keyed-digest.ts'
-import { sourceOf } from './source.ts'
 import type { Throttle, ThrottleLimit } from './throttle.ts'
 
 export interface Pace {
-  /** To be made once for each connection. */
-  connection(address: string): PacedConnection
+  /** Call it once for each connection. */
+  connection(source: string): PacedConnection
 }
 
 export interface PacedConnection {
-  readonly address: string
-  /** As `sourceOf` names it. */
   readonly source: string
   /**
-   * Resolves once these credentials may be checked, or must not be. Where that takes time, `whenGone` is handed what
-   * to call when the client leaves.
+   * Resolves once it is known whether these credentials may be checked. If that takes time, `onWaiting` gets a
+   * function that the caller must call when the client leaves.
    */
-  turn(credentials: Credentials, whenGone: (leave: () => void) => void): Promise<Turn>
+  turn(credentials: Credentials, onWaiting: (leave: () => void) => void): Promise<Turn>
 }
 
 export type Turn =
-  /** One of the two is to be called when the outcome of the check is known. */
+  /** Call one of the two when the outcome of the check is known. */
   | { readonly kind: 'check'; succeeded(): void; failed(): void }
-  /** The client left while it waited. */
   | { readonly kind: 'gone' }
-  /** It waited too long, and its source is not throttled: many logins came at once. */
+  /** The turn waited too long because of many logins. The source is not throttled. */
   | { readonly kind: 'busy' }
-  /** It waited too long, and its source is throttled: each answer would be one more guess. */
+  /** The turn waited too long, and the source is throttled. Give no answer, because it would allow one more guess. */
   | { readonly kind: 'dropped' }
 
 export interface PaceParts {
@@ -44,15 +40,15 @@ export interface PaceParts {
   readonly now: () => number
 }
 
-// 864,000 guesses a day, and only at passwords that were verified from the guessing source itself. Where the throttle
-// lets a source fail more often than this, the tokens do too.
+// That is 864,000 guesses a day, and only at passwords that were verified from the guessing source itself. If the
+// throttle allows a source more failures, so do the tokens.
 const TOKENS_PER_SECOND = 10
 
-// So many logins of one source may be under way at once. More would only wait for the bcrypt threads.
+// How many logins of one source may run at once. More would only wait for the bcrypt threads.
 const BURST = 20
 
-// A source that is forgotten has all its tokens again. An attacker with this many addresses gains little: each brings
-// a burst of its own.
+// A source that is evicted gets all its tokens again. An attacker with this many addresses gains little, because each
+// new address has a full burst anyway.
 const MAX_SOURCES = 20_000
 
 export function createPace({ limit, throttle, now }: PaceParts): Pace {
@@ -65,31 +61,30 @@ export function createPace({ limit, throttle, now }: PaceParts): Pace {
   function tokensOf(source: string): CheckTokens {
     const known = tokens.get(source)
     if (known !== undefined) return known
-    const made = createCheckTokens({ burst, perMs, now })
-    tokens.set(source, made)
-    return made
+    const created = createCheckTokens({ burst, perMs, now })
+    tokens.set(source, created)
+    return created
   }
 
-  function connection(address: string): PacedConnection {
-    const source = sourceOf(address)
+  function connection(source: string): PacedConnection {
     let proven: string | undefined
     let hasFailed = false
 
-    async function turn(credentials: Credentials, whenGone: (leave: () => void) => void): Promise<Turn> {
+    async function turn(credentials: Credentials, onWaiting: (leave: () => void) => void): Promise<Turn> {
       const { username, password } = credentials
-      const own = tokensOf(source)
+      const sourceTokens = tokensOf(source)
       const digest = (): string => digestOf([username, password])
       const lane = hasFailed ? 'repeated' : 'fresh'
       const failed = (): void => {
         hasFailed = true
         proven = undefined
       }
-      if (!own.take(lane)) {
-        // Credentials that were right on this very connection are no guess.
+      if (!sourceTokens.take(lane)) {
+        // Credentials that were right on this connection are not a guess.
         if (proven !== undefined && proven === digest()) {
           return { kind: 'check', succeeded: () => undefined, failed }
         }
-        const outcome = await own.wait(lane, whenGone)
+        const outcome = await sourceTokens.wait(lane, onWaiting)
         if (outcome === 'gone') return { kind: 'gone' }
         if (outcome === 'late') {
           return { kind: throttle.retryAfterMs({ source, username }) > 0 ? 'dropped' : 'busy' }
@@ -98,18 +93,18 @@ export function createPace({ limit, throttle, now }: PaceParts): Pace {
       }
       const succeeded = (): void => {
         proven ??= digest()
-        own.giveBack()
+        sourceTokens.giveBack()
       }
       return { kind: 'check', succeeded, failed }
     }
 
-    return { address, source, turn }
+    return { source, turn }
   }
 
   return { connection }
 }
 
-function createUnpaced(address: string): PacedConnection {
+function createUnpaced(source: string): PacedConnection {
   const turn: Turn = { kind: 'check', succeeded: () => undefined, failed: () => undefined }
-  return { address, source: sourceOf(address), turn: () => Promise.resolve(turn) }
+  return { source, turn: () => Promise.resolve(turn) }
 }

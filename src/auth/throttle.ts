@@ -1,33 +1,34 @@
-// Counts failed logins per source, and per source and name. Not rate-limiter-flexible: its memory limiter keeps a
-// timer for every key and has no bound, so a flood from many addresses would fill the memory it is to protect.
+// Counts failed logins per source, and per source and name.
 //
-// Only failures that cost a bcrypt are counted. Malformed credentials and too long passwords guess nothing, and were
-// they counted, an attacker could fill the tables for nothing. Attempts that were refused because of the limit do not
-// count either: otherwise one client that never stops would lock the rest of its network out for good.
+// Not rate-limiter-flexible, because its memory limiter keeps a timer for every key and has no bound: a flood from
+// many addresses would fill the memory.
+//
+// Only failures that cost a bcrypt check count. Malformed credentials and too long passwords are no guesses, and an
+// attacker could fill the tables with them at no cost. Throttled attempts do not count either: one client that never
+// stops would lock out the rest of its network for good.
 
 import { LRUCache } from 'lru-cache'
 import { createKeyedDigest } from './keyed-digest.ts'
 
-/** So many failures of one source within so long; the window begins with the first of them. */
+/** The most failures of one source per window. The window starts with the first failure. */
 export interface ThrottleLimit {
   readonly failures: number
   readonly windowMs: number
 }
 
-/** Who tries: never a name alone, or anybody could lock a user out. */
-export interface Tried {
+/** Failures count for both together. If they counted for a name alone, anyone could lock that user out. */
+export interface SourceAndName {
   readonly source: string
   readonly username: string
 }
 
 export interface Throttle {
   /** Milliseconds until this source may try this name again; 0 when it may now. */
-  retryAfterMs(tried: Tried): number
-  /** Whether this source has failed within the last ten windows. */
+  retryAfterMs(login: SourceAndName): number
+  /** Whether this source failed within the last ten windows. */
   hasFailed(source: string): boolean
-  failed(tried: Tried): void
-  succeeded(tried: Tried): void
-  /** Entries in each table; for tests and figures. */
+  failed(login: SourceAndName): void
+  succeeded(login: SourceAndName): void
   readonly sizes: { readonly sources: number; readonly pairs: number }
 }
 
@@ -36,19 +37,19 @@ interface Count {
   readonly endsAt: number
 }
 
-// Each entry is a failure that cost a bcrypt: at cost 10 four threads compute 3,400 of them in a minute, so within the
-// default window no count that matters is evicted. Where windows are longer or costs lower, forgetting begins with the
-// source seen least recently, and whoever has 20,000 addresses to push others out gains little: each brings its own
-// 20 guesses. Both tables together take 8 MiB then.
+// Each entry is a failure that cost a bcrypt check. At cost 10 four threads run 3,400 checks a minute, so within the
+// default window no entry that matters is evicted. With longer windows or lower costs, the least recently seen source
+// is evicted first. An attacker with 20,000 addresses gains little by that, because each address has 20 guesses
+// anyway. Both full tables together take 8 MiB.
 const MAX_COUNTS = 20_000
 
-// One name that one source gets wrong again and again, for ten windows three times as often as it may in one, is a
-// client with an outdated password or a patient guess. It waits by itself then, and no longer uses up what those who
-// share its address may fail.
+// A source that gets one name wrong this often is a client with an outdated password, or a patient attacker. Then
+// this name alone is throttled for this source, and its failures no longer use up the limit of other users behind the
+// address.
 const PAIR_FAILURES = 3
 const PAIR_WINDOWS = 10
 
-// A flood from many sources may not get through them all in one window.
+// A flood from many sources can take more than one window until each source has failed.
 const MEMORY_WINDOWS = 10
 
 /** @param now milliseconds of a clock that never goes back */
@@ -59,10 +60,10 @@ export function createThrottle(limit: ThrottleLimit | 'off', now: () => number):
 function createCountingThrottle({ failures, windowMs }: ThrottleLimit, now: () => number): Throttle {
   const sources = new LRUCache<string, Count>({ max: MAX_COUNTS })
   const pairs = new LRUCache<string, Count>({ max: MAX_COUNTS })
-  // A name may be as long as a request's head, and may be a password in the wrong field: a digest stands for it. Names
-  // that do not exist count like those that do, or the limit would tell which exist.
+  // Threat: a name may be a password in the wrong field, and as long as a request's head, so a digest replaces it.
+  // Unknown names count like known ones, or the throttle would show which names exist.
   const digestOf = createKeyedDigest()
-  const pairOf = ({ source, username }: Tried): string => digestOf([source, username])
+  const pairOf = ({ source, username }: SourceAndName): string => digestOf([source, username])
 
   function waitOf(count: Count | undefined, most: number): number {
     return count === undefined || count.failures < most ? 0 : Math.max(0, count.endsAt - now())
@@ -80,23 +81,23 @@ function createCountingThrottle({ failures, windowMs }: ThrottleLimit, now: () =
   }
 
   return {
-    retryAfterMs: (tried) =>
+    retryAfterMs: (login) =>
       Math.max(
-        waitOf(sources.get(tried.source), failures),
-        waitOf(pairs.get(pairOf(tried)), failures * PAIR_FAILURES),
+        waitOf(sources.get(login.source), failures),
+        waitOf(pairs.get(pairOf(login)), failures * PAIR_FAILURES),
       ),
     hasFailed: (source) => {
       const count = sources.peek(source)
       return count !== undefined && now() < count.endsAt + windowMs * (MEMORY_WINDOWS - 1)
     },
-    failed: (tried) => {
-      add(sources, tried.source, windowMs)
-      add(pairs, pairOf(tried), windowMs * PAIR_WINDOWS)
+    failed: (login) => {
+      add(sources, login.source, windowMs)
+      add(pairs, pairOf(login), windowMs * PAIR_WINDOWS)
     },
-    // Only the pair is forgotten. Were the source forgotten too, an attacker with an account of his own could guess
-    // at the others for ever, with a login of his own now and then.
-    succeeded: (tried) => {
-      pairs.delete(pairOf(tried))
+    // Threat: an attacker who has an account must not reset the count of the source by logging in. So only the count
+    // of this name is deleted.
+    succeeded: (login) => {
+      pairs.delete(pairOf(login))
     },
     get sizes() {
       return { sources: sources.size, pairs: pairs.size }

@@ -1,34 +1,32 @@
-// Remembers which credentials were right, so that a push of a hundred requests costs one bcrypt.
+// Remembers right credentials, so that a hundred requests cost one bcrypt check.
 
 import { LRUCache } from 'lru-cache'
-
 import { createKeyedDigest } from './keyed-digest.ts'
 
-// Threat: what one source proved must not be found by another. A source that is throttled would otherwise learn that
-// its guess is right, if the user has logged in from elsewhere.
-/** What was compared: a username with a stored hash and the password that was sent for it, and by whom. */
-export interface Verified {
-  /** Where it was sent from, as `sourceOf` names it. */
+// Threat: a login from one source must not be remembered for another. Otherwise a throttled source would learn that
+// its guess is right if the user logged in from elsewhere.
+/** A password that one source sent for a username, and the stored hash that it matches. */
+export interface VerifiedLogin {
   readonly source: string
   readonly username: string
   readonly password: string
   readonly hash: string
 }
 
-/** `lapsed`: it was remembered, and its time was over not long ago. */
+/** `lapsed`: the login was remembered, and expired less than one lifetime ago. */
 export type Recollection = 'remembered' | 'lapsed' | 'none'
 
-/** Successes only: a failure that was remembered could be forgotten, and tried again, by its cost in memory alone. */
+/** Remembers successes only. An attacker could push remembered failures out, and then guess again. */
 export interface VerifiedCache {
-  recall(verified: Verified): Recollection
-  remember(verified: Verified): void
+  recall(login: VerifiedLogin): Recollection
+  remember(login: VerifiedLogin): void
 }
 
-// A login is about 200 bytes here. A fleet has fewer machines, each with the users that log in from it.
+// A login takes about 200 bytes. Even a large fleet has fewer pairs of machine and user.
 const MAX_REMEMBERED = 20_000
 
 /**
- * @param ttlMs how long a success is remembered, however often it is used; `off` remembers nothing
+ * @param ttlMs how long a success is remembered, regardless of use; `off` remembers nothing
  * @param now milliseconds of a clock that never goes back
  */
 export function createVerifiedCache(
@@ -38,8 +36,8 @@ export function createVerifiedCache(
   if (ttlMs === 'off') return { recall: () => 'none', remember: () => undefined }
   const verifiedAt = new LRUCache<string, number>({ max: MAX_REMEMBERED })
   const digestOf = createKeyedDigest()
-  // The matched hash is part of the key, so that an entry that was changed or removed is forgotten with it.
-  const keyOf = ({ source, username, password, hash }: Verified): string =>
+  // The hash is part of the key, so a login is no longer found once its entry was changed or removed.
+  const keyOf = ({ source, username, password, hash }: VerifiedLogin): string =>
     digestOf([source, username, hash, password])
 
   return {

@@ -1,4 +1,4 @@
-// Who is asking: credentials in, verdict out, at the same cost whether the name is known or not.
+// Checks credentials, at the same cost for known and unknown names.
 
 import { shareInFlight } from '../async/in-flight.ts'
 import type { AttemptOutcome, Attempts } from './attempts.ts'
@@ -11,34 +11,33 @@ import type { Recollection, VerifiedCache } from './verified-cache.ts'
 
 export type RefusalReason = 'unknown user' | 'wrong password' | 'password too long' | 'entry changed'
 
-/** The outcome of checking credentials. Reason and `isKnown` are for the log; a client is never told. */
+/** The outcome of checking credentials. `reason` and `isKnown` are for the log; a client must not see them. */
 export type Verdict =
   | {
       readonly kind: 'ok'
       readonly username: string
-      /** It was changed, and is valid for a while yet: `user passwd --keep-old`. */
+      /** The user has a newer password, and this one is still valid: `user passwd --keep-old`. */
       readonly isOldPassword: boolean
     }
   | {
       readonly kind: 'refused'
       readonly reason: RefusalReason
-      /** Whether the table has the name. One it does not have may be a password in the wrong field. */
+      /** Whether the table has the name. An unknown name may be a password in the wrong field. */
       readonly isKnown: boolean
     }
   | { readonly kind: 'busy' }
   | { readonly kind: 'throttled'; readonly retryAfterMs: number }
 
 export interface Verifier {
-  /** @param source where they come from, as `sourceOf` names it */
+  /** @param source where the credentials come from; see `sourceOf` */
   verify(credentials: Credentials, source: string): Promise<Verdict>
 }
 
 export interface VerifierParts {
-  /** The users in force; asked anew at each check. */
   readonly table: () => UserTable
   readonly cache: VerifiedCache
   readonly attempts: Pick<Attempts, 'run'>
-  /** Milliseconds since 1970, which the ends of old passwords are told in. */
+  /** Milliseconds since 1970. Old passwords end at such a time. */
   readonly now?: () => number
 }
 
@@ -61,8 +60,8 @@ export function createVerifier({ table, cache, attempts, now = Date.now }: Verif
   }
 
   async function verify({ username, password }: Credentials, source: string): Promise<Verdict> {
-    // bcrypt ignores what follows 72 bytes: someone who knows a long password's beginning would get in. Refused
-    // before anything is computed for the name, so the time tells nothing about it.
+    // Threat: bcrypt reads only 72 bytes, so the beginning of a long password would be enough. Refused before any
+    // work for the name, so that the time shows nothing about it.
     if (isTooLong(password)) return refuse('password too long', username)
     const hashes = validHashes(username)
     const recall = (hash: string): Recollection => cache.recall({ source, username, password, hash })
@@ -70,21 +69,21 @@ export function createVerifier({ table, cache, attempts, now = Date.now }: Verif
     const remembered = recalled.indexOf('remembered')
     if (remembered >= 0) return { kind: 'ok', username, isOldPassword: remembered > 0 }
     const decoys = remainingDummyHashes(table().dummyHashes, hashes)
-    // Decoys are looked up too, which nobody ever had: a name that has no hash, or fewer, must not be refused faster.
-    // The bcrypt does not cover that up when the throttle lets none happen.
+    // Threat: a name with no hash, or fewer, must not be refused faster. A bcrypt check hides the difference, but a
+    // throttled refusal has none. So dummy hashes are looked up too.
     decoys.forEach(recall)
-    // Proved here a while ago: the bcrypt is due again, and a flood from the same source must not keep it from happening.
+    // This source proved this password before. A flood from the same source must not prevent the next check.
     const isProven = recalled.includes('lapsed')
     const comparison: Comparison = { password, hashes, decoys }
-    // Equal attempts are one, but only from one source: a user who sends the right password while an attacker guesses
-    // it must not be told that the attacker has to wait. Hashes are a part, so that whoever comes after a change of
-    // the entry does not share with whoever came before.
+    // Equal attempts from one source share one check. Sources do not share: otherwise a user with the right password
+    // would be refused because an attacker who guesses it is throttled. Hashes are part of the key, so an attempt
+    // after a change of the entry does not share an older check.
     const outcome = await share(
       () => attempts.run({ source, username, comparison, isProven }),
       digestOf([source, username, password, ...hashes, ...decoys]),
     )
     if (outcome.kind === 'busy' || outcome.kind === 'throttled') return outcome
-    // The check may have waited behind many others. A user who was removed meanwhile is out all the same.
+    // The check may have waited for long. A user who was removed meanwhile must be refused.
     if (outcome.kind === 'unmatched') return refuse(reasonNow(username, hashes), username)
     const hash = hashes[outcome.index]
     if (hash !== undefined) cache.remember({ source, username, password, hash })
@@ -92,9 +91,9 @@ export function createVerifier({ table, cache, attempts, now = Date.now }: Verif
   }
 
   function reasonNow(username: string, compared: readonly string[]): RefusalReason {
-    const [own] = compared
-    if (table().entries.get(username)?.hash !== own) return 'entry changed'
-    return own === undefined ? 'unknown user' : 'wrong password'
+    const [entryHash] = compared
+    if (table().entries.get(username)?.hash !== entryHash) return 'entry changed'
+    return entryHash === undefined ? 'unknown user' : 'wrong password'
   }
 
   return { verify }

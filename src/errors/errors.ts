@@ -12,7 +12,7 @@ export class ConfigError extends Error {
 }
 
 export interface InvalidFileOptions extends ErrorOptions {
-  /** Absent: the reason itself. */
+  /** By default the reason. */
   readonly publicReason?: string
 }
 
@@ -32,7 +32,7 @@ export class InvalidFileError extends Error {
   }
 }
 
-/** A command failed. The message alone tells the operator what happened and what to do. The process exits 1. */
+/** A command failed. The message says to the operator what happened and what to do. The process exits 1. */
 export class CommandError extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options)

@@ -1,3 +1,5 @@
+// Binds a server to its address.
+
 import type { AddressInfo, Server } from 'node:net'
 import { CommandError, errorCode, errorMessage } from '../errors/errors.ts'
 
@@ -7,10 +9,10 @@ export interface BoundAddress {
 }
 
 export interface BindOptions {
-  /** Undefined: every address of this machine. */
+  /** Undefined for every address of this machine. */
   readonly host: string | undefined
   readonly port: number
-  /** The setting to name when it cannot be done. */
+  /** The setting that an error names. */
   readonly setting: string
 }
 

@@ -1,10 +1,12 @@
-// Limits that were met, for people: counted, and told in bounded number, since what meets a limit is often a flood.
+// Counts and logs reached limits, in bounded number.
+//
+// A flood is often what reaches a limit, so most cases are only counted.
 
 import type { Log } from '../observability/log.ts'
 import type { Metrics } from '../observability/metrics.ts'
 import { createBoundedLog } from '../observability/bounded-log.ts'
 
-/** Every limit: what raises it, and what has happened when it is met. Also the values of the metric's label. */
+/** Every limit: the setting that raises it, and what happens when it is reached. Also the values of the metric's label. */
 export const LIMITS = {
   connections: {
     setting: 'SIDECAR_MAX_CONNECTIONS',
@@ -33,7 +35,7 @@ export const LIMITS = {
   },
   'requests-per-connection': {
     setting: 'SIDECAR_MAX_REQUESTS_PER_CONNECTION',
-    // Nobody is refused anything: the client goes on with a new connection.
+    // Not a refusal: the client continues on a new connection.
     level: 'info',
     event: 'connections ended after their last request',
   },
@@ -53,17 +55,17 @@ export type LimitName = keyof typeof LIMITS
 
 export interface LimitAudit {
   /**
-   * Counts one meeting of a limit. `who` met it: a source, a username, an error code. Writes a line, or counts it for
-   * the line at the end of the window.
+   * Counts that a limit was reached. `who` caused it: a source, a username or an error code. Writes a line, or counts
+   * it for the line at the end of the window.
    */
   reached(limit: LimitName, who: string): void
-  /** Writes what has only been counted. */
+  /** Writes the counts of the current window. */
   close(): void
 }
 
 const WINDOW_MS = 10_000
 
-// Only who met a limit most is told, so a botnet of more sources than this hides nothing worth knowing.
+// Only the top source is logged, so a cap on the counted ones hides nothing useful.
 const MAX_LISTED = 1_000
 
 interface Reached {
@@ -73,7 +75,7 @@ interface Reached {
 
 export function createLimitAudit(log: Log, metrics: Pick<Metrics, 'limitReached'>): LimitAudit {
   const names = Object.keys(LIMITS)
-  // How often each of them met a limit without a line.
+  // How often each source reached a limit without a line.
   const timesOf = new Map<LimitName, Map<string, number>>()
   for (const limit of names) metrics.limitReached(limit, 0)
 
@@ -81,14 +83,14 @@ export function createLimitAudit(log: Log, metrics: Pick<Metrics, 'limitReached'
     windowMs: WINDOW_MS,
     keyOf: ({ limit }) => limit,
     linesOf: () => 1,
-    // A flood that goes on is one line per window, not two.
+    // A flood that continues gets one line per window, not two.
     ongoingLines: 0,
     maxKeysOf: () => names.length,
     write: ({ limit, who }) => {
-      tell(limit, { who, count: 1 })
+      writeLine(limit, { who, count: 1 })
     },
     writeCounted: ({ limit }, count) => {
-      tell(limit, { who: mostOf(timesOf.get(limit) ?? new Map<string, number>()), count })
+      writeLine(limit, { who: mostOf(timesOf.get(limit) ?? new Map<string, number>()), count })
       timesOf.delete(limit)
     },
     writeUnlisted: () => undefined,
@@ -102,7 +104,7 @@ export function createLimitAudit(log: Log, metrics: Pick<Metrics, 'limitReached'
     if (times.size < MAX_LISTED || times.has(who)) times.set(who, (times.get(who) ?? 0) + 1)
   }
 
-  function tell(limit: LimitName, fields: { readonly who: string; readonly count: number }): void {
+  function writeLine(limit: LimitName, fields: { readonly who: string; readonly count: number }): void {
     const { level, setting, event } = LIMITS[limit]
     log[level]({ limit, setting, ...fields }, event)
   }

@@ -1,20 +1,20 @@
-// All limits of the TLS listener in one place, as the settings say.
+// Creates all limits of the TLS listener from the settings.
 
 import type { Log } from '../observability/log.ts'
 import type { Metrics } from '../observability/metrics.ts'
 import { createConnectionLimits, type ConnectionLimits } from './connections/connection-limits.ts'
 import { createLimitAudit, type LimitAudit } from './limit-audit.ts'
-import { createTransferLimits, type TransferLimits } from './pipeline/limit-transfers.ts'
+import { createTransfers, type Transfers } from './pipeline/transfers.ts'
 
 export interface Limits {
   readonly audit: LimitAudit
   readonly connections: ConnectionLimits
-  readonly transfers: TransferLimits
+  readonly transfers: Transfers
   readonly handshakeTimeoutMs: number
   readonly headerTimeoutMs: number
 }
 
-/** As the settings of these names are parsed. */
+/** The parsed settings of these names. */
 export interface LimitSettings {
   readonly maxConnections: number | 'off'
   readonly maxConnectionsPerSource: number | 'off'
@@ -27,7 +27,7 @@ export interface LimitSettings {
 export interface LimitsOptions {
   readonly log: Log
   readonly metrics: Pick<Metrics, 'limitReached'>
-  /** As many connections as there are file descriptors for. */
+  /** How many connections the file descriptors allow. */
   readonly affordable: number
   /** Milliseconds. */
   readonly clock: () => number
@@ -46,10 +46,10 @@ export function createLimits(
     audit,
     clock,
   })
-  const transfers = createTransferLimits({
+  const transfers = createTransfers({
     maxPerUser: orInfinity(settings.maxTransfersPerUser),
     audit,
-    use: (socket) => connections.use(socket),
+    connections: connections.table,
   })
   return {
     audit,
@@ -60,8 +60,8 @@ export function createLimits(
   }
 }
 
-// Half of what there can be at most, also where that is less than it was meant to be: no single source keeps the others
-// out. Whoever has one source only, another proxy, says `off`.
+// At most half of all connections, so that no single source keeps the others out. Operators whose clients share one
+// source, such as another proxy, set `off`.
 function perSource(limit: number | 'off', total: number): number {
   return limit === 'off' ? Infinity : Math.min(limit, Math.ceil(total / 2))
 }

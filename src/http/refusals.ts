@@ -1,9 +1,9 @@
-// What the sidecar itself answers under /v2/: the registry's error envelope, its codes, and the one writer of it.
+// Writes the sidecar's own answers under /v2/ in the registry's form.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { endWhenRead, isStillSending } from '../upstream/drain-request-body.ts'
 
-/** Error codes of the distribution specification and of registry:2 that we use, with their statuses. */
+/** The statuses and error codes in use, from the distribution specification and registry:2. */
 export const REFUSALS = {
   badRequest: { status: 400, code: 'UNSUPPORTED' },
   unauthorized: { status: 401, code: 'UNAUTHORIZED' },
@@ -31,7 +31,7 @@ export interface Refusal {
   readonly closes?: boolean
 }
 
-/** A refusal as a value: its status and code by kind, a sentence for the person who reads it. */
+/** A refusal as a value: the kind gives status and code, the message is for the person who reads it. */
 export function refusal(
   kind: keyof typeof REFUSALS,
   message: string,
@@ -41,14 +41,14 @@ export function refusal(
 }
 
 /**
- * The challenge every client understands: one `WWW-Authenticate` line, the same bytes whatever the reason. A client
- * that could tell "no such user" from "wrong password" could list the users.
+ * The challenge that every client understands: one `WWW-Authenticate` line, with the same bytes for every reason.
+ * Threat: a client that can distinguish "unknown user" from "wrong password" can list the users.
  */
 export function unauthorized(challenge: string): Refusal {
   return refusal('unauthorized', 'authentication required', { 'WWW-Authenticate': challenge })
 }
 
-/** Answers with a refusal. An upload that is still coming gets its answer, is read a little longer, then cut. */
+/** Answers with a refusal. An upload that still arrives gets the answer, is read a little longer, and then cut. */
 export function sendRefusal(incoming: IncomingMessage, outgoing: ServerResponse, answer: Refusal): void {
   if (outgoing.headersSent || outgoing.destroyed) {
     outgoing.destroy()
@@ -61,7 +61,7 @@ export function sendRefusal(incoming: IncomingMessage, outgoing: ServerResponse,
   endWhenRead(incoming, outgoing)
 }
 
-/** The same as bytes, for a connection whose request could not even be parsed. */
+/** The bytes of a refusal, for a connection whose request cannot be parsed. */
 export function formatRefusal(answer: Refusal): string {
   const body = bodyOf(answer)
   const headers = { ...commonHeaders(body), ...answer.headers, Connection: 'close' }
@@ -74,7 +74,7 @@ export function bodyOf({ code, message }: Refusal): string {
   return `${JSON.stringify({ errors: [{ code, message, detail: null }] })}\n`
 }
 
-/** What each refusal carries, whoever writes it. */
+/** The headers of every refusal. */
 export function commonHeaders(body: string): Record<string, string> {
   return {
     'Content-Type': 'application/json',

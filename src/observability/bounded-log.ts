@@ -1,28 +1,28 @@
-// Log lines that clients cause: some are written, the rest counted.
+// Bounds log lines that clients cause, and counts the rest.
 //
-// Threat: whoever reaches the port could fill the disk, and hide what matters among lines of no matter. Events are
-// told apart by a key; each key has so many lines in a window of time, and one with a count at its end.
+// Threat: anyone who reaches the port could fill the disk, and hide important lines among many others. So each key of
+// events gets a few lines per time window, and one more line with the count of the rest.
 
 export interface BoundedLog<T> {
-  /** Writes a line for the event, or counts it for the end of the window. */
+  /** Writes a line for the event, or counts the event for the end of the window. */
   add(event: T): 'written' | 'counted'
-  /** Writes what has only been counted. Later events are still written, within the same bounds, but counted no more. */
+  /** Writes the counts. Later events still get lines within the same bounds, but are not counted. */
   close(): void
 }
 
 export interface BoundedLogOptions<T> {
   readonly windowMs: number
   readonly keyOf: (event: T) => string
-  /** How many lines the event's key may have in a window. */
+  /** How many lines the key of this event may have per window. */
   readonly linesOf: (event: T) => number
-  /** The same in a window right after one in which the key had more events than lines; by default it is the same. */
+  /** The same for a window right after one in which the key had more events than lines. By default `linesOf`. */
   readonly ongoingLines?: number
-  /** How many keys there may be for this event to add one. */
+  /** The event adds a key only if there are fewer keys than this. */
   readonly maxKeysOf: (event: T) => number
   readonly write: (event: T) => void
-  /** Says how many events like this one had no line. */
+  /** Logs how many events with the same key as this one had no line. */
   readonly writeCounted: (last: T, count: number) => void
-  /** Says how many events had no line because there were too many keys. */
+  /** Logs how many events had no line because there were too many keys. */
   readonly writeUnlisted: (count: number) => void
 }
 
@@ -75,7 +75,7 @@ export function createBoundedLog<T>(options: BoundedLogOptions<T>): BoundedLog<T
     for (const [, { last, counted }] of ended) options.writeCounted(last, counted)
     if (unlisted > 0) options.writeUnlisted(unlisted)
     unlisted = 0
-    // So that a flood that goes on is known as one in the next window, and forgotten after it.
+    // Starts the next window now, so that `ongoing` is cleared at its end.
     if (ongoing.size > 0) startWindow()
   }
 

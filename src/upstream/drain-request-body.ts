@@ -1,23 +1,25 @@
+// Reads the rest of a request body before a connection closes.
+
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 
-// Go clients that get an answer while they are still sending report "broken pipe" instead of the status unless we
-// read on a little before we close. Bounded: nobody may make us read a whole upload that we refused.
-export const LINGER_MS = 1_000
-export const LINGER_BYTES = 64 * 1024 * 1024
+// A Go client that gets an answer while it sends reports "broken pipe" instead of the status, unless we read on
+// before we close. Threat: these limits keep a client from making us read a whole upload that we refused.
+export const MAX_DRAIN_MS = 1_000
+export const MAX_DRAIN_BYTES = 64 * 1024 * 1024
 
-/** Whether more of the request is to come. A request without a body is over, though Node may not have said so yet. */
+/** Whether the client is still sending. False without a body, even if Node has not set `complete` yet. */
 export function isStillSending(incoming: IncomingMessage): boolean {
   return !incoming.complete && hasBody(incoming)
 }
 
-/** Whether the request's head announces a body, be it here already or not. */
+/** Whether the head of a request announces a body. */
 export function hasBody({ headers }: { readonly headers: OutgoingHttpHeaders }): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 }
 
 /**
- * Ends an answer whose bytes have all been written, once the client has stopped sending or has been given long enough
- * to read it. The head must have said that the connection closes.
+ * Ends an answer whose bytes are all written. Waits until the client has stopped sending or a limit is reached. The
+ * head must already say that the connection closes.
  */
 export function endWhenRead(incoming: IncomingMessage, outgoing: ServerResponse): void {
   if (!isStillSending(incoming) || incoming.destroyed) {
@@ -26,18 +28,18 @@ export function endWhenRead(incoming: IncomingMessage, outgoing: ServerResponse)
     return
   }
   let bytes = 0
-  const timer = setTimeout(finish, LINGER_MS)
+  const timer = setTimeout(finish, MAX_DRAIN_MS)
   incoming.on('data', onData)
   incoming.once('end', finish)
   incoming.once('close', finish)
   outgoing.once('close', finish)
-  // The client may leave while we read; 'close' follows.
+  // If the client leaves, 'error' and then 'close' follow.
   incoming.on('error', () => undefined)
   incoming.resume()
 
   function onData(chunk: Buffer): void {
     bytes += chunk.length
-    if (bytes > LINGER_BYTES) finish()
+    if (bytes > MAX_DRAIN_BYTES) finish()
   }
 
   function finish(): void {

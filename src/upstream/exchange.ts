@@ -1,4 +1,4 @@
-// One request on its way through: what its parts are, and how it fails, exactly once.
+// Holds one forwarded request, and fails it at most once.
 
 import type { ClientRequest, IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import type { UpstreamFailure } from './failure.ts'
@@ -10,11 +10,10 @@ export interface Exchange {
   /** The headers that the registry gets instead. */
   readonly registryHeaders: IncomingHttpHeaders
   readonly outgoing: ServerResponse
-  /** The request to the registry, once it has a socket. */
+  /** The request to the registry. Set when it has a socket. */
   request: ClientRequest | undefined
-  /** Its body on the way to the registry. */
   upload: Upload | undefined
-  /** The registry's answer, once its head has arrived. */
+  /** The registry's answer. Set when its head has arrived. */
   answer: IncomingMessage | undefined
   isRetried: boolean
   isOver: boolean
@@ -22,16 +21,16 @@ export interface Exchange {
 }
 
 /**
- * Ends a broken exchange: nothing more goes to the registry, and the client gets no clean end of a cut body. With no
- * head sent yet the answer is the caller's to give, in `onFailure`.
+ * Ends a broken exchange: the registry gets no more bytes, and the client gets no clean end of a cut body. If no head
+ * was sent yet, `onFailure` must answer.
  */
 export function failExchange(exchange: Exchange, failure: UpstreamFailure): void {
   if (exchange.isOver) return
   exchange.isOver = true
   exchange.upload?.stop()
-  // Destroyed, never ended: the end of a chunked upload that the client broke off would make it look complete.
+  // Destroyed, not ended. end() would make a chunked upload that the client broke off look complete.
   exchange.request?.destroy()
-  // Before the caller answers: that answer must not be taken for the broken one.
+  // Before onFailure(): the caller's answer must not be destroyed.
   const { outgoing } = exchange
   if (outgoing.headersSent && !outgoing.writableEnded) outgoing.destroy()
   exchange.onFailure(failure)

@@ -1,7 +1,7 @@
-// Reads a connection to its end before a failed write ends it.
+// Reads a connection to its end before a failed write destroys it.
 //
-// A registry that refuses an upload answers at once and closes. What is still sent to it fails then, and Node would
-// destroy the socket together with the answer that lies unread in the kernel.
+// A registry that refuses an upload answers at once and closes. Later writes fail, and Node would destroy the socket
+// together with the unread answer in the kernel.
 
 import type { Socket } from 'node:net'
 import type { Writable } from 'node:stream'
@@ -9,27 +9,27 @@ import { errorCode } from '../errors/errors.ts'
 
 type Written = Parameters<Writable['_write']>[2]
 
-/** From now on a write that fails because the peer has closed is reported after everything the peer sent was read. */
+/** Delays the error of a write to a closed peer until everything that the peer sent was read. */
 export function readBeforeFailing(socket: Socket): void {
   const write = socket._write.bind(socket)
   const writev = socket._writev?.bind(socket)
   socket._write = (chunk, encoding, written) => {
-    write(chunk, encoding, heldBack(socket, written))
+    write(chunk, encoding, delayed(socket, written))
   }
   if (writev === undefined) return
   socket._writev = (chunks, written) => {
-    writev(chunks, heldBack(socket, written))
+    writev(chunks, delayed(socket, written))
   }
 }
 
-function heldBack(socket: Socket, written: Written): Written {
+function delayed(socket: Socket, written: Written): Written {
   return (error) => {
     const isClosedByPeer = errorCode(error) === 'EPIPE' || errorCode(error) === 'ECONNRESET'
     if (!isClosedByPeer || socket.readableEnded || socket.destroyed) {
       written(error)
       return
     }
-    // Until then nothing more is written. Reading ends by itself: the kernel knows that the peer has closed.
+    // Until then nothing more is written. Reading ends because the kernel knows that the peer has closed.
     socket.once('end', report)
     socket.once('close', report)
 

@@ -1,52 +1,50 @@
-// What of a request and of an answer passes, what is added, and why, as lists.
+// Lists which headers are forwarded, removed and added, and why.
 //
-// Requests are built, not copied: the registry gets what stands in REQUEST_HEADERS and what we say ourselves. It
-// believes headers from anyone who reaches it, and so do whatever stands before it and what replaces it one day; nobody
-// can list all the names under which servers take a user, an address, another target or another method from a header,
-// so a list of what must not pass would never be whole. Answers come from the registry, which we trust with content,
-// and clients know headers that we do not: there the list is of what must not pass.
+// Threat: the registry, or a proxy before it, believes headers from any client. No list can name all headers from
+// which servers take a user, an address, a target or a method. So a request gets only the headers in REQUEST_HEADERS
+// and our own. Answers come from the registry, which we trust with content, and clients know headers that we do not.
+// So answers keep all headers except listed ones.
 
 import type { IncomingHttpHeaders } from 'node:http'
 import type { LocationRewrite } from './location-rewrite.ts'
 import { WITHHELD_HEADERS } from './withheld-headers.ts'
 
-/** What a client's request keeps, each with what the registry does with it. */
+/** Headers that are forwarded to the registry, each with its use there. */
 export const REQUEST_HEADERS: ReadonlySet<string> = new Set([
-  // The name that clients call; the registry builds Locations from it.
+  // The registry builds Locations from it.
   'host',
-  // Where the body ends. Never both: admit sees to it. Without either a body would be the next request.
+  // The end of the body. `admit` refuses requests with both. With neither, a body would be the next request.
   'content-length',
   'transfer-encoding',
-  // The kind of a manifest that is pushed; an upload takes none but application/octet-stream.
+  // The kind of a pushed manifest. Uploads must have application/octet-stream.
   'content-type',
-  // Where in an upload a chunk belongs.
+  // The place of a chunk in an upload.
   'content-range',
-  // Which kinds of manifest the client understands.
   'accept',
-  // The registry compresses nothing, but an answer is to be what the client asked for, whoever gives it.
+  // The registry compresses nothing, but a proxy before it may.
   'accept-encoding',
-  // Parts of blobs, and whether they are the same as before: resumed pulls.
+  // Resumed pulls: parts of blobs, and whether a blob is still the same.
   'range',
   'if-range',
-  // Manifests and blobs have ETags: what the client has already is not sent again.
+  // Manifests and blobs have ETags, so that a client does not download them twice.
   'if-match',
   'if-none-match',
   'if-modified-since',
   'if-unmodified-since',
-  // A cache that pulls through is told to look again.
+  // Makes a pull-through cache check its source again.
   'cache-control',
-  // For the registry's log and its notifications.
+  // For the registry's log and notifications.
   'user-agent',
-  // W3C Trace Context: registry 3 continues the client's trace. Both are ids, in neither can one say who one is.
+  // W3C Trace Context: registry 3 continues the client's trace. Both are ids and cannot name a user.
   'traceparent',
   'tracestate',
 ])
 
-// Not among them, and missed by nobody: Authorization and Cookie (ours to check, nobody's to read), Expect (answered by
-// us), Forwarded, X-Forwarded-*, X-Real-IP and their kin (ours to say), X-Request-Id (ours, so that logs can be
-// joined), Origin and Referer (registry:2 decides nothing by them), and what ends at the next hop.
+// Left out on purpose: Authorization and Cookie (only the sidecar may read them), Expect (the sidecar answers it),
+// Forwarded, X-Forwarded-*, X-Real-IP and the like (only the sidecar may set them), X-Request-Id (the sidecar's own
+// joins both logs), Origin and Referer (registry:2 ignores them), and hop-by-hop headers.
 
-// Meaning ends at the next hop (RFC 9110 §7.6.1).
+// These headers end at the next hop (RFC 9110 §7.6.1).
 const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'connection',
   'keep-alive',
@@ -59,7 +57,7 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'http2-settings',
 ])
 
-// Removing one of these because `Connection` lists it would change where the request's body ends or what it means.
+// Threat: a client lists one of these in `Connection`. Removing it would change the end or the meaning of the body.
 const NEVER_HOP_BY_HOP: ReadonlySet<string> = new Set([
   'host',
   'content-length',
@@ -71,7 +69,7 @@ const NEVER_HOP_BY_HOP: ReadonlySet<string> = new Set([
 
 const NONE: ReadonlySet<string> = new Set()
 
-/** Who sent the request; the part of it that the registry is told. */
+/** The sender of a request, as far as the registry gets to know it. */
 export interface ForwardedFor {
   readonly username: string
   readonly address: string
@@ -79,7 +77,7 @@ export interface ForwardedFor {
   readonly requestId: string
 }
 
-/** The headers the registry gets: of the client's what it needs, plus what only we may say. */
+/** Returns the headers for the registry: the listed ones of the client, and those that only the sidecar may set. */
 export function requestHeaders(
   received: IncomingHttpHeaders,
   { username, address, requestId }: ForwardedFor,
@@ -91,49 +89,46 @@ export function requestHeaders(
     if (value === undefined || !REQUEST_HEADERS.has(name)) continue
     if (!listed.has(name) || NEVER_HOP_BY_HOP.has(name)) headers[name] = value
   }
-  // In the one spelling that every server knows.
   if (headers['transfer-encoding'] !== undefined) headers['transfer-encoding'] = 'chunked'
   headers['x-forwarded-proto'] = 'https'
   if (received.host !== undefined) headers['x-forwarded-host'] = received.host
   headers['x-forwarded-for'] = address
-  // Header values are bytes; Node takes them as Latin-1. Names may be any UTF-8.
+  // Node writes header values as Latin-1. Usernames may be any UTF-8.
   headers['x-forwarded-user'] = Buffer.from(username, 'utf8').toString('latin1')
   headers['x-request-id'] = requestId
   return headers
 }
 
-/** What an answer's headers depend on besides the registry's own. */
 export interface AnswerContext {
-  /** What the client called: its Host header. */
   readonly host: string | undefined
   readonly rewriteLocation: LocationRewrite
 }
 
 /**
- * The headers the client gets, as a flat list of names and values in the registry's spelling. The length of the body
- * is passed on; its coding is not: Node frames our answer as the client's HTTP version demands.
+ * Returns the headers for the client, as a flat list of names and values in the registry's spelling. Keeps the length
+ * of the body but not its transfer coding, because Node frames our answer for the client's HTTP version.
  */
 export function responseHeaders(rawHeaders: readonly string[], context: AnswerContext): string[] {
   const { listed, isChunked } = framingOf(rawHeaders)
-  const passed: string[] = []
+  const forwarded: string[] = []
   let isSniffable = true
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     const [name = '', value = ''] = [rawHeaders[i], rawHeaders[i + 1]]
     const key = name.toLowerCase()
-    if (!isPassed(key, listed, isChunked)) continue
+    if (!isForwarded(key, listed, isChunked)) continue
     if (key === 'x-content-type-options') isSniffable = false
-    passed.push(name, key === 'location' ? locationFor(value, context) : value)
+    forwarded.push(name, key === 'location' ? locationFor(value, context) : value)
   }
-  // A blob is what somebody pushed: a browser must not take it for a page.
-  if (isSniffable) passed.push('X-Content-Type-Options', 'nosniff')
-  return passed
+  // Threat: a blob holds what a user pushed. A browser must not show it as a page.
+  if (isSniffable) forwarded.push('X-Content-Type-Options', 'nosniff')
+  return forwarded
 }
 
 function locationFor(location: string, { host, rewriteLocation }: AnswerContext): string {
   return host === undefined ? location : rewriteLocation(location, host)
 }
 
-function isPassed(name: string, listed: ReadonlySet<string>, isChunked: boolean): boolean {
+function isForwarded(name: string, listed: ReadonlySet<string>, isChunked: boolean): boolean {
   if (HOP_BY_HOP.has(name) || WITHHELD_HEADERS.has(name) || name === 'transfer-encoding') return false
   if (name === 'content-length') return !isChunked
   return NEVER_HOP_BY_HOP.has(name) || !listed.has(name)

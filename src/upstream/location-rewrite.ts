@@ -1,10 +1,10 @@
-// Locations in the registry's answers, as the client has to read them.
+// Rewrites Locations that name the registry to the client's Host.
 //
-// The registry builds them from what we tell it of the client's request, so that they fit. Not so with a `host` of its
-// own among its settings (REGISTRY_HTTP_HOST): then it names itself, by a name that clients cannot reach, or over plain
-// HTTP, and containerd drops its credentials at once. Storage drivers redirect clients elsewhere on purpose.
+// The registry builds Locations from our X-Forwarded headers, so they are usually correct. With the setting `host`
+// (REGISTRY_HTTP_HOST) it names itself, by a name that clients cannot reach, or over plain HTTP. For the latter,
+// containerd drops its credentials. Storage drivers redirect clients elsewhere on purpose.
 
-/** A Location for a client that called `host`. */
+/** Returns the Location for a client that sent this Host. */
 export type LocationRewrite = (location: string, host: string) => string
 
 export interface UpstreamName {
@@ -12,16 +12,15 @@ export interface UpstreamName {
   readonly port: number
 }
 
-// Threat: "http://registry:5000@evil/" and "http://registry:5000\\@evil/" begin with the registry's name and lead
-// somewhere else. The whole authority is read, without a user name, and only what may follow one ends it.
+// Threat: "http://registry:5000@evil/" and "http://registry:5000\\@evil/" start with the registry's name but lead to
+// another host. So the pattern matches the whole authority, without a username, up to a character that may follow it.
 const ABSOLUTE = /^https?:\/\/([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?(?=[/?#]|$)/i
 
 const LOOPBACK: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '::1'])
 
 /**
- * Rewrites a Location that names the registry to `https://<host>`, the rest of it byte for byte: one with its host and
- * port, one with its host alone below /v2/, or what the client called below /v2/, over plain HTTP. Relative ones and
- * those that name somebody else pass as they are.
+ * Replaces the origin of a Location by `https://<host>` if it names the registry's host and port, or below /v2/ the
+ * registry's host alone or the client's Host. The rest stays byte for byte. All other Locations stay unchanged.
  */
 export function createLocationRewrite(upstream: UpstreamName): LocationRewrite {
   return function rewriteLocation(location, host) {
@@ -30,8 +29,9 @@ export function createLocationRewrite(upstream: UpstreamName): LocationRewrite {
     const [origin, hostname = '', port] = match
     const rest = location.slice(origin.length)
     const authority = port === undefined ? hostname : `${hostname}:${port}`
-    const isClients = authority.toLowerCase() === host.toLowerCase() && isOfRegistry(rest)
-    if (!isClients && !(isSameHost(hostname, upstream) && isSamePort(port, rest, upstream))) return location
+    const namesClientHost = authority.toLowerCase() === host.toLowerCase() && isBelowV2(rest)
+    if (!namesClientHost && !(isSameHost(hostname, upstream) && isSamePort(port, rest, upstream)))
+      return location
     return `https://${host}${rest}`
   }
 }
@@ -43,11 +43,11 @@ function isSameHost(hostname: string, upstream: UpstreamName): boolean {
 }
 
 function isSamePort(port: string | undefined, rest: string, upstream: UpstreamName): boolean {
-  return port === undefined ? isOfRegistry(rest) : Number(port) === upstream.port
+  return port === undefined ? isBelowV2(rest) : Number(port) === upstream.port
 }
 
-// Without a port, or under the name that clients call, it may be a storage on the same machine: no storage has its
+// Without a port, or with the client's Host, a Location may name a storage on the same machine. No storage has its
 // objects below /v2/.
-function isOfRegistry(rest: string): boolean {
+function isBelowV2(rest: string): boolean {
   return rest.startsWith('/v2/')
 }

@@ -1,4 +1,4 @@
-// Tells when the registry asks for a login of its own, and what to do then.
+// Detects a registry that demands a login itself.
 
 export const LOGIN_DEMANDED = {
   reason: 'the registry demands a login itself: switch its auth off',

@@ -1,22 +1,20 @@
-// A request's body on its way to the registry.
+// Sends a request's body to the registry.
 //
-// Instead of Readable.pipe, for one reason: each TLS record arrives in memory of its own, which the garbage collector
-// would find out about too late. On Node 24 a push of 1 GiB then marks the whole heap thirty times, for a quarter of its
-// CPU time. Here the memory is given back as soon as the bytes are on the registry's connection.
+// Not Readable.pipe, because each TLS record arrives in separate memory, which Node 24 frees too late: a push of 1 GiB
+// then marks the whole heap thirty times, which takes a quarter of the CPU time. Here the memory is freed as soon as the
+// bytes are on the registry's connection.
 
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import { hasBody } from './drain-request-body.ts'
 
-/** A body that is being sent on. */
 export interface Upload {
-  /** Nothing more of it is sent, nor read. */
   stop(): void
 }
 
-// Not on Node 20, whose collector finds out in time.
+// Node 20 has no transfer(), and frees the memory in time.
 type Detachable = ArrayBufferLike & { readonly transfer?: (length: number) => unknown }
 
-/** Sends the body as it comes, no faster than the registry takes it. A body that breaks off is not ended. */
+/** Sends the body as it arrives, no faster than the registry reads it. Does not end a body that broke off. */
 export function sendBody(incoming: IncomingMessage, request: ClientRequest): Upload {
   // Threat: behind a head without a length, a body would be a second request that nobody authenticated.
   if (!hasBody({ headers: request.getHeaders() })) {
@@ -29,11 +27,11 @@ export function sendBody(incoming: IncomingMessage, request: ClientRequest): Upl
   return { stop }
 
   function onData(chunk: Buffer): void {
-    const isTaken = request.write(chunk, (error) => {
-      // With an error the connection may still be reading from it.
-      if (error === undefined || error === null) giveBack(chunk)
+    const hasRoom = request.write(chunk, (error) => {
+      // After an error the connection may still read from the chunk.
+      if (error === undefined || error === null) free(chunk)
     })
-    if (!isTaken) incoming.pause()
+    if (!hasRoom) incoming.pause()
   }
 
   function onDrain(): void {
@@ -52,7 +50,7 @@ export function sendBody(incoming: IncomingMessage, request: ClientRequest): Upl
   }
 }
 
-// Only memory that holds this chunk and nothing else.
-function giveBack({ buffer, byteLength }: Buffer): void {
+// Frees only memory that holds nothing but this chunk.
+function free({ buffer, byteLength }: Buffer): void {
   if (buffer.byteLength === byteLength) (buffer as Detachable).transfer?.(0)
 }

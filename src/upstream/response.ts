@@ -1,4 +1,4 @@
-// The registry's answer on its way to the client.
+// Forwards the registry's answer to the client.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { failExchange, type Exchange } from './exchange.ts'
@@ -10,19 +10,19 @@ import type { SpliceMemory } from './splice/splice-memory.ts'
 import { spliceableLength, spliceBody } from './splice/splice.ts'
 import { unusableAnswer } from './unusable-answer.ts'
 
-export interface RelayParts {
+export interface ResponseParts {
   readonly memory: SpliceMemory
   readonly rewriteLocation: LocationRewrite
 }
 
-/** Sends an answer on as it comes. An answer that breaks off destroys the client's, so that nobody takes it for whole. */
-export function relayResponse(
+/** Forwards an answer as it arrives. If it breaks off, destroys the client's connection, so that it looks incomplete. */
+export function forwardResponse(
   exchange: Exchange,
   response: IncomingMessage,
-  { memory, rewriteLocation }: RelayParts,
+  { memory, rewriteLocation }: ResponseParts,
 ): void {
   const { incoming, outgoing } = exchange
-  // An answer that is cut raises 'error' and then 'close', which decides.
+  // An answer that breaks off emits 'error' and then 'close', which is handled below.
   response.on('error', () => undefined)
   if (exchange.isOver || outgoing.destroyed || outgoing.headersSent) {
     response.destroy()
@@ -46,7 +46,7 @@ export function relayResponse(
   response.once('close', () => {
     if (!response.complete) failExchange(exchange, ANSWER_CUT)
   })
-  if (isEarly) relayEarly(exchange, response)
+  if (isEarly) forwardEarly(exchange, response)
   else response.pipe(outgoing)
 }
 
@@ -58,12 +58,12 @@ function writeHead(exchange: Exchange, response: IncomingMessage, rewriteLocatio
     return true
   } catch {
     response.destroy()
-    failExchange(exchange, { kind: 'broke-off', cause: 'the answer has a head that cannot be passed on' })
+    failExchange(exchange, { kind: 'broke-off', cause: 'the answer has a head that cannot be forwarded' })
     return false
   }
 }
 
-// Beside headers that were set before, Node makes one line of those in the list that have the same name.
+// If headers were set before, writeHead() would join listed headers of the same name in one line.
 function writeHeaders(outgoing: ServerResponse, status: number, headers: string[]): void {
   if (outgoing.getHeaderNames().length === 0) {
     outgoing.writeHead(status, headers)
@@ -80,9 +80,10 @@ function writeHeaders(outgoing: ServerResponse, status: number, headers: string[
   outgoing.writeHead(status)
 }
 
-// The answer came while the client still uploads. Node's client has dropped its 'drain' listener by now, so the rest
-// of the upload could stall for ever: it is taken off the registry, read for a while, and the connection closed.
-function relayEarly({ incoming, outgoing, request, upload }: Exchange, response: IncomingMessage): void {
+// The answer came while the client still uploads. Node's HTTP client no longer emits 'drain' then, so the upload
+// could stall for good. So the rest does not go to the registry: it is read for a while, and the connection is
+// closed.
+function forwardEarly({ incoming, outgoing, request, upload }: Exchange, response: IncomingMessage): void {
   upload?.stop()
   response.pipe(outgoing, { end: false })
   response.once('end', () => {

@@ -1,8 +1,8 @@
 // Forwards requests to the registry through http-proxy.
 //
-// No other file imports http-proxy. Bodies are streamed, never held in memory. GET and HEAD are sent at most twice, all
-// else once. http-proxy 1.18.1 is no longer maintained. Each thing that this file switches off, removes or guards closes
-// a hole in it, and test/upstream has a test for each hole.
+// No other file imports http-proxy. Bodies are streamed, never held in memory. GET and HEAD are sent at most twice,
+// all else once. http-proxy 1.18.1 is no longer maintained. Each thing that this file switches off, removes or guards
+// closes a hole in it, and test/upstream has a test for each hole.
 
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
 import { createRequire } from 'node:module'
@@ -16,7 +16,7 @@ import { failureOf, type UpstreamFailure } from './failure.ts'
 import { requestHeaders, type ForwardedFor } from './headers.ts'
 import { createLocationRewrite } from './location-rewrite.ts'
 import { probeRegistry, type ProbeOutcome } from './probe/probe.ts'
-import { relayResponse } from './response.ts'
+import { forwardResponse } from './response.ts'
 import { createSpliceMemory } from './splice/splice-memory.ts'
 import { sendBody } from './request-body.ts'
 import { createWatchdog, type WatchdogLimits } from './watchdog.ts'
@@ -27,7 +27,6 @@ export interface Upstream {
    * framing. Calls `onFailure` at most once. If no head was sent before that, the caller must answer.
    */
   forward(incoming: IncomingMessage, outgoing: ServerResponse, context: ForwardContext): void
-  /** Whether the registry answers right now. */
   probe(): Promise<ProbeOutcome>
   /** Bytes of the buffers that large bodies use now. */
   readonly spliceBytesInUse: number
@@ -60,7 +59,7 @@ export function createUpstream({ hostname, port, spliceMemory, ...limits }: Upst
   proxy.on('proxyRes', (response, incoming: WithExchange) => {
     const exchange = incoming[EXCHANGE]
     if (exchange === undefined) response.destroy()
-    else relayResponse(exchange, response, parts)
+    else forwardResponse(exchange, response, parts)
   })
 
   function forward(incoming: WithExchange, outgoing: ServerResponse, context: ForwardContext): void {

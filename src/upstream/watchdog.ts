@@ -1,13 +1,14 @@
-// Ends what no longer moves. One timer looks at all exchanges in flight, so that a request costs no timer of its
-// own and a transfer of hours is no different from a short one: only bytes that moved count.
+// Ends exchanges that move no bytes for too long.
+//
+// One timer checks all exchanges in flight, so a request costs no timer. Only moved bytes count, not the duration.
 
 import { failExchange, type Exchange } from './exchange.ts'
 import type { UpstreamFailure } from './failure.ts'
 
 export interface WatchdogLimits {
-  /** A transfer that moves no byte for this long, in either direction, is ended. */
+  /** A transfer ends if no byte moves for this long in either direction. */
   readonly idleTimeoutMs: number
-  /** How long the registry may take to begin its answer after the request is complete. */
+  /** How long the registry may take from the end of the request to the start of its answer. */
   readonly responseTimeoutMs: number
 }
 
@@ -17,50 +18,50 @@ export interface Watchdog {
   close(): void
 }
 
-// A registry on the same network answers a SYN within milliseconds; what takes this long is not there.
+// A registry on the same network answers a SYN within milliseconds.
 const CONNECT_TIMEOUT_MS = 10_000
 
-// Looks per limit: a transfer ends at most a quarter later than its limit. So many have to find that nothing moved: when
-// this process itself stood still (`docker pause`, a machine without a free core), its first look afterwards comes
-// before anything is read that has arrived meanwhile.
-const LOOKS_PER_LIMIT = 4
+// A transfer ends at most a quarter later than its limit. This many checks in a row must find no moved byte: after a
+// pause of this process (`docker pause`, a busy machine), the first check comes before it reads what arrived meanwhile.
+const CHECKS_PER_LIMIT = 4
 
 interface Progress {
   bytes: number
   movedAt: number
-  /** How many looks have found that nothing moved since. */
-  looks: number
+  /** How many checks since then found no moved byte. */
+  checks: number
 }
 
 export function createWatchdog(limits: WatchdogLimits): Watchdog {
   const progressOf = new Map<Exchange, Progress>()
   const shortest = Math.min(limits.idleTimeoutMs, limits.responseTimeoutMs, CONNECT_TIMEOUT_MS)
-  const timer = setInterval(look, Math.max(10, Math.min(1_000, shortest / LOOKS_PER_LIMIT)))
+  const timer = setInterval(checkAll, Math.max(10, Math.min(1_000, shortest / CHECKS_PER_LIMIT)))
   timer.unref()
 
-  function look(): void {
+  function checkAll(): void {
     const now = performance.now()
     for (const [exchange, progress] of progressOf) {
       const bytes = bytesMoved(exchange)
       if (bytes !== progress.bytes) {
         progress.bytes = bytes
         progress.movedAt = now
-        progress.looks = 0
+        progress.checks = 0
         continue
       }
-      progress.looks += 1
-      const { limitMs, failure } = patienceFor(exchange, limits)
-      if (now - progress.movedAt < limitMs || progress.looks < LOOKS_PER_LIMIT) continue
-      // Failing ends no answer that was handed over whole. One that its client does not take is ended all the same.
-      const isHandedOver = exchange.outgoing.writableEnded
+      progress.checks += 1
+      const { limitMs, failure } = limitFor(exchange, limits)
+      if (now - progress.movedAt < limitMs || progress.checks < CHECKS_PER_LIMIT) continue
+      // failExchange() does not destroy an answer that was written to its end. A client that does not read it must
+      // not stay.
+      const isWritten = exchange.outgoing.writableEnded
       failExchange(exchange, failure)
-      if (isHandedOver) exchange.outgoing.destroy()
+      if (isWritten) exchange.outgoing.destroy()
     }
   }
 
   return {
     watch: (exchange) =>
-      progressOf.set(exchange, { bytes: bytesMoved(exchange), movedAt: performance.now(), looks: 0 }),
+      progressOf.set(exchange, { bytes: bytesMoved(exchange), movedAt: performance.now(), checks: 0 }),
     unwatch: (exchange) => progressOf.delete(exchange),
     close: () => {
       clearInterval(timer)
@@ -68,12 +69,12 @@ export function createWatchdog(limits: WatchdogLimits): Watchdog {
   }
 }
 
-interface Patience {
+interface WaitLimit {
   readonly limitMs: number
   readonly failure: UpstreamFailure
 }
 
-function patienceFor({ incoming, request, answer }: Exchange, limits: WatchdogLimits): Patience {
+function limitFor({ incoming, request, answer }: Exchange, limits: WatchdogLimits): WaitLimit {
   if (request?.socket === undefined || request.socket === null || request.socket.connecting) {
     return { limitMs: CONNECT_TIMEOUT_MS, failure: { kind: 'unreachable', cause: 'no connection in time' } }
   }
@@ -86,17 +87,18 @@ function patienceFor({ incoming, request, answer }: Exchange, limits: WatchdogLi
       failure: { kind: 'timed-out', cause: 'the registry did not begin its answer' },
     }
   }
-  // What the client sends waits for the registry to take it, or we wait for the client to send.
+  // Either the registry does not read, or the client does not send.
   return request.writableNeedDrain
-    ? { limitMs, failure: { kind: 'timed-out', cause: 'the registry took no byte of the request' } }
+    ? { limitMs, failure: { kind: 'timed-out', cause: 'the registry read no byte of the request' } }
     : { limitMs, failure: { kind: 'client-closed', cause: 'the client sent no byte of its request' } }
 }
 
 function bytesMoved({ incoming, outgoing, request, answer }: Exchange): number {
   const client = incoming.socket
-  // Once the answer is whole here, the registry's connection may be at work for others.
+  // After the whole answer, the registry's connection may already serve another request.
   const registry = outgoing.writableEnded ? undefined : request?.socket
-  // Before the answer a registry sends interim answers (1xx) or a head that drips: it could go on for ever with either.
+  // Bytes before the answer do not count. Interim answers (1xx), or a head that arrives byte by byte, could go on for
+  // good.
   const received = answer === undefined ? 0 : (registry?.bytesRead ?? 0)
   return client.bytesRead + client.bytesWritten + received + (registry?.bytesWritten ?? 0)
 }

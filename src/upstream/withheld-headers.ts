@@ -1,8 +1,8 @@
-// Headers of the registry's answers that never reach a client.
+// Lists headers of the registry's answers that never reach a client.
 
-// Threat: a browser that holds credentials for this name believes of the whole name what one answer below /v2/ says.
-// It would keep cookies, forget what it has stored, go to another page, report to other hosts which addresses are
-// called, or let pages from elsewhere read what a user may read. No client of a registry needs any of these.
+// Threat: a browser applies these headers of one answer below /v2/ to the whole origin, for which it may hold
+// credentials. It would store cookies, clear its storage, open another page, report requests to other hosts, or let
+// foreign pages read what the user may read. No client of a registry needs any of them.
 const PAGE_HEADERS: readonly string[] = [
   'set-cookie',
   'set-cookie2',
@@ -37,19 +37,18 @@ const PAGE_HEADERS: readonly string[] = [
   'access-control-max-age',
 ]
 
-/** Not the registry's to say to clients. */
+/** Headers that the registry must not send to clients. */
 export const WITHHELD_HEADERS: ReadonlySet<string> = new Set([
-  // Its name and version help an attacker, not a client.
   'server',
   'x-powered-by',
-  // What it says of TLS it says over plain HTTP, where RFC 6797 §8.1 has clients ignore it.
+  // About TLS. The registry sends them over plain HTTP, where clients must ignore them (RFC 6797 §8.1).
   'strict-transport-security',
   'public-key-pins',
   'public-key-pins-report-only',
   'expect-ct',
-  // It would send clients around us.
+  // Clients would bypass the sidecar.
   'alt-svc',
-  // Threat: a client that follows a challenge of the registry sends its password to the host that the challenge names.
+  // Threat: a client sends its password to the host that a challenge names.
   'www-authenticate',
   'authentication-info',
   'authentication-control',

@@ -1,3 +1,5 @@
+// Tests sharing and ordering of asynchronous work.
+
 import { describe, expect, it } from 'vitest'
 import { oneAfterTheOther, shareInFlight, shareNextRun } from '../../src/async/in-flight.ts'
 

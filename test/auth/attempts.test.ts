@@ -1,3 +1,5 @@
+// Tests the queue of bcrypt checks.
+
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createAttempts, type AttemptOutcome, type Attempts } from '../../src/auth/attempts.ts'
 import type { Comparison } from '../../src/auth/bcrypt.ts'
@@ -17,7 +19,7 @@ interface Setting {
   readonly throttle?: 'off' | { readonly failures: number; readonly windowMs: number }
 }
 
-/** Attempts over checks that end when the test says so. */
+/** Creates attempts whose checks end when the test says so. */
 function attemptsAt({ threads = 1, throttle = { failures: 20, windowMs: RETRY_MS } }: Setting = {}) {
   const checks: Check[] = []
   const attempts = createAttempts({
@@ -31,7 +33,7 @@ function attemptsAt({ threads = 1, throttle = { failures: 20, windowMs: RETRY_MS
   return { attempts, checks }
 }
 
-/** Ends checks as they come, right ones as right, until no more come. */
+/** Ends checks in order, by their password, until there are no more. */
 async function finishAll(checks: readonly Check[]): Promise<void> {
   for (const check of checks) {
     check.finish(check.comparison.password === RIGHT ? 0 : -1)
@@ -76,14 +78,14 @@ describe('an attempt', () => {
     [2, { kind: 'matched', index: 2 }],
     [-1, { kind: 'unmatched' }],
     ['busy', { kind: 'busy' }],
-  ])('whose check says %s', async (index, outcome) => {
+  ])('gets the outcome of its check: %s', async (index, outcome) => {
     const { attempts, checks } = attemptsAt()
     const attempt = run(attempts, 'a')
     checks[0]?.finish(index)
     expect(await attempt).toEqual(outcome)
   })
 
-  it('whose check meets a fault rejects, and the next one has its turn', async () => {
+  it('rejects if its check fails, and the next attempt gets its turn', async () => {
     const { attempts, checks } = attemptsAt()
     const faulty = expect(run(attempts, 'a')).rejects.toThrow('worker died')
     const next = run(attempts, 'a', RIGHT)
@@ -95,7 +97,7 @@ describe('an attempt', () => {
 })
 
 describe('the pool', () => {
-  it('is never given more than it has threads for', async () => {
+  it('never gets more checks than it has threads', async () => {
     const { attempts, checks } = attemptsAt({ threads: 3, throttle: 'off' })
     const outcomes = times(10, () => run(attempts, 'a'))
     expect(checks).toHaveLength(3)
@@ -106,7 +108,7 @@ describe('the pool', () => {
     expect(await kindsOf(outcomes)).toEqual({ unmatched: 10 })
   })
 
-  it('serves a login from elsewhere after what runs and one of each other source', async () => {
+  it('serves a login of a new source after the running checks and one of each other source', async () => {
     const { attempts, checks } = attemptsAt({ throttle: 'off' })
     const flood = times(64, () => run(attempts, 'flood'))
     const other = run(attempts, 'other')
@@ -119,7 +121,7 @@ describe('the pool', () => {
 })
 
 describe('hundreds of sources that guess at once', () => {
-  it('hold up a source that has not failed for no more than two checks', async () => {
+  it('delay a source without failures by two checks at most', async () => {
     const { attempts, checks } = attemptsAt()
     const sources = times(600, () => `guesser${(count += 1)}`)
     const first = sources.map((source) => run(attempts, source))
@@ -133,7 +135,7 @@ describe('hundreds of sources that guess at once', () => {
     expect(await kindsOf(again)).toEqual({ unmatched: 600 })
   })
 
-  it('make room for it when they fill the queue', async () => {
+  it('lose a place in a full queue to a source without failures', async () => {
     const { attempts, checks } = attemptsAt()
     const sources = times(1_024, () => `guesser${(count += 1)}`)
     const first = sources.map((source) => run(attempts, source))
@@ -158,7 +160,7 @@ describe('the throttle', () => {
     expect(checks).toHaveLength(1)
   })
 
-  it('lets a password through that the source has proved', async () => {
+  it('does not refuse a password that the source proved', async () => {
     const { attempts, checks } = attemptsAt({ throttle: { failures: 1, windowMs: RETRY_MS } })
     const first = run(attempts, 'a')
     checks[0]?.finish(-1)
@@ -180,7 +182,7 @@ describe('the throttle', () => {
     await running
   })
 
-  it('is asked again when the turn comes: of 64 that arrive together none has failed yet', async () => {
+  it('refuses again at the turn, because 64 attempts that arrive together have not failed yet', async () => {
     const { attempts, checks } = attemptsAt()
     const outcomes = times(64, () => run(attempts, 'a'))
     await finishAll(checks)
@@ -188,7 +190,7 @@ describe('the throttle', () => {
     expect(checks).toHaveLength(20)
   })
 
-  it('may be overrun by no more than what the other threads run at that moment', async () => {
+  it('is exceeded at most by the checks that run in the other threads', async () => {
     const { attempts, checks } = attemptsAt({ threads: 4 })
     const outcomes = times(64, () => run(attempts, 'a'))
     await finishAll(checks)
@@ -197,14 +199,14 @@ describe('the throttle', () => {
     expect(unmatched).toBeLessThanOrEqual(23)
   })
 
-  it('does not count what waits or runs: a hundred right logins behind one address all succeed', async () => {
+  it('does not count waiting or running attempts, so a hundred right logins from one address succeed', async () => {
     const { attempts, checks } = attemptsAt()
     const outcomes = times(100, () => run(attempts, 'nat', RIGHT))
     await finishAll(checks)
     expect(await kindsOf(outcomes)).toEqual({ matched: 100 })
   })
 
-  it('counts a source alone', async () => {
+  it('counts each source separately', async () => {
     const { attempts, checks } = attemptsAt()
     const outcomes = times(30, () => run(attempts, 'a'))
     const fresh = run(attempts, 'b', RIGHT)
@@ -214,8 +216,8 @@ describe('the throttle', () => {
   })
 })
 
-describe('what waits', () => {
-  it('is busy after ten seconds, and costs no check', async () => {
+describe('a waiting attempt', () => {
+  it('ends as busy after ten seconds, without a check', async () => {
     const { attempts, checks } = attemptsAt()
     const running = run(attempts, 'a')
     const waiting = run(attempts, 'a')
@@ -228,14 +230,14 @@ describe('what waits', () => {
     expect(checks).toHaveLength(2)
   })
 
-  it('is bounded for each source', async () => {
+  it('is one of a limited number per source', async () => {
     const { attempts, checks } = attemptsAt({ throttle: 'off' })
     const outcomes = times(1 + 128 + 5, () => run(attempts, 'a'))
     await finishAll(checks)
     expect(await kindsOf(outcomes)).toEqual({ unmatched: 129, busy: 5 })
   })
 
-  it('is bounded in total, and sources that fill it make room for a new one', async () => {
+  it('is one of a limited number in total, of which a new source still gets a place', async () => {
     const { attempts, checks } = attemptsAt({ throttle: 'off' })
     const outcomes = [run(attempts, 'first')]
     for (let source = 0; source < 20; source++) {
@@ -247,7 +249,7 @@ describe('what waits', () => {
     expect(await kindsOf(outcomes)).toEqual({ unmatched: 1 + 1023, busy: 20 * 128 - 1023 })
   })
 
-  it('is busy when it is closed, and so is what comes later', async () => {
+  it('ends as busy at close, and so do later attempts', async () => {
     const { attempts, checks } = attemptsAt()
     const running = run(attempts, 'a', RIGHT)
     const waiting = times(5, () => run(attempts, 'a'))

@@ -1,3 +1,5 @@
+// Tests parsing of Basic credentials.
+
 import { describe, expect, it } from 'vitest'
 import { formatChallenge, parseBasic } from '../../src/auth/basic.ts'
 
@@ -9,7 +11,7 @@ const credentials = (username: string, password: string) => ({ kind: 'credential
 
 describe('parseBasic accepts', () => {
   it.each<[what: string, header: string, username: string, password: string]>([
-    ['what every client sends', `Basic ${encode('alice:secret')}`, 'alice', 'secret'],
+    ['the usual header', `Basic ${encode('alice:secret')}`, 'alice', 'secret'],
     ['the scheme in lower case', `basic ${encode('alice:secret')}`, 'alice', 'secret'],
     ['the scheme in mixed case', `bAsIc ${encode('alice:secret')}`, 'alice', 'secret'],
     ['several spaces', `Basic   ${encode('alice:secret')}`, 'alice', 'secret'],
@@ -18,14 +20,14 @@ describe('parseBasic accepts', () => {
     ['UTF-8', `Basic ${encode('jürgen:pässwörd€')}`, 'jürgen', 'pässwörd€'],
     ['Latin-1 from an older client', `Basic ${encode('jürgen:pässwörd', 'latin1')}`, 'jürgen', 'pässwörd'],
     ['a password of blanks', `Basic ${encode('alice:   ')}`, 'alice', '   '],
-    ['blanks around both, as part of them', `Basic ${encode(' alice : pw ')}`, ' alice ', ' pw '],
+    ['blanks around both, as part of both', `Basic ${encode(' alice : pw ')}`, ' alice ', ' pw '],
     ['a byte order mark, as part of the name', `Basic ${encode('\ufeffalice:pw')}`, '\ufeffalice', 'pw'],
     ['a composed letter as it is', `Basic ${encode('jos\u00e9:pw')}`, 'jos\u00e9', 'pw'],
     ['a decomposed letter as it is', `Basic ${encode('jose\u0301:pw')}`, 'jose\u0301', 'pw'],
-    ['an overlong slash as the Latin-1 that it also is', bytes('a:\xc0\xaf'), 'a', '\u00c0\u00af'],
+    ['an overlong slash as Latin-1', bytes('a:\xc0\xaf'), 'a', '\u00c0\u00af'],
     ['half a UTF-8 letter as Latin-1', bytes('a:\xc3'), 'a', '\u00c3'],
     ['UTF-8 beside Latin-1 as Latin-1', bytes('\xc3\xa9:\xe9'), '\u00c3\u00a9', '\u00e9'],
-    ['characters beyond the first plane', `Basic ${encode('a:\u{1f511}')}`, 'a', '\u{1f511}'],
+    ['characters outside the basic plane', `Basic ${encode('a:\u{1f511}')}`, 'a', '\u{1f511}'],
     ['a long name', `Basic ${encode(`${'a'.repeat(12_000)}:b`)}`, 'a'.repeat(12_000), 'b'],
   ])('%s', (_what, header, username, password) => {
     expect(parseBasic(header)).toEqual(credentials(username, password))
@@ -41,14 +43,14 @@ describe('parseBasic refuses', () => {
     ['an empty header', '', 'the scheme is unknown, not Basic'],
     ['the token alone', encode('alice:secret'), 'the scheme is unknown, not Basic'],
     ['Bearer', 'Bearer s3cr3t', 'the scheme is Bearer, not Basic'],
-    ['another scheme that begins alike', `Basically ${encode('a:b')}`, 'the scheme is unknown, not Basic'],
+    ['another scheme with the same start', `Basically ${encode('a:b')}`, 'the scheme is unknown, not Basic'],
     ['a tab for a space', `Basic\t${encode('a:b')}`, 'the scheme is unknown, not Basic'],
     ['the scheme alone', 'Basic', 'the credentials have no colon'],
     ['the scheme with a blank', 'Basic ', 'the credentials have no colon'],
     ['the scheme with a colon', `Basic: ${encode('a:b')}`, 'the scheme is unknown, not Basic'],
     ['the scheme in quotes', `"Basic" ${encode('a:b')}`, 'the scheme is unknown, not Basic'],
     [
-      'a letter that lower case would make one of the scheme',
+      'a letter that lower case turns into a letter of the scheme',
       'BAS\u0130C YTpi',
       'the scheme is unknown, not Basic',
     ],
@@ -59,7 +61,7 @@ describe('parseBasic refuses', () => {
     ['base64 of two lines', 'Basic YWxp\r\nY2U6cHc=', 'the credentials are not base64'],
     ['base64 with half of its padding', 'Basic YTpiYw=', 'the credentials are not base64'],
     ['base64 with padding inside', 'Basic YTo=Yg==', 'the credentials are not base64'],
-    ['base64 that ends within a byte', 'Basic YTpiY', 'the credentials are not base64'],
+    ['base64 that ends inside a byte', 'Basic YTpiY', 'the credentials are not base64'],
     ['padding alone', 'Basic ====', 'the credentials are not base64'],
     ['bytes beyond ASCII in the header', 'Basic YTpi\xff', 'the credentials are not base64'],
     ['parameters', 'Basic YTpi charset="UTF-8"', 'the credentials are not base64'],
@@ -79,7 +81,7 @@ describe('parseBasic refuses', () => {
     ['an empty username', `Basic ${encode(':s3cr3t')}`, 'the username is empty'],
     ['an empty password', `Basic ${encode('alice:')}`, 'the password is empty'],
     [
-      'a NUL, behind which bcrypt sees nothing',
+      'a NUL, where bcrypt stops reading',
       `Basic ${encode('alice:ab\0ab')}`,
       'the credentials hold a control character',
     ],
@@ -91,14 +93,14 @@ describe('parseBasic refuses', () => {
     ],
     ['a NUL in two bytes', bytes('alice:ab\xc0\x80'), 'the credentials hold a control character'],
     ['half a surrogate pair', bytes('alice:\xed\xa0\x80'), 'the credentials hold a control character'],
-    ['what only Windows reads as a euro', bytes('alice:\x80'), 'the credentials hold a control character'],
+    ['the euro sign of Windows', bytes('alice:\x80'), 'the credentials hold a control character'],
     ['a tab', `Basic ${encode('alice:a\tb')}`, 'the credentials hold a control character'],
     ['a DEL', `Basic ${encode('alice:\x7f')}`, 'the credentials hold a control character'],
   ])('%s', (_what, header, reason) => {
     expect(parseBasic(header)).toEqual({ kind: 'malformed', reason })
   })
 
-  it('without ever repeating what was sent', () => {
+  it('without repeating what was sent', () => {
     for (const header of [
       's3cr3t',
       'Bearer s3cr3t',
@@ -116,7 +118,7 @@ describe('formatChallenge', () => {
     ['a plain realm', 'Registry', 'Basic realm="Registry"'],
     ['quotes', 'the "big" one', 'Basic realm="the \\"big\\" one"'],
     ['a backslash', 'a\\b', 'Basic realm="a\\\\b"'],
-    ['what looks like another parameter', 'x", charset="UTF-8', 'Basic realm="x\\", charset=\\"UTF-8"'],
+    ['text that looks like another parameter', 'x", charset="UTF-8', 'Basic realm="x\\", charset=\\"UTF-8"'],
   ])('quotes %s', (_what, realm, challenge) => {
     expect(formatChallenge(realm)).toBe(challenge)
   })

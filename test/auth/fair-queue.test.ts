@@ -1,3 +1,5 @@
+// Tests the queue that serves its sources in turn.
+
 import { describe, expect, it } from 'vitest'
 import { createFairQueue, type FairQueue } from '../../src/auth/fair-queue.ts'
 
@@ -8,7 +10,7 @@ function queueOf(...items: readonly string[]): FairQueue<string> {
   return fill(createFairQueue<string>(LIMITS), ...items)
 }
 
-/** The same where only these sources are favored. */
+/** Creates a queue that favors only these sources. */
 function queueFavoring(favored: string, ...items: readonly string[]): FairQueue<string> {
   const isFavored = (source: string) => favored.includes(source)
   return fill(createFairQueue<string>({ ...LIMITS, isFavored }), ...items)
@@ -31,22 +33,22 @@ function drain(queue: FairQueue<string>): readonly string[] {
 }
 
 describe('turns', () => {
-  it('are in order of arrival for one source', () => {
+  it('follow the order of arrival for one source', () => {
     expect(drain(queueOf('a1', 'a2', 'a3'))).toEqual(['a1', 'a2', 'a3'])
   })
 
-  it('go round the sources', () => {
+  it('alternate between the sources', () => {
     expect(drain(queueOf('a1', 'a2', 'a3', 'b1', 'c1', 'b2'))).toEqual(['a1', 'b1', 'c1', 'a2', 'b2', 'a3'])
   })
 
-  it('let a newcomer wait for one of each other source', () => {
+  it('delay a newcomer by one item of each other source', () => {
     const queue = queueOf('a1', 'a2', 'a3', 'b1', 'b2')
     expect(queue.shift()).toBe('a1')
     push(queue, 'c1')
     expect(drain(queue)).toEqual(['b1', 'a2', 'c1', 'b2', 'a3'])
   })
 
-  it('are not won by coming back as soon as one was served', () => {
+  it('do not come earlier for a source that returns at once', () => {
     const queue = queueOf('a1', 'b1')
     expect(queue.shift()).toBe('a1')
     push(queue, 'a2')
@@ -55,14 +57,14 @@ describe('turns', () => {
 })
 
 describe('favored sources', () => {
-  it('go before others that came sooner, but for every fourth turn', () => {
+  it('go before earlier ones, except in every fourth turn', () => {
     const queue = queueFavoring('yz', 'a1', 'a2', 'b1', 'y1', 'z1', 'y2')
     expect(drain(queue)).toEqual(['y1', 'z1', 'y2', 'a1', 'b1', 'a2'])
     const waiting = queueFavoring('z', 'a1', 'z1', 'z2', 'z3', 'z4', 'z5')
     expect(drain(waiting)).toEqual(['z1', 'z2', 'z3', 'a1', 'z4', 'z5'])
   })
 
-  it('are those for which it holds when their turn comes', () => {
+  it('are determined at each turn', () => {
     const favored = new Set(['a'])
     const queue = fill(
       createFairQueue<string>({ ...LIMITS, isFavored: (source) => favored.has(source) }),
@@ -74,7 +76,7 @@ describe('favored sources', () => {
     expect(drain(queue)).toEqual(['b1', 'a1'])
   })
 
-  it('have room made by any that is not, and by favored ones as ever', () => {
+  it('replace items of others in a full queue, and of favored ones by the usual rule', () => {
     const full = queueFavoring('xyz', 'a1', 'b1', 'b2', 'x1', 'y1', 'y2')
     expect(push(full, 'z1')).toBe('b2')
     expect(push(full, 'z2')).toBe('a1')
@@ -85,21 +87,21 @@ describe('favored sources', () => {
 })
 
 describe('room', () => {
-  it('ends for one source before it ends for all', () => {
+  it('is limited for one source and for all', () => {
     const queue = queueOf('a1', 'a2', 'a3', 'a4', 'a5')
     expect(push(queue, 'a6')).toBe('a6')
     expect(push(queue, 'b1')).toBeUndefined()
     expect(queue.size).toBe(6)
   })
 
-  it('is made by the newest of the source that holds most', () => {
+  it('comes from the newest item of the source that has most', () => {
     const queue = queueOf('a1', 'b1', 'b2', 'b3', 'a2', 'b4')
     expect(push(queue, 'c1')).toBe('b4')
     expect(queue.size).toBe(6)
     expect(drain(queue)).toEqual(['a1', 'b1', 'c1', 'a2', 'b2', 'b3'])
   })
 
-  it('is not made where that would only change who has more', () => {
+  it('is not made if that would not make two sources more equal', () => {
     const queue = queueOf('a1', 'a2', 'a3', 'b1', 'b2', 'b3')
     expect(push(queue, 'a4')).toBe('a4')
     expect(push(queue, 'b4')).toBe('b4')
@@ -109,7 +111,7 @@ describe('room', () => {
     expect(single.size).toBe(6)
   })
 
-  it('is there again after one was taken away', () => {
+  it('is free again after an item was removed', () => {
     const queue = queueOf('a1', 'a2', 'a3', 'a4', 'a5')
     queue.remove('a', 'a2')
     queue.remove('a', 'not there')
@@ -118,7 +120,7 @@ describe('room', () => {
     expect(drain(queue)).toEqual(['a1', 'a3', 'a4', 'a5', 'a6'])
   })
 
-  it('of a source whose last one was taken away leaves nothing behind', () => {
+  it('is complete after the last item of a source was removed', () => {
     const queue = queueOf('a1', 'b1')
     queue.remove('a', 'a1')
     expect(queue.size).toBe(1)

@@ -1,3 +1,5 @@
+// Tests the digests that replace credentials in memory.
+
 import { expect, it } from 'vitest'
 import { createKeyedDigest } from '../../src/auth/keyed-digest.ts'
 

@@ -1,3 +1,5 @@
+// Tests the limit on failed logins.
+
 import { describe, expect, it } from 'vitest'
 import { createThrottle, type Throttle, type ThrottleLimit } from '../../src/auth/throttle.ts'
 
@@ -16,7 +18,7 @@ function fail(throttle: Throttle, tried: { source: string; username: string }, t
   for (let i = 0; i < times; i++) throttle.failed(tried)
 }
 
-/** Three times the limit in four windows, the last of which has just ended. */
+/** Fails three times as often as the limit, in four windows. The last one has just ended. */
 function failOverWindows(throttle: Throttle, clock: { ms: number }, tried: typeof alice): void {
   for (let i = 0; i < 4; i++) {
     fail(throttle, tried, (LIMIT.failures * 3) / 4)
@@ -25,7 +27,7 @@ function failOverWindows(throttle: Throttle, clock: { ms: number }, tried: typeo
 }
 
 describe('a source', () => {
-  it('is let in until it has failed too often, under whatever names', () => {
+  it('may try until it failed too often, with any names', () => {
     const { throttle } = throttleAt()
     for (let i = 0; i < 19; i++) throttle.failed({ ...alice, username: `user${i}` })
     expect(throttle.retryAfterMs(carol)).toBe(0)
@@ -33,7 +35,7 @@ describe('a source', () => {
     expect(throttle.retryAfterMs(carol)).toBe(60_000)
   })
 
-  it('waits until the window that began with its first failure is over', () => {
+  it('waits until the end of the window that its first failure started', () => {
     const { throttle, clock } = throttleAt()
     throttle.failed(alice)
     clock.ms += 45_000
@@ -45,7 +47,7 @@ describe('a source', () => {
     expect(throttle.retryAfterMs(carol)).toBe(0)
   })
 
-  it('is known to have failed for ten windows, whatever has succeeded since', () => {
+  it('counts as failed for ten windows, regardless of later successes', () => {
     const { throttle, clock } = throttleAt()
     expect(throttle.hasFailed(alice.source)).toBe(false)
     throttle.failed(alice)
@@ -57,7 +59,7 @@ describe('a source', () => {
     expect(throttle.hasFailed(alice.source)).toBe(false)
   })
 
-  it('begins a new window with its next failure', () => {
+  it('starts a new window with its next failure', () => {
     const { throttle, clock } = throttleAt()
     fail(throttle, alice, 20)
     clock.ms += 60_000
@@ -67,7 +69,7 @@ describe('a source', () => {
     expect(throttle.retryAfterMs(bob)).toBe(60_000)
   })
 
-  it('never keeps another one out, so that nobody is locked out by name', () => {
+  it('never throttles another source, so a user cannot be locked out by name', () => {
     const { throttle } = throttleAt()
     fail(throttle, alice, 1_000)
     expect(throttle.retryAfterMs({ ...alice, source: '192.0.2.2' })).toBe(0)
@@ -75,7 +77,7 @@ describe('a source', () => {
 })
 
 describe('a name tried from one source', () => {
-  it('is limited over ten windows too, without a part in what others of its source may fail', () => {
+  it('is limited over ten windows, without effect on other names of the source', () => {
     const { throttle, clock } = throttleAt()
     failOverWindows(throttle, clock, alice)
     expect(throttle.retryAfterMs(bob)).toBe(0)
@@ -84,14 +86,14 @@ describe('a name tried from one source', () => {
     expect(throttle.retryAfterMs(alice)).toBe(0)
   })
 
-  it('is as limited when it does not exist: the throttle knows no users', () => {
+  it('is limited in the same way if it does not exist', () => {
     const { throttle, clock } = throttleAt()
     const nobody = { ...alice, username: 'x'.repeat(10_000) }
     failOverWindows(throttle, clock, nobody)
     expect(throttle.retryAfterMs(nobody)).toBeGreaterThan(0)
   })
 
-  it('is not taken for another that reads the same beside its source', () => {
+  it('differs from a name that reads the same together with its source', () => {
     const { throttle, clock } = throttleAt()
     failOverWindows(throttle, clock, { source: '192.0.2.1', username: '1 alice' })
     expect(throttle.retryAfterMs({ source: '192.0.2.1 1', username: 'alice' })).toBe(0)
@@ -99,14 +101,14 @@ describe('a name tried from one source', () => {
 })
 
 describe('a success', () => {
-  it('forgets the failures of its own name', () => {
+  it('forgets the failures of its name', () => {
     const { throttle, clock } = throttleAt()
     failOverWindows(throttle, clock, alice)
     throttle.succeeded(alice)
     expect(throttle.retryAfterMs(alice)).toBe(0)
   })
 
-  it('forgets no others, or an attacker with an account could guess for ever', () => {
+  it('keeps other failures, so an attacker with an account cannot reset them', () => {
     const { throttle, clock } = throttleAt()
     failOverWindows(throttle, clock, alice)
     throttle.succeeded(bob)
@@ -117,13 +119,13 @@ describe('a success', () => {
   })
 })
 
-it('holds no more than its bound, however many sources there are', () => {
+it('has a bounded size for any number of sources', () => {
   const { throttle } = throttleAt()
   for (let i = 0; i < 200_000; i++) throttle.failed({ source: `source${i}`, username: 'alice' })
   expect(throttle.sizes).toEqual({ sources: 20_000, pairs: 20_000 })
 })
 
-it('forgets first whom it has not seen for longest', () => {
+it('evicts the least recently seen source first', () => {
   const { throttle } = throttleAt()
   fail(throttle, alice, 20)
   for (let i = 0; i < 60_000; i++) {

@@ -1,9 +1,11 @@
+// Tests the cache of right credentials.
+
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { createVerifiedCache, type Verified } from '../../src/auth/verified-cache.ts'
+import { createVerifiedCache, type VerifiedLogin } from '../../src/auth/verified-cache.ts'
 
 const HERE = '192.0.2.1'
 
-const login = (username: string, password: string, hash: string, source = HERE): Verified => ({
+const login = (username: string, password: string, hash: string, source = HERE): VerifiedLogin => ({
   source,
   username,
   password,
@@ -27,26 +29,26 @@ describe('a remembered success', () => {
     ['with the hash in the name', login('ah', 'b:c', '')],
     ['with the password in the hash', login('a', '', 'hb:c')],
     ['with lengths in the name', login('a1:h3:b:c', '', '')],
-  ])('is not one %s', (_what, other) => {
+  ])('is not found for a login %s', (_what, other) => {
     const cache = createVerifiedCache(60_000)
     cache.remember(login('a', 'b:c', 'h'))
     expect(cache.recall(other)).toBe('none')
   })
 
-  it('gives way to newer ones, so that memory is bounded', () => {
+  it('is evicted by newer ones, so memory is bounded', () => {
     const cache = createVerifiedCache(60_000)
     for (let i = 0; i <= 20_000; i++) cache.remember(login(`user${i}`, 'p', 'h'))
     expect(cache.recall(login('user0', 'p', 'h'))).toBe('none')
     expect(cache.recall(login('user1', 'p', 'h'))).toBe('remembered')
   })
 
-  it('is none when remembering is off', () => {
+  it('is not kept if remembering is off', () => {
     const cache = createVerifiedCache('off')
     cache.remember(login('a', 'p', 'h'))
     expect(cache.recall(login('a', 'p', 'h'))).toBe('none')
   })
 
-  it('does not outlast its time, however often it is used, and is known as lapsed for as long again', () => {
+  it('expires regardless of use, and is lapsed for the same time again', () => {
     vi.useFakeTimers()
     onTestFinished(() => {
       vi.useRealTimers()

@@ -1,3 +1,5 @@
+// Tests verdicts on credentials, and their cost.
+
 import { describe, expect, it } from 'vitest'
 import { hashSync } from 'bcryptjs'
 import type { Attempt, AttemptOutcome } from '../../src/auth/attempts.ts'
@@ -18,7 +20,7 @@ const NOW = Date.parse('2026-01-31T12:00:00.000Z')
 const MINUTE = 60_000
 const HERE = '192.0.2.1'
 
-/** A line that keeps an old password of alice's. */
+/** Returns a line that keeps an old password of alice. */
 function keptLine(hash: string, validUntil: number, beside = HASHES.a): string {
   return formatKeptLine({ username: 'alice', hash, validUntil, binding: bindingOf(beside) })
 }
@@ -32,7 +34,7 @@ const ROTATED = [
 
 interface TestOptions {
   readonly ttlMs?: number | 'off'
-  /** In place of a bcrypt. */
+  /** Replaces a bcrypt check. */
   readonly outcome?: AttemptOutcome
 }
 
@@ -55,7 +57,7 @@ function verifierOver(text: string, { ttlMs = MINUTE, outcome }: TestOptions = {
     state,
     verify: (username: string, password: string, source = HERE) =>
       verifier.verify({ username, password }, source),
-    /** Puts other users in force. */
+    /** Replaces the users. */
     reload: (content: string) => {
       state.table = parse(content)
     },
@@ -84,7 +86,7 @@ describe('a verdict', () => {
     expect(await verify(username, password)).toEqual(verdict)
   })
 
-  it('is never reached by the first 72 bytes of a longer password, nor is a bcrypt', async () => {
+  it('refuses a longer password with the same first 72 bytes, without a bcrypt check', async () => {
     const long = 'x'.repeat(72)
     const { verify, state } = verifierOver(`alice:${hashSync(long, 4)}`)
     expect(await verify('alice', long)).toEqual(ok)
@@ -93,7 +95,7 @@ describe('a verdict', () => {
     expect(compare({ password: `${long}y`, hashes: [hashSync(long, 4)], decoys: [] })).toBe(-1)
   })
 
-  it('costs the same for every refusal, whatever the entries, and while old passwords end', async () => {
+  it('costs the same for every refusal, for all entries, and while old passwords expire', async () => {
     const { verify, state } = verifierOver(ROTATED)
     for (const minutes of [0, 1, 2]) {
       state.now = NOW + minutes * MINUTE
@@ -103,12 +105,12 @@ describe('a verdict', () => {
     expect(costs).toEqual(Array.from({ length: 9 }, () => ['04', '04', '05', '06']))
   })
 
-  it('asks the cache as often for every name, because a throttled refusal has no bcrypt to hide behind', async () => {
-    const asked: string[] = []
+  it('reads the cache equally often for every name, because no bcrypt check hides the time of a throttled refusal', async () => {
+    const recalled: string[] = []
     const table = parseHtpasswd(Buffer.from(ROTATED), 'htpasswd', NOW)
     const cache = {
       recall: ({ username }: { username: string }) => {
-        asked.push(username)
+        recalled.push(username)
         return 'none' as const
       },
       remember: () => undefined,
@@ -117,11 +119,11 @@ describe('a verdict', () => {
     const verifier = createVerifier({ table: () => table, cache, attempts: { run }, now: () => NOW })
     for (const username of ['alice', 'bob', 'nobody'])
       await verifier.verify({ username, password: 'x' }, HERE)
-    const timesOf = (username: string) => asked.filter((name) => name === username).length
+    const timesOf = (username: string) => recalled.filter((name) => name === username).length
     expect([timesOf('alice'), timesOf('bob'), timesOf('nobody')]).toEqual([4, 4, 4])
   })
 
-  it('is a refusal when the entry went or changed while the check waited', async () => {
+  it('is a refusal if the entry was removed or changed while the check waited', async () => {
     for (const [next, isKnown] of [
       [LINES.bob, false],
       [`alice:${hashSync('a', 4)}`, true],
@@ -137,7 +139,7 @@ describe('a verdict', () => {
   })
 
   it.each<AttemptOutcome>([{ kind: 'busy' }, { kind: 'throttled', retryAfterMs: 1_234 }])(
-    'is not a refusal when the attempt was $kind',
+    'is not a refusal if the attempt was $kind',
     async (outcome) => {
       const { verify } = verifierOver(LINES.alice, { outcome })
       expect(await verify('alice', 'a')).toEqual(outcome)
@@ -146,7 +148,7 @@ describe('a verdict', () => {
 })
 
 describe('an old password', () => {
-  it('is as good as the new one until its time is over, and told from it', async () => {
+  it('is valid until it expires, and reported as old', async () => {
     const { verify, state } = verifierOver(ROTATED, { ttlMs: 'off' })
     expect(await verify('alice', 'a')).toEqual(ok)
     expect(await verify('alice', 'old')).toEqual(oldOk)
@@ -159,7 +161,7 @@ describe('an old password', () => {
     expect(await verify('alice', 'a')).toEqual(ok)
   })
 
-  it('that was remembered is forgotten at its time, though the file never changed', async () => {
+  it('is refused once it has expired, even if it was remembered and the file did not change', async () => {
     const { verify, state } = verifierOver(ROTATED, { ttlMs: 60 * MINUTE })
     expect(await verify('alice', 'old')).toEqual(oldOk)
     state.now = NOW + MINUTE - 1
@@ -169,7 +171,7 @@ describe('an old password', () => {
     expect(await verify('alice', 'old')).toEqual(refused('wrong password'))
   })
 
-  it('is of nobody else', async () => {
+  it('is not valid for another user', async () => {
     const { verify } = verifierOver(ROTATED)
     expect(await verify('bob', 'old')).toEqual(refused('wrong password'))
     expect(await verify('carol', 'old')).toEqual(refused('unknown user', false))
@@ -179,7 +181,7 @@ describe('an old password', () => {
     ['revoked', (): string => `${LINES.alice}\n${LINES.bob}`],
     ['removed with its user', (): string => LINES.bob],
     ['bound to an entry that changed', (): string => ROTATED.replace(HASHES.a, hashSync('third', 4))],
-  ])('is out when it was %s, while a check waited, and when it was remembered', async (_what, next) => {
+  ])('is refused if it was %s, while a check waited, and if it was remembered', async (_what, next) => {
     const { verify, reload } = verifierOver(ROTATED)
     const waiting = verify('alice', 'older')
     expect(await verify('alice', 'old')).toEqual(oldOk)
@@ -192,14 +194,14 @@ describe('an old password', () => {
     expect((await verify('alice', 'old')).kind).toBe('refused')
   })
 
-  it('is out when its time was over while the check waited', async () => {
+  it('is refused if it expired while the check waited', async () => {
     const { verify, state } = verifierOver(ROTATED)
     const verdict = verify('alice', 'old')
     state.now = NOW + MINUTE
     expect(await verdict).toEqual(refused('entry changed'))
   })
 
-  it('is what a password becomes that was changed with --keep-old while its check waited', async () => {
+  it('is the verdict for a password that was changed with --keep-old while its check waited', async () => {
     const { verify, reload } = verifierOver(LINES.alice)
     const verdict = verify('alice', 'a')
     reload(`alice:${HASHES.b}\n${keptLine(HASHES.a, NOW + MINUTE, HASHES.b)}`)
@@ -209,39 +211,39 @@ describe('an old password', () => {
 })
 
 describe('a remembered login', () => {
-  it('is not computed again for the source that proved it', async () => {
+  it('is not checked again for the source that proved it', async () => {
     const { verify, state } = verifierOver(LINES.alice)
     for (let i = 0; i < 5; i++) await verify('alice', 'a')
     expect(state.attempts).toHaveLength(1)
   })
 
-  it('is computed once for each source, which learns nothing from the others', async () => {
+  it('is checked once for each source, so a source learns nothing from others', async () => {
     const { verify, state } = verifierOver(LINES.alice)
     for (const source of ['192.0.2.1', '192.0.2.2', '192.0.2.1', '2001:db8::/64', '192.0.2.2'])
       await verify('alice', 'a', source)
     expect(state.attempts.map(({ source }) => source)).toEqual(['192.0.2.1', '192.0.2.2', '2001:db8::/64'])
   })
 
-  it('is a success only', async () => {
+  it('is always a success', async () => {
     const { verify, state } = verifierOver(LINES.alice)
     for (let i = 0; i < 3; i++) await verify('alice', 'wrong')
     expect(state.attempts).toHaveLength(3)
   })
 
-  it('is shared by equal attempts that arrive together from one source', async () => {
+  it('is shared by simultaneous equal attempts from one source', async () => {
     const { verify, state } = verifierOver(LINES.alice)
     const attempts = Array.from({ length: 20 }, () => verify('alice', 'a'))
     expect(await Promise.all(attempts)).toEqual(Array.from({ length: 20 }, () => ok))
     expect(state.attempts).toHaveLength(1)
   })
 
-  it('is not shared by those of several sources, which have a throttle each', async () => {
+  it('is not shared by several sources, which are throttled separately', async () => {
     const { verify, state } = verifierOver(LINES.alice)
     await Promise.all(['192.0.2.1', '192.0.2.2', '192.0.2.1'].map((source) => verify('alice', 'a', source)))
     expect(state.attempts.map(({ source }) => source)).toEqual(['192.0.2.1', '192.0.2.2'])
   })
 
-  it('is not shared by one that began after a change with one that began before', async () => {
+  it('is not shared by attempts before and after a change of the entry', async () => {
     const { verify, state, reload } = verifierOver(LINES.alice)
     const before = verify('alice', 'a')
     reload(`alice:${hashSync('new', 4)}`)
@@ -251,7 +253,7 @@ describe('a remembered login', () => {
     expect(state.attempts).toHaveLength(2)
   })
 
-  it('is forgotten when its entry changed or went', async () => {
+  it('is not used after its entry was changed or removed', async () => {
     const { verify, reload } = verifierOver(LINES.alice)
     await verify('alice', 'a')
     reload(`alice:${hashSync('new', 4)}`)
@@ -260,13 +262,13 @@ describe('a remembered login', () => {
     expect(await verify('alice', 'a')).toEqual(refused('unknown user', false))
   })
 
-  it('is computed each time when remembering is off', async () => {
+  it('is checked each time if remembering is off', async () => {
     const { verify, state } = verifierOver(LINES.alice, { ttlMs: 'off' })
     for (let i = 0; i < 3; i++) await verify('alice', 'a')
     expect(state.attempts).toHaveLength(3)
   })
 
-  it('does not outlast its time, and is no guess when it is computed again', async () => {
+  it('expires, and the next check counts as proven', async () => {
     const { verify, state } = verifierOver(LINES.alice, { ttlMs: 50 })
     await verify('alice', 'a')
     await expect

@@ -183,7 +183,7 @@ describe('draining', () => {
     await until(async () => (await arrived()) >= 10, { deadlineMs: SOON_MS, what: 'the queue' })
     await sidecar.drain(100)
     await Promise.all(logins)
-    expect(sidecar.lines.filter(({ msg }) => msg === 'a request met a bug')).toEqual([])
+    expect(sidecar.lines.filter(({ msg }) => msg === 'unexpected error while handling a request')).toEqual([])
     expect(sidecar.lines).toContainEqual(
       expect.objectContaining({ msg: 'login refused', reason: 'logins queue full' }),
     )

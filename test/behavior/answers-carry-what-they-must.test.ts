@@ -7,7 +7,7 @@ import { until } from '../fixtures/until.ts'
 // How long a refused client may go on talking. A client of this process may need longer than the second of the real one.
 vi.mock('../../src/upstream/drain-request-body.ts', async (importOriginal) => ({
   ...(await importOriginal<object>()),
-  LINGER_MS: 60_000,
+  MAX_DRAIN_MS: 60_000,
 }))
 
 const UPLOAD = '/v2/a/blobs/uploads/1?_state=x'

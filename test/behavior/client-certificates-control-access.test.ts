@@ -126,7 +126,7 @@ describe.each(['require', 'instead'])('with SIDECAR_TLS_CLIENT_AUTH=%s', (mode) 
     [
       'one that is sent without its chain',
       behindMiddle,
-      /put what stands between/,
+      /append the intermediates/,
       'client certificate of no accepted authority',
     ],
     [

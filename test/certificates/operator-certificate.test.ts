@@ -2,7 +2,6 @@ import { mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync
 import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { createListener } from '../../src/http/connections/listener.ts'
 import type { CertificateInForce } from '../../src/certificates/certificate-in-force.ts'
 import type { OperatorFiles } from '../../src/certificates/operator-files.ts'
 import { loadOperatorCertificate } from '../../src/certificates/operator-certificate.ts'
@@ -16,6 +15,7 @@ import {
   type SteadyClient,
 } from '../fixtures/own-certificate.ts'
 import { createManualClock, type ManualClock } from '../fixtures/manual-clock.ts'
+import { startListener } from '../fixtures/listener.ts'
 import { recordedLog } from '../fixtures/recorded-log.ts'
 import { blockEventLoop } from '../fixtures/block-event-loop.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
@@ -74,14 +74,10 @@ async function setScene({
   const { log, lines } = recordedLog()
   const certificate = await loadOperatorCertificate({ files, pollMs, log, patienceMs, timetable })
   onTestFinished(() => certificate.close())
-  const listener = await createListener({
+  const listener = await startListener({
     certificate: certificate.current,
     handler: (_, response) => response.end(),
-    host: '127.0.0.1',
-    port: 0,
-    idleTimeoutMs: 60_000,
   })
-  onTestFinished(() => listener.close())
   certificate.onChange((next) => {
     listener.serve(next)
   })

@@ -15,7 +15,7 @@ describe('the audit of limits', () => {
   beforeEach(() => vi.useFakeTimers())
   afterEach(() => vi.useRealTimers())
 
-  it('tells the first time at once, and names the setting', () => {
+  it('logs the first case at once, and names the setting', () => {
     const { audit, lines } = scene()
     audit.reached('connections-per-source', '192.0.2.1')
     expect(lines).toMatchObject([
@@ -30,7 +30,7 @@ describe('the audit of limits', () => {
     audit.close()
   })
 
-  it('tells a flood in one line per window, with who brought most of it', () => {
+  it('logs a flood in one line per window, with its top source', () => {
     const { audit, lines } = scene()
     for (let window = 0; window < 3; window++) {
       for (let i = 0; i < 5_000; i++)
@@ -47,7 +47,7 @@ describe('the audit of limits', () => {
     expect(lines).toHaveLength(4)
   })
 
-  it('is silent after a flood, and tells the next one at once', () => {
+  it('is silent after a flood, and logs the next one at once', () => {
     const { audit, lines } = scene()
     audit.reached('header-time', 'a')
     vi.advanceTimersByTime(20_000)
@@ -57,7 +57,7 @@ describe('the audit of limits', () => {
     audit.close()
   })
 
-  it('remembers a bounded number of who met a limit', () => {
+  it('remembers a bounded number of sources', () => {
     const { audit, lines } = scene()
     for (let i = 0; i < 50_000; i++) audit.reached('connections', `source ${i}`)
     audit.reached('connections', 'source 1')
@@ -65,7 +65,7 @@ describe('the audit of limits', () => {
     expect(lines).toMatchObject([{ who: 'source 0' }, { who: 'source 1', count: 50_000 }])
   })
 
-  it('tells at its end what was only counted, and leaves no timer', () => {
+  it('logs its counts when it is closed, and leaves no timer', () => {
     const { audit, lines } = scene()
     audit.reached('transfers-per-user', 'alice')
     audit.reached('transfers-per-user', 'alice')
@@ -75,7 +75,7 @@ describe('the audit of limits', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  it('counts each limit from zero on', () => {
+  it('starts the count of each limit at zero', () => {
     const { audit, counts } = scene()
     expect([...counts.keys()]).toEqual(Object.keys(LIMITS))
     expect([...counts.values()].every((count) => count === 0)).toBe(true)

@@ -1,3 +1,5 @@
+// Tests the bound on log lines that clients cause.
+
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createBoundedLog } from '../../src/observability/bounded-log.ts'
 
@@ -10,7 +12,7 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-/** Events are texts: their first letter is the key. */
+/** Creates a log of texts. Their first letter is the key. */
 function boundedLog({ ongoingLines }: { readonly ongoingLines?: number } = {}) {
   const written: string[] = []
   const log = createBoundedLog<string>({
@@ -26,13 +28,13 @@ function boundedLog({ ongoingLines }: { readonly ongoingLines?: number } = {}) {
   return {
     log,
     add: (...events: readonly string[]) => events.map((event) => log.add(event)),
-    /** What was written since this was asked last. */
+    /** Returns the lines since the last call. */
     lines: () => written.splice(0),
   }
 }
 
 describe('events of one key', () => {
-  it('have their lines, then one at the end of the window that counts the rest', () => {
+  it('get their lines, and one with the count of the rest at the end of the window', () => {
     const { add, lines } = boundedLog()
     expect(add('a1', 'a2', 'a3', 'a4')).toEqual(['written', 'written', 'counted', 'counted'])
     expect(lines()).toEqual(['a1', 'a2'])
@@ -42,7 +44,7 @@ describe('events of one key', () => {
     expect(lines()).toEqual(['a5'])
   })
 
-  it('leave no timer once a window was quiet', () => {
+  it('leave no timer after a quiet window', () => {
     const { add, lines } = boundedLog()
     add('a1', 'a2', 'a3')
     vi.advanceTimersByTime(2 * WINDOW_MS)
@@ -50,7 +52,7 @@ describe('events of one key', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  it('are only counted in windows that follow a full one, where that is wanted', () => {
+  it('are only counted in windows after a full one, with ongoingLines 0', () => {
     const { add, lines } = boundedLog({ ongoingLines: 0 })
     for (const event of ['a1', 'a2', 'a3', 'a4', 'a5']) {
       add(event, event, event)
@@ -63,7 +65,7 @@ describe('events of one key', () => {
   })
 })
 
-it('takes no more keys than it may have, and counts the others together', () => {
+it('adds no more keys than allowed, and counts the events of others together', () => {
   const { add, lines } = boundedLog()
   add('a', 'b', 'c', 'd', 'e', 'd', 'a')
   vi.advanceTimersByTime(WINDOW_MS)
@@ -72,7 +74,7 @@ it('takes no more keys than it may have, and counts the others together', () => 
   expect(lines()).toEqual(['d'])
 })
 
-it('writes what it has only counted when it is closed, and leaves no timer', () => {
+it('writes its counts at close, and leaves no timer', () => {
   const { log, add, lines } = boundedLog()
   add('a1', 'a2', 'a3')
   log.close()

@@ -1,3 +1,5 @@
+// Tests which headers are forwarded, removed and added.
+
 import { describe, expect, it } from 'vitest'
 import { requestHeaders, responseHeaders } from '../../src/upstream/headers.ts'
 
@@ -11,7 +13,7 @@ const OURS = {
 }
 
 describe('headers of a request', () => {
-  it('pass when the registry needs them, with ours beside them', () => {
+  it('are forwarded if the registry needs them, together with ours', () => {
     const needed = {
       host: 'proxy:443',
       'content-length': '5',
@@ -40,19 +42,19 @@ describe('headers of a request', () => {
     'expect',
     'referer',
     'baggage',
-    'a-name-that-nobody-has-thought-of',
-  ])('do not pass otherwise: %s', (name) => {
+    'an-unknown-name',
+  ])('are removed if they are not listed: %s', (name) => {
     expect(requestHeaders({ host: 'proxy:443', [name]: 'x' }, SENDER)).toEqual({ host: 'proxy:443', ...OURS })
   })
 
-  it.each(Object.keys(OURS))('are ours whatever the client says: %s', (name) => {
+  it.each(Object.keys(OURS))('are set by the sidecar, not by the client: %s', (name) => {
     expect(requestHeaders({ host: 'proxy:443', [name]: 'evil' }, SENDER)).toEqual({
       host: 'proxy:443',
       ...OURS,
     })
   })
 
-  it('spell the transfer coding in the one way that every server knows', () => {
+  it('spell the transfer coding as every server knows it', () => {
     expect(requestHeaders({ 'transfer-encoding': 'Chunked' }, SENDER)['transfer-encoding']).toBe('chunked')
   })
 })
@@ -63,7 +65,7 @@ describe('headers of an answer', () => {
     rewriteLocation: (location: string, host: string) => `${host} ${location}`,
   }
 
-  it('pass in their spelling and order, with what keeps browsers from guessing', () => {
+  it('are forwarded in their spelling and order, with nosniff for browsers', () => {
     const headers = [
       'Docker-Content-Digest',
       'sha256:0',
@@ -77,7 +79,7 @@ describe('headers of an answer', () => {
     expect(responseHeaders(headers, context)).toEqual([...headers, 'X-Content-Type-Options', 'nosniff'])
   })
 
-  it('do not pass when they are not for the client', () => {
+  it('are removed if they are not for the client', () => {
     const headers = [
       'Server',
       'x/1',
@@ -100,25 +102,28 @@ describe('headers of an answer', () => {
       'challenges',
       ['WWW-Authenticate', 'Proxy-Authenticate', 'Authentication-Info', 'Proxy-Authentication-Info'],
     ],
+    ['storage of a browser', ['Set-Cookie', 'set-cookie2', 'Clear-Site-Data', 'Service-Worker-Allowed']],
     [
-      'what a browser keeps or drops',
-      ['Set-Cookie', 'set-cookie2', 'Clear-Site-Data', 'Service-Worker-Allowed'],
+      'other pages and sources',
+      ['Refresh', 'Speculation-Rules', 'SourceMap', 'X-SourceMap', 'Public-Key-Pins'],
     ],
-    ['where a browser goes', ['Refresh', 'Speculation-Rules', 'SourceMap', 'X-SourceMap', 'Public-Key-Pins']],
-    ['what a page may do', ['Content-Security-Policy', 'Permissions-Policy', 'Cross-Origin-Opener-Policy']],
-    ['what is reported', ['Content-Security-Policy-Report-Only', 'Report-To', 'Reporting-Endpoints', 'NEL']],
-    ['which pages read answers', ['Access-Control-Allow-Origin', 'access-control-allow-credentials']],
-  ])('do not pass when a browser would believe them of this name: %s', (_what, names) => {
+    ['rights of a page', ['Content-Security-Policy', 'Permissions-Policy', 'Cross-Origin-Opener-Policy']],
+    [
+      'reports to other hosts',
+      ['Content-Security-Policy-Report-Only', 'Report-To', 'Reporting-Endpoints', 'NEL'],
+    ],
+    ['access for other origins', ['Access-Control-Allow-Origin', 'access-control-allow-credentials']],
+  ])('are removed if a browser would apply them to the whole origin: %s', (_what, names) => {
     const headers = names.flatMap((name) => [name, 'x'])
     expect(responseHeaders(headers, context)).toEqual(['X-Content-Type-Options', 'nosniff'])
   })
 
-  it('say once that browsers must not guess', () => {
+  it('have nosniff only once', () => {
     const headers = ['x-content-type-options', 'nosniff']
     expect(responseHeaders(headers, context)).toEqual(headers)
   })
 
-  it('have their Location written for the client', () => {
+  it('have the rewritten Location', () => {
     expect(responseHeaders(['Location', '/x'], context).slice(0, 2)).toEqual(['Location', 'proxy:443 /x'])
   })
 })

@@ -1,4 +1,4 @@
-// http-proxy 1.18.1 has holes that nobody hints any more. Each one that was reproduced has its test here.
+// Tests each reproduced hole of http-proxy 1.18.1, which nobody maintains.
 
 import { once } from 'node:events'
 import http from 'node:http'
@@ -14,7 +14,7 @@ import { until } from '../fixtures/until.ts'
 const BASIC = `Authorization: Basic ${Buffer.from(ALICE).toString('base64')}`
 const GET = `GET /v2/x HTTP/1.1\r\nHost: localhost\r\n${BASIC}\r\n\r\n`
 
-/** Sends bytes on a verified connection; tells what came back and whether the connection closed. */
+/** Sends bytes on a verified connection, and records the answer and the close. */
 async function converse(sidecar: TestSidecar, bytes: string) {
   const socket = await sidecar.connect()
   const talk = { socket, answer: '', isClosed: false }
@@ -26,7 +26,7 @@ async function converse(sidecar: TestSidecar, bytes: string) {
 
 describe('a body on a method that has none', () => {
   it.each(['DELETE', 'OPTIONS'])(
-    'stays a body of the chunked %s, even where nothing refuses it before',
+    'stays the body of the chunked %s, even if nothing refuses it before',
     async (method) => {
       const upstream = await upstreamForTest((soFar, socket) => {
         if (soFar.endsWith('0\r\n\r\n')) socket.write(OK)
@@ -46,7 +46,7 @@ describe('a body on a method that has none', () => {
   )
 
   it.each(['content-length', 'transfer-encoding', 'host', 'range'])(
-    'is not made by a Connection header that lists %s',
+    'does not come from a Connection header that lists %s',
     async (name) => {
       const upstream = await upstreamForTest((soFar, socket) => {
         if (/\r\n\r\n(hello|5\r\nhello\r\n0\r\n\r\n)$/.test(soFar)) socket.write(OK)
@@ -82,7 +82,7 @@ describe('an upstream that misbehaves', () => {
       'ends a chunked one',
       (socket: Socket) => socket.end('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n'),
     ],
-  ])('and %s in the body destroys the connection and ends nothing cleanly', async (_what, act) => {
+  ])('and %s in the body makes the connection break off too', async (_what, act) => {
     const upstream = await upstreamForTest((soFar, socket) => {
       if (soFar.endsWith('\r\n\r\n')) act(socket)
     })
@@ -98,11 +98,11 @@ describe('an upstream that misbehaves', () => {
     })
   })
 
-  it('and stalls in the body is given up after the idle timeout', async () => {
+  it('and stalls in the body is cut after the idle timeout', async () => {
     const upstream = await upstreamForTest(answering(PROMISED))
     const sidecar = await sidecarForTest({
       upstreamPort: upstream.port,
-      // Longer than anything before the answer may take.
+      // Longer than the steps before the answer take.
       env: { SIDECAR_IDLE_TIMEOUT: '4s' },
     })
     const talk = await converse(sidecar, GET)
@@ -118,7 +118,7 @@ describe('an upstream that misbehaves', () => {
     ],
     ['sends no HTTP', 'SSH-2.0-OpenSSH\r\n'],
     ['sends a head without end', `HTTP/1.1 200 OK\r\nX: ${'x'.repeat(100_000)}`],
-  ])('and %s is answered for with 502', async (_what, bytes) => {
+  ])('and %s causes a 502', async (_what, bytes) => {
     const upstream = await upstreamForTest((_soFar, socket) => socket.write(bytes))
     const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
     const { status, body } = await sidecar.request({ as: ALICE, path: '/v2/x' })
@@ -126,13 +126,13 @@ describe('an upstream that misbehaves', () => {
     expect(body.toString()).toContain('"code":"UNAVAILABLE"')
   })
 
-  it('and hangs up without an answer is answered for with 502', async () => {
+  it('and closes without an answer causes a 502', async () => {
     const upstream = await upstreamForTest((_soFar, socket) => socket.end())
     const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
     expect((await sidecar.request({ as: ALICE, path: '/v2/x' })).status).toBe(502)
   })
 
-  it('and is not there is answered for with 502', async () => {
+  it('and cannot be reached causes a 502', async () => {
     const sidecar = await sidecarForTest({ upstreamPort: 1 })
     const { status } = await sidecar.request({ as: ALICE, path: '/v2/x' })
     expect(status).toBe(502)
@@ -142,7 +142,7 @@ describe('an upstream that misbehaves', () => {
     })
   })
 
-  it('and never answers is given up with 504 after the response timeout', async () => {
+  it('and never answers causes a 504 after the response timeout', async () => {
     const upstream = await upstreamForTest(() => undefined)
     const sidecar = await sidecarForTest({
       upstreamPort: upstream.port,
@@ -156,9 +156,9 @@ describe('an upstream that misbehaves', () => {
 
 describe('a client that leaves', () => {
   it.each([
-    ['while the upstream thinks', () => undefined],
+    ['before the answer', () => undefined],
     ['during the download', answering('HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\nbeginning')],
-  ])('%s takes its upstream connection along', async (_when, behave) => {
+  ])('%s closes its upstream connection', async (_when, behave) => {
     const upstream = await upstreamForTest(behave)
     const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
     const talk = await converse(sidecar, GET)
@@ -185,7 +185,7 @@ describe('a client that leaves', () => {
 })
 
 describe('connections to the upstream', () => {
-  it('are kept, whatever the client says of its own', async () => {
+  it('are kept, even if the client closes its connection', async () => {
     const upstream = await upstreamForTest(answering(OK))
     const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
     for (let i = 0; i < 3; i++) {
@@ -200,7 +200,7 @@ describe('connections to the upstream', () => {
     expect(upstream.received[0]).not.toMatch(/connection: close/i)
   })
 
-  it("never pass the upstream's own Connection header on", async () => {
+  it("do not forward the upstream's Connection header", async () => {
     const upstream = await upstreamForTest(
       answering('HTTP/1.1 200 OK\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\nContent-Length: 2\r\n\r\nok'),
     )
@@ -212,8 +212,8 @@ describe('connections to the upstream', () => {
     expect(headers['x-hop']).toBeUndefined()
   })
 
-  it('that turn out stale are replaced once for GET and HEAD, and not used for PUT', async () => {
-    // Each connection serves one request and is cut when the next one comes.
+  it('are replaced once for GET and HEAD if they are stale, and not used for PUT', async () => {
+    // Each connection serves one request and is reset at the next one.
     const upstream = await upstreamForTest((soFar, socket) => {
       const heads = soFar.split('\r\n\r\n').length - 1
       if (heads === 1) socket.write(OK)
@@ -227,13 +227,13 @@ describe('connections to the upstream', () => {
       path: '/v2/x',
       headers: { 'Content-Length': 0 },
     })
-    // On a connection of its own.
+    // A PUT uses a new connection.
     expect(put.status).toBe(200)
   })
 })
 
 describe('connections that are all stale', () => {
-  it('cost a GET nothing: its second try has one of its own', async () => {
+  it('fail no GET, because its retry uses a new one', async () => {
     const answers: (() => void)[] = []
     const upstream = await upstreamForTest((soFar, socket) => {
       const heads = soFar.split('\r\n\r\n').length - 1
@@ -246,20 +246,20 @@ describe('connections that are all stale', () => {
       for (const answer of answers.splice(0)) answer()
     }
     const get = async () => (await sidecar.request({ as: ALICE, path: '/v2/x' })).status
-    // All are there before any is answered, so that each has a connection of its own, which the next one finds.
+    // All three requests arrive before an answer, so each gets a connection. The next GET finds them.
     const together = Promise.all([get(), get(), get()])
     await answerAll(3)
     expect(await together).toEqual([200, 200, 200])
     const next = get()
     await answerAll(1)
     expect(await next).toBe(200)
-    // The one that was stale, and the one of the second try.
+    // Three at first, and one for the retry.
     expect(upstream.received).toHaveLength(4)
   })
 })
 
-describe('what the upstream is told', () => {
-  it('is what the client said, less what must not pass, plus what only we may say', async () => {
+describe('the head that the upstream gets', () => {
+  it('has the listed headers of the client and those of the sidecar', async () => {
     const upstream = await upstreamForTest(answering(OK))
     const sidecar = await sidecarForTest({ upstreamPort: upstream.port, env: { SIDECAR_HOSTS: 'proxy' } })
     await sidecar.request({
@@ -297,19 +297,22 @@ describe('what the upstream is told', () => {
 })
 
 describe('a user whose name is not ASCII', () => {
-  it.each(['jörg', '李', 'Ünal 2'])('%s passes, and the registry gets the name as UTF-8', async (name) => {
-    const upstream = await upstreamForTest(answering(OK))
-    const users = `${name}:${hashSync('pass', 4)}\n`
-    const sidecar = await sidecarForTest({ upstreamPort: upstream.port, users })
-    const Authorization = `Basic ${Buffer.from(`${name}:pass`).toString('base64')}`
-    expect((await sidecar.request({ path: '/v2/x', headers: { Authorization } })).status).toBe(200)
-    const sent = /x-forwarded-user: (.*)\r\n/.exec(upstream.received[0] ?? '')?.[1] ?? ''
-    expect(Buffer.from(sent, 'latin1').toString()).toBe(name)
-  })
+  it.each(['jörg', '李', 'Ünal 2'])(
+    '%s is accepted, and the registry gets the name as UTF-8',
+    async (name) => {
+      const upstream = await upstreamForTest(answering(OK))
+      const users = `${name}:${hashSync('pass', 4)}\n`
+      const sidecar = await sidecarForTest({ upstreamPort: upstream.port, users })
+      const Authorization = `Basic ${Buffer.from(`${name}:pass`).toString('base64')}`
+      expect((await sidecar.request({ path: '/v2/x', headers: { Authorization } })).status).toBe(200)
+      const sent = /x-forwarded-user: (.*)\r\n/.exec(upstream.received[0] ?? '')?.[1] ?? ''
+      expect(Buffer.from(sent, 'latin1').toString()).toBe(name)
+    },
+  )
 })
 
 describe('an upload', () => {
-  it('is asked for with 100 Continue only after the login', async () => {
+  it('gets 100 Continue only after the login', async () => {
     const upstream = await upstreamForTest((soFar, socket) => {
       if (soFar.endsWith('hello')) socket.write(OK)
     })
@@ -343,12 +346,12 @@ describe('an upload', () => {
     await until(() => upstream.open === 0, { deadlineMs: 5_000, what: 'the end of the upstream connections' })
   })
 
-  it('to a registry that is not there gets its 502, not a reset', async () => {
+  it('to an unreachable registry gets its 502, not a reset', async () => {
     const sidecar = await sidecarForTest({ upstreamPort: 1 })
     for (let i = 0; i < 5; i++) expect(await statusOfEndlessUpload(sidecar, ALICE)).toBe(502)
   })
 
-  /** Uploads without end until an answer comes, as a client does that only then looks at its connection. */
+  /** Uploads without end until an answer comes. */
   function statusOfEndlessUpload(sidecar: TestSidecar, auth: string): Promise<number> {
     return new Promise((resolve, reject) => {
       const request = https.request({

@@ -1,3 +1,5 @@
+// Tests that code for answers reads the headers that the client sent.
+
 import { once } from 'node:events'
 import http from 'node:http'
 import { expect, it, onTestFinished } from 'vitest'

@@ -1,4 +1,4 @@
-// Bodies on their way to the registry arrive byte for byte, although their memory is given back under way.
+// Tests that uploads arrive byte for byte, although their memory is freed on the way.
 
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
@@ -13,7 +13,7 @@ const MIB = 1024 * 1024
 const BLOB = randomBytes(24 * MIB)
 const CREATED = 'HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n'
 
-/** A registry that takes everything, answers when `isWhole` says so of the body, and reads slowly if told to. */
+/** Creates a registry that reads everything and answers once `isWhole` is true for the body. */
 function recorder(isWhole: (body: Buffer) => boolean, { slowly = false } = {}) {
   const chunks: Buffer[] = []
   let size = 0
@@ -35,7 +35,7 @@ function bodyOf(bytes: Buffer): Buffer {
   return bytes.subarray(bytes.indexOf('\r\n\r\n') + 4)
 }
 
-/** RFC 9112 §7.1, without extensions and trailers, which Node sends neither of. */
+/** Decodes RFC 9112 §7.1, without extensions and trailers, because Node sends none. */
 function dechunked(bytes: Buffer): Buffer {
   const parts: Buffer[] = []
   for (let at = 0; at < bytes.length;) {
@@ -72,7 +72,7 @@ describe('an upload', () => {
     const request = put(port, isChunked ? {} : { 'Content-Length': BLOB.length })
     for (let at = 0; at < BLOB.length;) {
       const next = at + 1 + ((at * 7919) % 200_000)
-      // A copy: in one process, memory that is given back too early would otherwise be the test's own.
+      // A copy, because memory that is freed too early would otherwise be the test's.
       if (!request.write(Buffer.from(BLOB.subarray(at, next)))) await once(request, 'drain')
       at = next
       if (at % 11 === 0) await pause(1)
@@ -84,7 +84,7 @@ describe('an upload', () => {
     expect(digestOf(isChunked ? dechunked(body) : body)).toBe(digestOf(BLOB))
   })
 
-  it('that came whole with its head arrives', async () => {
+  it('that comes together with its head arrives', async () => {
     const { port } = await frontFor((socket, chunk) => {
       if (chunk.toString('latin1').includes('manifest')) socket.write(CREATED)
     })
@@ -94,33 +94,33 @@ describe('an upload', () => {
     expect(response.statusCode).toBe(201)
   })
 
-  it('stops being read while the registry takes nothing', async () => {
+  it('is not read while the registry reads nothing', async () => {
     const { port } = await frontFor((socket) => socket.pause())
     const piece = Buffer.alloc(64 * 1024)
     const pieces = 1_500
     const request = put(port, { 'Content-Length': pieces * piece.length })
     let taken = 0
-    let looksSince = 0
+    let checksSince = 0
     const send = (): void => {
       request.write(piece, () => {
         taken += 1
-        looksSince = 0
+        checksSince = 0
         if (taken < pieces) send()
       })
     }
     send()
-    // Looks and not milliseconds: between two of them everything moves that can.
+    // Counts checks instead of milliseconds, because between two checks all bytes move that can.
     const isStill = () => {
-      looksSince += 1
-      return taken > 0 && looksSince > 60
+      checksSince += 1
+      return taken > 0 && checksSince > 60
     }
     await until(isStill, { deadlineMs: 10_000, what: 'a standstill' })
-    // What the kernel's buffers of two connections hold, not the body.
+    // The kernel's buffers of two connections hold less than the body.
     expect(taken).toBeLessThan(pieces)
     request.destroy()
   })
 
-  it('is taken off a registry that has answered it, and goes on with its answer', async () => {
+  it('no longer goes to a registry that answered early, and its answer arrives', async () => {
     let received = 0
     let registry: Socket | undefined
     const { port } = await frontFor((socket, chunk) => {
@@ -139,7 +139,7 @@ describe('an upload', () => {
     const [before, sentBefore] = [received, sent]
     await until(() => sent - sentBefore >= 200, { deadlineMs: 10_000, what: 'two hundred pieces' })
     clearInterval(timer)
-    // What was under way when the answer came, not the two hundred pieces that were sent since.
+    // These bytes were on their way when the answer came. The two hundred later pieces are not among them.
     expect(received - before).toBeLessThan(1024 * 1024)
     registry?.write('56789')
     const chunks: Buffer[] = []
@@ -148,7 +148,7 @@ describe('an upload', () => {
     request.destroy()
   })
 
-  it('that is left by its client is never ended at the registry', async () => {
+  it('is never completed at the registry if the client leaves', async () => {
     let received = ''
     let isClosed = false
     const { port, failures } = await frontFor((socket, chunk) => {

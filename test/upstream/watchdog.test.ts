@@ -1,4 +1,6 @@
-// What real sockets show only by chance: how much of an answer the kernel takes differs between machines.
+// Tests the watchdog with a hand-driven clock.
+//
+// With real sockets it depends on the machine how much of an answer the kernel takes.
 
 import { EventEmitter } from 'node:events'
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
@@ -16,7 +18,7 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-/** An answered exchange whose connections stand still, and what became of it. */
+/** Creates an answered exchange on which no byte moves, and records its failures. */
 function answered({ writableEnded }: { readonly writableEnded: boolean }) {
   const client = { bytesRead: 10, bytesWritten: 10 }
   const registry = { bytesRead: 10, bytesWritten: 10, connecting: false }
@@ -36,11 +38,11 @@ function answered({ writableEnded }: { readonly writableEnded: boolean }) {
   return { client, registry, outgoing, failures, exchange }
 }
 
-describe('an answer of which nothing moves', () => {
+describe('an answer without moving bytes', () => {
   it.each([
-    ['is still coming', false],
-    ['was handed over whole, and is not taken', true],
-  ])('is ended when it %s', (_how, writableEnded) => {
+    ['is incomplete', false],
+    ['is written whole, but the client does not read it', true],
+  ])('ends if it %s', (_how, writableEnded) => {
     const watchdog = createWatchdog(LIMITS)
     const { exchange, outgoing, failures } = answered({ writableEnded })
     watchdog.watch(exchange)
@@ -54,8 +56,8 @@ describe('an answer of which nothing moves', () => {
 })
 
 it.each([
-  ['is not ended while its registry sends', false, 0],
-  ['is ended although its registry sends, for that is for others once it is whole', true, 1],
+  ['does not end while the registry sends it', false, 0],
+  ['ends if it is whole, because later bytes of the connection belong to other requests', true, 1],
 ])('an answer %s', (_how, writableEnded, ended) => {
   const watchdog = createWatchdog(LIMITS)
   const { exchange, registry, failures } = answered({ writableEnded })
@@ -68,7 +70,7 @@ it.each([
   watchdog.close()
 })
 
-it('a registry that sends only what comes before an answer is not waited for', () => {
+it('bytes before an answer do not extend the wait for it', () => {
   const watchdog = createWatchdog(LIMITS)
   const { exchange, registry, failures } = answered({ writableEnded: false })
   exchange.answer = undefined
@@ -81,14 +83,14 @@ it('a registry that sends only what comes before an answer is not waited for', (
   watchdog.close()
 })
 
-it('an answer that came while this process stood still is not ended for that', () => {
+it('an answer that arrived during a pause of this process does not end', () => {
   const now = vi.spyOn(performance, 'now')
   const watchdog = createWatchdog(LIMITS)
   const { exchange, registry, failures } = answered({ writableEnded: false })
   watchdog.watch(exchange)
   vi.advanceTimersByTime(300)
   now.mockReturnValue(performance.now() + 60_000)
-  // The first look afterwards comes before anything is read.
+  // The first check after the pause comes before any byte is read.
   vi.advanceTimersByTime(250)
   registry.bytesRead += 1
   vi.advanceTimersByTime(250)

@@ -4,7 +4,7 @@
 // per day is limited, for each source and for all, and they repeat only host names. So nobody can forge a line or fill
 // the log.
 
-import { sourceOf } from '../../auth/source.ts'
+import { sourceOf } from '../../http/client-address.ts'
 import type { AskedName, AskedNames, CertificateAlert } from '../../http/connections/requested-names.ts'
 import type { Log } from '../../observability/log.ts'
 import type { CertificateInForce } from '../certificate-in-force.ts'

@@ -1,6 +1,6 @@
 // Serves health checks, metrics and a status page over plain HTTP.
 //
-// Nothing here needs a login, so nothing here may tell a secret.
+// Nothing here needs a login, so nothing here may contain a secret.
 
 import { getRequestListener } from '@hono/node-server'
 import { Hono } from 'hono'
@@ -10,11 +10,11 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { shareInFlight } from '../../async/in-flight.ts'
 import type { Metrics } from '../../observability/metrics.ts'
 import { bind, type BoundAddress } from '../bind.ts'
-import { withoutMapping } from '../pipeline/observe.ts'
+import { clientAddressOf } from '../client-address.ts'
 import { PAGE_HEADERS } from '../pages/document.ts'
 import { statusPage, type StatusFigures } from '../pages/status-page.ts'
 
-/** One part of the sidecar as `/readyz` tells it. */
+/** One part of the sidecar as `/readyz` reports it. */
 export interface PartState {
   readonly ready: boolean
   /** One word: `ok`, `stale`, `missing`, … */
@@ -38,14 +38,13 @@ export interface AdminOptions {
   readonly host: string | undefined
   readonly port: number
   readonly readiness: () => Promise<Readiness>
-  /** What the status page shows beside that. */
+  /** Further figures of the status page. */
   readonly figures: () => StatusFigures
   readonly metrics: Pick<Metrics, 'contentType' | 'text'>
 }
 
-// Connections of this machine, and as many of all others. Neither may take the file descriptors that transfers need.
-// A health check in the same container comes over the loopback: were a flood from elsewhere to keep it out, the
-// container would be restarted.
+// Applies to connections of this machine, and again to all others. Neither may take the file descriptors that transfers
+// need. Threat: a flood keeps out the container's own health check, which uses the loopback, and the container restarts.
 const MAX_CONNECTIONS = 64
 
 /** Binds and starts to accept. Rejects with a CommandError that names the fix when it cannot. */
@@ -78,7 +77,7 @@ export async function createAdminListener({
   const server = createServer((incoming, outgoing) => void handler(incoming, outgoing))
   limitConnections(server)
   const address = await bind(server, { ...where, setting: 'SIDECAR_ADMIN_LISTEN' })
-  // A connection that cannot be accepted is no reason to end the process.
+  // Without a listener, a connection that cannot be accepted would end the process.
   server.on('error', () => undefined)
   return {
     address,
@@ -96,7 +95,7 @@ function limitConnections(server: Server): void {
   const [local, remote] = [new Set<Socket>(), new Set<Socket>()]
   const answering = new WeakSet<Socket>()
   server.on('connection', (socket) => {
-    const open = isLoopback(socket.remoteAddress) ? local : remote
+    const open = isLoopback(clientAddressOf(socket)) ? local : remote
     if (open.size >= MAX_CONNECTIONS) closeOne(open, answering)
     open.add(socket)
     socket.once('close', () => open.delete(socket))
@@ -107,17 +106,17 @@ function limitConnections(server: Server): void {
   })
 }
 
-// The oldest, but one that waits for its answer last: answers are quick, and silent connections cost a flood nothing.
+// Closes the oldest connection that waits for no answer, else the oldest. Answers are quick, but silent connections cost
+// a flood nothing.
 function closeOne(open: Set<Socket>, answering: WeakSet<Socket>): void {
   const [oldest] = open
   const closed = [...open].find((socket) => !answering.has(socket)) ?? oldest
   if (closed === undefined) return
-  // Now, not at its 'close': other connections come before that.
+  // Removed here and not at its 'close', because other connections arrive before that.
   open.delete(closed)
   closed.destroy()
 }
 
-function isLoopback(remoteAddress = ''): boolean {
-  const address = withoutMapping(remoteAddress)
+function isLoopback(address = ''): boolean {
   return address === '::1' || address.startsWith('127.')
 }

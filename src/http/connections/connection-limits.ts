@@ -1,28 +1,23 @@
-// Limits how many connections are open, in all and per source, and how many requests each carries.
+// Limits open connections, in all and per source, and requests per connection.
 //
 // A connection counts from the moment TCP accepts it until it is closed: one that never finishes its handshake takes a
-// file descriptor like any other. When a limit is reached, an open connection is closed for the new one; refusing the
-// new one instead would let anyone who holds enough silent connections lock everybody out. Only what carries a
-// verified user's request stays. Where everything does, the new connection is closed before any handshake.
+// file descriptor like any other. When a limit is reached, an open connection is closed for the new one. Refusing the
+// new one instead would let anyone who holds enough silent connections lock out everyone. Connections that carry a
+// verified user's request stay. If all do, the new connection is closed before its handshake.
 
 import type { RequestListener } from 'node:http'
-import type { Server } from 'node:https'
 import type { Socket } from 'node:net'
-import { sourceOf } from '../../auth/source.ts'
-import { guardServer } from './connection-guard.ts'
-import { createConnectionTable } from './connection-table.ts'
-import { connectionOf, createConnection, type Connection } from './connection.ts'
 import type { LimitAudit } from '../limit-audit.ts'
+import { createConnectionTable, type ConnectionTable } from './connection-table.ts'
+import { connectionOf, openConnection, type ClientCaGeneration, type Connection } from './connection.ts'
 
 export interface ConnectionLimits {
-  /** Puts the limits before all that the server does with a new connection. Called once, before it listens. */
-  guard(server: Server): void
-  /** Counts the requests of each connection, and ends it with the answer to its last one. */
-  perRequest(listener: RequestListener): RequestListener
-  /** A verified user's request begins on this connection; the returned function ends it. */
-  use(socket: Socket): () => void
-  /** Connections that are open now. */
-  readonly open: number
+  /** Registers a new connection; false if it is closed instead. */
+  accept(tcp: Socket, clientCas: ClientCaGeneration): boolean
+  /** Counts the requests of each connection and ends it with its last answer. */
+  readonly limitRequests: (listener: RequestListener) => RequestListener
+  /** The only list of open connections. */
+  readonly table: ConnectionTable<Connection>
 }
 
 export interface ConnectionLimitsOptions {
@@ -39,20 +34,21 @@ export function createConnectionLimits(options: ConnectionLimitsOptions): Connec
   const { maxConnections, maxPerSource, maxRequests, audit, clock } = options
   const table = createConnectionTable<Connection>(clock)
 
-  function accept(socket: Socket): boolean {
-    // The client has closed it already.
-    if (socket.remoteAddress === undefined) return drop(socket)
-    const source = sourceOf(socket.remoteAddress)
-    if (!hasRoomFor(source)) return drop(socket)
-    const connection = createConnection({ socket, source })
+  function accept(tcp: Socket, clientCas: ClientCaGeneration): boolean {
+    const connection = openConnection(tcp, clientCas)
+    if (connection === undefined || !hasRoomFor(connection)) {
+      tcp.on('error', () => undefined)
+      tcp.destroy()
+      return false
+    }
     table.add(connection)
-    socket.once('close', () => {
+    tcp.once('close', () => {
       table.remove(connection)
     })
     return true
   }
 
-  function hasRoomFor(source: string): boolean {
+  function hasRoomFor({ source }: Connection): boolean {
     if (table.countOf(source) >= maxPerSource) {
       audit.reached('connections-per-source', source)
       return makeRoom(table.leastUseful(source))
@@ -66,41 +62,23 @@ export function createConnectionLimits(options: ConnectionLimitsOptions): Connec
 
   function makeRoom(connection: Connection | undefined): boolean {
     if (connection === undefined) return false
-    // Now, not at its 'close': other connections come before that.
+    // Removed here and not at its 'close', because other connections arrive before that.
     table.remove(connection)
-    connection.socket.destroy()
+    connection.tcp.destroy()
     return true
   }
 
   return {
-    guard: (server) => {
-      guardServer(server, { accept, audit })
-    },
-    perRequest: (listener) => (incoming, outgoing) => {
+    accept,
+    limitRequests: (listener) => (incoming, outgoing) => {
       const connection = connectionOf(incoming.socket)
-      if (connection !== undefined && ++connection.requests >= maxRequests) {
-        // Said with the last answer, so that no request is on its way when the connection ends.
+      if (++connection.requests >= maxRequests) {
+        // The last answer announces the end, so that no request is on its way when the connection ends.
         outgoing.shouldKeepAlive = false
         audit.reached('requests-per-connection', connection.source)
       }
       listener(incoming, outgoing)
     },
-    use: (socket) => {
-      const connection = connectionOf(socket)
-      if (connection === undefined) return () => undefined
-      table.begin(connection)
-      return () => {
-        table.end(connection)
-      }
-    },
-    get open() {
-      return table.size
-    },
+    table,
   }
-}
-
-function drop(socket: Socket): false {
-  socket.on('error', () => undefined)
-  socket.destroy()
-  return false
 }

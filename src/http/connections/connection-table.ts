@@ -1,8 +1,8 @@
-// Tracks open connections by source and picks the one to close for another.
+// Keeps the open connections and picks one to close for another.
 //
-// The source that holds most connections gives one up, so a source with few always gets in. What is in use by a
-// verified user is never picked and does not count. Each operation costs the same however many are open: a flood
-// calls them for every connection that it opens.
+// The source with most connections gives one up, so a source with few always gets in. A connection that a verified user
+// uses is never picked and does not count. Each operation costs the same however many connections are open, because a
+// flood causes one for every connection.
 
 /** A connection as the table sees it. */
 export interface Entry {
@@ -11,6 +11,8 @@ export interface Entry {
 
 export interface ConnectionTable<E extends Entry> {
   readonly size: number
+  /** All open connections. */
+  readonly all: Iterable<E>
   countOf(source: string): number
   add(entry: E): void
   /** Does nothing for an entry that has been removed already. */
@@ -18,28 +20,24 @@ export interface ConnectionTable<E extends Entry> {
   /** A verified user's request begins: until it ends the entry is never picked. */
   begin(entry: E): void
   end(entry: E): void
-  /**
-   * The connection of this source that is missed least, or of the source that holds most. Undefined when all are in
-   * use.
-   */
+  /** The least useful connection of this source, or of the source with most. Undefined if all are in use. */
   leastUseful(source?: string): E | undefined
 }
 
 interface Source<E> {
-  /** All of its connections. */
+  /** All connections of the source. */
   count: number
-  /** Connections without a verified request, handshake or not, and when they came; oldest first. */
+  /** Connections without a verified request, and when they were accepted; oldest first. */
   readonly unproven: Map<E, number>
-  /** Connections idle since a verified request, and since when; longest idle first. */
+  /** Connections that are idle after a verified request, and since when; longest idle first. */
   readonly idle: Map<E, number>
-  /** How many of the two there are. */
+  /** How many connections are unproven or idle. */
   spare: number
 }
 
-// An unproven connection is closed before an idle one, however young it is, unless the idle one has been idle for this
-// much longer. Without that exception clients of a large network, one source to us, would push each other out in the
-// middle of their handshakes while old idle connections stay. A client in the middle of an operation sends its next
-// request well within this time.
+// An unproven connection is closed before an idle one, unless the idle one is older by this much. Without the exception,
+// clients of a large network, which is one source, would interrupt each other's handshakes while old idle connections
+// stay. A client that is in the middle of an operation sends its next request well within this time.
 export const IDLE_PREFERENCE_MS = 10_000
 
 export function createConnectionTable<E extends Entry>(clock: () => number): ConnectionTable<E> {
@@ -57,6 +55,7 @@ export function createConnectionTable<E extends Entry>(clock: () => number): Con
     get size() {
       return open.size
     },
+    all: open,
     countOf: (source) => sources.get(source)?.count ?? 0,
     add: (entry) => {
       open.add(entry)
@@ -100,9 +99,9 @@ function leastUsefulOf<E>({ unproven, idle }: Source<E>): E | undefined {
 }
 
 interface Ranking<S> {
-  /** A source with the highest number of spare connections; undefined when there is none. */
+  /** A source with most spare connections; undefined if no source has any. */
   readonly first: S | undefined
-  /** Changes the number of a source by one. */
+  /** Changes a source's number of spare connections by one. */
   rank(source: S, change: 1 | -1): void
 }
 
@@ -121,7 +120,7 @@ function createRanking<S extends { spare: number }>(): Ranking<S> {
       source.spare += change
       if (source.spare > 0) (ranks[source.spare] ??= new Set()).add(source)
       if (source.spare > highest) highest = source.spare
-      // By one at most: the source itself is on the rank below, unless that is 0.
+      // One step is enough: the source is now one rank lower, unless that is 0.
       else if (ranks[highest]?.size === 0) highest -= 1
     },
   }

@@ -1,43 +1,48 @@
-// The TLS listener: limits and timeouts, ticket keys, and the swap of what it serves.
+// Runs the TLS listener: timeouts, ticket keys, and replaceable certificates.
 
 import { randomBytes } from 'node:crypto'
 import type { RequestListener } from 'node:http'
 import { createServer, type Server, type ServerOptions } from 'node:https'
-import type { Socket } from 'node:net'
 import tls from 'node:tls'
-import { MAX_HEAD_BYTES } from '../pipeline/admit.ts'
-import { hearAskedNames, type AskedNames } from './requested-names.ts'
 import { bind, type BoundAddress } from '../bind.ts'
-import { trackHandshakes } from './handshakes.ts'
 import type { Limits } from '../limits.ts'
-import { clientCertificateOptions, tlsOptions, type ServedCertificate, type Shown } from './tls-policy.ts'
-import { answerWhatCannotBeParsed } from './unparsable-requests.ts'
+import { MAX_HEAD_BYTES } from '../pipeline/admit.ts'
+import { handleConnections } from './accept.ts'
+import { createClientCaGenerations } from './client-ca-change.ts'
+import { checkTlsLeadsToTcp, type Connection } from './connection.ts'
+import type { AskedNames } from './requested-names.ts'
+import {
+  clientCertificateOptions,
+  tlsOptions,
+  type ServedCertificate,
+  type HandshakeFiles,
+} from './tls-policy.ts'
 
 export interface Listener {
   readonly address: BoundAddress
-  /** New connections get this certificate; running ones keep theirs. */
+  /** Uses this certificate for new connections; open ones keep theirs. */
   serve(certificate: ServedCertificate): void
   /**
-   * From now on these authorities' client certificates are accepted. Connections of before are ended as soon as they
-   * have nothing in flight. Only for a listener that was made with some.
+   * Accepts client certificates of these CAs from now on. Ends earlier connections once they have nothing in flight.
+   * Only for a listener that was created with client CAs.
    */
   accept(clientCaPem: string): void
-  /** Takes no more connections; those that are there go on. */
+  /** Accepts no more connections; open ones stay. */
   stopAccepting(): void
-  /** Ends every connection, also those that have not finished their handshake, and what belongs to the listener. */
+  /** Ends every connection, even during its handshake, and frees all that belongs to the listener. */
   close(): Promise<void>
 }
 
-// A session ticket holds the keys of a connection, encrypted with these keys: who gets hold of them later can read what
-// was recorded before. So they live shortly, in memory alone.
-const TICKET_KEYS_LIFE_MS = 3_600_000
+// A session ticket contains the keys of a connection, encrypted with the ticket keys. Threat: anyone who steals them can
+// decrypt recorded traffic. So they stay in memory and are replaced hourly.
+export const TICKET_KEYS_LIFE_MS = 3_600_000
 const TICKET_KEYS_BYTES = 48
 
-// How often Node looks for heads that are late, at most. Its own 30 s would make of 60 s up to 90.
-const LOOK_FOR_LATE_HEADS_MS = 1_000
+// The longest time between two of Node's checks for late heads. Its default of 30 s would turn 60 s into up to 90.
+const LATE_HEADS_CHECK_MS = 1_000
 
-// Longer than any client keeps an idle connection (buildkit: 120 s). Were we to close first, a request that is just
-// going out would be lost.
+// Longer than any client keeps an idle connection (buildkit: 120 s). If the sidecar closed first, a request that the
+// client is sending would be lost.
 const KEEP_ALIVE_TIMEOUT_MS = 180_000
 
 export interface ListenerOptions {
@@ -45,125 +50,112 @@ export interface ListenerOptions {
   readonly handler: RequestListener
   readonly host: string | undefined
   readonly port: number
-  /** A connection on which nothing moves for this long is ended, unless its request is with us or the registry (idle.ts). */
+  /** Ends a connection on which nothing moves for this long, unless its request is with the pipeline or the registry. */
   readonly idleTimeoutMs: number
-  /** Told what clients call us. */
-  readonly askedNames?: AskedNames
-  /** Absent: none but Node's. */
-  readonly limits?: Limits
-  /** Clients are asked for a certificate of these authorities (PEM); what they send is for the handler to judge. */
-  readonly clientCaPem?: string | undefined
-  readonly ticketKeysLifeMs?: number
+  /** Gets the names that clients use for this server. */
+  readonly askedNames: AskedNames
+  readonly limits: Limits
+  /** Requests client certificates of these CAs (PEM); the pipeline judges them. Undefined: requests none. */
+  readonly clientCaPem: string | undefined
+  readonly ticketKeysLifeMs: number
 }
 
 /** Binds and starts to accept. Rejects with a CommandError that names the fix when it cannot. */
 export async function createListener({
-  handler: answer,
+  handler,
   idleTimeoutMs,
   askedNames,
   limits,
-  ticketKeysLifeMs = TICKET_KEYS_LIFE_MS,
+  ticketKeysLifeMs,
   ...options
 }: ListenerOptions): Promise<Listener> {
-  let shown: Shown = { certificate: options.certificate, clientCaPem: options.clientCaPem }
+  checkTlsLeadsToTcp()
+  let files: HandshakeFiles = { certificate: options.certificate, clientCaPem: options.clientCaPem }
   const server = createServer({
-    ...tlsOptions(shown),
-    ...clientCertificateOptions(shown),
+    ...tlsOptions(files),
+    ...clientCertificateOptions(files),
     ...httpOptions(limits),
   })
-  const handshakes = shown.clientCaPem === undefined ? undefined : trackHandshakes(server)
-  const handler = handshakes?.watch(answer) ?? answer
-  server.on('request', handler)
-  // For the answers that are ours: a client that reads none of them must not hold its connection for ever.
-  server.timeout = idleTimeoutMs
-  // Node would drop what comes after this many headers, also a Content-Length: the request would go on without it and
-  // its body would be the upstream's next request. No limit here; the head's size is limited, and admit counts.
-  server.maxHeadersCount = 0
-  // First: whatever answers a failed handshake ends the connection.
-  if (askedNames !== undefined) hearAskedNames(server, askedNames)
-  answerWhatCannotBeParsed(server)
-  // Both must reach the pipeline: only after authentication do we tell a client to send its body.
-  server.on('checkContinue', handler)
-  server.on('checkExpectation', handler)
-  const connections = trackConnections(server)
-  // Last, so that all the others are behind it.
-  limits?.connections.guard(server)
+  const clientCas = createClientCaGenerations()
+  const connections = limits.connections.table
+  handleConnections(server, { limits, clientCas, askedNames })
+  handleRequests(server, { handler, idleTimeoutMs })
   const address = await bind(server, { ...options, setting: 'SIDECAR_LISTEN' })
   const rotation = setInterval(() => {
     server.setTicketKeys(randomBytes(TICKET_KEYS_BYTES))
   }, ticketKeysLifeMs)
 
-  // The new context has ticket keys of its own: no ticket of before brings back what was shown or accepted then.
-  function show(next: Shown): void {
+  // The new context has new ticket keys, so no earlier ticket brings back the previous certificate or client CAs.
+  function use(next: HandshakeFiles): void {
     server.setSecureContext(tlsOptions(next))
-    shown = next
+    files = next
   }
 
   return {
     address,
     serve: (certificate) => {
-      show({ ...shown, certificate })
+      use({ ...files, certificate })
     },
     accept: (clientCaPem) => {
-      show({ ...shown, clientCaPem })
-      handshakes?.beginAnew()
+      use({ ...files, clientCaPem })
+      clientCas.clientCaChanged(connections.all)
     },
     stopAccepting: () => {
-      // Not Node's own close(): it also ends connections whose answer is written but not yet sent, and so cuts the
-      // last bytes that a slow client is still to get.
+      // Node's own close() also ends connections whose answer is written but not yet sent. A slow client would lose the
+      // last bytes.
       tls.Server.prototype.close.call(server)
     },
     close: () => {
       clearInterval(rotation)
-      return closeServer(server, connections)
+      return closeServer(server, connections.all)
     },
   }
 }
 
-function httpOptions(limits: Limits | undefined): ServerOptions {
+function handleRequests(
+  server: Server,
+  { handler, idleTimeoutMs }: Pick<ListenerOptions, 'handler' | 'idleTimeoutMs'>,
+): void {
+  server.on('request', handler)
+  // Both must reach the pipeline, because only a verified client may send its body.
+  server.on('checkContinue', handler)
+  server.on('checkExpectation', handler)
+  // For answers of the sidecar itself: a client that does not read them must not hold its connection for ever.
+  server.timeout = idleTimeoutMs
+  // Node would drop headers beyond a limit, even a Content-Length, and forward the request without it. Its body would
+  // be the upstream's next request. The head's size is limited instead, and admit counts the headers.
+  server.maxHeadersCount = 0
+}
+
+function httpOptions({ handshakeTimeoutMs, headerTimeoutMs }: Limits): ServerOptions {
   return {
-    // HTTP/2's flow control slows pushes, and clients that could use it are content without.
+    // HTTP/2's flow control slows pushes, and clients that could use it accept HTTP/1.1.
     ALPNProtocols: ['http/1.1'],
-    // Both end also what trickles: neither begins anew with each byte.
-    ...(limits === undefined ? {} : timesOf(limits)),
-    // Counts the whole request, so any limit is too short for some push; idle ones are ended by the watchdog.
+    // Neither timeout starts again with each byte, so both also end slow senders.
+    handshakeTimeout: handshakeTimeoutMs,
+    headersTimeout: headerTimeoutMs,
+    connectionsCheckingInterval: Math.min(LATE_HEADS_CHECK_MS, headerTimeoutMs),
+    // Counts the whole request, so any limit is too short for some push. The upstream's watchdog ends idle ones.
     requestTimeout: 0,
     maxHeaderSize: MAX_HEAD_BYTES,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     noDelay: true,
-    // Said aloud, so that `--insecure-http-parser` in somebody's NODE_OPTIONS cannot make it lenient.
+    // Explicit, so that `--insecure-http-parser` in NODE_OPTIONS cannot make the parser lenient.
     insecureHTTPParser: false,
-    // Refused by the pipeline, in the registry's form.
+    // The pipeline refuses a missing Host in the registry's form.
     requireHostHeader: false,
   }
 }
 
-function timesOf({ handshakeTimeoutMs, headerTimeoutMs }: Limits): ServerOptions {
-  return {
-    handshakeTimeout: handshakeTimeoutMs,
-    headersTimeout: headerTimeoutMs,
-    connectionsCheckingInterval: Math.min(LOOK_FOR_LATE_HEADS_MS, headerTimeoutMs),
-  }
-}
-
-function trackConnections(server: Server): ReadonlySet<Socket> {
-  const connections = new Set<Socket>()
-  const track = (socket: Socket): void => {
-    connections.add(socket)
-    socket.once('close', () => connections.delete(socket))
-  }
-  // Both: a TCP connection whose handshake never comes has no TLS one.
-  server.on('connection', track)
-  server.on('secureConnection', track)
-  return connections
-}
-
-function closeServer(server: Server, connections: ReadonlySet<Socket>): Promise<void> {
+function closeServer(server: Server, connections: Iterable<Connection>): Promise<void> {
   return new Promise((resolve) => {
-    // Called back with an error when it accepts no more already; then it has closed, or does so with its connections.
+    // Node calls back with an error if the server has stopped accepting; it is closed then, or closes with its connections.
     server.close(() => {
       resolve()
     })
-    for (const socket of connections) socket.destroy()
+    for (const { tls: secure, tcp } of connections) {
+      secure?.destroy()
+      tcp.destroy()
+    }
   })
 }

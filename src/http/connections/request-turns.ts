@@ -1,18 +1,19 @@
 // Handles pipelined requests one after the other and limits how many wait.
 //
-// Node hands out every request it has parsed at once. A client that sends thousands and reads nothing would open
-// thousands of upstream connections, and what follows a refused request on its connection would still be served.
+// Node emits every request that it has parsed at once. A client that sends thousands and reads nothing would open
+// thousands of upstream connections, and requests behind a refused one would still be served.
 
 import type { RequestListener, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { refusal } from '../refusals.ts'
+import { connectionOf, type Turns } from './connection.ts'
 import { discard, endWith } from './unparsable-requests.ts'
 
-// No registry client pipelines at all.
+// Registry clients do not pipeline.
 const MAX_WAITING = 16
 
 // Requests that Node has read together with the first one over the limit: ordinary heads of one TLS record. Node keeps
-// 1.4 KB for each until the connection ends, so a connection that brings more is cut without an answer.
+// 1.4 KB for each until the connection ends, so a connection that sends more is cut without an answer.
 const MAX_IGNORED = 128
 
 const TOO_MANY = refusal(
@@ -23,63 +24,44 @@ const TOO_MANY = refusal(
   },
 )
 
-const LINE = Symbol('line')
-
-/** The requests of one connection. */
-interface Line {
-  /** The answer behind which the next request waits. */
-  last: ServerResponse
-  waiting: number
-  /** Undefined until a request is over the limit; from then on none is handled. */
-  ignored: number | undefined
-}
-
-type LineSocket = Socket & { [LINE]?: Line }
-
 /**
- * Calls `listener` for the next request of a connection once the one before it has been answered. A request over the
- * limit is refused in its turn, and the connection ends with that.
+ * Calls `listener` for a request once the request before it on the connection has been answered. A request over the
+ * limit is refused in its turn, and the connection ends with that refusal.
  */
 export function oneAtATime(listener: RequestListener): RequestListener {
   return function takeTurn(incoming, outgoing) {
-    const socket: LineSocket = incoming.socket
-    const line = socket[LINE]
-    if (line === undefined || (line.last.closed && line.ignored === undefined)) {
-      socket[LINE] = { last: outgoing, waiting: 0, ignored: undefined }
+    const { socket } = incoming
+    const { turns } = connectionOf(socket)
+    const begin = (): void => {
+      turns.current = outgoing
       listener(incoming, outgoing)
-      return
     }
-    if (line.ignored !== undefined) ignore(line, socket)
-    else if (line.waiting >= MAX_WAITING) refuseInTurn(line, socket)
-    else {
-      const { last } = line
-      line.last = outgoing
-      line.waiting += 1
-      whenAnswered(last, socket, () => {
-        line.waiting -= 1
-        listener(incoming, outgoing)
-      })
-    }
+    if (turns.ignored !== undefined) ignore(turns, socket)
+    else if (turns.current === undefined) begin()
+    else if (turns.waiting.length >= MAX_WAITING) refuseInTurn(turns, socket)
+    else turns.waiting.push(begin)
   }
 }
 
-// An answer that closes the connection is the last one, whatever else was sent after it.
-function whenAnswered(last: ServerResponse, socket: Socket, next: () => void): void {
-  last.once('close', () => {
-    if (last.shouldKeepAlive && socket.writable) next()
-  })
+/** Begins the next request once an answer has closed. */
+export function nextTurn(turns: Turns, answered: ServerResponse): void {
+  if (turns.current !== answered) return
+  const next = turns.waiting.shift()
+  if (next === undefined) turns.current = undefined
+  // An answer that closes the connection is the last one, even if more requests have arrived.
+  else if (answered.shouldKeepAlive && answered.req.socket.writable) next()
 }
 
-function refuseInTurn(line: Line, socket: Socket): void {
-  line.ignored = 0
-  // Node would go on parsing, and keep each request, for as long as the answers before this one take.
+function refuseInTurn(turns: Turns, socket: Socket): void {
+  turns.ignored = 0
+  // Otherwise Node would parse and keep more requests while the answers before this one are sent.
   discard(socket)
-  whenAnswered(line.last, socket, () => {
+  turns.waiting.push(() => {
     endWith(TOO_MANY, socket)
   })
 }
 
-function ignore(line: Line, socket: Socket): void {
-  line.ignored = (line.ignored ?? 0) + 1
-  if (line.ignored > MAX_IGNORED) socket.destroy()
+function ignore(turns: Turns, socket: Socket): void {
+  turns.ignored = (turns.ignored ?? 0) + 1
+  if (turns.ignored > MAX_IGNORED) socket.destroy()
 }

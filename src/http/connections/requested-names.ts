@@ -1,22 +1,19 @@
-// What clients call us: told by each handshake, also one that fails, and by each request.
+// Reports the names that clients use for this server.
 //
 // Clients that refuse a certificate end in different ways (measured on Node 20 and 24, TLS 1.2 and 1.3). Go sends the
-// alert `bad certificate` whatever it dislikes. OpenSSL's program, curl and Python tell `unknown ca` from `bad
-// certificate`, but curl and wget finish the handshake first and hang up without a word when only the name is wrong;
-// so do Node's clients, on TLS 1.3 before it is finished.
+// alert `bad certificate` for every reason. OpenSSL's program, curl and Python distinguish `unknown ca` from `bad
+// certificate`. If only the name is wrong, curl and wget finish the handshake and then close without an alert. Node's
+// clients do the same; on TLS 1.3 they close before the handshake is finished.
 
-import type { IncomingMessage } from 'node:http'
-import type { Server } from 'node:https'
-import type { Socket } from 'node:net'
+import type { RequestListener } from 'node:http'
 import { errorCode } from '../../errors/errors.ts'
-import type { OnTcp } from './connection.ts'
-import { addressOf, withoutMapping } from '../pipeline/observe.ts'
+import { connectionOf, type Connection } from './connection.ts'
 
-/** A name or address that a client uses for us, as it sent it: anything can be in it. */
+/** A name or address that a client uses for this server. Threat: the client chooses the text. */
 export interface AskedName {
   readonly name: string
   readonly by: 'server name' | 'address' | 'host header'
-  /** The client's. */
+  /** The client's address. */
   readonly address: string
 }
 
@@ -25,56 +22,50 @@ export type CertificateAlert = 'unknown ca' | 'bad certificate' | 'certificate u
 
 export interface AskedNames {
   asked(name: AskedName): void
-  /** The client wants no connection with what it was shown. */
+  /** The client rejected the certificate. */
   refused(name: AskedName, alert: CertificateAlert): void
 }
 
-/** Tells `names` of every name once for each connection. */
-export function hearAskedNames(server: Server, names: AskedNames): void {
-  server.on('connection', (socket: HeardSocket) => {
-    socket[ENDS] = endsOf(socket)
-  })
-  server.on('secureConnection', (socket: NamedSocket) => {
-    names.asked(askedOf(socket))
-  })
-  server.on('tlsClientError', (error: Error, socket: NamedSocket) => {
-    const asked = askedOf(socket)
-    const alert = alertOf(error)
-    if (alert !== undefined) names.refused(asked, alert)
-    // Whoever went away without having named us may be a port scan, and no client at all.
-    else if (asked.by === 'server name') names.asked(asked)
-  })
-  const hear = (incoming: IncomingMessage): void => {
-    hearHost(incoming, names)
+/** Reports the name of a successful handshake. */
+export function reportServerName(connection: Connection, names: AskedNames): void {
+  names.asked(serverNameOf(connection))
+}
+
+/** Reports the name of a failed handshake, and the client's alert. */
+export function reportFailedHandshake(
+  connection: Connection,
+  { error, names }: { readonly error: Error; readonly names: AskedNames },
+): void {
+  const asked = serverNameOf(connection)
+  const alert = alertOf(error)
+  if (alert !== undefined) names.refused(asked, alert)
+  // A connection that ends without a server name may be a port scan.
+  else if (asked.by === 'server name') names.asked(asked)
+}
+
+/** Reports each Host header of a connection once. */
+export function reportHostHeaders(names: AskedNames): (listener: RequestListener) => RequestListener {
+  return (listener) => (incoming, outgoing) => {
+    const connection = connectionOf(incoming.socket)
+    const { host } = incoming.headers
+    if (host !== undefined && host !== connection.host) {
+      connection.host = host
+      const name = host.replace(/:\d*$/, '')
+      names.asked({ name, by: 'host header', address: connection.address })
+    }
+    listener(incoming, outgoing)
   }
-  server.on('request', hear)
-  server.on('checkContinue', hear)
 }
 
-// Kept from when the connection came: of one that is gone the system tells no addresses any more.
-const ENDS = Symbol('ends')
-const HEARD_HOST = Symbol('heard host')
-
-interface Ends {
-  readonly local: string
-  readonly remote: string
-}
-
-type HeardSocket = Socket & { [ENDS]?: Ends; [HEARD_HOST]?: string }
-type NamedSocket = OnTcp<HeardSocket> & { readonly servername?: string | false | null }
-
-function endsOf({ localAddress = '', remoteAddress = 'unknown' }: Socket): Ends {
-  return { local: withoutMapping(localAddress), remote: withoutMapping(remoteAddress) }
-}
-
-function askedOf({ servername, _parent: connection }: NamedSocket): AskedName {
-  const { local, remote } = connection?.[ENDS] ?? { local: '', remote: 'unknown' }
+function serverNameOf({ tls, address, localAddress }: Connection): AskedName {
+  // Node's type lacks it on sockets of a server.
+  const { servername } = (tls ?? {}) as { readonly servername?: string | false | null }
   return typeof servername === 'string' && servername !== ''
-    ? { name: servername, by: 'server name', address: remote }
-    : { name: local, by: 'address', address: remote }
+    ? { name: servername, by: 'server name', address }
+    : { name: localAddress, by: 'address', address }
 }
 
-// By its end: OpenSSL 3.2 turned `SSLV3_ALERT_` into `SSL/TLS_ALERT_`.
+// Matches the end of the code, because OpenSSL 3.2 renamed `SSLV3_ALERT_` to `SSL/TLS_ALERT_`.
 function alertOf(error: Error): CertificateAlert | undefined {
   const [, alert = ''] = /_ALERT_([A-Z_]+)$/.exec(errorCode(error) ?? '') ?? []
   return ALERTS.get(alert)
@@ -85,12 +76,3 @@ const ALERTS: ReadonlyMap<string, CertificateAlert> = new Map([
   ['BAD_CERTIFICATE', 'bad certificate'],
   ['CERTIFICATE_UNKNOWN', 'certificate unknown'],
 ])
-
-function hearHost(incoming: IncomingMessage, names: AskedNames): void {
-  const socket: HeardSocket = incoming.socket
-  const { host } = incoming.headers
-  if (host === undefined || host === socket[HEARD_HOST]) return
-  socket[HEARD_HOST] = host
-  const name = host.replace(/:\d*$/, '')
-  names.asked({ name, by: 'host header', address: addressOf(incoming) })
-}

@@ -1,4 +1,4 @@
-// What a TLS handshake goes by: certificate, versions, suites and curves, and whose certificates clients are asked for.
+// Defines the TLS versions, suites, curves and client certificates of handshakes.
 
 import { constants } from 'node:crypto'
 import type { ServerOptions } from 'node:https'
@@ -9,13 +9,13 @@ export interface ServedCertificate {
   readonly keyPem: string
 }
 
-/** What a handshake goes by. */
-export interface Shown {
+/** What a handshake uses; both can be replaced. */
+export interface HandshakeFiles {
   readonly certificate: ServedCertificate
   readonly clientCaPem: string | undefined
 }
 
-// AEAD with forward secrecy only; ECDSA first, for that is what we issue. Old dockers speak TLS 1.2.
+// Only AEAD with forward secrecy. ECDSA comes first, because issued certificates use it. Old dockers speak TLS 1.2.
 const CIPHERS = [
   'TLS_AES_128_GCM_SHA256',
   'TLS_AES_256_GCM_SHA384',
@@ -28,14 +28,14 @@ const CIPHERS = [
   'ECDHE-RSA-CHACHA20-POLY1305',
 ].join(':')
 
-// A client may not renegotiate: on TLS 1.2 each attempt would cost us a handshake and the attacker nearly nothing.
+// Threat: on TLS 1.2 each renegotiation costs the server a handshake and the attacker almost nothing.
 const SECURE_OPTIONS = constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_NO_COMPRESSION
 
-// What browsers and Go prefer, in this order; curves that nobody needs are left out.
+// The curves that browsers and Go prefer, in their order.
 const CURVES = 'X25519:P-256:P-384'
 
-/** For a server and for its `setSecureContext`; the ticket keys of each are new. */
-export function tlsOptions({ certificate, clientCaPem }: Shown): ServerOptions {
+/** Options for a server and for its `setSecureContext`; each call leads to new ticket keys. */
+export function tlsOptions({ certificate, clientCaPem }: HandshakeFiles): ServerOptions {
   return {
     cert: certificate.certPem,
     key: certificate.keyPem,
@@ -43,17 +43,17 @@ export function tlsOptions({ certificate, clientCaPem }: Shown): ServerOptions {
     ciphers: CIPHERS,
     ecdhCurve: CURVES,
     honorCipherOrder: true,
-    // A resumed session brings along what an earlier handshake thought of the certificate. Registry clients resume none.
+    // A resumed session keeps the verdict of an earlier handshake on the client certificate. Registry clients resume none.
     secureOptions: clientCaPem === undefined ? SECURE_OPTIONS : SECURE_OPTIONS | constants.SSL_OP_NO_TICKET,
     ...(clientCaPem === undefined ? {} : { ca: clientCaPem }),
   }
 }
 
 /**
- * Whoever has none, or a wrong one, finishes the handshake too, and is told by the pipeline what is wrong: OpenSSL
- * verifies all the same, and client-certificate.ts lets nobody pass whom it has not authorized. Only `/-/`, where the root
- * is handed out, needs no certificate.
+ * A client with a missing or invalid certificate also finishes the handshake, so that the pipeline can answer why.
+ * OpenSSL verifies the certificate anyway, and client-certificate.ts refuses every client that it has not authorized.
+ * Only `/-/`, which gives out the root, needs no certificate.
  */
-export function clientCertificateOptions({ clientCaPem }: Shown): ServerOptions {
+export function clientCertificateOptions({ clientCaPem }: HandshakeFiles): ServerOptions {
   return clientCaPem === undefined ? {} : { requestCert: true, rejectUnauthorized: false }
 }

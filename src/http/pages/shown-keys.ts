@@ -4,6 +4,7 @@
 // name only if the certificate covers it.
 
 import type { RegistryKeys } from '../../client-setup/client-setup.ts'
+import { parseHost } from '../host-header.ts'
 
 export interface CertificateNames {
   /** Whether the certificate covers this name or address, written without brackets. */
@@ -12,7 +13,6 @@ export interface CertificateNames {
   readonly fallback: string
 }
 
-const HOST = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::(\d{1,5}))?$/
 const HTTPS_PORT = 443
 
 /** The keys for a request with this Host header. Port 443 gives two keys because people may leave it out. */
@@ -20,10 +20,9 @@ export function shownKeys(
   hostHeader: string | undefined,
   { isCovered, fallback }: CertificateNames,
 ): RegistryKeys {
-  const [, bracketed, bare, digits] = HOST.exec(hostHeader ?? '') ?? []
-  const requested = (bracketed ?? bare ?? '').toLowerCase()
+  const { name: sent = '', port = HTTPS_PORT } = parseHost(hostHeader) ?? {}
+  const requested = sent.toLowerCase()
   const name = requested !== '' && isCovered(requested) ? requested : fallback
-  const port = digits === undefined ? HTTPS_PORT : Number(digits)
   const host = name.includes(':') ? `[${name}]` : name
   if (port === HTTPS_PORT || port < 1 || port > 65_535) return [`${host}:${HTTPS_PORT}`, host]
   return [`${host}:${port}`]

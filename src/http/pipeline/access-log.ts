@@ -1,35 +1,35 @@
-// The access log: a line for each request, in bounded number where nobody was verified.
+// Writes the access log, with a bounded number of unverified requests.
 //
-// Threat: one client without a login wrote 25,000 lines a second. So requests without a verified user have so many
-// lines per source and minute, and one with a count. Each request of a verified user has its line.
+// Threat: one client without a login wrote 25,000 lines a second. So requests without a verified user get a limited
+// number of lines per source and minute, and one line that counts the rest. A verified user's request always gets one.
 
-import { sourceOf } from '../../auth/source.ts'
+import { sourceOf } from '../client-address.ts'
 import type { Log } from '../../observability/log.ts'
 import { createBoundedLog } from '../../observability/bounded-log.ts'
 
-/** What is known of a request that is over. */
+/** The facts of a finished request. */
 export interface AccessLine {
   readonly address: string
-  /** The verified user. */
+  /** The verified user, if any. */
   readonly user: string | undefined
   readonly [field: string]: unknown
 }
 
 export interface AccessLog {
   request(line: AccessLine): void
-  /** A request that makes no URL, and so never reached the pipeline. */
+  /** Reports a request that makes no URL, and so never reached the pipeline. */
   unroutable(reason: string): void
-  /** Writes what has only been counted. */
+  /** Writes the counts of the current window. */
   close(): void
 }
 
 const WINDOW_MS = 60_000
 
-// A docker client begins each pull and push with a request without a login. Fleets behind one address have more of
-// them, but nobody reads those.
+// A docker client begins each pull and push with a request without a login. Fleets behind one address send more, but
+// more lines of them help nobody.
 const LINES_PER_WINDOW = 60
 
-// At most 200 lines a second then, from however many sources.
+// Together at most 200 lines a second, for any number of sources.
 const MAX_SOURCES = 200
 
 interface Unverified {

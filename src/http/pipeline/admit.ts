@@ -1,17 +1,18 @@
-// Refuses, before authentication, requests that no client may send.
+// Refuses requests that no client may send, before authentication.
 //
-// The upstream obeys whatever reaches it, so a request that two parsers could read in two ways is refused before
-// anything else looks at it.
+// The upstream obeys every request that reaches it. So a request that two parsers could read in two ways is refused
+// before any other part reads it.
 
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { REQUEST_HEADERS } from '../../upstream/headers.ts'
 import { hasBody } from '../../upstream/drain-request-body.ts'
+import { parseHost } from '../host-header.ts'
+import { refusal, type Refusal } from '../refusals.ts'
 import type { DrainGate } from './drain-gate.ts'
 import { refuse, type Step } from './step.ts'
-import { refusal, type Refusal } from '../refusals.ts'
 import { decodeDigest, targetObjection } from './request-target.ts'
 
-/** Those of the distribution specification, and OPTIONS, which the registry answers with what it allows. */
+/** The methods of the distribution specification, and OPTIONS, which the registry answers with its methods. */
 export const METHODS: ReadonlySet<string> = new Set([
   'GET',
   'HEAD',
@@ -22,11 +23,11 @@ export const METHODS: ReadonlySet<string> = new Set([
   'OPTIONS',
 ])
 
-// A body on one of these is read as the next request by servers that expect none.
+// Servers that expect no body on these methods read a body as the next request.
 const BODILESS_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS'])
 
-// The first of two is what one server believes, the last what another does. Node itself keeps the first of some of
-// these and joins others with a comma, so that a second one would change what the first one says.
+// Of two equal headers, one server believes the first, another the last. Node itself keeps the first of some of these
+// headers and joins others with a comma, so a second header would change the first.
 const SINGLE_HEADERS = [
   'host',
   'authorization',
@@ -39,34 +40,31 @@ const SINGLE_HEADERS = [
   'if-range',
 ] as const
 
-// Validated by `URL` already, so the port is at most 65535.
-const HOST = /^(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?$/
-
-// No leading zero: some servers read such a number as octal.
+// No leading zero, because some servers read such a number as octal.
 const LENGTH = /^(?:0|[1-9]\d{0,14})$/
 
-// The registry's framework takes parameters out of such a body, and believes them before those of the target: "from"
-// and "mount" of an upload would be others than those we saw. No client pushes anything of these types.
+// The registry's framework reads parameters from such a body and prefers them to those of the target. An upload's "from"
+// and "mount" would differ from the ones checked here. No client pushes content of these types.
 const FORM = /^\s*(?:application\/x-www-form-urlencoded|multipart\/)/i
 
-// Registry clients send about ten headers, the longest with a token. Most servers stop at 8 KiB, and what one cuts
-// another may read whole.
+// Registry clients send about ten headers, the longest with a token. Most servers stop at 8 KiB, and one server may cut
+// a line that another reads whole.
 const MAX_HEADERS = 200
 const MAX_HEADER_LINE_BYTES = 8 * 1024
 
-// podman asks for up to 1,024 parts of a layer at once, which the registry serves, and merges parts only after a 400.
-// With offsets of 13 digits that is a line of 28 KiB.
+// podman requests up to 1,024 parts of a layer at once, which the registry serves, and merges parts only after a 400.
+// With offsets of 13 digits the line has 28 KiB.
 const MAX_RANGES = 1024
 const MAX_RANGE_BYTES = 32 * 1024
 
-// All names and values but that of Range, and the target. Node's own limit of a head.
+// The target, and all names and values except Range's value. Node's own limit for a head.
 const MAX_OTHER_BYTES = 16 * 1024
 
-/** Longer heads are refused while they arrive. Each connection may make us hold as much before its login is checked. */
+/** Longer heads are refused while they arrive. Each connection may use this much memory before its login is checked. */
 export const MAX_HEAD_BYTES = MAX_OTHER_BYTES + MAX_RANGE_BYTES
 
-// What the registry gets, or what we read ourselves. Other lines end here, such as a browser's or a load balancer's
-// cookies, which may be longer: for them the limit of the whole head is enough.
+// Headers that the registry gets or the sidecar reads. Others are not forwarded, such as cookies of a browser or a load
+// balancer. They may be longer, because the limit of the whole head is enough for them.
 const LIMITED_HEADERS: ReadonlySet<string> = new Set([
   ...REQUEST_HEADERS,
   ...SINGLE_HEADERS,
@@ -78,7 +76,7 @@ const LIMITED_HEADERS: ReadonlySet<string> = new Set([
 
 const UPLOAD_IN_PROGRESS = /^\/v2\/.+\/blobs\/uploads\/[^/?]+(?:\?|$)/
 
-/** Lets only requests pass that every parser reads the same way, and while draining only what finishes an upload. */
+/** Admits only requests that every parser reads the same way; while draining, only requests that finish an upload. */
 export function admit(gate: Pick<DrainGate, 'isDraining'>): Step {
   return async function admitRequest(c, next) {
     const { incoming, outgoing } = c.env
@@ -89,9 +87,8 @@ export function admit(gate: Pick<DrainGate, 'isDraining'>): Step {
       const stopping = refusal('unavailable', 'the sidecar is stopping; try again', { 'Retry-After': '5' })
       return refuse(c, andClose(stopping), 'draining')
     }
-    // HTTP/1.0 has no persistent connections of its own, and a proxy that speaks it may pass a `Connection: keep-alive`
-    // on without knowing what it says (RFC 9112 §C.2.2). As for Upgrade: we speak nothing else, and Node stops parsing
-    // after such a request, so what a client sends behind it would wait for ever.
+    // HTTP/1.0 has no persistent connections, and an old proxy may forward `Connection: keep-alive` without knowing it
+    // (RFC 9112 §C.2.2). Node stops parsing after a request with Upgrade, so later requests would wait for ever.
     if (incoming.httpVersionMinor === 0 || incoming.headers.upgrade !== undefined)
       outgoing.shouldKeepAlive = false
     await next()
@@ -101,13 +98,13 @@ export function admit(gate: Pick<DrainGate, 'isDraining'>): Step {
 
 type RequestHead = Pick<IncomingMessage, 'method' | 'url' | 'httpVersion' | 'rawHeaders' | 'headers'>
 
-/** What is wrong with a request's head, or undefined. The threats are those of RFC 9112 §11.2 and RFC 9110 §17. */
+/** Returns the refusal of an invalid head, or undefined. Threats: RFC 9112 §11.2 and RFC 9110 §17. */
 export function objectionTo(head: RequestHead): Refusal | undefined {
   const { method = '', url = '', httpVersion, rawHeaders, headers } = head
   if (!METHODS.has(method)) {
     return refusal('badMethod', 'no registry method', { Allow: [...METHODS].join(', ') })
   }
-  // Node's parser takes 0.9 and 2.0 too, with headers and body as in 1.1. Health checks and proxies still speak 1.0.
+  // Node's parser accepts 0.9 and 2.0 too, with headers and body as in 1.1. Health checks and proxies still speak 1.0.
   if (httpVersion !== '1.1' && httpVersion !== '1.0') {
     return refusal('badVersion', 'the only versions are HTTP/1.1 and HTTP/1.0')
   }
@@ -122,12 +119,12 @@ export function objectionTo(head: RequestHead): Refusal | undefined {
   )
 }
 
-// Nothing that follows on this connection is looked at: whoever sends a malformed request is confused or hostile.
+// Nothing else on this connection is read, because a client that sends a malformed request is confused or hostile.
 function andClose(objection: Refusal): Refusal {
   return { ...objection, closes: true }
 }
 
-// Counted as Node's parser does, which does not know that Range may be longer than others.
+// Counts like Node's parser, which does not know that Range may be longer than other headers.
 function headSizeObjection(url: string, rawHeaders: readonly string[]): Refusal | undefined {
   let bytes = url.length
   for (let i = 0; i < rawHeaders.length; i += 2) {
@@ -158,12 +155,13 @@ function headerObjection(rawHeaders: readonly string[]): Refusal | undefined {
   return undefined
 }
 
-// The registry builds Locations from it, so a Host that leads elsewhere would lead clients there.
+// The registry builds Locations from the Host header, so a Host of another server would send clients there. `URL` has
+// checked already that the port is at most 65535.
 function hostObjection(host: string | undefined): Refusal | undefined {
-  return HOST.test(host ?? '') ? undefined : refusal('badRequest', 'missing or malformed host header')
+  return parseHost(host) === undefined ? refusal('badRequest', 'missing or malformed host header') : undefined
 }
 
-// Where the body ends: what two servers must agree on, or the rest of it is the next request to one of them.
+// Two servers must agree where the body ends. Otherwise one of them reads the rest as the next request.
 function framingObjection(httpVersion: string, headers: IncomingHttpHeaders): Refusal | undefined {
   const length = headers['content-length']
   const coding = headers['transfer-encoding']
@@ -174,7 +172,7 @@ function framingObjection(httpVersion: string, headers: IncomingHttpHeaders): Re
   if (coding === undefined) return undefined
   if (coding.toLowerCase() !== 'chunked')
     return refusal('badRequest', 'the only transfer-encoding is chunked')
-  // A server of that version knows no chunks and takes them for the next request (RFC 9112 §6.1).
+  // A server of HTTP/1.0 does not know chunks and reads them as the next request (RFC 9112 §6.1).
   return httpVersion === '1.0' ? refusal('badRequest', 'HTTP/1.0 has no transfer-encoding') : undefined
 }
 

@@ -1,15 +1,13 @@
-// Authorization header → verdict → pass on, or answer the challenge.
+// Admits requests with valid credentials and challenges all others.
 
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
-import type { Socket } from 'node:net'
 import { formatChallenge, parseBasic, type Credentials } from '../../auth/basic.ts'
-import type { Pace, PacedConnection, Turn } from '../../auth/pace.ts'
+import type { Pace, Turn } from '../../auth/pace.ts'
 import type { Verdict, Verifier } from '../../auth/verifier.ts'
 import type { Metrics } from '../../observability/metrics.ts'
 import type { DrainGate } from './drain-gate.ts'
-import { keepFromIdleTimer } from '../connections/idle-timer.ts'
 import { BUSY_REASON, DROPPED_REASON, THROTTLED_REASON, type LoginAudit } from './login-audit.ts'
-import { refuse, type PipelineContext, type Step } from './step.ts'
+import { pauseIdleTimer, refuse, type PipelineContext, type Step } from './step.ts'
 import { refusal, unauthorized, type Refusal } from '../refusals.ts'
 
 export interface AuthenticateOptions {
@@ -19,21 +17,21 @@ export interface AuthenticateOptions {
   readonly audit: LoginAudit
   readonly metrics: Metrics
   readonly gate: DrainGate
-  /** False until a users file has been read once: then there is nobody to compare with. */
+  /** False until a users file has been loaded; no login can be checked before that. */
   readonly hasUsers: () => boolean
 }
 
-/** Until there is a users file, nobody can be let in. */
+/** The answer to every login until a users file exists. */
 export const NO_USERS = refusal('unavailable', 'no users are configured', { 'Retry-After': '10' })
 
-/** A login that is not let in: what the client is told, and what the log is. */
-interface NotLetIn {
+/** How a login is refused: the client's answer, and the log's reason. */
+interface RefusedVerdict {
   readonly answer: Refusal
   readonly reason: string
   readonly isKnown: boolean
 }
 
-/** Lets only verified users pass; nothing of a request reaches the registry before that. */
+/** Admits only verified users; nothing of a request reaches the registry before that. */
 export function authenticate(options: AuthenticateOptions): Step {
   const { realm, audit, metrics, hasUsers } = options
   const challenge = unauthorized(formatChallenge(realm))
@@ -41,13 +39,13 @@ export function authenticate(options: AuthenticateOptions): Step {
   return async function authenticateRequest(c, next) {
     if (!hasUsers()) return refuse(c, NO_USERS, 'no users file')
     const { address, username } = c.var.facts
-    // A client certificate has said who this is.
+    // A client certificate has named the user already.
     if (username !== undefined) {
       await next()
       return undefined
     }
     const basic = parseBasic(c.env.incoming.headers.authorization)
-    // No refused login: docker always begins so, to learn the challenge.
+    // Not a refused login: docker's first request has no credentials, to get the challenge.
     if (basic.kind === 'absent') return refuse(c, challenge, 'no credentials')
     if (basic.kind === 'malformed') {
       audit.refused({ address, reason: basic.reason, username: undefined })
@@ -58,7 +56,7 @@ export function authenticate(options: AuthenticateOptions): Step {
     if (verdict.kind === 'gone') return RESPONSE_ALREADY_SENT
     if (verdict.kind === 'dropped') return drop(c, options)
     if (verdict.kind !== 'ok') {
-      const { answer, reason, isKnown } = notLetIn(verdict, challenge)
+      const { answer, reason, isKnown } = refusalOf(verdict, challenge)
       audit.refused({ address, reason, username: isKnown ? basic.username : undefined })
       metrics.loginRefused(verdict.kind)
       return refuse(c, answer, reason)
@@ -75,34 +73,25 @@ async function check(
   credentials: Credentials,
   { verifier, pace, gate }: AuthenticateOptions,
 ): Promise<Verdict | Exclude<Turn, { readonly kind: 'check' }>> {
-  const { incoming, outgoing } = c.env
-  const connection = pacedOf(incoming.socket, c.var.facts.address, pace)
-  // Where many log in at once, this may take longer than a connection may be idle.
-  const letIdle = keepFromIdleTimer(outgoing)
-  // A stop does not wait for turns, or a flood could hold it up.
-  const turn = await connection.turn(credentials, (leave) => outgoing.once('close', leave))
+  const { outgoing } = c.env
+  const { connection } = c.var.answer
+  const paced = (connection.paced ??= pace.connection(connection.source))
+  // While many clients log in, a check may take longer than a connection may be idle.
+  const restoreIdleTimer = pauseIdleTimer(outgoing)
+  // A stop does not wait for turns, because a flood of logins could delay it.
+  const turn = await paced.turn(credentials, (leave) => outgoing.once('close', leave))
   if (turn.kind !== 'check') {
-    letIdle()
+    restoreIdleTimer()
     return turn
   }
-  const verdict = await gate.checking(verifier.verify(credentials, connection.source))
-  letIdle()
+  const verdict = await gate.checking(verifier.verify(credentials, paced.source))
+  restoreIdleTimer()
   if (verdict.kind === 'ok') turn.succeeded()
   else turn.failed()
   return verdict
 }
 
-const PACED = Symbol('paced')
-
-type PacedSocket = Socket & { [PACED]?: PacedConnection }
-
-function pacedOf(socket: PacedSocket, address: string, pace: Pace): PacedConnection {
-  const known = socket[PACED]
-  if (known?.address === address) return known
-  return (socket[PACED] = pace.connection(address))
-}
-
-// Without an answer: a client that learns nothing from waiting has no reason to open more connections.
+// Drops without an answer: a client that learns nothing by waiting has no reason to open more connections.
 function drop(c: PipelineContext, { audit, metrics }: AuthenticateOptions): Response {
   const { facts } = c.var
   facts.reason = DROPPED_REASON
@@ -112,7 +101,7 @@ function drop(c: PipelineContext, { audit, metrics }: AuthenticateOptions): Resp
   return RESPONSE_ALREADY_SENT
 }
 
-function notLetIn(verdict: Exclude<Verdict, { readonly kind: 'ok' }>, challenge: Refusal): NotLetIn {
+function refusalOf(verdict: Exclude<Verdict, { readonly kind: 'ok' }>, challenge: Refusal): RefusedVerdict {
   switch (verdict.kind) {
     case 'refused':
       return { answer: challenge, reason: verdict.reason, isKnown: verdict.isKnown }

@@ -1,13 +1,12 @@
-// Hands Node's request and response to the upstream; the last step.
+// Forwards verified requests to the upstream; the last step.
 
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Handler } from 'hono'
 import type { Metrics } from '../../observability/metrics.ts'
 import type { FailureKind, UpstreamFailure } from '../../upstream/failure.ts'
 import type { Upstream } from '../../upstream/upstream.ts'
-import { keepFromIdleTimer } from '../connections/idle-timer.ts'
 import type { LimitAudit } from '../limit-audit.ts'
-import type { Env, PipelineContext } from './step.ts'
+import { pauseIdleTimer, type Env, type PipelineContext } from './step.ts'
 import { refusal, sendRefusal, type Refusal } from '../refusals.ts'
 
 const REFUSAL_FOR = {
@@ -15,27 +14,27 @@ const REFUSAL_FOR = {
   'broke-off': refusal('badGateway', 'the registry cannot be reached'),
   'demands-login': refusal('badGateway', 'the registry behind demands a login of its own'),
   'timed-out': refusal('timedOut', 'the registry did not answer in time'),
-  // Ours to fix, and over as soon as others have ended: no client is to take the registry for dead.
+  // Not the registry's fault, and over once other connections end, so no client may take the registry for dead.
   exhausted: refusal('unavailable', 'too many connections; try again', { 'Retry-After': '5' }),
 } as const satisfies Record<Exclude<FailureKind, 'client-closed'>, Refusal>
 
-export interface FailureWitnesses {
+export interface FailureObservers {
   readonly metrics: Pick<Metrics, 'upstreamFailed'>
   readonly audit: LimitAudit
 }
 
-export function forward(upstream: Upstream, { metrics, audit }: FailureWitnesses): Handler<Env> {
+export function forward(upstream: Upstream, { metrics, audit }: FailureObservers): Handler<Env> {
   return function forwardRequest(c) {
     const { incoming, outgoing } = c.env
     const { username, address, id } = c.var.facts
-    // The pipeline's order promises a username; this line is for the day when someone changes the order.
+    // The pipeline's order guarantees a username. This line guards against a change of that order.
     if (username === undefined) throw new Error('a request reached the upstream without a verified user')
-    // The client may have left while its password was checked.
+    // The client may have left during its password check.
     if (outgoing.destroyed) return RESPONSE_ALREADY_SENT
-    // HTTP/1.0 knows no interim answers (RFC 9110 §10.1.1).
+    // HTTP/1.0 has no interim answers (RFC 9110 §10.1.1).
     if (incoming.headers.expect !== undefined && incoming.httpVersionMinor > 0) outgoing.writeContinue()
-    // From here on the upstream's watchdog decides what is idle: it also knows when we wait for the registry.
-    keepFromIdleTimer(outgoing)
+    // From here the upstream's watchdog decides what is idle, because it knows when the registry is slow.
+    pauseIdleTimer(outgoing)
     const onFailure = (failure: UpstreamFailure) => {
       metrics.upstreamFailed(failure.kind)
       if (failure.kind === 'exhausted') audit.reached('file-descriptors', failure.cause)

@@ -1,9 +1,9 @@
-// One log line for each refused login, for people and for tools such as fail2ban (docker/fail2ban), in bounded number.
+// Logs refused logins, in bounded number, for people and fail2ban.
 //
-// The address stands first, before anything that a client has a say in, and what it sent is never repeated: no client
-// can make a line that accuses another.
+// Threat: a client forges a line that accuses another address. So the address comes first, before any field that the
+// client influences, and text that the client sent is never repeated.
 
-import { sourceOf } from '../../auth/source.ts'
+import { sourceOf } from '../client-address.ts'
 import type { RefusalReason } from '../../auth/verifier.ts'
 import type { Log } from '../../observability/log.ts'
 import { createBoundedLog } from '../../observability/bounded-log.ts'
@@ -11,14 +11,14 @@ import { createBoundedLog } from '../../observability/bounded-log.ts'
 export interface RefusedLogin {
   readonly address: string
   readonly reason: string
-  /** Only when the users file has the name: one it does not have may be a password in the wrong field. */
+  /** Only a name of the users file; an unknown name may be a password in the wrong field. */
   readonly username: string | undefined
 }
 
 export interface LoginAudit {
-  /** Writes a line, or counts the login for a line that comes at the end of the window. */
+  /** Writes a line, or counts the login for a line at the end of the window. */
   refused(login: RefusedLogin): void
-  /** Writes what has only been counted. */
+  /** Writes the counts of the current window. */
   close(): void
 }
 
@@ -26,17 +26,17 @@ export const THROTTLED_REASON = 'too many failed logins'
 export const DROPPED_REASON = 'too many logins waiting after failed ones'
 export const BUSY_REASON = 'logins queue full'
 
-// Refusing these costs us next to nothing, so a flood brings thousands in a second. One line says it all.
-const TOLD_ONCE: ReadonlySet<string> = new Set([THROTTLED_REASON, DROPPED_REASON, BUSY_REASON])
+// These refusals cost almost nothing, so a flood causes thousands a second. One line per window is enough.
+const LOGGED_ONCE: ReadonlySet<string> = new Set([THROTTLED_REASON, DROPPED_REASON, BUSY_REASON])
 
 const WINDOW_MS = 60_000
 
-// More than the throttle's default lets one source fail. Only equal logins that share one check, a throttle that is
-// off, or malformed credentials come to this many.
+// More failures than the throttle's default allows one source. Only equal logins that share one check, a throttle that
+// is off, or malformed credentials reach it.
 const LINES_PER_WINDOW = 60
 
-// Distinct sources, reasons and names in one window. A botnet has more sources than anybody reads lines of. Guesses cost
-// a bcrypt each, so nobody can bring many; what costs nothing must not crowd them out.
+// Distinct sources, reasons and names in one window. Each guess costs a bcrypt check, so guesses are few; refusals that
+// cost nothing must not push them out of the log.
 const MAX_LISTED = 1_000
 const MAX_GUESSES_LISTED = 20_000
 const GUESSES: ReadonlySet<string> = new Set<RefusalReason>([
@@ -48,9 +48,9 @@ const GUESSES: ReadonlySet<string> = new Set<RefusalReason>([
 export function createLoginAudit(log: Log): LoginAudit {
   const lines = createBoundedLog<RefusedLogin>({
     windowMs: WINDOW_MS,
-    // By source, as everything about failures is: whoever has a /64 does not get lines for each address of it.
+    // By source, like all limits on failures. A client with an IPv6 /64 does not get lines for each of its addresses.
     keyOf: ({ address, reason, username }) => JSON.stringify([sourceOf(address), reason, username]),
-    linesOf: ({ reason }) => (TOLD_ONCE.has(reason) ? 1 : LINES_PER_WINDOW),
+    linesOf: ({ reason }) => (LOGGED_ONCE.has(reason) ? 1 : LINES_PER_WINDOW),
     maxKeysOf: ({ reason }) => (GUESSES.has(reason) ? MAX_GUESSES_LISTED : MAX_LISTED),
     write: (login) => {
       writeLine(log, login, {})

@@ -1,113 +1,96 @@
-// Gives each request an id; hands it to the access log and the metrics when its response closes.
+// Gives each request an id, and reports it to log and metrics.
 
 import { randomBytes } from 'node:crypto'
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
 import type { Metrics } from '../../observability/metrics.ts'
+import { connectionOf, type Answer, type Bytes, type Connection } from '../connections/connection.ts'
+import type { RequestFacts } from '../request-facts.ts'
 import type { AccessLog } from './access-log.ts'
 import { METHODS } from './admit.ts'
-import type { RequestFacts, Step } from './step.ts'
+import type { Step } from './step.ts'
 
-// Longer paths are no repository's; the log stays readable.
+// Repository paths are shorter; the limit keeps the log readable.
 const MAX_LOGGED_PATH = 512
 
-// What was on this connection when its last request ended, so that each request is charged its own bytes.
-const CHARGED = Symbol('charged')
-
-type ChargedSocket = Pick<Socket, 'bytesRead' | 'bytesWritten'> & {
-  [CHARGED]?: { received: number; sent: number }
-}
-
-/** Gives the request an id; tells the access log of it, and counts it, when it is over. */
-export function observe(accessLog: AccessLog, metrics: Metrics): Step {
+/** Begins the facts of a request. */
+export function observe(): Step {
   const nextId = createIds()
   return async function observeRequest(c, next) {
     const { incoming, outgoing } = c.env
-    const facts = {
+    const answer = connectionOf(incoming.socket).answers.get(outgoing)
+    if (answer === undefined) throw new Error('a request reached the pipeline without a record')
+    const facts: RequestFacts = {
       id: nextId(),
-      address: addressOf(incoming),
+      address: answer.connection.address,
+      startedAt: performance.now(),
       username: undefined,
       isOldPassword: false,
       clientCertificate: undefined,
       certificateProblem: undefined,
       reason: undefined,
     }
+    answer.facts = facts
+    c.set('answer', answer)
     c.set('facts', facts)
-    const startedAt = performance.now()
-    outgoing.once('close', () => {
-      tell({ accessLog, metrics }, { incoming, outgoing, facts, ms: performance.now() - startedAt })
-    })
     await next()
   }
 }
 
-// Ids need to be different, also from those before a restart; nobody gains from guessing one. A random one each would
-// cost more than the whole line.
+// Ids must be unique, even across restarts, but may be guessable. A random one per request would cost more than the rest
+// of the log line.
 function createIds(): () => string {
   const prefix = randomBytes(5).toString('hex')
   let count = 0
   return () => `${prefix}-${(++count).toString(36)}`
 }
 
-/** The client's address; an IPv4 one in its own form when it came over an IPv6 socket. */
-export function addressOf(incoming: IncomingMessage): string {
-  return withoutMapping(incoming.socket.remoteAddress ?? 'unknown')
-}
-
-/** An IPv4 address in its own form, if it came over an IPv6 socket; any other as it is. */
-export function withoutMapping(address: string): string {
-  return address.replace(/^::ffff:(?=\d+\.)/, '')
-}
-
-interface Closed {
-  readonly incoming: IncomingMessage
-  readonly outgoing: ServerResponse
-  readonly facts: RequestFacts
-  readonly ms: number
-}
-
-interface Told {
+export interface ReporterOptions {
   readonly accessLog: AccessLog
   readonly metrics: Metrics
 }
 
-function tell({ accessLog, metrics }: Told, { incoming, outgoing, facts, ms }: Closed): void {
-  const bytes = chargeBytes(incoming.socket)
-  // 499: the client left, or the connection was destroyed, before any status was sent.
-  const status = outgoing.headersSent ? outgoing.statusCode : 499
-  const method = incoming.method ?? ''
-  metrics.requestFinished({
-    method: METHODS.has(method) ? method : 'other',
-    status,
-    seconds: ms / 1000,
-    receivedBytes: bytes.received,
-    sentBytes: bytes.sent,
-  })
-  accessLog.request({
-    id: facts.id,
-    user: facts.username,
-    method,
-    path: pathOf(incoming.url ?? ''),
-    status,
-    in: bytes.received,
-    out: bytes.sent,
-    ms: Math.round(ms * 10) / 10,
-    address: facts.address,
-    // What is undefined is not written.
-    clientCertificate: facts.clientCertificate,
-    certificateProblem: facts.certificateProblem,
-    oldPassword: facts.isOldPassword || undefined,
-    cut: !outgoing.writableFinished || undefined,
-    reason: facts.reason,
-  })
+/** Returns what reports an answer that has closed. A request that never reached the pipeline is not reported. */
+export function createReporter({ accessLog, metrics }: ReporterOptions): (answer: Answer) => void {
+  return ({ connection, outgoing, facts }) => {
+    if (facts === undefined) return
+    const incoming = outgoing.req
+    const ms = performance.now() - facts.startedAt
+    const bytes = chargeBytes(connection)
+    // 499: the client left, or the connection was destroyed, before any status was sent.
+    const status = outgoing.headersSent ? outgoing.statusCode : 499
+    const method = incoming.method ?? ''
+    metrics.requestFinished({
+      method: METHODS.has(method) ? method : 'other',
+      status,
+      seconds: ms / 1000,
+      receivedBytes: bytes.received,
+      sentBytes: bytes.sent,
+    })
+    // The log leaves out fields that are undefined.
+    accessLog.request({
+      id: facts.id,
+      user: facts.username,
+      method,
+      path: pathOf(incoming.url ?? ''),
+      status,
+      in: bytes.received,
+      out: bytes.sent,
+      ms: Math.round(ms * 10) / 10,
+      address: facts.address,
+      clientCertificate: facts.clientCertificate,
+      certificateProblem: facts.certificateProblem,
+      oldPassword: facts.isOldPassword || undefined,
+      cut: !outgoing.writableFinished || undefined,
+      reason: facts.reason,
+    })
+  }
 }
 
-// Heads included: what this request moved inside the TLS connection.
-function chargeBytes(socket: ChargedSocket): { received: number; sent: number } {
-  const before = socket[CHARGED] ?? { received: 0, sent: 0 }
-  const now = { received: socket.bytesRead, sent: socket.bytesWritten }
-  socket[CHARGED] = now
-  return { received: now.received - before.received, sent: now.sent - before.sent }
+// Charges each request what it moved inside the TLS connection, heads included.
+function chargeBytes(connection: Connection): Bytes {
+  const { charged, tls } = connection
+  const now = { received: tls?.bytesRead ?? 0, sent: tls?.bytesWritten ?? 0 }
+  connection.charged = now
+  return { received: now.received - charged.received, sent: now.sent - charged.sent }
 }
 
 // Queries carry upload state and, from careless clients, secrets.

@@ -1,4 +1,4 @@
-// The pipeline of the TLS listener as one visible list.
+// Lists everything that a request of the TLS listener passes.
 
 import { getRequestListener } from '@hono/node-server'
 import { Hono } from 'hono'
@@ -10,15 +10,16 @@ import type { Upstream } from '../../upstream/upstream.ts'
 import type { AccessLog } from './access-log.ts'
 import { admit, METHODS } from './admit.ts'
 import { authenticate, type AuthenticateOptions } from './authenticate.ts'
-import { demandClientCertificate, refuseOutdated, type CertificateDemand } from './client-certificate.ts'
-import { countInFlight } from './drain-gate.ts'
+import { demandClientCertificate, refuseOutdated } from './client-certificate.ts'
 import { forward } from './forward.ts'
 import type { Limits } from '../limits.ts'
-import { observe } from './observe.ts'
+import type { CertificateDemand } from '../connections/certificate-verdict.ts'
+import { reportHostHeaders, type AskedNames } from '../connections/requested-names.ts'
 import { oneAtATime } from '../connections/request-turns.ts'
+import { createReporter, observe } from './observe.ts'
 import { addPages, type PageFacts } from '../pages/routes.ts'
-import { refuse, type Env, type PipelineContext } from './step.ts'
-import { strictTransport } from './strict-transport.ts'
+import { refuse, type Env, type PipelineContext, type Step } from './step.ts'
+import { trackAnswers } from './track-answers.ts'
 import { bodyOf, commonHeaders, refusal } from '../refusals.ts'
 
 export interface AppOptions extends AuthenticateOptions {
@@ -27,23 +28,39 @@ export interface AppOptions extends AuthenticateOptions {
   readonly metrics: Metrics
   readonly upstream: Upstream
   readonly limits: Limits
-  /** What is asked of clients' certificates. Undefined: none is asked for. */
-  readonly demand?: CertificateDemand | undefined
-  /** The root certificate, PEM: clients may fetch what they are to trust. Undefined when we do not have it. */
+  /** Gets the names in Host headers. */
+  readonly askedNames: AskedNames
+  /** The demand on client certificates; undefined if clients need none. */
+  readonly demand: CertificateDemand | undefined
+  /** The root certificate (PEM) that clients may fetch. Undefined if this sidecar does not have it. */
   readonly rootPem: () => string | undefined
-  /** What the pages for a person may say. */
+  /** What the pages for people show. */
   readonly page: PageFacts
-  /** Seconds for which browsers are to take this host for one that speaks HTTPS only. */
+  /** Seconds for which browsers use only HTTPS with this host. */
   readonly hsts: number | 'off'
 }
 
 const NO_ROOT =
   'the certificate of this registry was issued elsewhere: clients that do not trust it get the root from its issuer'
 
+/** Makes the handler of the TLS listener's requests. */
 export function createApp(options: AppOptions): RequestListener {
-  const { log, accessLog, metrics, gate, upstream, limits, demand, rootPem, page, hsts } = options
+  const { accessLog, metrics, limits, askedNames } = options
+  // Every request passes these first, before its steps.
+  const around = [
+    trackAnswers({ report: createReporter({ accessLog, metrics }), transfers: limits.transfers }),
+    oneAtATime,
+    limits.connections.limitRequests,
+    reportHostHeaders(askedNames),
+  ]
+  const steps = listenerOf(createSteps(options), accessLog)
+  return around.reduceRight((inner, wrap) => wrap(inner), steps)
+}
+
+function createSteps(options: AppOptions): Hono<Env> {
+  const { log, metrics, gate, upstream, limits, demand, rootPem, page, hsts } = options
   const app = new Hono<Env>({ strict: true })
-  app.use(observe(accessLog, metrics))
+  app.use(observe())
   if (hsts !== 'off') app.use(strictTransport(hsts))
   app.use(admit(gate))
   app.get('/-/ca.crt', (c) => {
@@ -60,27 +77,41 @@ export function createApp(options: AppOptions): RequestListener {
     authenticate(options),
     ...(demand === undefined ? [] : [refuseOutdated()]),
     limits.transfers.step,
-    countInFlight(gate),
     forward(upstream, { metrics, audit: limits.audit }),
   )
   app.notFound((c) => refuse(c, refusal('notFound', 'this address serves /v2/ only'), 'no such path'))
   app.onError((error, c) => answerBug(log, c, error))
+  return app
+}
+
+function listenerOf(app: Hono<Env>, accessLog: AccessLog): RequestListener {
   const listener = getRequestListener(app.fetch, {
     // With its own global Response the marker for "already answered" turns into an empty 200.
     overrideGlobalObjects: false,
-    // Bodies that nobody read are ours to end: see linger.ts.
+    // The sidecar drains unread bodies itself: see drain-request-body.ts.
     autoCleanupIncoming: false,
     errorHandler: (error) => answerUnroutable(accessLog, error),
   })
-  return oneAtATime(limits.connections.perRequest((incoming, outgoing) => void listener(incoming, outgoing)))
+  return (incoming, outgoing) => void listener(incoming, outgoing)
+}
+
+/**
+ * Makes browsers use only HTTPS with this host (RFC 6797). Off by default: it applies to every port of the host, so
+ * browsers would no longer reach a plain-HTTP page beside this registry.
+ */
+function strictTransport(seconds: number): Step {
+  return async function addStrictTransport(c, next) {
+    c.env.outgoing.setHeader('Strict-Transport-Security', `max-age=${seconds}`)
+    await next()
+  }
 }
 
 function answerBug(log: Log, c: PipelineContext, error: Error): Response {
-  log.error({ id: c.var.facts.id, err: error }, 'a request met a bug')
+  log.error({ id: c.var.facts.id, err: error }, 'unexpected error while handling a request')
   return refuse(c, refusal('bug', `internal error; the log has it under ${c.var.facts.id}`), 'bug')
 }
 
-// A Host header that makes no URL never reaches the pipeline. Nothing has been read or forwarded by then.
+// A request whose Host header makes no URL never reaches the steps. Nothing has been read or forwarded by then.
 function answerUnroutable(accessLog: AccessLog, error: unknown): Response {
   accessLog.unroutable(errorMessage(error))
   const body = bodyOf(refusal('badRequest', 'missing or malformed host header'))

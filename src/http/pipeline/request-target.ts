@@ -20,8 +20,8 @@ const QUERY = /^[\x21\x22\x24-\x3a\x3c-\x7e]*$/
 const MAX_TARGET_BYTES = 8 * 1024
 
 /**
- * The target with the colon of a digest in its path decoded. To be used once, before anything reads the target: what
- * one part decodes, no other may decode again.
+ * Decodes the colon of a digest in the target's path. Called once, before anything reads the target, because no part may
+ * decode a target that another part has decoded.
  */
 export function decodeDigest(target: string): string {
   const { path, query } = split(target)
@@ -29,8 +29,8 @@ export function decodeDigest(target: string): string {
 }
 
 /**
- * What is wrong with a target, or undefined. Origin form only (RFC 9112 §3.2.1): for "GET http://other/ HTTP/1.1" some
- * servers believe the target, others Host.
+ * Returns the refusal of an invalid target, or undefined. Only origin form is valid (RFC 9112 §3.2.1): for
+ * "GET http://other/ HTTP/1.1" some servers believe the target, others Host.
  */
 export function targetObjection(target: string): Refusal | undefined {
   if (target.length > MAX_TARGET_BYTES) {
@@ -52,8 +52,8 @@ function split(target: string): { readonly path: string; readonly query: string 
     : { path: target.slice(0, mark), query: target.slice(mark) }
 }
 
-// Bytes count from 0. Of the path it repeats one character that is printable ASCII, or one encoded byte: nothing that
-// could end a line or an answer.
+// Bytes count from 0. The message repeats only one printable ASCII character or one encoded byte of the path, so the
+// client cannot end a line or an answer with it.
 function describe({ index, groups = {} }: RegExpExecArray): string {
   const { empty, dots, encoded, colon, other = '' } = groups
   if (empty !== undefined) return `the path has an empty segment at byte ${index} (a doubled slash)`

@@ -1,29 +1,20 @@
-// What the steps of the pipeline share: one request's facts, as they become known.
+// Defines what the steps of the pipeline share.
 
 import type { HttpBindings } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Context, MiddlewareHandler } from 'hono'
+import type { ServerResponse } from 'node:http'
+import type { Answer } from '../connections/connection.ts'
 import { sendRefusal, type Refusal } from '../refusals.ts'
-
-/** One request as the log will tell it. */
-export interface RequestFacts {
-  readonly id: string
-  readonly address: string
-  /** Set once the user is verified, never before. */
-  username: string | undefined
-  /** The user was let in by a password that was changed: `user passwd --keep-old`. */
-  isOldPassword: boolean
-  /** The name in a client certificate that is valid; true when it has none that could be a user's. */
-  clientCertificate: string | true | undefined
-  /** Why a client certificate was passed over where a password does as well. */
-  certificateProblem: string | undefined
-  /** Why the request was refused or failed; for the log only. */
-  reason: string | undefined
-}
+import type { RequestFacts } from '../request-facts.ts'
 
 export interface Env {
   Bindings: HttpBindings
-  Variables: { facts: RequestFacts }
+  Variables: {
+    /** The answer in flight; it leads to the connection. */
+    answer: Answer
+    facts: RequestFacts
+  }
 }
 
 export type PipelineContext = Context<Env>
@@ -36,3 +27,17 @@ export function refuse(c: PipelineContext, answer: Refusal, reason: string): Res
   sendRefusal(c.env.incoming, c.env.outgoing, answer)
   return RESPONSE_ALREADY_SENT
 }
+
+/**
+ * Stops Node from ending the connection while its client waits for the sidecar. Returns a function that restores the
+ * idle timer.
+ */
+export function pauseIdleTimer(outgoing: ServerResponse): () => void {
+  outgoing.on('timeout', ignore)
+  return () => {
+    outgoing.off('timeout', ignore)
+  }
+}
+
+// Node destroys an idle connection only if nothing listens.
+const ignore = () => undefined

@@ -1,49 +1,51 @@
-// The buffers that splices read into: larger ones for transfers whose client takes the bytes quickly, small ones for
-// the others, and never more than a fixed total.
+// Lends buffers to splices, within a fixed total.
+//
+// Transfers to fast clients get larger buffers than transfers to slow clients.
 
-/** One transfer's buffer. The transfer writes one read at a time, and reads again only after that. */
+/** The buffer of one transfer. The transfer writes the bytes of one read, and only then reads again. */
 export interface SpliceLease {
-  /** The one to read into next. Changes with `advance` alone. */
+  /** The buffer for the next read. Only `advance` changes it. */
   readonly buffer: Buffer
-  /** A write of what `buffer` holds begins: the next read may go into another one. */
+  /** Call it when a write of `buffer` starts. The next read may use another buffer. */
   advance(): void
-  /** That write is over: the client took this many bytes in this time. */
+  /** Call it when that write has ended, with its bytes and its duration. */
   sent(bytes: number, ms: number): void
-  /** Gives everything back. `reusable` only when nothing can still be reading from it. */
+  /** Returns all buffers. They are `reusable` only if nothing can still read from them. */
   release(options: { readonly reusable: boolean }): void
 }
 
 export interface SpliceMemory {
-  /** A buffer of its own for one transfer, or undefined when there is none to spare: then it goes the ordinary way. */
+  /** Lends a buffer to one transfer. Without enough memory, returns undefined; then the body must be piped. */
   acquire(): SpliceLease | undefined
-  /** Bytes held by transfers now. */
   readonly inUse: number
 }
 
 const KIB = 1024
 
-// 1 MiB reads cost about a fifth less per byte than 256 KiB ones, and half of what 64 KiB ones cost (measured).
+// Per byte, reads of 1 MiB cost about 20 % less than reads of 256 KiB, and half as much as reads of 64 KiB
+// (measured).
 const SIZES = [16 * KIB, 64 * KIB, 256 * KIB, 1024 * KIB] as const
 const FIRST_SIZE = 1
 
-// Larger buffers are given out only while this many of them would fit, which leaves room for later transfers.
+// A larger buffer is lent only while this many of its size fit, which leaves room for later transfers.
 const SPARE = 4
 
-// Kept for those that go over to a smaller buffer: for a moment they hold both, and without it they could not when
-// everything is in use, which is when they should.
+// A share for transfers that change to a smaller buffer. For a moment they hold both. They should change when all
+// memory is in use, and could not without this share.
 const RESERVE_SHARE = 16
 
-// The TLS layer holds what it encrypted until it is sent: as much again as is read.
+// The TLS layer keeps the encrypted bytes until they are sent, which doubles the memory.
 const BYTES_PER_BUFFER_BYTE = 2
 
-// A write that takes this long waits for its client's network: more bytes at a time would only stand there.
+// A write that takes this long waits for the client's network. A larger buffer would not help.
 const SLOW_MS = 200
 
-// What the kernel's buffers take at once says nothing about a client, hence the bytes.
+// The kernel's buffers take some bytes at once, whatever the client does. So a fast client must take this many bytes
+// fast.
 const QUICK_MS = 20
 const QUICK_BYTES = 4 * KIB * KIB
 
-/** @param totalBytes of buffers and of what the TLS layer makes of them */
+/** @param totalBytes limit for the buffers and their encrypted copies */
 export function createSpliceMemory(totalBytes: number): SpliceMemory {
   const pool = createPool(Math.floor(totalBytes / BYTES_PER_BUFFER_BYTE))
 
@@ -62,12 +64,12 @@ function createLease(pool: Pool, firstLevel: number): SpliceLease {
   let level = firstLevel
   let wanted = firstLevel
   let buffer = pool.take(level)
-  // Still being written from, while the next read goes into another.
+  // The last write still uses it, while the next read uses `buffer`.
   let retired: Buffer | undefined
   let quickBytes = 0
 
-  function giveBackRetired(isReusable: boolean): void {
-    if (retired !== undefined) pool.giveBack(retired, { reusable: isReusable })
+  function returnRetired(isReusable: boolean): void {
+    if (retired !== undefined) pool.takeBack(retired, { reusable: isReusable })
     retired = undefined
   }
 
@@ -84,27 +86,26 @@ function createLease(pool: Pool, firstLevel: number): SpliceLease {
       buffer = pool.take(level)
     },
     sent(bytes, ms) {
-      giveBackRetired(true)
+      returnRetired(true)
       quickBytes = ms <= QUICK_MS ? quickBytes + bytes : 0
       wanted = level
       if (ms >= SLOW_MS) wanted = Math.max(0, level - 1)
       else if (quickBytes >= QUICK_BYTES) wanted = Math.min(SIZES.length - 1, level + 1)
     },
     release({ reusable }) {
-      giveBackRetired(reusable)
-      pool.giveBack(buffer, { reusable })
+      returnRetired(reusable)
+      pool.takeBack(buffer, { reusable })
     },
   }
 }
 
 interface Pool {
   readonly inUse: number
-  /** Whether a buffer of this level may be taken. */
   fits(level: number): boolean
-  /** Whether a smaller one may be taken instead of a larger one, which comes back a moment later. */
+  /** Whether a smaller buffer may replace a larger one, which comes back a moment later. */
   hasReserve(level: number): boolean
   take(level: number): Buffer
-  giveBack(buffer: Buffer, options: { readonly reusable: boolean }): void
+  takeBack(buffer: Buffer, options: { readonly reusable: boolean }): void
 }
 
 function createPool(budget: number): Pool {
@@ -119,7 +120,7 @@ function createPool(budget: number): Pool {
     return buffer
   }
 
-  // Idle buffers must not add to those in use.
+  // Drops idle buffers until the new one fits in the budget.
   function makeRoom(size: number): void {
     for (let level = SIZES.length - 1; level >= 0; level--) {
       while (inUse + idleBytes + size > budget && takeIdle(level) !== undefined) continue
@@ -139,7 +140,7 @@ function createPool(budget: number): Pool {
       inUse += size
       return buffer ?? Buffer.allocUnsafeSlow(size)
     },
-    giveBack(buffer, { reusable }) {
+    takeBack(buffer, { reusable }) {
       inUse -= buffer.length
       if (!reusable) return
       idle[SIZES.findIndex((size) => size === buffer.length)]?.push(buffer)

@@ -1,11 +1,11 @@
-// Large bodies from the registry's socket to the client's, past Node's HTTP parser.
+// Splices large bodies from socket to socket, past Node's HTTP parser.
 //
-// The ordinary way allocates and copies 64 KiB at a time and takes each piece through four streams. Here one buffer is
-// read into, written from, and only then read into again: no allocation, no copy, half the processor time.
+// Piping allocates and copies 64 KiB at a time and moves each piece through four streams. A splice reads into one
+// buffer, writes it, and then reads into it again: no allocation, no copy, half the CPU time.
 //
-// Why reuse is safe: the buffer is handed to one write at a time, and nothing reads into it before that write's
-// callback. The callback comes after the TLS layer has encrypted the bytes into memory of its own and sent them, so
-// nobody looks at the buffer any more. It is the back-pressure too: a slow client stops the reading.
+// The reuse is safe because only one write uses the buffer, and the next read waits for the callback of that write.
+// At the callback the TLS layer has encrypted the bytes into other memory and sent them. This wait is also the
+// back-pressure: a slow client stops the reading.
 
 import { Agent, type AgentOptions, type IncomingMessage } from 'node:http'
 import net, { type NetConnectOpts, type Socket } from 'node:net'
@@ -16,31 +16,30 @@ import type { SpliceLease } from './splice-memory.ts'
 
 const ROUTE = Symbol('route')
 
-/** Where a socket's bytes go instead of to the parser. */
+/** Receives a socket's bytes instead of the parser. */
 interface Sink {
   readonly lease: SpliceLease
-  /** Takes what was read; false stops the reading until it is resumed. */
+  /** Takes the bytes of one read. Returns false to stop reading until the socket is resumed. */
   readonly take: (view: Buffer) => boolean
 }
 
 interface Route {
   socket?: Socket
-  /** Absent: to the parser. */
+  /** Without a sink, the parser gets the bytes. */
   sink?: Sink
 }
 
-// What a parsed read takes at most; Node's own size.
+// The size of a read for the parser, as in Node.
 const PARSED_READ_BYTES = 64 * 1024
 
-// Below this a kept-alive connection is worth more than cheaper bytes: a spliced one cannot be used again.
+// A spliced connection cannot be used again. For smaller bodies a kept connection saves more.
 const MIN_SPLICED_BYTES = 1024 * 1024
 
-/** An agent whose sockets can be spliced. Until they are, the parser gets their bytes as from any other socket. */
+/** Creates an agent whose sockets can be spliced. Until then, the parser gets their bytes as usual. */
 export function createSplicingAgent(options: AgentOptions): Agent {
   return Object.assign(new Agent(options), { createConnection: connect })
 }
 
-/** The length of a body that can be spliced, or undefined. */
 export function spliceableLength(method: string | undefined, response: IncomingMessage): number | undefined {
   const { statusCode, headers } = response
   if (method !== 'GET' || (statusCode !== 200 && statusCode !== 206)) return undefined
@@ -55,7 +54,7 @@ export interface Splice {
   readonly lease: SpliceLease
 }
 
-/** Sends the body of an answer whose head has been written. Short or overlong ones fail the exchange. */
+/** Sends the body of an answer whose head is already written. A body of another length fails the exchange. */
 export function spliceBody(exchange: Exchange, response: IncomingMessage, { length, lease }: Splice): void {
   const { outgoing } = exchange
   const { socket } = response
@@ -65,7 +64,8 @@ export function spliceBody(exchange: Exchange, response: IncomingMessage, { leng
   outgoing.once('close', () => {
     lease.release({ reusable: outgoing.writableFinished })
   })
-  // What the parser had read together with the head. It comes before the next read, for it waits in this tick.
+  // The parser may have read the start of the body with the head. These bytes come in this tick, before the next
+  // read.
   response.on('data', (chunk: Buffer) => {
     send(chunk)
   })
@@ -76,7 +76,7 @@ export function spliceBody(exchange: Exchange, response: IncomingMessage, { leng
   if (route !== undefined) route.sink = { lease, take }
 
   function take(view: Buffer): boolean {
-    // Cannot happen while reading stops for each write. If it did, bytes on their way would have been overwritten.
+    // This cannot happen because reading stops for each write. If it did, unsent bytes would have been overwritten.
     if (isWriting) {
       failExchange(exchange, { kind: 'broke-off', cause: 'a read overtook a write' })
       return false
@@ -98,7 +98,7 @@ export function spliceBody(exchange: Exchange, response: IncomingMessage, { leng
     if (left < 0) {
       failExchange(exchange, { kind: 'broke-off', cause: 'the answer is longer than its length' })
     } else if (left === 0) {
-      // The parser knows nothing of the bytes that went past it: this connection is of no further use.
+      // The parser has not seen the spliced bytes, so this connection cannot be used again.
       outgoing.end(view, () => socket.destroy())
     } else {
       outgoing.write(view, (error) => {
@@ -113,19 +113,19 @@ function routeOf(response: IncomingMessage): Route | undefined {
   return socket[ROUTE]
 }
 
-// One for all connections: what is read into it has been copied before the next read of any of them.
-const PARSED = Buffer.allocUnsafeSlow(PARSED_READ_BYTES)
+// All connections share it, because the bytes of a read are copied before the next read of any connection.
+const PARSER_BUFFER = Buffer.allocUnsafeSlow(PARSED_READ_BYTES)
 
 function connect(options: NetConnectOpts): Socket {
   const route: Route = {}
   const onread = {
-    // Asked after each read, for the next one.
-    buffer: () => route.sink?.lease.buffer ?? PARSED,
+    // Called after each read, for the next one.
+    buffer: () => route.sink?.lease.buffer ?? PARSER_BUFFER,
     callback: (bytes: number, memory: Uint8Array): boolean => {
       const view = Buffer.from(memory.buffer, memory.byteOffset, bytes)
-      // A write, and a stream that is not flowing, keep what they are given while others read into the shared memory.
-      const own = memory.buffer === PARSED.buffer ? Buffer.from(view) : view
-      return route.sink?.take(own) ?? route.socket?.push(own) ?? false
+      // A write or a paused stream keeps the bytes while other connections read into the shared buffer.
+      const bytesToKeep = memory.buffer === PARSER_BUFFER.buffer ? Buffer.from(view) : view
+      return route.sink?.take(bytesToKeep) ?? route.socket?.push(bytesToKeep) ?? false
     },
   }
   const socket = net.connect({ ...options, onread })

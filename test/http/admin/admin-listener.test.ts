@@ -11,7 +11,7 @@ async function adminForTest(options: Partial<AdminOptions> = {}) {
   const admin = await createAdminListener({
     host: '127.0.0.1',
     port: 0,
-    readiness: () => Promise.reject(new Error('nobody asks')),
+    readiness: () => Promise.reject(new Error('the test needs no readiness')),
     figures: () => ({ users: 0, inFlight: 0, certificateDaysLeft: 0 }),
     metrics: { contentType: 'text/plain', text: () => Promise.resolve('') },
     ...options,
@@ -20,7 +20,7 @@ async function adminForTest(options: Partial<AdminOptions> = {}) {
   return admin
 }
 
-it('keeps no more than 64 connections to the admin address, and whoever comes last gets an answer', async () => {
+it('keeps at most 64 connections, and answers the newest one', async () => {
   const admin = await adminForTest()
   const sockets = flood(admin.address.port, '127.0.0.1', 100)
   const open = () => sockets.filter(({ closed }) => !closed).length
@@ -32,7 +32,7 @@ it('keeps no more than 64 connections to the admin address, and whoever comes la
   expect(answer.statusCode).toBe(200)
 })
 
-it('keeps a connection that waits for its answer, whatever comes after it', async () => {
+it('keeps a connection that waits for its answer during a flood', async () => {
   let finish = (): void => undefined
   let asked = false
   const readiness = async () => {
@@ -48,7 +48,7 @@ it('keeps a connection that waits for its answer, whatever comes after it', asyn
   const sockets = flood(port, '127.0.0.1', 200)
   await until(() => sockets.filter(({ closed }) => closed).length >= 200 - 63, {
     deadlineMs: 5_000,
-    what: 'the flood has been closed but for its last',
+    what: 'all but the last of the flood are closed',
   })
   finish()
   const [answer] = (await answered) as [http.IncomingMessage]
@@ -56,13 +56,13 @@ it('keeps a connection that waits for its answer, whatever comes after it', asyn
   expect(answer.statusCode).toBe(200)
 })
 
-// The machine's own address, which is not that of the loopback.
+// An address of this machine that is not the loopback.
 const elsewhere = Object.values(networkInterfaces())
   .flat()
   .find((each) => each?.internal === false && each.family === 'IPv4')?.address
 
 it.skipIf(elsewhere === undefined)(
-  'keeps places for the loopback that no flood from elsewhere takes',
+  'reserves places for the loopback that no flood from elsewhere takes',
   async () => {
     const admin = await adminForTest({ host: undefined })
     const { port } = admin.address
@@ -82,32 +82,29 @@ it.skipIf(elsewhere === undefined)(
   },
 )
 
-it.each(['/metrics', '/readyz', '/'])(
-  'gathers what %s tells once for many who ask together',
-  async (path) => {
-    const asked = { readiness: 0, metrics: 0 }
-    const admin = await adminForTest({
-      readiness: async () => {
-        asked.readiness += 1
-        await nextTurn()
-        return READY
-      },
-      metrics: { contentType: 'text/plain', text: () => Promise.resolve(String((asked.metrics += 1))) },
-    })
-    const agent = new http.Agent({ keepAlive: true, maxSockets: 50 })
-    onTestFinished(() => {
-      agent.destroy()
-    })
-    const ask = () => statusOf({ agent, host: '127.0.0.1', port: admin.address.port, path })
-    for (let round = 0; round < 4; round++) {
-      expect(new Set(await Promise.all(Array.from({ length: 50 }, ask)))).toEqual(new Set([200]))
-    }
-    // Some come later than others, also when their connections are there.
-    const times = path === '/metrics' ? asked.metrics : asked.readiness
-    expect(times).toBeGreaterThanOrEqual(4)
-    expect(times).toBeLessThan(100)
-  },
-)
+it.each(['/metrics', '/readyz', '/'])('computes %s once for many requests at the same time', async (path) => {
+  const asked = { readiness: 0, metrics: 0 }
+  const admin = await adminForTest({
+    readiness: async () => {
+      asked.readiness += 1
+      await nextTurn()
+      return READY
+    },
+    metrics: { contentType: 'text/plain', text: () => Promise.resolve(String((asked.metrics += 1))) },
+  })
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 50 })
+  onTestFinished(() => {
+    agent.destroy()
+  })
+  const ask = () => statusOf({ agent, host: '127.0.0.1', port: admin.address.port, path })
+  for (let round = 0; round < 4; round++) {
+    expect(new Set(await Promise.all(Array.from({ length: 50 }, ask)))).toEqual(new Set([200]))
+  }
+  // Some requests arrive later than others, even on open connections.
+  const times = path === '/metrics' ? asked.metrics : asked.readiness
+  expect(times).toBeGreaterThanOrEqual(4)
+  expect(times).toBeLessThan(100)
+})
 
 const OK = { ready: true, state: 'ok' }
 const READY = { ready: true, parts: { users: OK, certificate: OK, upstream: OK, draining: OK } }

@@ -1,4 +1,6 @@
-// Chunked bodies. The head of such a request is in order and has passed when its body turns out not to be.
+// Lists chunked bodies.
+//
+// The valid head of such a request has been forwarded when its body turns out malformed.
 
 import { chunkedPut, cut, passes, SMUGGLED, type AdversaryCase } from './cases.ts'
 

@@ -1,4 +1,4 @@
-// Authorization, and requests that come one behind the other on a connection.
+// Lists credentials, and sequences of requests on one connection.
 
 import {
   AGENT,

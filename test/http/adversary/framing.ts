@@ -1,4 +1,4 @@
-// Where a body ends: lengths, transfer codings, and methods that take none.
+// Lists body lengths, transfer codings, and methods without a body.
 
 import {
   AGENT,

@@ -1,4 +1,4 @@
-// Lines of a head: how they end, what is in them, how many there are.
+// Lists header lines: their ends, characters, sizes and number.
 
 import { AGENT, get, head, HOST, LOGIN, passes, put, refused, SMUGGLED, type AdversaryCase } from './cases.ts'
 

@@ -1,4 +1,4 @@
-// The Host header, out of which the registry builds its Locations.
+// Lists Host headers, from which the registry builds its Locations.
 
 import { AGENT, head, HOST, LOGIN, passes, refused, type AdversaryCase } from './cases.ts'
 

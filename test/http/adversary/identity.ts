@@ -1,4 +1,4 @@
-// Headers by which servers are told who asks, from where, and for what: ours to say.
+// Lists headers that claim an identity; only the sidecar may send them.
 
 import { get, passes, put, type AdversaryCase } from './cases.ts'
 

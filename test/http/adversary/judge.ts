@@ -1,32 +1,34 @@
-// What must hold for every case, whatever it sends and whatever it is answered: nothing unauthenticated reaches the
-// upstream, one request reaches it per admitted one, and nothing that a client claims to be.
+// Judges what the upstream saw of each case.
+//
+// Nothing unauthenticated may reach the upstream, exactly one request may reach it per admitted request, and no identity
+// that a client claims.
 
 import { ECHO_AGENT, ECHO_ID } from '../../fixtures/lenient-upstream.ts'
 import { LENIENCIES, readRequests, type SeenRequest } from '../../fixtures/lenient-reading.ts'
 import type { Answer } from '../../fixtures/conversation.ts'
 
-/** What is known of the front that the cases went through. */
+/** The front that forwarded the cases. */
 export interface JudgedFront {
-  /** Whether a request shows that the front let its user in. */
+  /** Whether a request proves that the front authenticated its user. */
   hasProof(request: SeenRequest): boolean
-  /** What is wrong with a request's headers, one sentence each. */
+  /** The problems of a request's headers, one sentence each. */
   wrongHeaders(request: SeenRequest): readonly string[]
 }
 
 export interface Evidence {
   /** Requests that the upstream saw because of this case. */
   readonly seen: readonly SeenRequest[]
-  /** Sentences about bytes that two servers read in two ways. */
+  /** Bytes that two servers read differently, one sentence each. */
   readonly ambiguities: readonly string[]
   readonly answers: readonly Answer[]
   readonly name: string
-  /** What the client sent. */
+  /** The bytes of the client. */
   readonly bytes: string
   readonly isCut: boolean
   readonly hangs: boolean
 }
 
-/** What the front broke, one sentence each. */
+/** The promises that the front broke, one sentence each. */
 export function violationsOf(evidence: Evidence, front: JudgedFront): readonly string[] {
   const { seen, ambiguities, answers, name, bytes, isCut, hangs } = evidence
   const forwarded = answers.filter(({ headers }) => ECHO_ID in headers)
@@ -61,7 +63,7 @@ export interface Reading {
   readonly ambiguities: readonly string[]
 }
 
-/** What the upstream saw, by the name of the case that made it see it. A request without name is its forerunner's. */
+/** The requests that the upstream saw, by case name. A request without a name belongs to the one before it. */
 export function readByCase(received: readonly string[]): ReadonlyMap<string, Reading> {
   const readings = new Map<string, { seen: SeenRequest[]; ambiguities: string[] }>()
   const readingOf = (name: string) => {
@@ -81,7 +83,7 @@ export function readByCase(received: readonly string[]): ReadonlyMap<string, Rea
   return readings
 }
 
-/** Where others read what a connection brought in another way than the usual ones. */
+/** The places where other servers read a connection's bytes differently. */
 export function ambiguitiesOf(
   bytes: string,
   usual: readonly SeenRequest[],
@@ -108,12 +110,12 @@ function nameOf({ headers }: SeenRequest): string | undefined {
   return headers.find(([name, value]) => name === 'user-agent' && /^c\d{4}$/.test(value))?.[1]
 }
 
-// Names under which some server takes what a client may not say. Beside them no value may hold the word "evil", which
-// stands in everything that the table's clients claim to be.
+// Some server trusts each of these headers, so a client may not send them. No other value may contain "evil" either,
+// because every claim in the table contains it.
 const CLAIMS =
   /^(?:authorization|proxy-authorization|cookie|forwarded|x-real-ip|true-client-ip|remote-user|x-remote-.*|x-auth-.*|x-original-.*|x-rewrite-.*|x-http-method.*|x-method-override|x-registry-auth|proxy|via|origin|referer|baggage|cf-.*|expect|upgrade|te|trailer|http2-settings|proxy-connection|keep-alive)$/
 
-/** What in a request is a client's claim, other than under the names in `passed`. */
+/** The claims of the client in a request, except in the headers of `passed`. */
 export function claimsIn(
   { headers }: SeenRequest,
   passed: ReadonlySet<string> = new Set(),
@@ -131,7 +133,7 @@ const OURS: Readonly<Record<string, (value: string, host: string | undefined) =>
   'x-request-id': (value) => /^[0-9a-f]{10}-[0-9a-z]+$/.test(value),
 }
 
-/** The sidecar: it says what only it may say, once each. */
+/** The sidecar sends each of its own headers exactly once. */
 export const SIDECAR: JudgedFront = {
   hasProof: ({ headers }) =>
     headers.some(([name, value]) => name === 'x-forwarded-user' && value === 'alice'),
@@ -158,7 +160,7 @@ export const SIDECAR: JudgedFront = {
 
 const LOGIN: ReadonlySet<string> = new Set(['authorization'])
 
-/** A front that hands the login on, and says nothing of its own. */
+/** A front that forwards the login and adds no headers. */
 export function frontThatPassesLogins(authorization: string): JudgedFront {
   return {
     hasProof: ({ headers }) =>

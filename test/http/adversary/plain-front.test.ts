@@ -1,4 +1,4 @@
-// The same table against the ten lines that one would write: it must find there what it looks for, or it is no use.
+// Proves that the adversary's table finds the holes of a naive front.
 
 import { describe, expect, it } from 'vitest'
 import { startLenientUpstream } from '../../fixtures/lenient-upstream.ts'
@@ -9,7 +9,7 @@ import { frontThatPassesLogins } from './judge.ts'
 import { runCases, WHOLE } from './run.ts'
 import { TABLE, type NamedCase } from './table.ts'
 
-// What the ten lines do wrong, each with a word of the sentence that says so.
+// The cases that the naive front fails, by a part of the violation's sentence.
 const BITES: Readonly<Record<string, readonly string[]>> = {
   'nobody let in': ['DELETE with chunks', 'OPTIONS with chunks'],
   smuggled: [
@@ -58,23 +58,23 @@ const BITES: Readonly<Record<string, readonly string[]>> = {
   ],
 }
 
-// Some of these cases leave the ten lines waiting for ever.
+// The naive front waits for ever in some of these cases.
 const DEADLINE_MS = 1_000
-// Those that are in order do not.
+// Valid cases do not hang, so they get more time.
 const IN_ORDER_DEADLINE_MS = 20_000
 
 const entries = Object.entries(BITES).flatMap(([word, whats]) => whats.map((what) => [what, word] as const))
 const authority = createAuthority()
 const { certPem: cert, keyPem: key } = authority.issue()
 
-describe.concurrent('ten lines around http-proxy', () => {
-  it.each(entries)('are talked past: %s', async (what, word) => {
+describe.concurrent('a naive front of ten lines around http-proxy', () => {
+  it.each(entries)('fails: %s', async (what, word) => {
     const entry = TABLE.find((candidate) => candidate.what === what)
     if (entry === undefined) throw new Error(`the table has no case "${what}"`)
     expect((await violationsAlone(entry, DEADLINE_MS)).join('\n')).toContain(word)
   })
 
-  it('pass what is in order, so that it is not the judge who is at fault', { timeout: 150_000 }, async () => {
+  it('passes valid requests, so the judge does not reject everything', { timeout: 150_000 }, async () => {
     for (const what of [
       'method GET',
       'length',
@@ -91,7 +91,7 @@ describe.concurrent('ten lines around http-proxy', () => {
   })
 })
 
-// Each has a front of its own: some leave it with connections that answer for others.
+// Each case gets its own front, because some cases make its connections answer other requests.
 async function violationsAlone(entry: NamedCase, deadlineMs: number): Promise<readonly string[]> {
   const upstream = await startLenientUpstream()
   const certificate = { cert, key }

@@ -1,11 +1,11 @@
-// Takes cases of the table through a front and looks at what the upstream saw of each.
+// Runs cases of the table through a front and judges them.
 
 import { converse, type Conversation, type Target } from '../../fixtures/conversation.ts'
 import type { LenientUpstream } from '../../fixtures/lenient-upstream.ts'
 import { readByCase, show, violationsOf, type JudgedFront } from './judge.ts'
 import type { NamedCase } from './table.ts'
 
-/** How a case's bytes are cut into TLS records. */
+/** Cuts a case's bytes into TLS records. */
 export type Cutting = (bytes: string) => readonly string[]
 
 export const WHOLE: Cutting = (bytes) => [bytes]
@@ -18,7 +18,7 @@ export interface Run {
   readonly upstream: LenientUpstream
   readonly front: JudgedFront
   readonly cutting: Cutting
-  /** Whether connections are to end where the table says so. */
+  /** Whether connections must end where the table says so. */
   readonly awaitsEnds: boolean
   readonly deadlineMs: number
 }
@@ -32,7 +32,7 @@ export interface Outcome {
 
 const AT_ONCE = 32
 
-/** Runs all cases, many at a time over one front and one upstream. */
+/** Runs all cases, several at a time, with one front and one upstream. */
 export async function runCases(cases: readonly NamedCase[], run: Run): Promise<readonly Outcome[]> {
   const conversations = new Map<NamedCase, Conversation>()
   const waiting = cases.values()
@@ -40,9 +40,9 @@ export async function runCases(cases: readonly NamedCase[], run: Run): Promise<r
     for (const entry of waiting) conversations.set(entry, await play(entry, run))
   }
   await Promise.all(Array.from({ length: AT_ONCE }, work))
-  await settle(run)
+  await waitForEarlierRequests(run)
   const readings = readByCase(run.upstream.take())
-  // What nobody claims, nobody would judge.
+  // A request that belongs to no case would not be judged.
   const names = new Set(cases.map(({ name }) => name))
   const strays = [...readings]
     .filter(([name]) => !names.has(name))
@@ -70,8 +70,8 @@ function play(entry: NamedCase, { target, cutting, awaitsEnds, deadlineMs }: Run
   })
 }
 
-// What a front still does with what it got, it does before it answers somebody who comes later.
-async function settle({ target, deadlineMs }: Run): Promise<void> {
+// The front handles the requests it has received before it answers these later ones.
+async function waitForEarlierRequests({ target, deadlineMs }: Run): Promise<void> {
   for (let i = 0; i < 3; i++) {
     const bytes = 'GET /v2/ HTTP/1.1\r\nHost: localhost\r\nUser-Agent: settled\r\n\r\n'
     const conversation = await converse(target, { pieces: [bytes], answers: 1, closes: false, deadlineMs })
@@ -83,7 +83,7 @@ async function settle({ target, deadlineMs }: Run): Promise<void> {
 export function isAsExpected({ entry, statuses, isClosed }: Outcome): boolean {
   const wanted = entry.expected.filter((expected) => expected !== 'end')
   if (!entry.expected.includes('end')) return String(statuses) === String(wanted) && !isClosed
-  // A last refusal may stand before the end.
+  // A last refusal may come before the end.
   const [last] = statuses.slice(wanted.length)
   const isRefusal = last === undefined || last >= 400
   return (

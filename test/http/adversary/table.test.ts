@@ -1,4 +1,4 @@
-// The adversary's table over one sidecar and one upstream that takes everything for a request.
+// Runs the adversary's table against a sidecar with a lenient upstream.
 
 import { describe, expect, it } from 'vitest'
 import { adversaryScene } from '../../fixtures/adversary-scene.ts'
@@ -21,16 +21,16 @@ const brief = ({ entry, statuses, isClosed, violations }: Outcome) => ({
 })
 
 describe('the adversary', () => {
-  it('has cases enough, each with words of its own', () => {
+  it('has more than 300 cases, each with its own name', () => {
     expect(TABLE.length).toBeGreaterThan(300)
     expect(new Set(TABLE.map(({ what }) => what)).size).toBe(TABLE.length)
   })
 
   it.each<[how: string, cutting: Cutting, longest: number]>([
     ['in one piece', WHOLE, Infinity],
-    ['cut at each line end, also between CR and LF', BY_LINE, 8_000],
+    ['cut at each line end, even between CR and LF', BY_LINE, 8_000],
     ['byte by byte', BY_BYTE, 1_000],
-  ])('talks past nothing: %s', { timeout: 300_000 }, async (_how, cutting, longest) => {
+  ])('finds no hole, sent %s', { timeout: 300_000 }, async (_how, cutting, longest) => {
     const outcomes = await runAll(
       cutting,
       TABLE.filter(({ bytes }) => bytes.length <= longest),
@@ -39,7 +39,7 @@ describe('the adversary', () => {
     expect(wrong.map(brief)).toEqual([])
   })
 
-  it('leaves a sidecar that works', async () => {
+  it('leaves a working sidecar', async () => {
     const { status } = await scene().sidecar.request({ as: 'alice:correct horse', path: '/v2/' })
     expect(status).toBe(200)
   })

@@ -1,4 +1,6 @@
-// The adversary's whole table. Each case has a name of its own, by which the upstream's record tells whose a request is.
+// Joins all cases of the adversary into one table.
+//
+// Each case has its own name, which identifies its requests in the upstream's record.
 
 import { NAME, type AdversaryCase } from './cases.ts'
 import { CHUNKS } from './chunks.ts'

@@ -1,4 +1,4 @@
-// Methods and request targets.
+// Lists methods and request targets.
 
 import { AGENT, get, head, HOST, LOGIN, passes, refused, type AdversaryCase } from './cases.ts'
 

@@ -1,4 +1,4 @@
-// Versions of HTTP and the ways from one to another.
+// Lists HTTP versions and upgrades between them.
 
 import {
   AGENT,

@@ -10,7 +10,8 @@ import {
 } from '../../../src/http/connections/connection-limits.ts'
 import { IDLE_PREFERENCE_MS } from '../../../src/http/connections/connection-table.ts'
 import type { LimitAudit, LimitName } from '../../../src/http/limit-audit.ts'
-import { createListener } from '../../../src/http/connections/listener.ts'
+import { connectionOf } from '../../../src/http/connections/connection.ts'
+import { noLimits, startListener } from '../../fixtures/listener.ts'
 import { createAuthority } from '../../fixtures/own-certificate.ts'
 import { until } from '../../fixtures/until.ts'
 
@@ -22,7 +23,7 @@ interface Scene {
   readonly time: { now: number }
   readonly limits: ConnectionLimits
   readonly reached: readonly (readonly [LimitName, string])[]
-  /** Answers that the server has begun and not ended. */
+  /** Answers that the server has not ended yet. */
   readonly held: ServerResponse[]
   readonly port: number
   shake(): Promise<TLSSocket>
@@ -36,7 +37,7 @@ interface Numbers {
   readonly handshakeTimeoutMs?: number
 }
 
-/** A listener with these limits and a clock of its own; it holds the answers of paths that end in "held". */
+/** Starts a listener with these limits and its own clock. It holds back answers for paths that end in "held". */
 async function scene({
   maxConnections = Infinity,
   maxPerSource = Infinity,
@@ -54,25 +55,15 @@ async function scene({
     clock: () => time.now,
   })
   const held: ServerResponse[] = []
-  const handler: RequestListener = connections.perRequest((incoming, outgoing) => {
+  const handler: RequestListener = connections.limitRequests((incoming, outgoing) => {
     if (incoming.url?.endsWith('held') === true) held.push(outgoing)
     else outgoing.end('ok')
   })
-  const listener = await createListener({
+  const listener = await startListener({
     certificate: authority.issue(),
     handler,
-    host: '127.0.0.1',
-    port: 0,
-    idleTimeoutMs: 60_000,
-    limits: {
-      audit,
-      connections,
-      transfers: { step: () => Promise.resolve(), inFlight: 0 },
-      handshakeTimeoutMs,
-      headerTimeoutMs: 60_000,
-    },
+    limits: { ...noLimits(), audit, connections, handshakeTimeoutMs },
   })
-  onTestFinished(() => listener.close())
   const { port } = listener.address
   return {
     time,
@@ -126,57 +117,58 @@ function isWhole(answer: string): boolean {
 const isClosed = (socket: net.Socket) =>
   until(() => socket.closed, { deadlineMs: 3_000, what: 'the connection is closed' })
 const isOpen = ({ limits }: Scene, count: number) =>
-  until(() => limits.open === count, { deadlineMs: 10_000, what: `${count} connections` })
+  until(() => limits.table.size === count, { deadlineMs: 10_000, what: `${count} connections` })
 
-/** Begins a verified user's request that is not over before `end` is called. */
+/** Begins a verified user's request that lasts until `end` is called. */
 async function transfer(at: Scene): Promise<{ readonly socket: TLSSocket; readonly end: () => void }> {
   const socket = await at.shake()
   const before = at.held.length
   socket.write(HEAD.replace('/ ', '/held '))
   await until(() => at.held.length > before, { deadlineMs: 3_000, what: 'the request' })
   const answer = at.held[before]
-  if (answer?.socket == null) throw new Error('the request has no connection any more')
-  const done = at.limits.use(answer.socket)
+  if (answer?.socket == null) throw new Error('the connection of the request has closed')
+  const connection = connectionOf(answer.socket)
+  at.limits.table.begin(connection)
   socket.resume()
   return {
     socket,
     end: () => {
       answer.end('ok')
-      done()
+      at.limits.table.end(connection)
     },
   }
 }
 
-describe('too many connections', () => {
+describe('connections over a limit', () => {
   it.each([
     ['in all', { maxConnections: 2 }, 'idle-connections'],
     ['of one source', { maxPerSource: 2 }, 'connections-per-source'],
-  ] as const)('%s close the oldest without a verified request', async (_, numbers, limit) => {
+  ] as const)('%s close the oldest one without a verified request', async (_, numbers, limit) => {
     const at = await scene(numbers)
     const [first, second] = [await at.shake(), await at.shake()]
     const third = await at.shake()
     await isClosed(first)
     expect(await ask(third)).toMatch(/^HTTP\/1\.1 200 /)
-    expect([second.closed, at.limits.open]).toEqual([false, 2])
+    expect([second.closed, at.limits.table.size]).toEqual([false, 2])
     expect(at.reached).toEqual([[limit, '127.0.0.1']])
   })
 
   it.each([
     ['in all', { maxConnections: 2 }, 'connections'],
     ['of one source', { maxPerSource: 2 }, 'connections-per-source'],
-  ] as const)('%s are closed at once while all others are in use', async (_, numbers, limit) => {
+  ] as const)('%s are closed at once if all others are in use', async (_, numbers, limit) => {
     const at = await scene(numbers)
     const [first, second] = [await transfer(at), await transfer(at)]
     await isClosed((await at.knock()).resume())
     expect(at.reached).toEqual([[limit, '127.0.0.1']])
-    expect([first.socket.closed, second.socket.closed, at.limits.open]).toEqual([false, false, 2])
+    expect([first.socket.closed, second.socket.closed, at.limits.table.size]).toEqual([false, false, 2])
     first.end()
     expect(await ask(await at.shake())).toMatch(/^HTTP\/1\.1 200 /)
     await isClosed(first.socket)
     expect(second.socket.closed).toBe(false)
   })
 
-  it('count from the moment TCP accepts them, handshake or not', async () => {
+  it('count from the moment TCP accepts them, even without a handshake', async () => {
     const at = await scene({ maxPerSource: 2 })
     const silent = [(await at.knock()).resume(), (await at.knock()).resume()]
     await isOpen(at, 2)
@@ -184,19 +176,19 @@ describe('too many connections', () => {
     await until(() => silent.filter(({ closed }) => closed).length === 1, { deadlineMs: 3_000, what: 'one' })
   })
 
-  it('leave their places when their time for the handshake ends', async () => {
+  it('free their places when the handshake timeout ends them', async () => {
     const at = await scene({ maxPerSource: 2, handshakeTimeoutMs: 500 })
     for (const gone of [2, 4]) {
       await at.knock()
       await at.knock()
-      await until(() => at.reached.length >= gone, { deadlineMs: 10_000, what: `${gone} that are too slow` })
+      await until(() => at.reached.length >= gone, { deadlineMs: 10_000, what: `${gone} slow handshakes` })
       await isOpen(at, 0)
     }
-    // None that came later found the places of those before it taken.
+    // No later connection found the places of earlier ones still taken.
     expect(at.reached.map(([limit]) => limit)).toEqual(Array(4).fill('handshake-time'))
   })
 
-  it('never close what is in use, nor keep out a newcomer, when they come as a flood', async () => {
+  it('never close one that is in use, and never lock out a new one, even in a flood', async () => {
     const at = await scene({ maxPerSource: 2 })
     const { socket } = await transfer(at)
     const flood = await Promise.all(Array.from({ length: 100 }, () => at.knock()))
@@ -207,10 +199,10 @@ describe('too many connections', () => {
     })
     expect(at.reached).toHaveLength(99)
     expect(await ask(await at.shake())).toMatch(/^HTTP\/1\.1 200 /)
-    expect([socket.closed, at.limits.open]).toEqual([false, 2])
+    expect([socket.closed, at.limits.table.size]).toEqual([false, 2])
   })
 
-  it('cannot keep their places by requests that are refused', async () => {
+  it('cannot keep their places by refused requests', async () => {
     const at = await scene({ maxConnections: 1 })
     const squatter = await at.shake()
     at.time.now = IDLE_PREFERENCE_MS
@@ -219,15 +211,11 @@ describe('too many connections', () => {
     await isClosed(squatter)
   })
 
-  it('that come together get a place each, and none twice', () => {
+  it('get one place each if they arrive together', () => {
     const closed: string[] = []
     const audit = { reached: () => undefined, close: () => undefined }
     const numbers = { maxConnections: 2, maxPerSource: Infinity, maxRequests: Infinity }
     const limits = createConnectionLimits({ ...numbers, audit, clock: () => 0 })
-    const server = https.createServer()
-    // What follows are no sockets that TLS could run on.
-    server.removeAllListeners('connection')
-    limits.guard(server)
     for (const name of ['first', 'second', 'third', 'fourth', 'fifth']) {
       const socket = new net.Socket()
       Object.defineProperty(socket, 'remoteAddress', { value: '192.0.2.1' })
@@ -236,15 +224,15 @@ describe('too many connections', () => {
         closed.push(name)
         return destroy()
       }
-      server.emit('connection', socket)
+      expect(limits.accept(socket, { isReplaced: false })).toBe(true)
     }
     expect(closed).toEqual(['first', 'second', 'third'])
-    expect(limits.open).toBe(2)
+    expect(limits.table.size).toBe(2)
   })
 })
 
-describe('the requests of a connection', () => {
-  it('end with an answer that says so; none is lost', async () => {
+describe('the last request of a connection', () => {
+  it('gets an answer that announces the end, and no request is lost', async () => {
     const at = await scene({ maxRequests: 3 })
     const agent = new https.Agent({ keepAlive: true, maxSockets: 1 })
     onTestFinished(() => {

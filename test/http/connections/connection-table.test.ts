@@ -30,7 +30,7 @@ function scene() {
 }
 
 describe('the table of connections', () => {
-  it('counts all, and those of each source, and forgets a source whose last one has gone', () => {
+  it('counts all connections and those of each source, and forgets a source after its last one', () => {
     const { table, open } = scene()
     const one = open('one')
     open('two', 'b')
@@ -40,7 +40,7 @@ describe('the table of connections', () => {
     expect([table.size, table.countOf('a')]).toEqual([1, 0])
   })
 
-  it('picks from the source that holds most, its oldest first, however young', () => {
+  it('picks the oldest one of the source with most connections', () => {
     const { table, open, pick } = scene()
     open('few', 'b')
     const first = open('first')
@@ -57,7 +57,7 @@ describe('the table of connections', () => {
     expect(pick('a')).toBe('third')
   })
 
-  it('picks one without a verified request before an idle one, and the longest idle one first', () => {
+  it('picks a connection without a verified request before the longest idle one', () => {
     const { table, open, openProven, pick } = scene()
     const first = openProven('first')
     openProven('second')
@@ -70,7 +70,7 @@ describe('the table of connections', () => {
     expect(pick()).toBe('second')
   })
 
-  it('picks one that has been idle for long before one that has only come', () => {
+  it('picks a long idle connection before a new one', () => {
     const { time, open, openProven, pick } = scene()
     openProven('idle')
     time.now = IDLE_PREFERENCE_MS
@@ -83,7 +83,7 @@ describe('the table of connections', () => {
     expect(later.pick()).toBe('idle')
   })
 
-  it('neither picks nor counts what is in use', () => {
+  it('neither picks nor counts connections in use', () => {
     const { table, open, pick } = scene()
     const used = [open('one'), open('two'), open('three')]
     open('silent', 'b')
@@ -104,7 +104,7 @@ describe('the table of connections', () => {
     expect([table.size, pick(), pick('a')]).toEqual([0, undefined, undefined])
   })
 
-  it('always picks from a source that holds most, whatever came and went before', () => {
+  it('picks from a source with most connections after any sequence of changes', () => {
     const { table, open } = scene()
     const spare = new Map<string, Named[]>()
     let seed = 1
@@ -121,7 +121,7 @@ describe('the table of connections', () => {
     }
   })
 
-  it('costs the same however many are open', () => {
+  it('costs the same for any number of open connections', () => {
     const { table, open } = scene()
     for (let i = 0; i < 200_000; i++) open('silent', `source ${i % 4}`)
     const start = performance.now()
@@ -130,7 +130,7 @@ describe('the table of connections', () => {
       if (picked !== undefined) table.remove(picked)
       open('silent', `source ${i % 4}`)
     }
-    // Some 3 µs each; looking through all of a source would take 50 times as long.
+    // About 3 µs each; a search through all connections of a source would take 50 times as long.
     expect((performance.now() - start) / 20_000).toBeLessThan(0.1)
   })
 })

@@ -1,15 +1,12 @@
-// What a handshake with the TLS listener comes to, as openssl's own client sees it.
+// Checks handshakes with the TLS listener by openssl's client.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import {
-  createListener,
-  type Listener,
-  type ListenerOptions,
-} from '../../../src/http/connections/listener.ts'
+import type { Listener, ListenerOptions } from '../../../src/http/connections/listener.ts'
+import { startListener } from '../../fixtures/listener.ts'
 import { createAuthority } from '../../fixtures/own-certificate.ts'
 import { askByOpenssl, type TlsVersion } from '../../fixtures/session.ts'
 import { tempFolder } from '../../fixtures/temp-folder.ts'
@@ -19,20 +16,16 @@ const authority = createAuthority()
 
 interface Scene {
   readonly listener: Listener
-  /** What `openssl s_client` prints when it asks with these arguments; rejects when the handshake fails. */
+  /** Runs `openssl s_client` with these arguments; resolves to its output and rejects if the handshake fails. */
   readonly ask: (version: TlsVersion, ...args: readonly string[]) => Promise<string>
 }
 
 async function setScene(options: Partial<ListenerOptions> = {}): Promise<Scene> {
-  const listener = await createListener({
+  const listener = await startListener({
     certificate: authority.issue(),
     handler: (_, response) => response.end('ok'),
-    idleTimeoutMs: 60_000,
-    host: '127.0.0.1',
-    port: 0,
     ...options,
   })
-  onTestFinished(() => listener.close())
   const folder = tempFolder()
   writeFileSync(path.join(folder, 'root.crt'), authority.rootPem)
   return {
@@ -55,16 +48,16 @@ describe.each(['tls1_2', 'tls1_3'] as const)('a session ticket of %s', (version)
     expect(await ask(version, '-sess_in', 's')).not.toMatch(/^Reused/m)
   })
 
-  it('is good as long as its keys, which are made anew', async () => {
+  it('is valid until its keys are replaced', async () => {
     const { ask } = await setScene({ ticketKeysLifeMs: 300 })
     await ask(version, '-sess_out', 's')
     const isGone = async () => !/^Reused/m.test(await ask(version, '-sess_in', 's'))
-    await until(isGone, { deadlineMs: 10_000, what: 'the end of the keys' })
+    await until(isGone, { deadlineMs: 10_000, what: 'the keys are replaced' })
   })
 })
 
 describe('a handshake', () => {
-  it('takes the first suite of our list that the client knows, not the client’s first', async () => {
+  it('uses the first suite of the server’s list that the client supports, not the client’s first', async () => {
     const { ask } = await setScene()
     const suites = [
       '-ciphersuites',
@@ -79,18 +72,18 @@ describe('a handshake', () => {
     ['X25519', /Server Temp Key: X25519/],
     ['P-256', /Server Temp Key: ECDH, prime256v1/],
     ['P-384', /Server Temp Key: ECDH, secp384r1/],
-  ])('agrees on a key by %s', async (curve, key) => {
+  ])('exchanges keys with %s', async (curve, key) => {
     const { ask } = await setScene()
     expect(await ask('tls1_3', '-groups', curve)).toMatch(key)
   })
 
-  // In TLS 1.3 OpenSSL takes the key that came with the greeting rather than ask for a better one.
+  // In TLS 1.3 OpenSSL accepts the key of the first message and does not request a better one.
   it('prefers X25519 in TLS 1.2, whatever the client names first', async () => {
     const { ask } = await setScene()
     expect(await ask('tls1_2', '-groups', 'P-384:P-256:X25519')).toMatch(/Server Temp Key: X25519/)
   })
 
-  it.each(['P-521', 'X448', 'ffdhe2048'])('never by %s', async (group) => {
+  it.each(['P-521', 'X448', 'ffdhe2048'])('refuses to exchange keys with %s', async (group) => {
     const { ask } = await setScene()
     await expect(ask('tls1_3', '-groups', group)).rejects.toThrow(/handshake failure/)
   })
@@ -100,7 +93,7 @@ describe('a handshake', () => {
     expect(await ask('tls1_2', '-comp')).toMatch(/^Compression: NONE$/m)
   })
 
-  it('is not made a second time on one connection', async () => {
+  it('cannot be repeated on one connection', async () => {
     const { listener } = await setScene()
     const { port } = listener.address
     const client = spawn('openssl', ['s_client', '-connect', `127.0.0.1:${port}`, '-tls1_2'])

@@ -2,7 +2,9 @@ import { once } from 'node:events'
 import http, { type RequestListener, type ServerResponse } from 'node:http'
 import net, { type AddressInfo, type Socket } from 'node:net'
 import { expect, it, onTestFinished } from 'vitest'
+import { openConnection } from '../../../src/http/connections/connection.ts'
 import { oneAtATime } from '../../../src/http/connections/request-turns.ts'
+import { trackAnswers } from '../../../src/http/pipeline/track-answers.ts'
 import { until } from '../../fixtures/until.ts'
 
 const HEAD = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'
@@ -10,9 +12,9 @@ const SOON = { deadlineMs: 5_000 }
 
 interface Scene {
   readonly socket: Socket
-  /** The answers that were asked for and are not given yet. */
+  /** Answers that have not been sent yet. */
   readonly open: ServerResponse[]
-  /** How many requests were handled so far. */
+  /** Requests handled so far. */
   readonly handled: () => number
   readonly text: () => string
   answer(): void
@@ -25,7 +27,10 @@ async function scene(): Promise<Scene> {
     handled += 1
     open.push(outgoing)
   }
-  const server = http.createServer(oneAtATime(listener)).listen(0, '127.0.0.1')
+  const track = trackAnswers({ report: () => undefined, transfers: { end: () => undefined } })
+  const server = http.createServer(track(oneAtATime(listener)))
+  server.on('connection', (tcp) => openConnection(tcp, { isReplaced: false }))
+  server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const socket = net.connect((server.address() as AddressInfo).port, '127.0.0.1')
   onTestFinished(() => {
@@ -44,7 +49,7 @@ async function scene(): Promise<Scene> {
 const isNext = ({ handled, open }: Scene, number: number) =>
   until(() => handled() === number && open.length === 1, { ...SOON, what: `request ${number}` })
 
-it('serves a client that never has more than two requests open for as long as it goes on', async () => {
+it('serves any number of requests from a client that keeps two of them open', async () => {
   const at = await scene()
   at.socket.write(HEAD)
   for (let number = 1; number <= 100; number++) {
@@ -79,7 +84,7 @@ it.each([
           'x'.repeat(5_000_000),
       ),
   ],
-])('refuses in its turn the first that is one too many, %s', async (_, send) => {
+])('refuses the first request over the limit in its turn, sent %s', async (_, send) => {
   const at = await scene()
   await send(at.socket)
   for (let number = 1; number <= 17; number++) {
@@ -97,7 +102,7 @@ it.each([
   expect(refusal).toContain('"message":"too many pipelined requests: at most 16 may wait for an answer"')
 })
 
-it('cuts a connection that brings hundreds at once', async () => {
+it('cuts a connection that sends hundreds at once', async () => {
   const at = await scene()
   at.socket.write('GET / HTTP/1.1\r\nHost:\r\n\r\n'.repeat(400))
   await until(() => at.socket.closed, { ...SOON, what: 'the end of the connection' })

@@ -1,5 +1,4 @@
-// What becomes of clients that are let in and behave oddly. What is refused, and what that means for the requests behind
-// it, stands in the adversary's table.
+// Checks admitted clients that behave oddly; the adversary's table has refused ones.
 
 import { describe, expect, it } from 'vitest'
 import { answering, OK, upstreamForTest } from '../../fixtures/programmable-upstream.ts'
@@ -14,18 +13,18 @@ const head = (requestLine: string, ...headers: string[]): string =>
   [requestLine, ...headers].join('\r\n').concat('\r\n\r\n')
 
 describe('a client', () => {
-  it('is not told to continue when its HTTP version knows no such thing', async () => {
+  it('gets no 100 Continue on HTTP/1.0', async () => {
     const upstream = await upstreamForTest(answering(OK))
     const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
     const socket = await sidecar.connect()
     let answer = ''
     socket.on('data', (chunk: Buffer) => (answer += chunk.toString('latin1')))
     socket.write(head('PUT /v2/x HTTP/1.0', HOST, BASIC, 'Expect: 100-continue', 'Content-Length: 0'))
-    await until(() => socket.closed, { deadlineMs: 10_000, what: 'the end that HTTP/1.0 brings' })
+    await until(() => socket.closed, { deadlineMs: 10_000, what: 'the end of the HTTP/1.0 connection' })
     expect(answer).toMatch(/^HTTP\/1\.1 200 /)
   })
 
-  it('that encodes the colon of a digest gets what it asks for; all else sees it decoded', async () => {
+  it('may encode the colon of a digest, which the registry and the log get decoded', async () => {
     const upstream = await upstreamForTest(answering(OK))
     const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
     const digest = `sha256%3A${'0'.repeat(64)}`
@@ -43,15 +42,15 @@ describe('a client', () => {
     expect(paths[0]).toBe(`/v2/team/app/blobs/${digest.replace('%3A', ':')}`)
   })
 
-  it('cannot hold its connection by reading none of its answers', { timeout: 150_000 }, async () => {
+  it('cannot hold its connection by not reading its answers', { timeout: 150_000 }, async () => {
     const idleMs = 4_000
     const sidecar = await sidecarForTest({ env: { SIDECAR_IDLE_TIMEOUT: `${idleMs}ms` } })
     const socket = await sidecar.connect()
     socket.pause()
     const seconds = 'registry_sidecar_request_seconds'
     let sent = 0
-    // Few at a time, as many as are allowed to wait, until what nobody reads has filled every buffer. The answer that
-    // gets stuck then is over when its connection is.
+    // Sends as many requests as may wait, until unread answers have filled every buffer. The answer that is stuck then
+    // ends with its connection.
     const isOver = async () => {
       const metrics = await scrape(sidecar)
       const answered = metrics.get(`${seconds}_count`) ?? 0

@@ -1,28 +1,54 @@
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { createDrainGate } from '../../../src/http/pipeline/drain-gate.ts'
+import type { Transfer } from '../../../src/http/request-facts.ts'
 import { blockEventLoop } from '../../fixtures/block-event-loop.ts'
 
-it('counts a request as part of a push that comes while this process stands still', async () => {
-  const gate = createDrainGate()
-  const leave = gate.enter()
+const TRANSFER: Transfer = { id: '1', user: 'alice', method: 'PUT', kind: 'blob', since: 0 }
+
+function scene() {
+  const open = new Set<Transfer>()
+  const transfers = { open, begun: 0 }
+  const begin = (): void => {
+    transfers.begun += 1
+    open.add(TRANSFER)
+  }
+  const end = (): void => void open.delete(TRANSFER)
+  return { gate: createDrainGate(transfers), begin, end }
+}
+
+it('waits for a transfer of the same push that arrives while this process is suspended', async () => {
+  const { gate, begin, end } = scene()
+  begin()
   let isDrained = false
   const drained = gate.drained().then(() => (isDrained = true))
-  leave()
-  let leaveAgain = (): void => undefined
+  end()
   await nextTurn()
-  // What is due comes first after that, and only then what was sent meanwhile.
-  const arrival = nextTurn().then(() => {
-    leaveAgain = gate.enter()
-  })
+  // Timers that are due fire first after the suspension, and only then what clients sent meanwhile.
+  const arrival = nextTurn().then(begin)
   blockEventLoop(1_500)
   await arrival
   await pause(1_500)
   expect(isDrained).toBe(false)
-  leaveAgain()
+  end()
   await drained
 })
 
-it('is drained at once when nothing is in flight', async () => {
-  await createDrainGate().drained()
+it('waits a whole second again after a transfer that began and ended between two looks', async () => {
+  const { gate, begin, end } = scene()
+  begin()
+  let isDrained = false
+  const drained = gate.drained().then(() => (isDrained = true))
+  end()
+  for (let i = 0; i < 20; i++) {
+    await pause(100)
+    begin()
+    end()
+  }
+  expect(isDrained).toBe(false)
+  await drained
+})
+
+it('is drained at once if nothing is in flight', async () => {
+  await scene().gate.drained()
 })

@@ -5,7 +5,7 @@ import { recordedLog } from '../../fixtures/recorded-log.ts'
 function auditForTest() {
   const recorded = recordedLog()
   const audit = createLoginAudit(recorded.log)
-  /** What was written since this was asked last. */
+  /** The lines since the last call. */
   const lines = () => recorded.lines.splice(0)
   const refuse = (
     reason: string,
@@ -23,19 +23,19 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-it('tells each refused login in a line of its own', () => {
+it('logs each refused login in its own line', () => {
   const { lines, refuse } = auditForTest()
   refuse('wrong password', { username: 'alice' })
   refuse('wrong password', { username: 'alice' })
   refuse('unknown user')
-  const told = lines()
-  expect(told).toMatchObject([
+  const written = lines()
+  expect(written).toMatchObject([
     { level: 40, msg: 'login refused', address: '192.0.2.1', reason: 'wrong password', user: 'alice' },
     { msg: 'login refused', address: '192.0.2.1', reason: 'wrong password', user: 'alice' },
     { msg: 'login refused', address: '192.0.2.1', reason: 'unknown user' },
   ])
-  expect(told[2]).not.toHaveProperty('user')
-  for (const line of told) expect(line).not.toHaveProperty('count')
+  expect(written[2]).not.toHaveProperty('user')
+  for (const line of written) expect(line).not.toHaveProperty('count')
 })
 
 it.each([
@@ -44,7 +44,7 @@ it.each([
   ['wrong password', 60],
   ['the credentials are not base64', 60],
 ])(
-  'tells a flood of "%s" in %i lines a minute from each source, and one that counts the rest',
+  'logs a flood of "%s" in %i lines a minute per source, and one line that counts the rest',
   (reason, most) => {
     const { lines, refuse } = auditForTest()
     for (let i = 0; i < 1_000; i++) refuse(reason)
@@ -59,19 +59,19 @@ it.each([
   },
 )
 
-it('tells no more sources than it can hold, and says how many logins it left out', () => {
+it('logs a bounded number of sources, and how many logins it left out', () => {
   const { lines, refuse } = auditForTest()
   for (let i = 0; i < 200_000; i++)
     refuse('the credentials are not base64', { address: `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}` })
   expect(lines()).toHaveLength(1_000)
-  // Those that cost nothing must not hide the guesses of others.
+  // Refusals that cost nothing must not hide guesses.
   refuse('wrong password', { address: '192.0.2.77' })
   expect(lines()).toMatchObject([{ reason: 'wrong password', address: '192.0.2.77' }])
   vi.advanceTimersByTime(60_000)
   expect(lines()).toMatchObject([{ msg: 'more logins refused than are listed', count: 199_000 }])
 })
 
-it('tells what it has only counted when it is closed, and leaves no timer', () => {
+it('logs its counts when it is closed, and leaves no timer', () => {
   const { audit, lines, refuse } = auditForTest()
   for (let i = 0; i < 5; i++) refuse(THROTTLED_REASON)
   audit.close()

@@ -1,3 +1,5 @@
+// Tests the one function that sends small requests.
+
 import net from 'node:net'
 import { expect, it } from 'vitest'
 import { sendSmallRequest, type SmallRequest } from '../../../src/upstream/probe/small-request.ts'

@@ -1,3 +1,5 @@
+// Tests the buffers that splices read into.
+
 import { describe, expect, it } from 'vitest'
 import {
   createSpliceMemory,
@@ -14,7 +16,7 @@ function acquired(memory: SpliceMemory): SpliceLease {
   return lease
 }
 
-/** Reads and writes until nothing changes any more, each write taking `ms`; the sizes on the way. */
+/** Reads and writes until the size no longer changes, with `ms` per write. Returns all sizes. */
 function sizesAt(lease: SpliceLease, ms: number): number[] {
   const sizes = [lease.buffer.length]
   for (let i = 0; i < 1_000; i++) {
@@ -27,27 +29,27 @@ function sizesAt(lease: SpliceLease, ms: number): number[] {
 }
 
 describe('the memory for large bodies', () => {
-  it('gives larger buffers to clients that are quick, and smaller ones to those that are not', () => {
+  it('lends larger buffers to fast clients, and smaller ones to slow clients', () => {
     const lease = acquired(createSpliceMemory(64 * MIB))
     expect(sizesAt(lease, 1)).toEqual([64 * KIB, 256 * KIB, MIB])
     expect(sizesAt(lease, 100)).toEqual([MIB])
     expect(sizesAt(lease, 500)).toEqual([MIB, 256 * KIB, 64 * KIB, 16 * KIB])
   })
 
-  it('gives out no more than its total, and smaller buffers before none', () => {
+  it('lends no more than its total, and smaller buffers at the end', () => {
     const memory = createSpliceMemory(8 * MIB)
     const sizes: number[] = []
     for (let lease = memory.acquire(); lease !== undefined; lease = memory.acquire())
       sizes.push(lease.buffer.length)
     expect(sizes[0]).toBe(64 * KIB)
     expect(sizes.at(-1)).toBe(16 * KIB)
-    // As much again is what the TLS layer makes of them; a sixteenth is for those that shrink.
+    // Half of the total is for encrypted bytes, and a sixteenth for transfers that change to a smaller buffer.
     expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(memory.inUse)
     expect(memory.inUse).toBeLessThanOrEqual(4 * MIB)
     expect(memory.inUse).toBeGreaterThan(3.7 * MIB)
   })
 
-  it('lets nobody grow beyond its total', () => {
+  it('does not exceed its total when transfers get larger buffers', () => {
     const memory = createSpliceMemory(8 * MIB)
     const leases = Array.from({ length: 20 }, () => acquired(memory))
     for (const lease of leases) sizesAt(lease, 1)
@@ -56,7 +58,7 @@ describe('the memory for large bodies', () => {
     expect(memory.inUse).toBe(0)
   })
 
-  it('takes large buffers back from clients that are no longer quick, also when all of it is in use', () => {
+  it('takes large buffers back from clients that became slow, even if all memory is in use', () => {
     const memory = createSpliceMemory(64 * MIB)
     const quick = Array.from({ length: 28 }, () => acquired(memory))
     for (const lease of quick) sizesAt(lease, 1)
@@ -73,7 +75,7 @@ describe('the memory for large bodies', () => {
     expect(memory.acquire()).toBeDefined()
   })
 
-  it('gives a buffer that is being written from to nobody else', () => {
+  it('does not lend a buffer again while a write uses it', () => {
     const memory = createSpliceMemory(64 * MIB)
     const lease = acquired(memory)
     for (let i = 0; i < 64; i++) {
@@ -89,7 +91,7 @@ describe('the memory for large bodies', () => {
     expect(acquired(memory).buffer).toBe(written)
   })
 
-  it('gives a buffer out again only when nothing can be reading from it', () => {
+  it('lends a buffer again only if nothing can still read from it', () => {
     const memory = createSpliceMemory(64 * MIB)
     const first = acquired(memory)
     const { buffer } = first
@@ -101,7 +103,7 @@ describe('the memory for large bodies', () => {
     expect(memory.inUse).toBe(64 * KIB)
   })
 
-  it('has none to give when it is too small for one', () => {
+  it('lends nothing if it is too small for one buffer', () => {
     expect(createSpliceMemory(16 * KIB).acquire()).toBeUndefined()
   })
 })

@@ -1,4 +1,4 @@
-// Every byte right or the connection destroyed: large answers under each fault, at hundreds of random places.
+// Tests that faults at random places never change a large answer.
 
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
@@ -16,7 +16,7 @@ const CUTS = 150
 
 const digestOf = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')
 
-/** Numbers that look random and are the same in every run (mulberry32). */
+/** Returns pseudo-random numbers, the same in every run (mulberry32). */
 function seeded(seed: number): (limit: number) => number {
   let state = seed
   return (limit) => {
@@ -31,11 +31,11 @@ const headFor = (length: number): string => `HTTP/1.1 200 OK\r\nContent-Length: 
 
 interface Pull {
   readonly bytes: Buffer
-  /** The body came to the length that its head announced. */
+  /** Whether the body has its announced length. */
   readonly isWhole: boolean
 }
 
-/** Pulls; with `leaveAt` the client goes away after about that many bytes, with `slowly` it reads with pauses. */
+/** Pulls. With `leaveAt` the client leaves after about that many bytes; with `slowly` it reads with pauses. */
 async function pull(port: number, { leaveAt = Infinity, slowly = false } = {}): Promise<Pull> {
   const request = http.get({ port, path: '/v2/x', agent: false })
   request.on('error', () => undefined)
@@ -52,15 +52,18 @@ async function pull(port: number, { leaveAt = Infinity, slowly = false } = {}): 
       if (slowly && chunks.length % 16 === 0) await pause(2)
     }
   } catch {
-    // Cut: what came so far is what counts.
+    // The answer was cut. The bytes so far are checked.
   }
   request.destroy()
   await closed
   return { bytes: Buffer.concat(chunks), isWhole: response.complete }
 }
 
-async function expectNothingHeld(upstream: Upstream): Promise<void> {
-  await until(() => upstream.spliceBytesInUse === 0, { deadlineMs: 5_000, what: 'every buffer given back' })
+async function expectNoBufferInUse(upstream: Upstream): Promise<void> {
+  await until(() => upstream.spliceBytesInUse === 0, {
+    deadlineMs: 5_000,
+    what: 'the return of every buffer',
+  })
 }
 
 describe('a large answer', () => {
@@ -83,7 +86,7 @@ describe('a large answer', () => {
       const { bytes, isWhole } = await pull(port, { slowly })
       expect([isWhole, digestOf(bytes)]).toEqual([true, digestOf(BLOB)])
     }
-    await expectNothingHeld(upstream)
+    await expectNoBufferInUse(upstream)
   })
 
   it('in pieces of any size, with pauses, arrives byte for byte', async () => {
@@ -100,7 +103,7 @@ describe('a large answer', () => {
     }
     for (let i = 0; i < 5; i++)
       expect(digestOf((await pull(port, { slowly: i % 2 === 1 })).bytes)).toBe(digestOf(BLOB))
-    await expectNothingHeld(upstream)
+    await expectNoBufferInUse(upstream)
   })
 
   it.each([1 * MIB - 1, 1 * MIB, 1 * MIB + 1, 65_536 * 17, 2 * MIB + 12_345])(
@@ -111,12 +114,12 @@ describe('a large answer', () => {
         socket.write(Buffer.concat([Buffer.from(headFor(size)), part])),
       )
       for (let i = 0; i < 3; i++) expect(digestOf((await pull(port)).bytes)).toBe(digestOf(part))
-      await expectNothingHeld(upstream)
+      await expectNoBufferInUse(upstream)
     },
   )
 
   it(
-    `cut by the registry at any of ${CUTS} places never looks whole, and holds nothing wrong`,
+    `cut by the registry at any of ${CUTS} places never looks whole, and has no wrong byte`,
     { timeout: 180_000 },
     async () => {
       const random = seeded(2)
@@ -135,12 +138,12 @@ describe('a large answer', () => {
         expect(bytes.length).toBeLessThanOrEqual(cut.at)
         expect(bytes.equals(BLOB.subarray(0, bytes.length))).toBe(true)
       }
-      await expectNothingHeld(upstream)
+      await expectNoBufferInUse(upstream)
     },
   )
 
   it(
-    `left by the client at any of ${CUTS} places takes the registry's connection along`,
+    `left by the client at any of ${CUTS} places closes the registry's connection`,
     { timeout: 180_000 },
     async () => {
       const random = seeded(3)
@@ -155,11 +158,11 @@ describe('a large answer', () => {
         expect(bytes.equals(BLOB.subarray(0, bytes.length))).toBe(true)
       }
       await until(() => open === 0, { deadlineMs: 5_000, what: 'the end of the registry connections' })
-      await expectNothingHeld(upstream)
+      await expectNoBufferInUse(upstream)
     },
   )
 
-  it('longer than announced is cut, or ends at its length; nothing of the rest is sent on', async () => {
+  it('longer than announced is cut or ends at its length, and the rest is not forwarded', async () => {
     const length = 3 * MIB
     const { port, upstream } = await frontFor((socket) => {
       socket.write(Buffer.concat([Buffer.from(headFor(length)), BLOB.subarray(0, length + 100)]))
@@ -169,11 +172,11 @@ describe('a large answer', () => {
       expect(bytes.length).toBeLessThanOrEqual(length)
       expect(bytes.equals(BLOB.subarray(0, bytes.length))).toBe(true)
     }
-    await expectNothingHeld(upstream)
+    await expectNoBufferInUse(upstream)
   })
 
   it(
-    'is never refused for want of a buffer: 100 at once with memory for a few',
+    'is never refused without a buffer: 100 at once with memory for a few',
     { timeout: 180_000 },
     async () => {
       const answer = (socket: Socket) =>
@@ -188,7 +191,7 @@ describe('a large answer', () => {
       expect(new Set(pulls.map(({ bytes }) => digestOf(bytes)))).toEqual(new Set([digestOf(BLOB)]))
       expect(highest).toBeGreaterThan(0)
       expect(highest).toBeLessThanOrEqual(MIB / 2)
-      await expectNothingHeld(upstream)
+      await expectNoBufferInUse(upstream)
     },
   )
 
@@ -196,7 +199,7 @@ describe('a large answer', () => {
     ['a HEAD', 'HEAD', headFor(BLOB.length)],
     ['a 404', 'GET', `HTTP/1.1 404 Not Found\r\nContent-Length: ${2 * MIB}\r\n\r\n`],
     ['a chunked one', 'GET', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n'],
-  ])('takes the ordinary way when it is %s', async (_what, method, head) => {
+  ])('is piped if it is %s', async (_what, method, head) => {
     const body = head.includes('chunked')
       ? Buffer.concat([Buffer.from('200000\r\n'), BLOB.subarray(0, 2 * MIB), Buffer.from('\r\n0\r\n\r\n')])
       : method === 'HEAD'

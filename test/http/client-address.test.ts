@@ -1,5 +1,7 @@
+// Tests addresses of clients and their sources.
+
 import { describe, expect, it } from 'vitest'
-import { sourceOf } from '../../src/auth/source.ts'
+import { sourceOf } from '../../src/http/client-address.ts'
 
 describe('the source of', () => {
   it.each([

@@ -1,0 +1,79 @@
+// Handles each event of client connections in one written order.
+
+import type { Server } from 'node:https'
+import type { Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+import { errorCode } from '../../errors/errors.ts'
+import type { Limits } from '../limits.ts'
+import type { ClientCaGenerations } from './client-ca-change.ts'
+import { attachTls, connectionOf } from './connection.ts'
+import { reportFailedHandshake, reportServerName, type AskedNames } from './requested-names.ts'
+import { answerFailedHandshake, answerUnparsable } from './unparsable-requests.ts'
+
+export interface AcceptOptions {
+  readonly limits: Pick<Limits, 'audit' | 'connections'>
+  readonly clientCas: ClientCaGenerations
+  readonly askedNames: AskedNames
+}
+
+/** Takes the place of Node's listeners and calls them in turn. Called once, before the server listens. */
+export function handleConnections(server: Server, { limits, clientCas, askedNames }: AcceptOptions): void {
+  const { audit, connections } = limits
+  const startTls = takeListeners(server, 'connection')
+  const startHttp = takeListeners(server, 'secureConnection')
+  // Node's listener would emit 'clientError' too.
+  takeListeners(server, 'tlsClientError')
+
+  server.on('connection', (tcp: Socket) => {
+    // Limits come before TLS, so a refused connection costs no TLS state.
+    if (connections.accept(tcp, clientCas.current)) startTls(tcp)
+  })
+
+  server.on('secureConnection', (tls) => {
+    const connection = attachTls(tls)
+    // Impossible on a Node that passed the check at start; without a record no limit would apply.
+    if (connection === undefined) {
+      tls.destroy()
+      return
+    }
+    reportServerName(connection, askedNames)
+    startHttp(tls)
+  })
+
+  server.on('tlsClientError', (error, tls) => {
+    const connection = attachTls(tls)
+    if (connection === undefined) {
+      tls.destroy()
+      return
+    }
+    if (errorCode(error) === 'ERR_TLS_HANDSHAKE_TIMEOUT') audit.reached('handshake-time', connection.source)
+    reportFailedHandshake(connection, { error, names: askedNames })
+    answerFailedHandshake(connection, error)
+  })
+
+  server.on('clientError', (error: Error, socket: TLSSocket) => {
+    const connection = connectionOf(socket)
+    if (errorCode(error) === 'ERR_HTTP_REQUEST_TIMEOUT') audit.reached('header-time', connection.source)
+    answerUnparsable(connection, { error, socket })
+  })
+
+  // Node closes a connection for which no file descriptor is left. If that fails too, the error comes here and would
+  // end the process without a listener. `bind` handles errors before the server listens.
+  server.on('error', (error) => {
+    if (server.listening) audit.reached('file-descriptors', errorCode(error) ?? 'unknown')
+  })
+}
+
+type SocketOf<Event> = Event extends 'connection' ? Socket : TLSSocket
+
+// Node's TLS and HTTP layers are listeners like any others.
+function takeListeners<Event extends 'connection' | 'secureConnection' | 'tlsClientError'>(
+  server: Server,
+  event: Event,
+): (socket: SocketOf<Event>) => void {
+  const listeners = server.listeners(event)
+  server.removeAllListeners(event)
+  return (socket) => {
+    for (const listener of listeners) Reflect.apply(listener, server, [socket])
+  }
+}

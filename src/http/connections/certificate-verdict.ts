@@ -1,0 +1,74 @@
+// Judges the client certificate of a connection.
+
+import type { X509Certificate } from 'node:crypto'
+import type { TLSSocket } from 'node:tls'
+
+/**
+ * `require`: a valid certificate, and then the password. `instead`: the name in a valid certificate is the user, without
+ * a password. `optional`: as `instead` with a valid certificate, as without client certificates otherwise.
+ */
+export type ClientAuthMode = 'require' | 'instead' | 'optional'
+
+export interface CertificateDemand {
+  readonly mode: ClientAuthMode
+  /** The user name in a certificate; a `reason` never repeats the certificate's text. */
+  readonly nameOf: (certificate: X509Certificate) => NameInCertificate
+  /** Whether a verified certificate was issued by a currently accepted client CA. */
+  readonly isAccepted: (certificate: X509Certificate) => boolean
+  /** Asked at each request. */
+  readonly isUser: (name: string) => boolean
+}
+
+export type NameInCertificate =
+  { readonly ok: true; readonly name: string } | { readonly ok: false; readonly reason: string }
+
+export type CertificateVerdict =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'invalid'; readonly fault: Fault }
+  | { readonly kind: 'valid'; readonly notAfter: number; readonly name: NameInCertificate }
+
+/** `reason` is for the log, `message` for the client. */
+export interface Fault {
+  readonly reason: string
+  readonly message: string
+}
+
+export const EXPIRED: Fault = {
+  reason: 'client certificate expired',
+  message: 'your client certificate has expired: have it renewed',
+}
+
+const FOREIGN: Fault = {
+  reason: 'client certificate of no accepted authority',
+  message:
+    'your client certificate was not signed by an authority that this registry accepts: use another certificate, or append the intermediates to your certificate file',
+}
+
+// OpenSSL's codes, as Node names them (X509_verify_cert_error_string(3)). All others mean a foreign certificate.
+const FAULTS: Readonly<Record<string, Fault>> = {
+  CERT_HAS_EXPIRED: EXPIRED,
+  CERT_NOT_YET_VALID: {
+    reason: 'client certificate not valid yet',
+    message: 'your client certificate is not valid yet: wait, or have the clocks set right',
+  },
+  INVALID_PURPOSE: {
+    reason: 'client certificate not made for clients',
+    message:
+      'your certificate is not made for clients: have one issued with the extended key usage clientAuth and the key usage digitalSignature',
+  },
+}
+
+/** Judges the certificate that the client sent in its handshake. */
+export function judgeCertificate(
+  tls: TLSSocket | undefined,
+  { isAccepted, nameOf }: Pick<CertificateDemand, 'isAccepted' | 'nameOf'>,
+): CertificateVerdict {
+  const certificate = tls?.getPeerX509Certificate()
+  // Node 20 reports `authorized` for a resumed TLS 1.3 session that never had a certificate.
+  if (tls === undefined || certificate === undefined) return { kind: 'none' }
+  if (!tls.authorized) {
+    return { kind: 'invalid', fault: FAULTS[String(tls.authorizationError)] ?? FOREIGN }
+  }
+  if (!isAccepted(certificate)) return { kind: 'invalid', fault: FOREIGN }
+  return { kind: 'valid', notAfter: Date.parse(certificate.validTo), name: nameOf(certificate) }
+}

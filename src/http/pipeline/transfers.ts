@@ -1,0 +1,105 @@
+// Tracks the requests of verified users and limits them per user.
+//
+// The limit keeps one login from taking every connection to the registry, even if many clients share its password.
+
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
+import type { IncomingMessage } from 'node:http'
+import { hasBody } from '../../upstream/drain-request-body.ts'
+import type { ConnectionTable } from '../connections/connection-table.ts'
+import type { Answer, Connection } from '../connections/connection.ts'
+import type { LimitAudit } from '../limit-audit.ts'
+import { refusal } from '../refusals.ts'
+import type { RequestFacts, Transfer, TransferKind } from '../request-facts.ts'
+import { refuse, type Step } from './step.ts'
+
+export interface Transfers {
+  /** Admits a request within the limit as a transfer. Comes after authentication. */
+  readonly step: Step
+  /** Transfers in flight. */
+  readonly open: ReadonlySet<Transfer>
+  /** Transfers since the start. */
+  readonly begun: number
+  /** Ends the transfer of an answer, if it has one. */
+  end(answer: Answer): void
+}
+
+export interface TransfersOptions {
+  /** `Infinity` for no limit. */
+  readonly maxPerUser: number
+  readonly audit: LimitAudit
+  /** Never closes a connection for another while it carries a transfer. */
+  readonly connections: Pick<ConnectionTable<Connection>, 'begin' | 'end'>
+}
+
+// dockerd, containerd and buildkit retry it; skopeo and podman show the message to their user.
+const TOO_MANY = refusal('unavailable', 'too many transfers of this user at once; try again', {
+  'Retry-After': '5',
+})
+
+export function createTransfers({ maxPerUser, audit, connections }: TransfersOptions): Transfers {
+  const open = new Set<Transfer>()
+  // By kind, each up to the limit. A user whose pulls are slow can still log in and fetch manifests.
+  const counts = new Map<string, number>()
+  let begun = 0
+
+  const step: Step = async function admitTransfer(c, next) {
+    const { incoming, outgoing } = c.env
+    // The client left during its password check. Its 'close' has passed, so nothing would end the transfer.
+    if (outgoing.destroyed || outgoing.closed) return RESPONSE_ALREADY_SENT
+    const { answer, facts } = c.var
+    const transfer = transferOf(incoming, facts)
+    const key = keyOf(transfer)
+    const count = counts.get(key) ?? 0
+    if (count >= maxPerUser) {
+      audit.reached('transfers-per-user', transfer.user)
+      return refuse(c, TOO_MANY, 'too many transfers of this user')
+    }
+    counts.set(key, count + 1)
+    open.add(transfer)
+    begun += 1
+    answer.transfer = transfer
+    connections.begin(answer.connection)
+    await next()
+    return undefined
+  }
+
+  function end({ transfer, connection }: Answer): void {
+    if (transfer === undefined) return
+    open.delete(transfer)
+    const key = keyOf(transfer)
+    const count = counts.get(key) ?? 0
+    // Deleted, so that memory does not grow with the number of users.
+    if (count <= 1) counts.delete(key)
+    else counts.set(key, count - 1)
+    connections.end(connection)
+  }
+
+  return {
+    step,
+    open,
+    get begun() {
+      return begun
+    },
+    end,
+  }
+}
+
+function transferOf(incoming: IncomingMessage, { id, username = '' }: RequestFacts): Transfer {
+  return {
+    id,
+    user: username,
+    method: incoming.method ?? '',
+    kind: kindOf(incoming),
+    since: performance.now(),
+  }
+}
+
+function keyOf({ kind, user }: Transfer): string {
+  return `${kind} ${user}`
+}
+
+// The end of an upload is no blob transfer, because its bytes are at the registry already. A refusal would lose them.
+function kindOf(incoming: IncomingMessage): TransferKind {
+  const isBlob = incoming.url?.includes('/blobs/') === true
+  return isBlob && (incoming.method === 'GET' || hasBody(incoming)) ? 'blob' : 'other'
+}
