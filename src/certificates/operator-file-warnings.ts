@@ -1,4 +1,4 @@
-// Warns at start about certificate files of the operator that will cause trouble.
+// Warns at start about risky certificate files of the operator.
 
 import { stat } from 'node:fs/promises'
 import { platform } from 'node:os'

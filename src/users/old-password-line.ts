@@ -1,4 +1,4 @@
-// Reads and writes the htpasswd line of an old password that is still valid.
+// Reads and writes the htpasswd line of an old, valid password.
 //
 //
 //   #registry-sidecar keep-old v1 until 2026-01-31T12:00:00.000Z beside 0123456789abcdef $2y$10$… alice

@@ -1,4 +1,4 @@
-// Reads the names of this machine, and asks Docker again when its addresses change.
+// Reads this machine's names; asks Docker again after address changes.
 
 import { namesInDocker } from './docker-names.ts'
 import { namesOfMachine, readMachineFacts, type MachineFacts } from './machine-names.ts'

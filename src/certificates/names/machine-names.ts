@@ -1,4 +1,4 @@
-// Finds the names of this machine in its hosts file and in Kubernetes.
+// Finds this machine's names in its hosts file and in Kubernetes.
 //
 // Threat: a leaf that covers more names than needed is worth more to a thief. So names come only from files that the owner
 // of the machine or container writes, and wildcards are never taken.

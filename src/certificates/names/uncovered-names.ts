@@ -1,4 +1,4 @@
-// Logs names that the leaf lacks, and clients that do not trust the root.
+// Logs names missing from the leaf, and clients without the root.
 //
 // Threat: clients that cause these lines have not logged in, so anyone who reaches the port can cause them. Their number
 // per day is limited, for each source and for all, and they repeat only host names. So nobody can forge a line or fill

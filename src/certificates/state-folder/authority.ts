@@ -1,4 +1,4 @@
-// Reads the root of a state folder with its key, and issues leaves under it.
+// Reads the root and its key, and issues leaves under it.
 
 import { InvalidFileError } from '../../errors/errors.ts'
 import type { FileLock } from '../../files/file-lock.ts'

@@ -1,4 +1,6 @@
-// Publishes the root in a separate folder, for clients that read whole folders.
+// Publishes the root in a folder that contains nothing else.
+//
+// Some clients read whole folders.
 //
 // skopeo, podman and buildah take each *.key in the folder of --cert-dir for the key of a client certificate, and stop if
 // its *.cert is missing. The state folder contains such keys, so it cannot be that folder.

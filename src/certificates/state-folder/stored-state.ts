@@ -1,4 +1,4 @@
-// Reads certificates from a state folder. Writes nothing, takes no lock, reads no key.
+// Reads certificates from the state folder, without keys, locks or writes.
 
 import { InvalidFileError } from '../../errors/errors.ts'
 import { readUntilWhole } from '../../files/read-again.ts'
