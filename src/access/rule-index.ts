@@ -1,4 +1,4 @@
-// Finds the first rule of a list that allows an action on a repository.
+// Finds the first rule that allows an action on a repository.
 //
 // A request must cost microseconds at 1,000 rules, and to try 1,000 patterns costs 10 to 50 of them (measured). Most
 // patterns begin or end with a segment without a star, as in `team/**`: those are looked up by that segment.

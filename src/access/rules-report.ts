@@ -1,4 +1,4 @@
-// Finds rules that do not do what they seem to, for `check` and the log.
+// Finds rules that probably do not do what their author meant.
 
 import { isUsername, type AccessRules, type Question, type Subject } from './access-rules.ts'
 import { inWords, nameOf } from './authorize.ts'

@@ -26,7 +26,7 @@ export const METHODS: ReadonlySet<string> = new Set([
 // Servers that expect no body on these methods read a body as the next request.
 const BODILESS_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS'])
 
-// Of two equal headers, one server believes the first, another the last. Node itself keeps the first of some of these
+// When a header comes twice, one server believes the first, another the last. Node itself keeps the first of some of these
 // headers and joins others with a comma, so a second header would change the first.
 const SINGLE_HEADERS = [
   'host',
