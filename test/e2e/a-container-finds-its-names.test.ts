@@ -10,7 +10,7 @@ const PROJECT = `names-e2e-${process.pid}`
 const NETWORK = `${PROJECT}_default`
 const IMAGE = 'node:24-slim'
 const ASK = `
-  import { lookAtMachine } from '/app/dist/certificates/machine.js'
+  import { lookAtMachine } from '/app/dist/certificates/names/machine-facts.js'
   const machine = await lookAtMachine()
   console.log(JSON.stringify(machine.names([]).map(({ value }) => value)))
 `

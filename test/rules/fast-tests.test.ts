@@ -6,7 +6,7 @@ import { expect, it } from 'vitest'
 
 const ROOT = path.join(import.meta.dirname, '..', '..')
 // As in vitest.config.ts.
-const IS_SLOW = /^test\/(?:behavior|e2e|fuzz|timing)\/|\.process\.test\.ts$/
+const IS_SLOW = /^test\/(?:behavior|e2e|fuzz|timing)\/|\.(?:process|slow)\.test\.ts$/
 const IMPORT = /^(?:import|export|\}) (?!type ).*'([^']+)'$|\bimport\('([^']+)'\)/gm
 
 const fastTests = readdirSync(path.join(ROOT, 'test'), { recursive: true, encoding: 'utf8' })
