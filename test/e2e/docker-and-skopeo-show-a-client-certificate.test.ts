@@ -3,7 +3,6 @@
 import { execFile, execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
-import { networkInterfaces } from 'node:os'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -34,9 +33,7 @@ describe.skipIf(!canRun)('a client certificate instead of a password', { timeout
 
   beforeAll(async () => {
     // An address outside the loopback, where the engine verifies certificates.
-    // `docker network inspect` names the gateway only if the bridge existed before the engine started.
-    const address = networkInterfaces()['docker0']?.find(({ family }) => family === 'IPv4')?.address
-    if (address === undefined) throw new Error('the machine has no address on docker0')
+    const address = await bridgeAddress()
     registry = await startRegistry()
     const caFile = path.join(folder, 'client-ca.pem')
     writeFileSync(caFile, authority.cert)
@@ -112,3 +109,11 @@ describe.skipIf(!canRun)('a client certificate instead of a password', { timeout
     return (await fetch(`http://127.0.0.1:${registry?.port ?? 0}/v2/_catalog`)).json()
   }
 })
+
+/** This machine's address on the engine's bridge: the first of its subnet. */
+async function bridgeAddress(): Promise<string> {
+  // The engine names its gateway only if the bridge existed before the engine started.
+  const subnet = '{{(index .IPAM.Config 0).Subnet}}'
+  const { stdout } = await docker(['network', 'inspect', '-f', subnet, 'bridge'])
+  return stdout.trim().replace(/\.0\/\d+$/, '.1')
+}
