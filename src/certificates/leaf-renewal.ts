@@ -1,4 +1,4 @@
-// Keeps the issued leaf renewed, and serves what the state folder holds.
+// Keeps the issued leaf renewed, and serves what the state folder contains.
 //
 // The folder is read when the file of the leaf changes (`cert renew`, another sidecar on the same folder), and every hour
 // because time passes without an event.

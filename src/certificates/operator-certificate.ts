@@ -168,8 +168,8 @@ function createLooks(
 
 const LOOKS_AT_START = { looks: 3, pauseMs: 200 }
 
-// This process may be started between the two steps of a renewal. A program takes them quickly. The start, or its error,
-// should not wait for a person.
+// This process may be started between the two steps of a renewal. A program makes both steps quickly. A person may take
+// long, and the start, or its error, should not wait for that.
 async function readFirst(files: OperatorFiles, now: () => Date): Promise<OperatorCertificate> {
   const outcome = await readUntilWhole(() => readOperatorPair(files, now()), {
     isWhole: ({ kind }) => kind === 'pair',

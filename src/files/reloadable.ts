@@ -31,8 +31,8 @@ export interface ReloadableOptions<T> extends Pick<
 > {
   readonly file: string
   /**
-   * Must depend on the bytes alone, and on the clock for what has ended. The content is refused when it throws or
-   * rejects. While its promise is pending, the value before stays in force and no other reload begins.
+   * Must depend only on the bytes, and on the clock for expired content. The content is refused when it throws or
+   * rejects. While its promise is pending, the previous value stays in force and no other reload begins.
    */
   readonly parse: (bytes: Buffer) => T | Promise<T>
   readonly log?: Log

@@ -28,7 +28,7 @@ export interface ChangeCounts {
 
 export interface ValueInForce<T> extends InForce<T> {
   /**
-   * Puts a good value in force. Listeners hear of it unless it is the same. Resolves when the change is logged; rejects
+   * Puts a good value in force. Calls the listeners unless it is the same. Resolves when the change is logged; rejects
    * with what a listener threw. Calls must wait for each other.
    */
   publish(next: T): Promise<void>
@@ -38,7 +38,7 @@ export interface ValueInForce<T> extends InForce<T> {
 
 export interface FailureReport {
   readonly log: () => void
-  /** A failure with the key of the failure before it is not logged. Absent: each one is. */
+  /** A failure with the same key as the previous failure is not logged. Absent: each failure is logged. */
   readonly key?: string
 }
 
@@ -46,7 +46,7 @@ export interface ValueInForceOptions<T> {
   readonly initial: T
   /** Absent: fresh. */
   readonly initialState?: ValueState
-  /** Whether listeners need not hear of the change. Absent: `Object.is`. */
+  /** Whether two values are the same for listeners. Absent: `Object.is`. */
   readonly isSame?: ((one: T, other: T) => boolean) | undefined
   readonly logChange?: ((next: T, previous: T) => void | Promise<void>) | undefined
   /** Called when a good value follows a failure that was logged. */
@@ -61,7 +61,7 @@ export function createValueInForce<T>(options: ValueInForceOptions<T>): ValueInF
   const counts = { changed: 0, failed: 0 }
   let current = initial
   let state = initialState
-  // The last value that no listener threw at.
+  // The last value with which no listener threw.
   let applied = initial
   let isApplied = true
   let reported: FailureReport | undefined

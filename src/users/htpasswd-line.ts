@@ -74,7 +74,7 @@ export function parseHash(text: string): ParsedHash {
   return found === undefined ? { kind: 'hash', hash: text, cost } : { kind: 'unusable', found }
 }
 
-/** Why `name` cannot be a username, or undefined. Never repeats the name. */
+/** The reason why `name` cannot be a username, or undefined. Never repeats the name. */
 export function nameProblem(name: string): string | undefined {
   if (name === '') return 'the name is empty'
   if (hasControlCharacter(name)) return 'the name holds a control character'

@@ -1,5 +1,6 @@
 // Reads and writes the htpasswd line of an old, valid password.
 //
+// Such a line looks like this:
 //
 //   #registry-sidecar keep-old v1 until 2026-01-31T12:00:00.000Z beside 0123456789abcdef $2y$10$… alice
 //

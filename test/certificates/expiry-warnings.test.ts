@@ -11,8 +11,8 @@ import { tempFolder } from '../fixtures/temp-folder.ts'
 
 const DAY_MS = 86_400_000
 
-describe('the warnings of an end', () => {
-  it('come once at each of the given days, and at the end', () => {
+describe('expiry warnings', () => {
+  it('are logged once on each of the given days, and at the end', () => {
     const { log, lines } = recordedLog()
     let now = 0
     const warnings = createExpiryWarnings({
@@ -45,7 +45,7 @@ describe('the end of a root', () => {
     return lines.filter(({ msg }) => msg === 'the root ends soon')
   }
 
-  it('is told a year ahead, with the fix', async () => {
+  it('is logged a year ahead, with the fix', async () => {
     const folder = tempFolder()
     const now = Date.now()
     expect(await openAt(new Date(now), folder)).toEqual([])
@@ -55,7 +55,7 @@ describe('the end of a root', () => {
 })
 
 describe('the end of a client CA', () => {
-  it('is told when it is loaded', async () => {
+  it('is logged when the CA is loaded', async () => {
     const file = path.join(tempFolder(), 'ca.pem')
     writeFileSync(file, createAuthority().rootPem)
     const { log, lines } = recordedLog()

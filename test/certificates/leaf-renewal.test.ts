@@ -19,19 +19,19 @@ interface Scene {
   readonly folder: string
   readonly renewal: LeafRenewal
   readonly served: readonly CertificateBundle[]
-  /** What was asked for and neither came due nor was called off. */
+  /** The delays of the timers that are set now. */
   readonly pending: () => readonly number[]
-  /** Lets the time come that was asked for, or this many milliseconds if given; resolves after the look. */
+  /** Advances the clock to the next timer, or by this many milliseconds. Resolves after the look. */
   readonly pass: (ms?: number) => Promise<void>
   readonly lines: readonly Record<string, unknown>[]
 }
 
 interface SceneOptions {
-  /** Thrown in the place of a renewal. */
+  /** An error that is thrown instead of a renewal. */
   readonly renewing?: () => Error | undefined
-  /** Thrown when a bundle is to be served. */
+  /** An error that the listener throws instead of serving a bundle. */
   readonly serving?: () => Error | undefined
-  /** Whether a change of the folder is noticed. Otherwise the folder is looked at only when the test says so. */
+  /** Whether changes of the folder are noticed. Otherwise only the test starts looks at the folder. */
   readonly hasEvents?: boolean
 }
 
@@ -66,13 +66,13 @@ async function setScene({ renewing, serving, hasEvents = false }: SceneOptions =
   const pass = (ms?: number) => {
     advance(ms ?? Math.max(...pending()))
     fireTimers()
-    // Joins the look that the timetable has just called for.
+    // Joins the look that the timer has just started.
     return renewal.look()
   }
   return { folder, renewal, served, pending, pass, lines }
 }
 
-it('the leaf is looked at every hour and renewed at two thirds of its life', async () => {
+it('the leaf is checked every hour and renewed at two thirds of its life', async () => {
   const { renewal, served, pending, pass } = await setScene()
   expect(pending()).toEqual([HOUR_MS])
   await pass()
@@ -86,7 +86,7 @@ it('the leaf is looked at every hour and renewed at two thirds of its life', asy
   expect(renewal.value.state).toEqual({ kind: 'fresh' })
 })
 
-it('a renewal that fails is tried again, ever more rarely up to an hour, and soon again after the next failure', async () => {
+it('a failed renewal is repeated after growing delays up to an hour, which start again after a success', async () => {
   let obstacle: Error | undefined = new Error('disk full')
   const { renewal, served, pending, pass } = await setScene({ renewing: () => obstacle })
   const delays: number[] = []
@@ -120,7 +120,7 @@ it('each failure is logged with its reason, the end of the leaf and the time of 
   ])
 })
 
-it('a leaf that cannot be renewed is warned about 30 days, 7 days and a day before its end, once each', async () => {
+it('a leaf that cannot be renewed causes one warning 30 days, 7 days and one day before its end', async () => {
   const { pass, lines } = await setScene({ renewing: () => new Error('disk full') })
   const warned = () => lines.filter(({ msg }) => String(msg).startsWith('the certificate ends soon'))
   const counts: number[] = []
@@ -133,7 +133,7 @@ it('a leaf that cannot be renewed is warned about 30 days, 7 days and a day befo
   expect(warned()[0]).toMatchObject({ hint: 'the fix' })
 })
 
-it('a leaf that is not valid yet is told once, with the fix: the clock was set back', async () => {
+it('a leaf that is not valid yet, after the clock was set back, is logged once with the fix', async () => {
   const { pass, lines } = await setScene()
   await pass(-2 * HOUR_MS)
   await pass()
@@ -151,7 +151,7 @@ it('a leaf that is not valid yet is told once, with the fix: the clock was set b
 })
 
 it('a leaf that could not be served is served at the next attempt', async () => {
-  let obstacle: Error | undefined = new Error('no good')
+  let obstacle: Error | undefined = new Error('cannot be served')
   const { served, pending, pass } = await setScene({ serving: () => obstacle })
   await pass(61 * DAY_MS)
   expect([served.length, pending()]).toEqual([0, [5_000]])
@@ -164,11 +164,11 @@ it('a leaf that another process has put into the folder is served without waitin
   const { folder, served, pending } = await setScene({ hasEvents: true })
   const { leaf } = await renewLeaf({ folder, names: () => NAMES, now: START })
   await expect.poll(() => served.map((bundle) => bundle.leaf), { timeout: 10_000 }).toEqual([leaf])
-  // Whoever looks, more than once maybe, asks for the next look when it is over.
+  // There may be several looks. Each sets the timer for the next one at its end.
   await expect.poll(pending, { timeout: 10_000 }).toEqual([HOUR_MS])
 })
 
-it('after closing nothing is looked at, and nothing is waited for', async () => {
+it('a closed renewal does not look at the folder and sets no timer', async () => {
   const { folder, renewal, served, pending, lines } = await setScene({ hasEvents: true })
   await renewal.close()
   await renewLeaf({ folder, names: () => NAMES, now: START })

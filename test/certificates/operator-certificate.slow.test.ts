@@ -35,7 +35,7 @@ interface Scene {
   readonly first: IssuedCertificate
   readonly messages: (level?: number) => readonly unknown[]
   readonly lines: readonly Record<string, unknown>[]
-  /** Resolves when new connections are served this one. */
+  /** Resolves when new connections get this certificate. */
   readonly becomes: (pair: IssuedCertificate) => Promise<number>
   readonly becomesStale: (reason: RegExp) => Promise<number>
   readonly put: (file: 'certFile' | 'keyFile', text: string) => void
@@ -46,7 +46,7 @@ interface SceneOptions {
   readonly first?: IssuedCertificate
   readonly patienceMs?: number
   readonly timetable?: Timetable
-  /** Makes the files before they are loaded, and says where they are. */
+  /** Creates the files before they are loaded, and returns their paths. */
   readonly prepare?: (folder: string, pair: IssuedCertificate) => OperatorFiles
 }
 
@@ -106,17 +106,17 @@ async function setScene({
   }
 }
 
-/** Resolves when a look has found that the files do not belong together, and patience has begun to run. */
+/** Resolves after a look has found the mismatch and has started the patience timer. */
 function mismatchSeen(clock: ManualClock): Promise<number> {
   return until(() => clock.pending().length === 1, { deadlineMs: 5_000, what: 'a look at a mismatch' })
 }
 
-/** Looks several times at files that are unusable. */
+/** Looks several times at unusable files. */
 async function lookAgain(certificate: CertificateInForce, reason: RegExp): Promise<void> {
   for (let looks = 0; looks < 3; looks++) await expect(certificate.reload()).rejects.toThrow(reason)
 }
 
-describe('certificate and key that are replaced', () => {
+describe('a replaced certificate and key', () => {
   const inPlace = writeFileSync
   const slowly = async (file: string, text: string) => {
     truncateSync(file, 0)
@@ -134,9 +134,9 @@ describe('certificate and key that are replaced', () => {
     ['the key first, both moved', moveInto, ['keyFile', 'certFile']],
     ['the certificate first, both written in place', inPlace, ['certFile', 'keyFile']],
     ['the key first, both written in place', inPlace, ['keyFile', 'certFile']],
-    ['the certificate first, both emptied before', slowly, ['certFile', 'keyFile']],
-    ['the key first, both removed before', removing, ['keyFile', 'certFile']],
-  ] as const)('never cost a handshake: %s', async (_, replace, order) => {
+    ['the certificate first, both emptied before the write', slowly, ['certFile', 'keyFile']],
+    ['the key first, both removed before the write', removing, ['keyFile', 'certFile']],
+  ] as const)('never break a handshake: %s', async (_, replace, order) => {
     const clock = createManualClock(new Date())
     const { timetable } = clock
     const { files, first, client, certificate, becomes, messages, lines } = await setScene({ timetable })
@@ -165,7 +165,7 @@ describe('certificate and key that are replaced', () => {
   it.each(['certFile', 'keyFile'] as const)(
     'are noticed by file events alone, with the %s last',
     async (last) => {
-      // Patience looks too when it is over: here it never is.
+      // The end of the patience causes a look too. In this test the patience never ends.
       const clock = createManualClock(new Date())
       const { files, put, becomes } = await setScene({ pollMs: 'off', timetable: clock.timetable })
       const next = authority.issue()
@@ -178,7 +178,7 @@ describe('certificate and key that are replaced', () => {
     },
   )
 
-  it('come into force as Kubernetes swaps a secret: both at once, behind two symlinks', async () => {
+  it('come into force when Kubernetes swaps a secret: both at once, behind two symlinks', async () => {
     const { files, client, first, becomes, messages } = await setScene({ prepare: secretVolume })
     await becomes(first)
     const next = authority.issue()
@@ -192,7 +192,7 @@ describe('certificate and key that are replaced', () => {
     expect(messages()).toEqual([])
   })
 
-  it('come into force as certbot does it: symlinks repointed one after the other', async () => {
+  it('come into force when certbot changes one symlink after the other', async () => {
     const { files, client, first, becomes, messages } = await setScene({
       prepare: certbotFolder,
       patienceMs: 10_000,
@@ -218,7 +218,7 @@ describe('certificate and key that are replaced', () => {
     expect(messages()).toEqual([])
   })
 
-  it('may keep the key: a certificate renewed for the same one is served', async () => {
+  it('come into force when only the certificate is renewed, for the same key', async () => {
     const { put, first, certificate } = await setScene()
     put('certFile', `${first.certPem}${authority.rootPem}`)
     await until(() => certificate.root !== undefined, { deadlineMs: 5_000, what: 'the chain with its root' })
@@ -238,7 +238,7 @@ describe('a listener', () => {
     expect(found).toEqual([[fingerprintOf(next), fingerprintOf(next)]])
   })
 
-  it('that throws is called again at the next look, and the certificate is stale until it succeeds', async () => {
+  it('that throws is called again at the next look, and the state is stale until it succeeds', async () => {
     const { put, certificate, lines } = await setScene({ pollMs: 'off' })
     let obstacle: Error | undefined = new Error('refused')
     certificate.onChange(() => {
@@ -271,7 +271,7 @@ function secretVolume(folder: string, pair: IssuedCertificate): OperatorFiles {
   return filesIn(folder)
 }
 
-// What kubelet does, in its order: the old folder goes last.
+// Does the same steps as kubelet, in the same order: it removes the old folder last.
 function swapSecret(folder: string, pair: IssuedCertificate): void {
   mkdirSync(path.join(folder, '..2024_02'))
   plainFiles(path.join(folder, '..2024_02'), pair)
@@ -292,8 +292,8 @@ function certbotFolder(folder: string, pair: IssuedCertificate): OperatorFiles {
   return { ...files, keyPasswordFile: undefined }
 }
 
-describe('a mismatch', () => {
-  it('that lasts is told once, with the fix, and ends with the other file', async () => {
+describe('a mismatch of certificate and key', () => {
+  it('that lasts is logged once, with the fix, and ends when the other file arrives', async () => {
     const { files, put, first, client, becomes, becomesStale, lines, messages, certificate } =
       await setScene()
     await becomes(first)
@@ -316,7 +316,7 @@ describe('a mismatch', () => {
     expect(messages(30)).toContain('certificate and key can be used again')
   })
 
-  it('that lasts is told without polls too', async () => {
+  it('that lasts is logged without polls too', async () => {
     const clock = createManualClock(new Date())
     const { put, becomesStale } = await setScene({ pollMs: 'off', timetable: clock.timetable })
     put('keyFile', authority.issue().keyPem)
@@ -326,7 +326,7 @@ describe('a mismatch', () => {
     await becomesStale(/does not belong to/)
   })
 
-  it('that is taken back is never told, nor is the next one held against it', async () => {
+  it('that is undone is not logged, and the next mismatch has its full patience', async () => {
     const clock = createManualClock(new Date())
     const { put, first, messages, certificate } = await setScene({ timetable: clock.timetable })
     for (let round = 0; round < 2; round++) {
@@ -341,10 +341,10 @@ describe('a mismatch', () => {
     expect(certificate.state).toEqual({ kind: 'fresh' })
   })
 
-  it('that ends while the process stands still is never told', async () => {
+  it('that ends while the process stands still is not logged', async () => {
     const patienceMs = 400
     const { put, first, messages, certificate } = await setScene({ patienceMs })
-    // Looks take most of the 100 ms between polls, so that some of these come in the midst of one.
+    // A look takes most of the 100 ms between polls, so some of these changes happen during a look.
     for (let round = 0; round < 6; round++) {
       put('keyFile', authority.issue().keyPem)
       await pause(180 + 20 * round)
@@ -356,7 +356,7 @@ describe('a mismatch', () => {
     expect(certificate.state).toEqual({ kind: 'fresh' })
   })
 
-  it('at start is waited out if it is short', async () => {
+  it('at start delays the start if it is short', async () => {
     const next = authority.issue()
     const opened = setScene({
       prepare: (folder, pair) => {
@@ -368,7 +368,7 @@ describe('a mismatch', () => {
     expect((await opened).certificate.current.leaf.fingerprint).toBe(fingerprintOf(next))
   })
 
-  it('at start that stays is refused', async () => {
+  it('at start that lasts makes the start fail', async () => {
     const opened = setScene({
       prepare: (folder, pair) => plainFiles(folder, { ...pair, keyPem: authority.issue().keyPem }),
     })
@@ -378,10 +378,10 @@ describe('a mismatch', () => {
 
 describe('a broken replacement', () => {
   it.each<[what: string, file: 'certFile' | 'keyFile', text: string, reason: RegExp]>([
-    ['a certificate that is none', 'certFile', 'nonsense', /tls\.crt: holds no readable certificate/],
-    ['a key that is none', 'keyFile', 'nonsense', /tls\.key: holds no readable private key/],
+    ['a text that is not a certificate', 'certFile', 'nonsense', /tls\.crt: holds no readable certificate/],
+    ['a text that is not a key', 'keyFile', 'nonsense', /tls\.key: holds no readable private key/],
     ['an empty file', 'certFile', '', /tls\.crt: holds no readable certificate/],
-  ])('keeps the old one in force, and is told once: %s', async (_, file, text, reason) => {
+  ])('keeps the previous certificate in force, and is logged once: %s', async (_, file, text, reason) => {
     const { put, first, client, becomes, becomesStale, messages, certificate } = await setScene()
     await becomes(first)
 
@@ -398,7 +398,7 @@ describe('a broken replacement', () => {
     expect(client.failures).toEqual([])
   })
 
-  it('is told when the file is gone', async () => {
+  it('is reported as stale when the file is missing', async () => {
     const { files, certificate, becomesStale } = await setScene()
     rmSync(files.certFile)
     await becomesStale(/tls\.crt: is missing/)
@@ -406,8 +406,8 @@ describe('a broken replacement', () => {
   })
 })
 
-describe('the end of a certificate', () => {
-  it('is warned of 30, 7 and 1 day before, of each once, by looking every hour', async () => {
+describe('the expiry of a certificate', () => {
+  it('is logged once 30, 7 and 1 day before, when the hourly look comes', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
     onTestFinished(() => {
       vi.useRealTimers()
@@ -440,7 +440,7 @@ describe('the end of a certificate', () => {
       { level: 50, msg: 'the certificate has expired: clients refuse it' },
     ])
 
-    // Another one begins anew.
+    // The warnings of another certificate start again.
     now = Date.now()
     const next = authority.issue(new Date(now - 85 * DAY_MS))
     put('keyFile', next.keyPem)
@@ -449,14 +449,14 @@ describe('the end of a certificate', () => {
     expect(warnings().at(-1)).toMatchObject({ daysLeft: 4 })
   })
 
-  it('is warned of at start', async () => {
+  it('is logged at start', async () => {
     const { messages } = await setScene({ first: authority.issue(new Date(Date.now() - 85 * DAY_MS)) })
     expect(messages()).toEqual(['the certificate ends soon'])
   })
 })
 
 describe('close()', () => {
-  it('ends the looks: nothing is read, told or put in force any more', async () => {
+  it('ends the looks: nothing more is read, logged or put in force', async () => {
     const clock = createManualClock(new Date())
     const { put, certificate, messages, first } = await setScene({ timetable: clock.timetable })
     put('keyFile', authority.issue().keyPem)
@@ -465,7 +465,7 @@ describe('close()', () => {
     expect(clock.pending()).toEqual([])
     const before = messages(30).length
     put('certFile', 'nonsense')
-    // Longer than several polls, and than events take.
+    // Long enough for several polls and for events.
     await pause(500)
     expect(messages(30)).toHaveLength(before)
     expect(certificate.current.leaf.fingerprint).toBe(fingerprintOf(first))

@@ -25,8 +25,8 @@ async function warningsAtStart(files: OperatorFiles): Promise<readonly unknown[]
   return lines
 }
 
-describe('a key that everybody can read', () => {
-  it('is told at start, with its mode and the fix, also through a symlink; a group is not everybody', async () => {
+describe('a key that every user can read', () => {
+  it('is logged at start, with its mode and the fix, also through a symlink; group access is not logged', async () => {
     const files = ownFiles()
     expect(await warningsAtStart(files)).toEqual([])
     chmodSync(files.keyFile, 0o644)
@@ -42,7 +42,7 @@ describe('a key that everybody can read', () => {
     ])
   })
 
-  it('is told of the password of a key too', async () => {
+  it('is logged for the password of a key too', async () => {
     const files = ownFiles()
     const keyPasswordFile = path.join(tempFolder(), 'password')
     writeFileSync(keyPasswordFile, 'not needed\n', { mode: 0o644 })
@@ -51,7 +51,7 @@ describe('a key that everybody can read', () => {
 })
 
 describe('a bind-mounted file', () => {
-  it.runIf(canMount)('is told at start, with the fix, for each of them', async () => {
+  it.runIf(canMount)('is logged at start, with the fix, for each file', async () => {
     const outside = ownFiles()
     const inside = ownFiles()
     bindMount(outside.certFile, inside.certFile)
@@ -70,7 +70,7 @@ describe('a bind-mounted file', () => {
     )
   })
 
-  it.runIf(canMount)('is not told of when its folder is the mount', async () => {
+  it.runIf(canMount)('is not logged when its folder is the mount', async () => {
     const folder = path.join(tempFolder(), 'inside')
     mkdirSync(folder)
     bindMount(path.dirname(ownFiles().certFile), folder)

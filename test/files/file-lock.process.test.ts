@@ -12,7 +12,7 @@ import { until } from '../fixtures/until.ts'
 
 const guardedFile = (): string => path.join(tempFolder(), 'htpasswd')
 
-/** Holds the lock until `release`; then `holder` resolves if it was held all the time. */
+/** Holds the lock until `release`. Then `holder` resolves if nobody else took the lock in that time. */
 async function held(file: string) {
   let release = (): void => undefined
   const released = new Promise<void>((resolve) => {
@@ -33,17 +33,17 @@ async function held(file: string) {
 
 it.each([
   ['a lock', ['lock']],
-  ['a lock and the next', ['lock', 'lock.next']],
-  ['a lock and two next ones', ['lock', 'lock.next', 'lock.next.next']],
+  ['a lock and its next lock', ['lock', 'lock.next']],
+  ['a lock and two next locks', ['lock', 'lock.next', 'lock.next.next']],
 ])(
-  '%s left by crashed runs is taken over by one waiter at a time',
+  '%s left by crashed runs: one waiter at a time takes it over',
   { timeout: 60_000 },
   async (_what, left) => {
     const file = guardedFile()
     for (const name of left) writeFileSync(`${file}.${name}`, 'left behind')
     let inside = 0
     let most = 0
-    // So many that some decide to take over while another already does: with fewer a broken lock passes.
+    // With fewer waiters this test passes with a broken lock. Several must decide to take over at the same time.
     const waiters = Array.from({ length: 150 }, () =>
       withFileLock(
         file,
@@ -62,10 +62,10 @@ it.each([
   },
 )
 
-// A run makes the lock (step 1) and writes its token (2). One that takes over makes the next lock (1), writes (2), and
-// renames it over the one that was left behind (3), or first over the next one that was left behind as well.
+// A run creates the lock (step 1) and writes its token (2). A run that takes over creates the next lock (1), writes
+// (2), and renames it over the stale lock (3). If there is a stale next lock, it renames over that one first.
 describe('runs that end by SIGKILL right after a step', () => {
-  // Removed after all of them: a folder of `tempFolder` would end with whichever of the concurrent tests ends first.
+  // Removed after all tests. A folder of `tempFolder` is removed when the first of the concurrent tests ends.
   const base = makeTempFolder()
   afterAll(() => {
     removeFolder(base)
@@ -82,7 +82,7 @@ describe('runs that end by SIGKILL right after a step', () => {
     [[2, 2, 3]],
     [[2, 2, 4]],
     [[1, 1, 1, 1]],
-  ])('%j leave nothing that the next run does not clear away', async (steps) => {
+  ])('%j leave only files that the next run removes', async (steps) => {
     const file = path.join(mkdtempSync(path.join(base, 'run-')), 'htpasswd')
     for (const step of steps) {
       expect(await endedAfter(step, file)).toBe('SIGKILL')
@@ -102,7 +102,7 @@ describe('runs that end by SIGKILL right after a step', () => {
   })
 })
 
-/** Takes the lock in a process that ends after this many steps; resolves to the signal that ended it. */
+/** Takes the lock in a process that is killed after this many steps. Resolves to the signal. */
 async function endedAfter(step: number, file: string): Promise<NodeJS.Signals | null> {
   const script = `
     import fs from 'node:fs/promises'
@@ -131,7 +131,7 @@ async function endedAfter(step: number, file: string): Promise<NodeJS.Signals | 
   return signal
 }
 
-it('a lock of a living run is waited for, and never taken over', async () => {
+it('a waiter never takes over the lock of a running process', async () => {
   const file = guardedFile()
   const { holder, release } = await held(file)
   const waiting = withFileLock(file, () => Promise.resolve(), { waitMs: 3_000, staleMs: 2_000 })
@@ -140,7 +140,7 @@ it('a lock of a living run is waited for, and never taken over', async () => {
   await holder
 })
 
-it('a lock is not taken over for a time in which the waiter itself stood still, as the holder may have', async () => {
+it('the time in which a waiter stood still does not count, because the holder may have stood still too', async () => {
   const file = guardedFile()
   writeFileSync(`${file}.lock`, 'of another run')
   const waiting = withFileLock(file, () => Promise.resolve(), { waitMs: 50_000, staleMs: 2_000 })
@@ -153,7 +153,7 @@ it('a lock is not taken over for a time in which the waiter itself stood still, 
   await waiting
 })
 
-it('a lock that was lost while the process stood still is noticed before anything is written', async () => {
+it('a process that lost its lock while it stood still notices that before it writes', async () => {
   const file = guardedFile()
   const lost = withFileLock(file, async (lock) => {
     writeFileSync(`${file}.lock`, 'of another run')
@@ -164,7 +164,7 @@ it('a lock that was lost while the process stood still is noticed before anythin
   expect(readFileSync(`${file}.lock`, 'utf8')).toBe('of another run')
 })
 
-it('the lock is given back when what it protects fails', async () => {
+it('the lock is released when the protected action fails', async () => {
   const file = guardedFile()
   await expect(withFileLock(file, () => Promise.reject(new Error('no')))).rejects.toThrow('no')
   expect(existsSync(`${file}.lock`)).toBe(false)

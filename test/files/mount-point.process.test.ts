@@ -9,39 +9,45 @@ import { tempFolder } from '../fixtures/temp-folder.ts'
 describe('a bind-mounted users file', () => {
   const canMount = mayMount()
 
-  it.runIf(canMount)('is told at start, with the fix; its replacement outside is not seen', async () => {
-    const folder = tempFolder()
-    mkdirSync(`${folder}/host`)
-    mkdirSync(`${folder}/users`)
-    writeFileSync(`${folder}/host/htpasswd`, ALICE_ENTRY)
-    writeFileSync(`${folder}/users/htpasswd`, '')
-    bindMount(`${folder}/host/htpasswd`, `${folder}/users/htpasswd`)
+  it.runIf(canMount)(
+    'is logged at start, with the fix, and a replacement on the host has no effect',
+    async () => {
+      const folder = tempFolder()
+      mkdirSync(`${folder}/host`)
+      mkdirSync(`${folder}/users`)
+      writeFileSync(`${folder}/host/htpasswd`, ALICE_ENTRY)
+      writeFileSync(`${folder}/users/htpasswd`, '')
+      bindMount(`${folder}/host/htpasswd`, `${folder}/users/htpasswd`)
 
-    expect(await warningsAtStart(`${folder}/users/htpasswd`)).toEqual([
-      expect.objectContaining({
-        msg: expect.stringMatching(
-          /bind-mounted file.*replacing it on the host has no effect here/,
-        ) as unknown,
-        hint: expect.stringMatching(/-v \.\/users:\/users.*no subPath/) as unknown,
-      }),
-    ])
-    writeFileSync(`${folder}/host/new`, ALICE_ENTRY.replace('alice', 'bob'))
-    renameSync(`${folder}/host/new`, `${folder}/host/htpasswd`)
-    expect(await namesAt(`${folder}/users/htpasswd`)).toEqual(['alice'])
-  })
+      expect(await warningsAtStart(`${folder}/users/htpasswd`)).toEqual([
+        expect.objectContaining({
+          msg: expect.stringMatching(
+            /bind-mounted file.*replacing it on the host has no effect here/,
+          ) as unknown,
+          hint: expect.stringMatching(/-v \.\/users:\/users.*no subPath/) as unknown,
+        }),
+      ])
+      writeFileSync(`${folder}/host/new`, ALICE_ENTRY.replace('alice', 'bob'))
+      renameSync(`${folder}/host/new`, `${folder}/host/htpasswd`)
+      expect(await namesAt(`${folder}/users/htpasswd`)).toEqual(['alice'])
+    },
+  )
 
-  it.runIf(canMount)('is not told of one whose folder is mounted, which follows a replacement', async () => {
-    const folder = tempFolder()
-    mkdirSync(`${folder}/host`)
-    mkdirSync(`${folder}/users`)
-    writeFileSync(`${folder}/host/htpasswd`, ALICE_ENTRY)
-    bindMount(`${folder}/host`, `${folder}/users`)
+  it.runIf(canMount)(
+    'is not logged when its folder is mounted, and a replacement on the host has its effect',
+    async () => {
+      const folder = tempFolder()
+      mkdirSync(`${folder}/host`)
+      mkdirSync(`${folder}/users`)
+      writeFileSync(`${folder}/host/htpasswd`, ALICE_ENTRY)
+      bindMount(`${folder}/host`, `${folder}/users`)
 
-    expect(await warningsAtStart(`${folder}/users/htpasswd`)).toEqual([])
-    writeFileSync(`${folder}/host/new`, ALICE_ENTRY.replace('alice', 'bob'))
-    renameSync(`${folder}/host/new`, `${folder}/host/htpasswd`)
-    expect(await namesAt(`${folder}/users/htpasswd`)).toEqual(['bob'])
-  })
+      expect(await warningsAtStart(`${folder}/users/htpasswd`)).toEqual([])
+      writeFileSync(`${folder}/host/new`, ALICE_ENTRY.replace('alice', 'bob'))
+      renameSync(`${folder}/host/new`, `${folder}/host/htpasswd`)
+      expect(await namesAt(`${folder}/users/htpasswd`)).toEqual(['bob'])
+    },
+  )
 })
 
 async function warningsAtStart(file: string): Promise<readonly unknown[]> {

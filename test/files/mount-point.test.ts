@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { isMountPoint, mountPointsIn } from '../../src/files/mount-point.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 
-// As docker makes it for `-v /host/htpasswd:/users/htpasswd`.
+// The line for `docker run -v /host/htpasswd:/users/htpasswd`.
 const MOUNTINFO = `\
 22 28 0:20 / /proc rw,nosuid - proc proc rw
 591 581 254:1 /srv/htpasswd /users/htpasswd rw,relatime - ext4 /dev/vda1 rw
@@ -12,7 +12,7 @@ const MOUNTINFO = `\
 `
 
 describe('mountPointsIn', () => {
-  it('names the fifth field of each line, with blanks and the like put back', () => {
+  it('returns the fifth field of each line, with blanks and similar characters decoded', () => {
     expect([...mountPointsIn(MOUNTINFO)]).toEqual([
       '/proc',
       '/users/htpasswd',
@@ -41,7 +41,7 @@ describe('isMountPoint', () => {
 
   it.each([
     ['a file whose folder is mounted', (file: string) => file.replace('/htpasswd', '')],
-    ['a file beside one whose name begins alike', (file: string) => `${file}.old`],
+    ['a file whose name only begins like a mount point', (file: string) => `${file}.old`],
   ])('is false for %s', async (_, mountedAs) => {
     const { file, table } = fileIn(tempFolder(), mountedAs)
 
@@ -52,7 +52,7 @@ describe('isMountPoint', () => {
     expect(await isMountPoint(`${tempFolder()}/missing`)).toBe(false)
   })
 
-  it('goes by the device where there is no table of mounts', async () => {
+  it('compares devices where there is no mount table', async () => {
     const folder = tempFolder()
     writeFileSync(`${folder}/htpasswd`, '')
 

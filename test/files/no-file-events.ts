@@ -3,8 +3,8 @@ import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 
 /**
- * Makes every new watch of this process one that never hears of anything, as on a network file system, so that polls
- * alone notice changes. Returns what undoes it.
+ * Makes every new watch of this process miss all events, as on a network file system. Only polls then notice changes.
+ * Returns a function that undoes this.
  */
 export function withoutFileEvents(): () => void {
   const { watch } = fs
@@ -18,7 +18,7 @@ export function withoutFileEvents(): () => void {
 
 const silentWatch = {
   close(): void {
-    // Nothing was opened.
+    // No watch was opened.
   },
   ref() {
     return this

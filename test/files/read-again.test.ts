@@ -9,7 +9,7 @@ function countingRead() {
 it.each<[what: string, wholeAt: number, outcome: number]>([
   ['at the first look', 1, 1],
   ['at a later look', 3, 3],
-  ['never: the last look counts', 100, 4],
+  ['never, so that the last look counts', 100, 4],
 ])('a value that is whole %s', async (_, wholeAt, outcome) => {
   const isWhole = (value: number) => value >= wholeAt
   expect(await readUntilWhole(countingRead(), { isWhole, looks: 4, pauseMs: 1 })).toBe(outcome)

@@ -19,8 +19,8 @@ describe('a file', () => {
     await expect(readRegular(file)).rejects.toThrow(/is larger than 64 MiB/)
   })
 
-  // 256 GiB on many machines, though it says that it is a regular file, and empty.
-  it.runIf(process.platform === 'linux')('is not read on when it turns out to have no end', async () => {
+  // 256 GiB on many machines, but it claims to be an empty regular file.
+  it.runIf(process.platform === 'linux')('is not read further when it has no end', async () => {
     const file = path.join(tempFolder(), 'file')
     symlinkSync('/proc/self/pagemap', file)
     await expect(readRegular(file)).rejects.toThrow(`${file}: is larger than 64 MiB`)

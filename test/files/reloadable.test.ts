@@ -29,11 +29,11 @@ describe('createReloadable', () => {
     expect(value.state).toEqual({ kind: 'stale', reason: 'not read yet' })
   })
 
-  it('swaps the value, and tells listeners the new one and the one before', async () => {
+  it('replaces the value, and calls listeners with the new value and the previous one', async () => {
     const value = createReloadable({ file, parse, initial: 0 })
-    const told: [number, number][] = []
+    const changes: [number, number][] = []
     value.onChange((next, previous) => {
-      told.push([next, previous])
+      changes.push([next, previous])
     })
 
     await writeFile(file, '1')
@@ -43,7 +43,7 @@ describe('createReloadable', () => {
 
     expect(value.current).toBe(2)
     expect(value.state).toEqual({ kind: 'fresh' })
-    expect(told).toEqual([
+    expect(changes).toEqual([
       [1, 0],
       [2, 1],
     ])
@@ -60,7 +60,7 @@ describe('createReloadable', () => {
     expect(parses).toBe(1)
   })
 
-  it('parses a file that was emptied: nothing is a value too', async () => {
+  it('parses an emptied file: empty content is a value too', async () => {
     const value = createReloadable({ file, parse: (bytes) => bytes.length, initial: -1 })
     await writeFile(file, '')
 
@@ -69,7 +69,7 @@ describe('createReloadable', () => {
     expect(value.current).toBe(0)
   })
 
-  it('runs calls one after the other; those that wait share one', async () => {
+  it('runs calls one after the other, and waiting calls share one reload', async () => {
     const value = createReloadable({ file, parse, initial: 0 })
     await writeFile(file, '1')
 
@@ -84,7 +84,7 @@ describe('createReloadable', () => {
   })
 })
 
-it('calls a listener that threw again at the next reload, though the bytes are the same', async () => {
+it('calls a listener again at the next reload after it threw, even for the same bytes', async () => {
   const value = createReloadable({ file, parse, initial: 0 })
   const called: number[] = []
   let obstacle: Error | undefined = new Error('refused')
@@ -102,7 +102,7 @@ it('calls a listener that threw again at the next reload, though the bytes are t
   expect([called, value.state.kind, parses]).toEqual([[1, 1], 'fresh', 1])
 })
 
-it('tells contents of many megabytes apart by their last byte', async () => {
+it('distinguishes contents of many megabytes that differ only in the last byte', async () => {
   const bytes = Buffer.alloc(9 * 1024 * 1024, 'x')
   const value = createReloadable({ file, parse: (read) => read.at(-1), initial: undefined })
   await writeFile(file, bytes)
@@ -116,7 +116,7 @@ it('tells contents of many megabytes apart by their last byte', async () => {
   expect(await value.reload()).toBe('unchanged')
 })
 
-describe('a reload that fails', () => {
+describe('a failed reload', () => {
   it('rejects with InvalidFileError and changes nothing but the state', async () => {
     const value = createReloadable({ file, parse, initial: 0 })
     await writeFile(file, '1')
@@ -131,7 +131,7 @@ describe('a reload that fails', () => {
     expect(value.state).toEqual({ kind: 'stale', reason: 'is no number' })
   })
 
-  it('passes on the InvalidFileError that parse throws', async () => {
+  it('rejects with the InvalidFileError that parse throws', async () => {
     const thrown = new InvalidFileError(file, 'has no valid line')
     const value = createReloadable<number>({ file, parse: () => failWith(thrown), initial: 0 })
     await writeFile(file, 'x')
@@ -150,7 +150,7 @@ describe('a reload that fails', () => {
     expect(value.current).toBe(0)
   })
 
-  it('is over when the last good content is back, which is not a change', async () => {
+  it('ends when the last good content returns, which is not a change', async () => {
     const value = createReloadable({ file, parse, initial: 0 })
     await writeFile(file, '1')
     await value.reload()
@@ -164,7 +164,7 @@ describe('a reload that fails', () => {
     expect(value.state).toEqual({ kind: 'fresh' })
   })
 
-  it('is logged once per content and reason, and so is its end', async () => {
+  it('is logged once per content and reason, and its end is logged once', async () => {
     const destination = new PassThrough()
     const log = createLog({ level: 'info', format: 'json', destination })
     const value = createReloadable({ file, parse, initial: 0, log })
@@ -182,16 +182,20 @@ describe('a reload that fails', () => {
   })
 })
 
-describe('a file that may appear later', () => {
+describe('a file that is allowed to appear later', () => {
   const missing = ['error', 'is missing'] as const
   const invalid = ['error', 'is no number'] as const
   const usable = ['info', undefined] as const
 
   it.each<[what: string, steps: readonly (string | undefined)[], logged: readonly unknown[]]>([
-    ['is no error while it was never there', [undefined, undefined, '1'], []],
-    ['is an error when it was loaded and is gone', [undefined, '1', undefined, '1'], [missing, usable]],
+    ['is no error before its first appearance', [undefined, undefined, '1'], []],
     [
-      'is an error when it was invalid and is gone',
+      'is an error when it was loaded and is now missing',
+      [undefined, '1', undefined, '1'],
+      [missing, usable],
+    ],
+    [
+      'is an error when it was invalid and is now missing',
       [undefined, 'x', undefined, '1'],
       [invalid, missing, usable],
     ],

@@ -1,4 +1,4 @@
-// What people and programs do to a users file, with the programs themselves where they are on this machine.
+// Lists the ways people and programs change a users file. Uses the real programs where this machine has them.
 
 import { execFile, spawnSync } from 'node:child_process'
 import {
@@ -24,16 +24,16 @@ import { ALICE_LINE, BEFORE, BOB_LINE, type Layout, type Place } from './users-p
 export interface Method {
   readonly method: string
   readonly layouts: readonly Layout[]
-  /** Changes what BEFORE says. */
+  /** Changes a file with the content BEFORE. */
   readonly change: (place: Place) => Promise<void>
-  /** The names afterwards. */
+  /** The names after the change. */
   readonly names: readonly string[]
   readonly isThere: boolean
 }
 
 const PLAIN_OR_LINK: readonly Layout[] = ['plain', 'symlink']
 const MAIN = path.join(import.meta.dirname, '..', '..', 'dist', 'main.js')
-// As long as BOB_LINE, so that the size tells nothing.
+// Has the length of BOB_LINE, so that the size does not show the change.
 const OTHER_BOB_LINE = BOB_LINE.replace(/.$/m, (last) => (last === 'a' ? 'b' : 'a'))
 const exec = promisify(execFile)
 const hasHtpasswd = findProgram('htpasswd') !== undefined
@@ -103,7 +103,7 @@ async function run(program: string, ...args: readonly string[]): Promise<void> {
   await exec(program, args)
 }
 
-// A file beside the folder with what is to be in place.
+// A file beside the folder, with the wanted content.
 async function next({ base }: Place): Promise<string> {
   const file = path.join(base, 'next')
   await writeFile(file, ALICE_LINE)
@@ -189,7 +189,7 @@ async function swapFolderLink({ base }: Place): Promise<void> {
   await relink(path.join(base, 'users'), 'other')
 }
 
-// What kubelet does, in its order: the old folder goes last.
+// Does the same steps as kubelet, in the same order: it removes the old folder last.
 async function swapConfigMap({ base }: Place): Promise<void> {
   await mkdir(path.join(base, 'users', '..2024_02'))
   await writeFile(path.join(base, 'users', '..2024_02', 'htpasswd'), ALICE_LINE)
@@ -197,7 +197,7 @@ async function swapConfigMap({ base }: Place): Promise<void> {
   await rm(path.join(base, 'users', '..2024_01'), { recursive: true })
 }
 
-// Never a moment without the link.
+// The link exists at every moment.
 async function relink(link: string, target: string): Promise<void> {
   await symlink(target, `${link}.new`)
   await rename(`${link}.new`, link)

@@ -21,13 +21,13 @@ afterEach(async () => {
 })
 
 describe('readSettled', () => {
-  it('reads a file that holds still', async () => {
+  it('reads a file that does not change', async () => {
     await writeFile(file, 'content')
 
     expect((await readSettled(file)).toString()).toBe('content')
   })
 
-  it('waits for a file that is being written, and takes it whole', async () => {
+  it('waits for a file that is being written, and reads all of it', async () => {
     writeFileSync(file, 'start')
     let pieces = 0
     const writing = setInterval(() => {
@@ -38,7 +38,7 @@ describe('readSettled', () => {
     expect((await readSettled(file)).toString()).toBe(`start${'.'.repeat(40)}`)
   })
 
-  it.each([0, 50, 150])('does not take a file for empty that is written %i ms later', async (ms) => {
+  it.each([0, 50, 150])('does not accept an empty file that is written %i ms later', async (ms) => {
     writeFileSync(file, 'old')
     truncateSync(file, 0)
     setTimeout(() => {
@@ -48,7 +48,7 @@ describe('readSettled', () => {
     expect((await readSettled(file)).toString()).toBe('new')
   })
 
-  it('takes a file that stays empty for empty, no sooner than after 250 ms', async () => {
+  it('accepts a file that stays empty, after at least 250 ms', async () => {
     await writeFile(file, '')
     const start = performance.now()
 
@@ -57,7 +57,7 @@ describe('readSettled', () => {
     expect(performance.now() - start).toBeGreaterThan(250)
   })
 
-  it('waits for a file that is missing for a moment', async () => {
+  it('waits for a file that is missing for a short time', async () => {
     const reading = readSettled(file)
     await pause(100)
     await writeFile(file, 'new')
@@ -65,7 +65,7 @@ describe('readSettled', () => {
     expect((await reading).toString()).toBe('new')
   })
 
-  it('is not held up by renames that never pause', async () => {
+  it('is not prevented by renames without a pause', async () => {
     let renames = 0
     const renaming = new AbortController()
     const renamer = (async () => {
@@ -92,7 +92,7 @@ describe('readSettled rejects with InvalidFileError', () => {
     expect(errorCode((error as InvalidFileError).cause)).toBe('ENOENT')
   })
 
-  it('for a folder, at once, with where it may come from', async () => {
+  it('for a folder, at once, with a hint where it may come from', async () => {
     await mkdir(file)
 
     await expect(readSettled(file)).rejects.toMatchObject({
@@ -116,10 +116,10 @@ describe('readSettled rejects with InvalidFileError', () => {
     })
   })
 
-  it('for a file it may not read', async () => {
+  it('for an unreadable file', async () => {
     await writeFile(file, 'content')
     await chmod(file, 0o000)
-    // Nothing is denied to root, so the test becomes somebody else meanwhile.
+    // The root user may read everything, so the test runs as another user for this.
     await chown(base, NOBODY, NOBODY).catch(() => undefined)
 
     await expect(asNobody(() => readSettled(file))).rejects.toMatchObject({

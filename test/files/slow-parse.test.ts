@@ -1,4 +1,4 @@
-// Parsing, and telling of it, in several turns of the event loop.
+// Tests parsing and logging that take several turns of the event loop.
 
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -23,8 +23,8 @@ afterEach(async () => {
   await rm(base, { recursive: true, force: true })
 })
 
-describe('a parse that takes its time', () => {
-  it('leaves the value before in force, and fresh, until it is over', async () => {
+describe('a slow parse', () => {
+  it('keeps the previous value in force and fresh until its end', async () => {
     const { value, release } = await slowValue()
 
     const reloading = value.reload()
@@ -36,14 +36,14 @@ describe('a parse that takes its time', () => {
     expect(value.current).toBe(SLOW)
   })
 
-  it('is not overtaken: what was read later is in force at the end', async () => {
+  it('is not overtaken by a later reload: the content read last is in force at the end', async () => {
     const { value, release } = await slowValue()
 
     const first = value.reload()
     await until(() => parses === 2, { deadlineMs: 2000, what: 'the slow content is parsed' })
     await writeFile(file, '3')
     const second = value.reload()
-    // Long enough for a second reload that did not wait to be over.
+    // Long enough to finish a second reload that does not wait.
     await readSettled(file)
     await readSettled(file)
     expect(parses).toBe(2)
@@ -53,7 +53,7 @@ describe('a parse that takes its time', () => {
     expect(value.current).toBe(3)
   })
 
-  it('refuses the content by rejecting', async () => {
+  it('refuses the content when it rejects', async () => {
     const value = createReloadable({ file, parse: (bytes) => Promise.resolve(bytes).then(parse), initial: 0 })
     await writeFile(file, 'garbage')
 
@@ -80,7 +80,7 @@ it('a reload lasts until its change is logged', async () => {
 
 const SLOW = 2
 
-/** A value of 1 whose file says SLOW meanwhile; that takes until `release` to parse. */
+/** A value of 1. Its file now contains SLOW, and parsing that takes until `release`. */
 async function slowValue() {
   let release = (): void => undefined
   const released = new Promise<void>((resolve) => {

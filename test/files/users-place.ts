@@ -1,4 +1,4 @@
-// A users file in a folder of its own, the users that follow it, and what became of a change.
+// Creates a users file in its own folder, follows it through a change, and reports the outcome.
 
 import { hashSync } from 'bcryptjs'
 import { mkdirSync, readFileSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -11,7 +11,7 @@ import { loadUsers, type Users } from '../../src/users/users.ts'
 import { makeTempFolder, removeFolder } from '../fixtures/temp-folder.ts'
 import { until } from '../fixtures/until.ts'
 
-/** What leads to the users file: itself, a symlink to it, the `..data` of a ConfigMap, or a symlink to its folder. */
+/** How the path leads to the users file: directly, by a symlink, by `..data` of a ConfigMap, by a linked folder. */
 export type Layout = 'plain' | 'symlink' | 'ConfigMap' | 'linked folder'
 
 export const ALICE_LINE = `alice:${hashSync('correct horse', 4)}\n`
@@ -19,9 +19,9 @@ export const BOB_LINE = `bob:${hashSync('hunter two', 4)}\n`
 export const BEFORE = ALICE_LINE + BOB_LINE
 
 export interface Place {
-  /** Paths of this place are in it. */
+  /** The folder that contains all paths of this place. */
   readonly base: string
-  /** What the sidecar is told. */
+  /** The path in the settings of the sidecar. */
   readonly file: string
   readonly remove: () => void
 }
@@ -52,24 +52,24 @@ export function createPlace(layout: Layout): Place {
 }
 
 export interface Outcome {
-  /** From the end of the change until the users in force are those of the file; 0 when they were before. */
+  /** Time from the end of the change until its users are in force; 0 if they were in force before its end. */
   readonly tookMs: number
-  /** How many tables were put in force: more than one means that a state nobody meant was among them. */
+  /** How many tables came into force. More than one means that an intermediate state came into force. */
   readonly swaps: number
-  /** The names in force at the end, and the whole of it in a form that can be compared. */
+  /** The names in force at the end. */
   readonly names: readonly string[]
   readonly isFresh: boolean
 }
 
-// chokidar reports symlinks that were there before, which brings on one more look. What is to be shown is that the
-// change itself is noticed.
+// chokidar also reports symlinks that existed before, and that causes one more look. The change must come after that
+// look, so that only the change itself can be noticed.
 const FIRST_LOOKS_MS = 150
 
 export interface Course {
   readonly change: () => Promise<void>
   readonly pollMs: number | 'off'
   readonly deadlineMs: number
-  /** How long to wait longer than need be before the change: the next poll comes the sooner. */
+  /** Additional wait before the change. It shifts the change nearer to the next poll. */
   readonly phaseMs?: number
 }
 
@@ -82,13 +82,13 @@ export async function outcomeOf(
   const users = await loadUsers({ file: place.file, pollMs, log: logThatCounts(swaps) })
   try {
     await pause(FIRST_LOOKS_MS + phaseMs)
-    const [loaded, before] = [swaps.count, likenessOf(users.table)]
+    const [loaded, before] = [swaps.count, entriesAsText(users.table)]
     await change()
-    const wanted = likenessOf(parseHtpasswd(readFileSync(place.file), place.file))
+    const wanted = entriesAsText(parseHtpasswd(readFileSync(place.file), place.file))
     if (wanted === before) throw new Error('the change changed nothing')
-    const isInForce = () => likenessOf(users.table) === wanted
+    const isInForce = () => entriesAsText(users.table) === wanted
     const tookMs = isInForce() ? 0 : await until(isInForce, { deadlineMs, what: 'the change is in force' })
-    // Users are in force before that is logged. Closing waits for what is under way.
+    // Users are in force before the log line. Closing waits for a running reload.
     await users.close()
     return {
       tookMs,
@@ -105,7 +105,7 @@ function namesIn(users: Users): readonly string[] {
   return [...users.table.entries.keys()]
 }
 
-function likenessOf({ entries }: UserTable): string {
+function entriesAsText({ entries }: UserTable): string {
   return JSON.stringify([...entries.values()])
 }
 

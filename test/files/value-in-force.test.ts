@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { createValueInForce, type ValueInForceOptions } from '../../src/files/value-in-force.ts'
 
-/** A value of text that writes down what happens, in order. */
+/** A text value that records all events in order. */
 function createScene(options: Partial<ValueInForceOptions<string>> = {}) {
   const events: string[] = []
   const value = createValueInForce<string>({
@@ -34,7 +34,7 @@ describe('a change', () => {
     expect(value.counts).toEqual({ changed: 1, failed: 0 })
   })
 
-  it('lasts until it is logged', async () => {
+  it('ends when it is logged', async () => {
     let isLogged = false
     const logChange = () => Promise.resolve().then(() => void (isLogged = true))
     const { value } = createScene({ logChange })
@@ -44,7 +44,7 @@ describe('a change', () => {
     expect(isLogged).toBe(true)
   })
 
-  it('to an equal value is none, though that value is the one in force', async () => {
+  it('to an equal value calls no listener, but the new value is in force', async () => {
     const { value, events } = createScene({ isSame: (one, other) => one.trim() === other.trim() })
     value.onChange(() => events.push('called'))
 
@@ -66,7 +66,7 @@ describe('a listener that throws', () => {
     return { ...scene, obstacle }
   }
 
-  it('does not bring the previous value back, and does not keep other listeners from theirs', async () => {
+  it('does not bring the previous value back, and does not prevent calls of other listeners', async () => {
     const { value, events, obstacle } = createThrowingScene()
 
     await expect(value.publish('two')).rejects.toBe(obstacle.current)
@@ -77,7 +77,7 @@ describe('a listener that throws', () => {
     expect(value.counts.changed).toBe(0)
   })
 
-  it('is called again with the same value, which is logged when that succeeds', async () => {
+  it('is called again with the same value, and the change is logged when the call succeeds', async () => {
     const { value, events, obstacle } = createThrowingScene()
     await value.publish('two').catch(() => undefined)
     events.length = 0
@@ -89,7 +89,7 @@ describe('a listener that throws', () => {
     expect([value.state, value.counts.changed]).toEqual([{ kind: 'fresh' }, 1])
   })
 
-  it('is called with the value before, when that comes back: other listeners have left it', async () => {
+  it('is called with the previous value when that comes back, because other listeners use the newer one', async () => {
     const { value, events, obstacle } = createThrowingScene()
     await value.publish('two').catch(() => undefined)
     events.length = 0
@@ -102,7 +102,7 @@ describe('a listener that throws', () => {
 })
 
 describe('a failure', () => {
-  it('keeps the value, and makes it stale until a good value comes', async () => {
+  it('keeps the value and makes it stale until the next good value', async () => {
     const { value, events, fail } = createScene()
 
     fail('is missing', 'missing')
@@ -115,7 +115,7 @@ describe('a failure', () => {
 
   it.each<[what: string, keys: readonly (string | undefined)[], logged: number]>([
     ['is logged once for a key', ['a', 'a', 'a'], 1],
-    ['is logged again after another one', ['a', 'b', 'a'], 3],
+    ['is logged again after a failure with another key', ['a', 'b', 'a'], 3],
     ['without a key is always logged', [undefined, undefined], 2],
   ])('%s', (_, keys, logged) => {
     const { value, events, fail } = createScene()
@@ -134,7 +134,7 @@ describe('a failure', () => {
     expect(events).toEqual(['log reason', 'log recovery', 'log reason'])
   })
 
-  it('without a report changes the state alone, and has no recovery', async () => {
+  it('without a report changes only the state, and no recovery is logged', async () => {
     const { value, events } = createScene()
     value.fail('not there yet')
     expect(value.state).toEqual({ kind: 'stale', reason: 'not there yet' })

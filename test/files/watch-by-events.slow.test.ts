@@ -1,4 +1,4 @@
-// With file events alone: the poll is off in every test here.
+// Tests the watch with file events alone. The poll is off in every test.
 
 import { mkdir, writeFile } from 'node:fs/promises'
 import path from 'node:path'
@@ -53,7 +53,7 @@ describe('a change noticed by events', () => {
     expect(watched.value.state).toEqual({ kind: 'fresh' })
   })
 
-  it('the last of 50 renames within a second wins, and does not hold up those before it', async () => {
+  it('the last of 50 renames within a second wins, and does not delay the earlier ones', async () => {
     const watched = await watchedFile()
     const [start, looksBefore] = [performance.now(), watched.looks()]
 
@@ -65,7 +65,7 @@ describe('a change noticed by events', () => {
 
     await watched.becomes('content 49', 1000)
     expect(seenMeanwhile).toBeGreaterThan(2)
-    // A burst lasts 50 ms at least and a read 40, so that a storm of changes is none of reads.
+    // A burst lasts at least 50 ms and a read 40 ms, so many changes cause only a few reads.
     const mostLooks = (performance.now() - start) / 90 + 1
     expect(watched.looks() - looksBefore).toBeLessThanOrEqual(mostLooks)
   })
@@ -103,10 +103,10 @@ describe('a change noticed by events', () => {
     await watched.becomes('new', 1000)
   })
 
-  it('a file of another name in the folder is none of its business', async () => {
+  it('a file with another name in the folder causes no look', async () => {
     const watched = await watchedFile()
     const before = watched.looks()
-    // A change of the file itself may show as several looks, so it is another watch that tells when this one is told.
+    // One change may cause several looks. So a second watch, on the other file, shows when its event has arrived.
     const other = path.join(watched.base, 'users', 'other')
     const witness = await createWatchedFile({ pollMs: 'off', prepare: () => Promise.resolve(other) })
     open.push(witness)
@@ -119,7 +119,7 @@ describe('a change noticed by events', () => {
     await watched.becomes('new')
   })
 
-  it('a replaced folder is followed although another watch still holds on to the former one', async () => {
+  it('a replaced folder is followed even if another watch still has the previous folder open', async () => {
     const watched = await watchedFile()
     const other = await watchThatHolds(watched.file)
     const replaceFolder = WAYS_TO_CHANGE.find(({ way }) => way === 'replace the folder by another')
@@ -135,7 +135,7 @@ describe('a change noticed by events', () => {
   })
 })
 
-// A watch whose `onSettled` takes until `release` is called, from the second call on.
+// A watch whose `onSettled` waits for `release`, except in the first call.
 async function watchThatHolds(file: string): Promise<{ watch: FileWatch; release: () => void }> {
   let release = (): void => undefined
   const released = new Promise<void>((resolve) => {

@@ -1,4 +1,4 @@
-// Without a single file event: chokidar is replaced by one that fails as it does when inotify has no watches left.
+// Tests the watch without file events: a stand-in for chokidar fails as if inotify had no watches left.
 
 import { EventEmitter } from 'node:events'
 import { mkdir, rm, stat, writeFile } from 'node:fs/promises'
@@ -53,7 +53,7 @@ describe('a change noticed by the poll', () => {
     await watched.becomes('content 49', 1000)
   })
 
-  it('garbage and a missing file keep the last good value until the file is good again', async () => {
+  it('the last good value stays during garbage or a missing file, until the file is valid again', async () => {
     const watched = await watchedFile()
 
     await writeFile(watched.file, GARBAGE)
@@ -67,14 +67,14 @@ describe('a change noticed by the poll', () => {
     expect(watched.seen).toEqual(['old'])
   })
 
-  it('a file that changed just now is read with every poll, one that changed long ago is not', async () => {
+  it('every poll reads a file that changed just now, but not a file that changed long ago', async () => {
     const longAgo = await watchedFile(() =>
       Promise.resolve(createRequire(import.meta.url).resolve('chokidar')),
     )
     onTestFinished(() => {
       vi.useRealTimers()
     })
-    // The moment of its change lasts, or the file would be old after a standstill of this machine.
+    // The change must stay recent, even if this machine stands still for some time.
     const justNow = await watchedFile(async (base) => {
       const name = await plainFile(base)
       const { ctime } = await stat(path.join(base, name))
@@ -89,7 +89,7 @@ describe('a change noticed by the poll', () => {
   })
 })
 
-it('a failing watch is told once, and the poll goes on', async () => {
+it('a failing watch is reported once, and the polls continue', async () => {
   const watched = await watchedFile(
     WAYS_TO_CHANGE.find(({ way }) => way === 'swap a link in the middle of a chain')?.prepare,
   )
@@ -100,7 +100,7 @@ it('a failing watch is told once, and the poll goes on', async () => {
   expect(watched.errors).toEqual([expect.objectContaining({ code: 'ENOSPC' })])
 })
 
-it('a closed watch polls no more', async () => {
+it('a closed watch does not poll', async () => {
   const watched = await watchedFile()
   await watched.watch.close()
   const looks = watched.looks()

@@ -15,8 +15,8 @@ async function watchedFile(): Promise<WatchedFile> {
   return watched
 }
 
-describe('what is not a change', () => {
-  it('touching the file reloads nothing', async () => {
+describe('unchanged content', () => {
+  it('causes no change when the file is touched', async () => {
     const watched = await watchedFile()
     const before = watched.looks()
 
@@ -27,7 +27,7 @@ describe('what is not a change', () => {
     expect(watched.seen).toEqual(['old'])
   })
 
-  it('writing the same content again reloads nothing', async () => {
+  it('causes no change when it is written again', async () => {
     const watched = await watchedFile()
 
     await writeFile(watched.file, 'old')
@@ -37,8 +37,8 @@ describe('what is not a change', () => {
   })
 })
 
-describe('a file that is no good', () => {
-  it('keeps the last good value, says why, and recovers', async () => {
+describe('an invalid file', () => {
+  it('keeps the last good value, reports the reason, and recovers', async () => {
     const watched = await watchedFile()
 
     await writeFile(watched.file, GARBAGE)
@@ -52,7 +52,7 @@ describe('a file that is no good', () => {
     expect(watched.errors).toEqual([])
   })
 
-  it('keeps the last good value when the file is gone for good, and recovers', async () => {
+  it('that stays missing keeps the last good value, and recovers', async () => {
     const watched = await watchedFile()
 
     await rm(watched.file)
@@ -63,7 +63,7 @@ describe('a file that is no good', () => {
     await until(() => watched.value.state.kind === 'fresh', { deadlineMs: 1000, what: 'it is fresh' })
   })
 
-  it('takes a file that stays empty for what it is, after a quarter of a second', async () => {
+  it('that stays empty counts as empty after a quarter of a second', async () => {
     const watched = await watchedFile()
     const start = performance.now()
 
@@ -75,7 +75,7 @@ describe('a file that is no good', () => {
 })
 
 describe('close()', () => {
-  it.runIf(process.platform === 'linux')('leaves nothing watched', async () => {
+  it.runIf(process.platform === 'linux')('leaves no watch open', async () => {
     const before = await inotifyWatches()
     const watched = await watchedFile()
     expect(await inotifyWatches()).toBeGreaterThan(before)
@@ -85,7 +85,7 @@ describe('close()', () => {
     expect(await inotifyWatches()).toBe(before)
   })
 
-  it('waits for the reload under way', async () => {
+  it('waits for a running reload', async () => {
     const watched = await watchedFile()
     await rm(watched.file)
     const checked = watched.watch.check()
@@ -96,7 +96,7 @@ describe('close()', () => {
     expect(await settledYet(checked)).toBe(true)
   })
 
-  it('is followed by no call, whatever changes', async () => {
+  it('is followed by no call, even if files change', async () => {
     const watched = await watchedFile()
     await writeFile(watched.file, 'new')
     await watched.watch.close()
@@ -113,7 +113,7 @@ describe('close()', () => {
   })
 })
 
-// The watchers do not keep the process alive, so Node does not list them; Linux does.
+// Node does not list these watchers, because they do not keep the process alive. Linux lists them.
 async function inotifyWatches(): Promise<number> {
   const descriptors = await readdir('/proc/self/fdinfo').catch(() => [])
   const infos = await Promise.all(

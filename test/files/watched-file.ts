@@ -1,4 +1,4 @@
-// A watched file in a folder of its own, and what became of it.
+// Creates a watched file in its own folder, and records the values that come into force.
 
 import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -8,7 +8,7 @@ import { watchFile, type FileWatch } from '../../src/files/watch.ts'
 import { until } from '../fixtures/until.ts'
 
 export interface WatchedFile {
-  /** The temporary folder all paths of this test are in. */
+  /** The temporary folder with all paths of this test. */
   readonly base: string
   readonly file: string
   readonly value: Reloadable<string>
@@ -25,11 +25,11 @@ export interface WatchedFile {
 
 export interface WatchedFileOptions {
   readonly pollMs: number | 'off'
-  /** Makes the file before the watch starts, and says where it is, as seen from `base`. */
+  /** Creates the file before the watch starts, and returns its path in `base`. */
   readonly prepare: (base: string) => Promise<string>
 }
 
-/** Content that is refused. */
+/** Invalid content. */
 export const GARBAGE = 'garbage'
 
 export async function createWatchedFile({ pollMs, prepare }: WatchedFileOptions): Promise<WatchedFile> {
@@ -71,7 +71,7 @@ export async function createWatchedFile({ pollMs, prepare }: WatchedFileOptions)
   }
 }
 
-/** The file in a folder of its own, with content `old`. */
+/** Creates the file with content `old`, in its own folder. */
 export async function plainFile(base: string): Promise<string> {
   await mkdir(path.join(base, 'users'))
   await writeFile(path.join(base, 'users', 'htpasswd'), 'old')

@@ -1,4 +1,4 @@
-// Every way to change a users file, over the parts that follow it in a running sidecar.
+// Tests every way to change a users file, with the code that follows it in a running sidecar.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { METHODS } from './run-ways-to-change.ts'
@@ -7,7 +7,7 @@ import { createPlace, outcomeOf } from './users-place.ts'
 
 const POLL_MS = 200
 
-// vim and rsync have stand-ins in the list, so that a machine without them misses nothing that is promised.
+// The list has stand-ins for vim and rsync, so a machine without them tests the same changes.
 const cases = METHODS.filter(({ isThere }) => isThere).flatMap((method) =>
   method.layouts.map((layout) => ({ ...method, layout })),
 )

@@ -1,4 +1,5 @@
-// The ways people and programs change a file. Each turns the content `old` into `old-new`, and nothing else is ever meant.
+// Lists the ways people and programs change a file. Each changes the content from `old` to `old-new`, without other
+// wanted states.
 
 import {
   appendFile,
@@ -17,7 +18,7 @@ import { plainFile } from './watched-file.ts'
 
 export interface WayToChange {
   readonly way: string
-  /** Makes the file with content `old` and says where it is. */
+  /** Creates the file with content `old`, and returns its path. */
   readonly prepare: (base: string) => Promise<string>
   readonly change: (base: string) => Promise<void>
 }
@@ -40,7 +41,7 @@ export const WAYS_TO_CHANGE: readonly WayToChange[] = [
   { way: 'remove the folder, and make it again 100 ms later', prepare: plainFile, change: remakeFolder },
 ]
 
-/** Puts `content` in place by renaming a file of another name. */
+/** Writes `content` to a file with another name, and renames that over the file. */
 export async function renameOver(base: string, content: string): Promise<void> {
   const temporary = `${fileIn(base)}.${Math.random()}`
   await writeFile(temporary, content)
@@ -113,7 +114,7 @@ async function configMap(base: string): Promise<string> {
   return 'users/htpasswd'
 }
 
-// What kubelet does, in its order: the old folder goes last.
+// Does the same steps as kubelet, in the same order: it removes the old folder last.
 async function swapConfigMap(base: string): Promise<void> {
   await mkdir(path.join(base, 'users', '..2024_02'))
   await writeFile(path.join(base, 'users', '..2024_02', 'htpasswd'), 'old-new')
@@ -147,7 +148,7 @@ async function remakeFolder(base: string): Promise<void> {
   await writeFile(fileIn(base), 'old-new')
 }
 
-// As `ln -sfn` does it: never a moment without the link.
+// As `ln -sfn` does it. The link exists at every moment.
 async function relink(link: string, target: string): Promise<void> {
   await symlink(target, `${link}.new`)
   await rename(`${link}.new`, link)

@@ -90,11 +90,11 @@ const HOME_OF: Readonly<Record<string, RegExp>> = {
   commander: /^cli\/(?:cli|program\/.*)\.ts$/,
 }
 
-/** Once in these files, word for word. OpenSSL verifies there all the same, and its verdict is heeded: see there. */
+/** Once in these files, word for word. OpenSSL verifies there too, and those files obey its verdict. */
 const ALLOWED: Readonly<Record<string, string>> = {
-  // The look at a certificate that clients refuse, to say what is wrong with it.
+  // Connects to a certificate that clients refuse, to report what is wrong with it.
   'cli/check-host/handshake.ts': 'ca: [], rejectUnauthorized: false',
-  // The pipeline refuses clients' certificates, with a sentence, and hands out the root to whoever has none.
+  // The pipeline refuses client certificates with an explanation, and serves the root to clients without one.
   'http/connections/tls-policy.ts': 'requestCert: true, rejectUnauthorized: false',
 }
 

@@ -21,7 +21,7 @@ const MAX_BYTES = 25_000_000
 
 const packages = productionPackages()
 
-/** Of a choice of licenses, as in "(BSD-3-Clause OR GPL-2.0)", one is enough. */
+/** One free license is enough in a choice, as in "(BSD-3-Clause OR GPL-2.0)". */
 function isFree(license: string): boolean {
   const choices = license.replace(/^\((.*)\)$/, '$1').split(' OR ')
   return choices.some((choice) => LICENSES.has(choice))

@@ -10,7 +10,7 @@ const hashOf = (cost: number): string => `$2y$${String(cost).padStart(2, '0')}$$
 const costsOf = (hashes: readonly string[]): readonly number[] =>
   hashes.map((hash) => Number(hash.slice(4, 6))).toSorted((a, b) => a - b)
 
-/** One user for each list: the cost of the entry, then those of old passwords, which end one minute after another. */
+/** One user for each list: the cost of the entry, then of old passwords, which expire one minute after another. */
 function tableOf(users: readonly (readonly number[])[]): UserTable {
   const lines = users.flatMap(([cost = 10, ...old], user) => {
     const [username, hash] = [`user${user}`, hashOf(cost)]
@@ -27,7 +27,7 @@ function tableOf(users: readonly (readonly number[])[]): UserTable {
   return parseHtpasswd(Buffer.from(lines.join('\n')), 'htpasswd', NOW)
 }
 
-/** The costs that refusals compute: for an unknown name, and for each user as old passwords end. */
+/** The costs that refusals compute: for an unknown name, and for each user before and after each expiry. */
 function refusals({ entries, dummyHashes }: UserTable): readonly (readonly number[])[] {
   const times = [0, 1, 2, 3, 4, 5].map((minutes) => NOW + minutes * 60_000)
   const known = [...entries.values()].flatMap((entry) => times.map((time) => hashesAt(entry, time)))
@@ -36,14 +36,14 @@ function refusals({ entries, dummyHashes }: UserTable): readonly (readonly numbe
 
 describe('every refusal computes the same bcrypts', () => {
   it.each<[what: string, users: readonly (readonly number[])[], computed: readonly number[]]>([
-    ['nobody', [], [10]],
+    ['no users', [], [10]],
     ['one user', [[12]], [12]],
-    ['users of one cost', [[10], [10], [10]], [10]],
-    ['users of several costs', [[5], [12], [10], [5]], [5, 10, 12]],
+    ['users with one cost', [[10], [10], [10]], [10]],
+    ['users with several costs', [[5], [12], [10], [5]], [5, 10, 12]],
     ['an old password', [[10, 10], [10]], [10, 10]],
-    ['an old password of another cost', [[10, 6], [10]], [6, 10]],
+    ['an old password with another cost', [[10, 6], [10]], [6, 10]],
     ['old passwords of several users', [[10, 6, 6], [12, 10], [6], [4]], [4, 6, 6, 10, 12]],
-    ['as many as there can be', [[15, 15, 15, 15, 15], [4]], [4, 15, 15, 15, 15, 15]],
+    ['the greatest number', [[15, 15, 15, 15, 15], [4]], [4, 15, 15, 15, 15, 15]],
   ])('%s', (_what, users, computed) => {
     const table = tableOf(users)
     expect(table.problems).toEqual([])

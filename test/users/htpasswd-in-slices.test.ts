@@ -13,12 +13,12 @@ const KEPT = formatKeptLine({
   binding: bindingOf(HASH),
 })
 
-/** Decoys are random: their costs are what two readings have in common. */
+/** The parts of a table that two reads have in common. Dummy hashes are random, so only their costs are equal. */
 function comparable({ dummyHashes, entries, problems }: UserTable) {
   return { costs: dummyHashes.map((dummyHash) => dummyHash.slice(0, 7)), entries: [...entries], problems }
 }
 
-describe('in slices a file reads the same as at once', () => {
+describe('reading in slices has the same result as reading at once', () => {
   it.each<[what: string, content: string | Buffer]>([
     ['no bytes', ''],
     ['one entry', `alice:${HASH}\n`],
@@ -29,8 +29,8 @@ describe('in slices a file reads the same as at once', () => {
     ['CRLF', `alice:${HASH}\r\n\r\nbob:${HASH}\r\n`],
     ['comments', `# team\nalice:${HASH}\n#\n`],
     ['comments alone', '# team\n'.repeat(1_000)],
-    ['names of UTF-8', `zoë:${HASH}\n日本 語:${HASH}\n😀:${HASH}\n`],
-    ['a line of Latin-1', Buffer.from(`alice:${HASH}\nj\xfcrgen:${HASH}\nbob:${HASH}\n`, 'latin1')],
+    ['names in UTF-8', `zoë:${HASH}\n日本 語:${HASH}\n😀:${HASH}\n`],
+    ['a line in Latin-1', Buffer.from(`alice:${HASH}\nj\xfcrgen:${HASH}\nbob:${HASH}\n`, 'latin1')],
     [
       'a character cut in two by a line feed',
       Buffer.concat([Buffer.from('a\xc3\n', 'latin1'), Buffer.from(`b:${HASH}`)]),
@@ -38,9 +38,9 @@ describe('in slices a file reads the same as at once', () => {
     ['line separators of Unicode', `alice\u2028x:${HASH}\nbob:${HASH}\u2029\n`],
     ['a line of five megabytes', `alice:${HASH}\n${'x'.repeat(5_000_000)}\nbob:${HASH}\n`],
     ['duplicates and damage', `alice:${HASH}\nalice:x\nbob\n:${HASH}\nalice:${HASH}\n`],
-    ['an old password that is kept', `alice:${HASH}\n${KEPT}\n`],
-    ['one that is kept before its entry', `${KEPT}\nalice:${HASH}\n`],
-    ['one that is kept for nobody', `${KEPT}\nbob:${HASH}\n`],
+    ['a kept old password', `alice:${HASH}\n${KEPT}\n`],
+    ['an old password before its entry', `${KEPT}\nalice:${HASH}\n`],
+    ['an old password without an entry', `${KEPT}\nbob:${HASH}\n`],
     ['thousands of each', `alice:${HASH}\n${KEPT}\nx\n# y\n`.repeat(2_000) + `bob:$2y$12$${DIGEST}\n`],
   ])('%s', async (_what, content) => {
     const bytes = Buffer.from(content)
@@ -56,7 +56,7 @@ describe('in slices a file reads the same as at once', () => {
     ['half a byte order mark', Buffer.from([0xef, 0xbb])],
     ['carriage returns alone', `alice:${HASH}\rbob:${HASH}\r`],
     ['thousands of lines and no usable entry', 'alice:hunter2\n'.repeat(10_000)],
-  ])('refused alike: %s', async (_what, content) => {
+  ])('for a file that is refused: %s', async (_what, content) => {
     const bytes = Buffer.from(content)
     const atOnce = new Promise((resolve) => {
       resolve(parseHtpasswd(bytes, 'htpasswd', NOW))
@@ -67,7 +67,7 @@ describe('in slices a file reads the same as at once', () => {
   })
 })
 
-/** How often the event loop turned during `action`, and how long it stood still at most. */
+/** How often the event loop turned during `action`, and for how long it was blocked at most. */
 async function turnsDuring(action: () => Promise<unknown>) {
   let [turns, longestMs, last, isOver] = [0, 0, performance.now(), false]
   const turned = (): void => {
@@ -90,9 +90,9 @@ describe('a hundred thousand lines', () => {
   const lines = Array.from({ length: 100_000 }, (_, index) => `user-${index}:${randomHash()}\n`).join('')
 
   it.each<[what: string, bytes: Buffer]>([
-    ['of UTF-8', Buffer.from(lines)],
-    ['one of them not UTF-8', Buffer.concat([Buffer.from(lines), Buffer.from([0xff])])],
-    ['all of them damaged but one', Buffer.from(`${lines.replaceAll('$10$', '$99$')}alice:${HASH}\n`)],
+    ['in UTF-8', Buffer.from(lines)],
+    ['with one line that is not UTF-8', Buffer.concat([Buffer.from(lines), Buffer.from([0xff])])],
+    ['with only one undamaged line', Buffer.from(`${lines.replaceAll('$10$', '$99$')}alice:${HASH}\n`)],
   ])('are read while the event loop turns: %s', async (what, bytes) => {
     let size = 0
     const { turns, longestMs, tookMs } = await turnsDuring(async () => {
@@ -107,7 +107,7 @@ describe('a hundred thousand lines', () => {
     expect(turns).toBeGreaterThan(5)
   })
 
-  it('half of which keep old passwords are read while the event loop turns', async () => {
+  it('are read while the event loop turns: half of them old passwords', async () => {
     const pairs = Array.from({ length: 50_000 }, (_, index) => {
       const [username, hash] = [`user ${index}`, randomHash()]
       const kept = { username, hash: randomHash(), validUntil: NOW + 1, binding: bindingOf(hash) }

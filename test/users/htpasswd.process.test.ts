@@ -1,4 +1,4 @@
-// What the htpasswd program writes, as our parser reads it.
+// Tests that our parser reads the files of the htpasswd program.
 
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
@@ -12,10 +12,10 @@ import { tempFolder } from '../fixtures/temp-folder.ts'
 const parse = (text: string | Buffer): UserTable => parseHtpasswd(Buffer.from(text), 'users/htpasswd')
 const htpasswd = findProgram('htpasswd')
 
-describe.skipIf(htpasswd === undefined)('the htpasswd of Apache', () => {
+describe.skipIf(htpasswd === undefined)('the htpasswd program of Apache', () => {
   it.each([
     ['its default cost', []],
-    ['a cost of its own', ['-C', '7']],
+    ['another cost', ['-C', '7']],
   ])('writes entries that verify here, with %s', (_what, flags) => {
     const file = path.join(tempFolder(), 'htpasswd')
     for (const [name, password] of [
@@ -35,7 +35,7 @@ describe.skipIf(htpasswd === undefined)('the htpasswd of Apache', () => {
     expect(matches('zoë', 'pässwörd€')).toBe(true)
   })
 
-  it('writes other kinds, which are named', () => {
+  it('writes other kinds of hashes, and our problems name them', () => {
     const file = path.join(tempFolder(), 'htpasswd')
     for (const [name, flags] of [
       ['m', '-cbm'],

@@ -20,7 +20,7 @@ function refusal(text: string | Buffer): InvalidFileError {
 }
 
 describe('an entry', () => {
-  it.each(['a', 'b', 'y'])('of the variant $2%s$ is taken', (variant) => {
+  it.each(['a', 'b', 'y'])('with the variant $2%s$ is accepted', (variant) => {
     const hash = hashOf(12, variant)
     expect(parse(`alice:${hash}\n`).entries.get('alice')).toEqual({
       username: 'alice',
@@ -31,7 +31,7 @@ describe('an entry', () => {
     })
   })
 
-  it.each([4, 15])('of cost %d is taken', (cost) => {
+  it.each([4, 15])('with cost %d is accepted', (cost) => {
     expect(parse(`alice:${hashOf(cost)}`).entries.get('alice')?.cost).toBe(cost)
   })
 })
@@ -53,7 +53,7 @@ describe('a file is read in spite of', () => {
   })
 })
 
-describe('a line is skipped, and the others are taken, when it has', () => {
+describe('only one line is skipped when it contains', () => {
   const SECRET = 'hunter2hunter2'
   it.each<[what: string, line: string, reason: RegExp]>([
     [
@@ -75,13 +75,13 @@ describe('a line is skipped, and the others are taken, when it has', () => {
     ['a cut hash with doubled $', `bob:$$2y$$10$$${SECRET}`, /plain text, or an unknown kind/],
     ['plain text that begins with $$', `bob:$$${SECRET}`, /^this line has plain text/],
     [
-      'a hash with doubled $ for a name',
+      'a hash with doubled $ as the name',
       `${HASH.replaceAll('$', '$$$$')}:$apr1$x`,
       /^the name looks like a hash/,
     ],
     ['crypt', 'bob:rqXexS6ZhobKA', /crypt, or plain text/],
     ['plain text', `bob:${SECRET}`, /plain text/],
-    ['fields that were swapped', `${HASH}:bob`, /^the name looks like a hash; an entry is NAME:HASH$/],
+    ['swapped fields', `${HASH}:bob`, /^the name looks like a hash; an entry is NAME:HASH$/],
     ['a password on the wrong side', `${SECRET}:bob`, /^this line has plain text/],
     ['plain text alone', SECRET, /^no colon; an entry is NAME:HASH$/],
     ['no hash', 'bob:', /no hash/],
@@ -91,7 +91,7 @@ describe('a line is skipped, and the others are taken, when it has', () => {
     ['a cost over 15', `bob:${hashOf(16)}`, /cost 16, over 15: one login would take minutes/],
     ['a hash cut short', `bob:${HASH.slice(0, -1)}`, /52 characters after its cost/],
     ['a hash too long', `bob:${HASH}x`, /54 characters after its cost/],
-    ['a character no hash has', `bob:${HASH.slice(0, -1)}!`, /characters that no hash has/],
+    ['a character that no hash contains', `bob:${HASH.slice(0, -1)}!`, /characters that no hash has/],
     ['blanks inside', `bob:${HASH} ${SECRET}`, /characters after its cost/],
     ['no name', `:${HASH}`, /^the name is empty$/],
     ['a blank before the name', ` ${SECRET}:${HASH}`, /^the name begins or ends with a blank$/],
@@ -103,7 +103,7 @@ describe('a line is skipped, and the others are taken, when it has', () => {
     ['a NUL byte in a further field', `bob:${HASH}:\0${SECRET}`, /^the line holds NUL bytes; remove it$/],
     ['a NUL byte in a comment', `# ${SECRET}\0`, /^the line holds NUL bytes; remove it$/],
     ['an escape sequence behind the hash', `bob:${HASH}\x1b[2J`, /characters after its cost/],
-    ['a name without end', `${SECRET.repeat(20)}:${HASH}`, /^the name is longer than 255 bytes$/],
+    ['a very long name', `${SECRET.repeat(20)}:${HASH}`, /^the name is longer than 255 bytes$/],
   ])('%s', (_what, line, reason) => {
     const { entries, problems } = parse(`alice:${HASH}\n${line}\ncarol:${HASH}\n`)
     expect([...entries.keys()]).toEqual(['alice', 'carol'])
@@ -124,15 +124,15 @@ describe('a line is skipped, and the others are taken, when it has', () => {
   })
 
   it.each([
-    ['a mark', Buffer.from([0xff, 0xfe])],
-    ['every other byte NUL', Buffer.from('a\0b\0')],
-  ])('what UTF-16 text begins with: %s', (_what, damage) => {
+    ['a byte order mark', Buffer.from([0xff, 0xfe])],
+    ['NUL in every other byte', Buffer.from('a\0b\0')],
+  ])('bytes like the beginning of UTF-16 text: %s', (_what, damage) => {
     const table = parse(Buffer.concat([damage, Buffer.from(`\nalice:${HASH}\n`)]))
     expect(names(table)).toEqual(['alice'])
     expect(table.problems.map(({ line }) => line)).toEqual([1])
   })
 
-  it('a name that was there before', () => {
+  it('a name of an earlier line', () => {
     const { entries, problems } = parse(`alice:${hashOf(5)}\nbob:${HASH}\nalice:${hashOf(6)}\n`)
     expect(entries.get('alice')).toMatchObject({ cost: 5, line: 1 })
     expect(problems).toEqual([
@@ -140,13 +140,13 @@ describe('a line is skipped, and the others are taken, when it has', () => {
     ])
   })
 
-  it('a name unfit for a shell, and the fix does not quote it', () => {
+  it('a name that is dangerous in a shell, and the fix does not contain it', () => {
     const [problem] = parse(`alice:${HASH}\nx; rm -rf ~:plain`).problems
     expect(problem?.reason).toContain('user passwd NAME')
   })
 })
 
-describe('a file of nobody', () => {
+describe('a file without users', () => {
   it.each([
     ['0 bytes', ''],
     ['blank lines', '\n \r\n\n'],
@@ -161,9 +161,9 @@ describe('a file is refused as a whole', () => {
   it.each<[what: string, bytes: Buffer, reason: RegExp]>([
     ['NUL bytes', Buffer.from('\0'), /^no line is a usable entry; line 1: the line holds NUL bytes/],
     ['a comment and NUL bytes', Buffer.from('# team\0\0\0'), /^no line is a usable entry; line 1: .*NUL/],
-    ['UTF-16 with a mark', Buffer.from(`\ufeffalice:${HASH}\n`, 'utf16le'), /UTF-16 text; save it as UTF-8/],
-    ['UTF-16 without a mark', Buffer.from(`alice:${HASH}\n`, 'utf16le'), /UTF-16/],
-    ['UTF-16 of the other byte order', Buffer.from(`\ufeffalice:${HASH}\n`, 'utf16le').swap16(), /UTF-16/],
+    ['UTF-16 with a byte order mark', Buffer.from(`\ufeffalice:${HASH}\n`, 'utf16le'), /UTF-16 text; save it as UTF-8/],
+    ['UTF-16 without a byte order mark', Buffer.from(`alice:${HASH}\n`, 'utf16le'), /UTF-16/],
+    ['UTF-16 in the other byte order', Buffer.from(`\ufeffalice:${HASH}\n`, 'utf16le').swap16(), /UTF-16/],
     [
       'no usable entry',
       Buffer.from('# team\nalice:hunter2\nbob:hunter2\n'),

@@ -1,4 +1,4 @@
-// What the htpasswd program does to a users file that keeps old passwords.
+// Tests the htpasswd program on a users file that keeps old passwords.
 
 import { spawnSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -27,7 +27,7 @@ const linesOf = (file: string): readonly string[] => readFileSync(file, 'utf8').
 
 const htpasswd = findProgram('htpasswd')
 
-describe.skipIf(htpasswd === undefined)('the htpasswd of Apache', () => {
+describe.skipIf(htpasswd === undefined)('the htpasswd program of Apache', () => {
   const [first, second] = [hashSync('first', 4), hashSync('second', 4)]
   const run = (...args: readonly string[]) => spawnSync(htpasswd ?? '', args).status
 
@@ -44,7 +44,7 @@ describe.skipIf(htpasswd === undefined)('the htpasswd of Apache', () => {
     expect(run('-vb', file, 'alice', 'first')).toBe(3)
   })
 
-  it('keeps what it does not know when it adds another user', async () => {
+  it('keeps unknown lines when it adds another user', async () => {
     const file = await rotated()
     const before = linesOf(file)
     expect(run('-bB', file, 'bob', 'x')).toBe(0)

@@ -1,4 +1,4 @@
-// Old passwords that stay valid for a while: the line, what reading makes of it, and what edits do to it.
+// Tests old passwords that stay valid for a while: their lines, and how the parser and edits handle them.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -23,7 +23,7 @@ const parse = (lines: readonly string[], now = NOW) =>
   parseHtpasswd(Buffer.from(lines.join('\n')), 'htpasswd', now)
 
 describe('the line that keeps an old password', () => {
-  it('is a comment whose form is fixed, because files outlive versions', () => {
+  it('is a comment with a fixed format, because files outlive versions', () => {
     expect(kept()).toBe(
       `#registry-sidecar keep-old v1 until 2026-01-31T12:01:00.000Z beside ${bindingOf(B)} ${A} alice`,
     )
@@ -31,12 +31,12 @@ describe('the line that keeps an old password', () => {
   })
 
   it.each([
-    ['of blanks', 'alice  of wonder land'],
-    ['of UTF-8', 'zoë 日本語 😀 voilà'],
+    ['with blanks', 'alice  of wonder land'],
+    ['in UTF-8', 'zoë 日本語 😀 voilà'],
     ['like a comment', 'a # b'],
     ['like a part of the line', `until 2026 beside ${A}`],
-    ['without end', 'é'.repeat(127)],
-  ])('brings back a name %s', (_what, username) => {
+    ['of the greatest length', 'é'.repeat(127)],
+  ])('preserves a name %s', (_what, username) => {
     const line = { username, hash: A, validUntil: NOW, binding: bindingOf(B) }
     for (const ending of ['', '\r', ' \t\r'])
       expect(parseKeptLine(formatKeptLine(line) + ending)).toEqual({ kind: 'kept', ...line })
@@ -45,11 +45,11 @@ describe('the line that keeps an old password', () => {
   it.each([
     ['an entry', `alice:${A}`],
     ['a comment', '# team'],
-    ['a comment about us', '#registry-sidecar reads this'],
-    ['a comment that begins alike', '#registry-sidecar keep-older'],
-    ['one that was indented', ` ${kept()}`],
+    ['a comment about this program', '#registry-sidecar reads this'],
+    ['a comment with a similar beginning', '#registry-sidecar keep-older'],
+    ['an indented line', ` ${kept()}`],
     ['nothing', ''],
-  ])('is told from %s', (_what, line) => {
+  ])('is not confused with %s', (_what, line) => {
     expect(parseKeptLine(line)).toEqual({ kind: 'other' })
   })
 
@@ -57,9 +57,9 @@ describe('the line that keeps an old password', () => {
     ['cut short', kept().slice(0, 60), /damaged; remove it/],
     ['without its name', kept().replace(/ alice$/, ''), /damaged/],
     ['without anything', '#registry-sidecar keep-old', /damaged/],
-    ['with a time that is none', kept().replace('2026-01', '2026-13'), /damaged/],
-    ['with a time of no zone', kept().replace('000Z', '000'), /damaged/],
-    ['with a name that is none', kept({ username: 'a:b' }), /damaged/],
+    ['with an invalid time', kept().replace('2026-01', '2026-13'), /damaged/],
+    ['with a time without a zone', kept().replace('000Z', '000'), /damaged/],
+    ['with an invalid name', kept({ username: 'a:b' }), /damaged/],
     ['of another version', kept().replace('v1', 'v2'), /format v2, which only a newer version reads/],
   ])('is a problem when it is %s', (_what, line, reason) => {
     const { entries, problems } = parse([`alice:${B}`, line])
@@ -75,8 +75,8 @@ describe('an old password is', () => {
   it.each([
     ['behind its entry', [`alice:${B}`, kept(), `bob:${C}`]],
     ['before it', [kept(), `bob:${C}`, `alice:${B}`]],
-    ['behind a line of that name that is not usable', ['alice:hunter2', kept(), `alice:${B}`]],
-  ])('valid, and in force beside the entry: %s', (_what, lines) => {
+    ['behind an unusable line of that name', ['alice:hunter2', kept(), `alice:${B}`]],
+  ])('valid besides the entry: %s', (_what, lines) => {
     const { entries } = parse(lines)
     expect(entries.get('alice')).toMatchObject({
       hash: B,
@@ -85,7 +85,7 @@ describe('an old password is', () => {
     expect(entries.get('bob')?.previous ?? []).toEqual([])
   })
 
-  it('valid to the millisecond, whether the file is read again or not', () => {
+  it('valid to the millisecond, even if the file is not read again', () => {
     const table = parse([`alice:${B}`, kept()])
     const entry = table.entries.get('alice')
     const hashes = (time: number) => (entry === undefined ? [] : hashesAt(entry, time))
@@ -93,7 +93,7 @@ describe('an old password is', () => {
     expect(hashes(NOW + MINUTE)).toEqual([B])
   })
 
-  it('left out without a word once its time is over', () => {
+  it('left out without a problem after its time', () => {
     const table = parse([`alice:${B}`, kept({ hash: 'plain', validUntil: NOW })])
     expect(table.problems).toEqual([])
     expect(table.entries.get('alice')?.previous).toEqual([])
@@ -102,12 +102,12 @@ describe('an old password is', () => {
 
   it.each<[what: string, lines: readonly string[], reason: RegExp]>([
     ['its entry was changed by another tool', [kept(), `alice:${C}`], /by other means than `user passwd`/],
-    ['its entry is gone', [kept(), `bob:${C}`], /kept for alice lets nobody in/],
-    ['its entry is of another kind', [kept(), 'alice:{SHA}hunter2', `bob:${C}`], /lets nobody in/],
-    ['it is of another name', [kept({ username: 'alic' }), `alice:${B}`], /kept for alic lets nobody in/],
-    ['it is of a foreign kind', [kept({ hash: '$apr1$aaaa' }), `alice:${B}`], /has Apache MD5/],
+    ['its entry is missing', [kept(), `bob:${C}`], /kept for alice lets nobody in/],
+    ['its entry has another kind of hash', [kept(), 'alice:{SHA}hunter2', `bob:${C}`], /lets nobody in/],
+    ['it belongs to another name', [kept({ username: 'alic' }), `alice:${B}`], /kept for alic lets nobody in/],
+    ['it has another kind of hash', [kept({ hash: '$apr1$aaaa' }), `alice:${B}`], /has Apache MD5/],
     ['it is plain text', [kept({ hash: 'aaaahunter2' }), `alice:${B}`], /has plain text/],
-    ['its cost is absurd', [kept({ hash: hash('a', '31') }), `alice:${B}`], /cost 31, over 15/],
+    ['its cost is too high', [kept({ hash: hash('a', '31') }), `alice:${B}`], /cost 31, over 15/],
   ])('not valid, and a problem, when %s', (_what, lines, reason) => {
     const { entries, problems, dummyHashes } = parse(lines)
     expect([...entries.values()].every(({ previous }) => previous.length === 0)).toBe(true)
@@ -118,14 +118,14 @@ describe('an old password is', () => {
     expect(dummyHashes).toHaveLength(1)
   })
 
-  it('one of four at most', () => {
+  it('one of at most four', () => {
     const lines = Array.from({ length: 6 }, (_, index) => kept({ hash: hash(String(index)) }))
     const { entries, problems } = parse([`alice:${B}`, ...lines])
     expect(entries.get('alice')?.previous.map((old) => old.line)).toEqual([2, 3, 4, 5])
     expect(problems.map(({ line }) => line)).toEqual([6, 7])
   })
 
-  it('no reason to keep the last user when another tool removes the entry', () => {
+  it('not a usable entry, so another tool can remove the last user', () => {
     expect(parse([kept(), '#registry-sidecar keep-old damaged']).entries.size).toBe(0)
   })
 })
@@ -148,9 +148,9 @@ describe('a change that keeps the old password', () => {
   })
 
   it.each([
-    ['in CRLF style', `alice:${A}\r\nbob:${C}\r\n`, `alice:${B}\r\n${kept()}\r\nbob:${C}\r\n`],
-    ['as last line without line feed', `bob:${C}\nalice:${A}`, `bob:${C}\nalice:${B}\n${kept()}`],
-    ['the same in CRLF style', `bob:${C}\r\nalice:${A}`, `bob:${C}\r\nalice:${B}\r\n${kept()}`],
+    ['CRLF', `alice:${A}\r\nbob:${C}\r\n`, `alice:${B}\r\n${kept()}\r\nbob:${C}\r\n`],
+    ['no line feed at the end', `bob:${C}\nalice:${A}`, `bob:${C}\nalice:${B}\n${kept()}`],
+    ['CRLF, but none at the end', `bob:${C}\r\nalice:${A}`, `bob:${C}\r\nalice:${B}\r\n${kept()}`],
   ])('keeps the style of the file: %s', async (_what, before, after) => {
     const file = usersFile()
     writeFileSync(file, before)
@@ -158,7 +158,7 @@ describe('a change that keeps the old password', () => {
     expect(readFileSync(file, 'utf8')).toBe(after)
   })
 
-  it('keeps a name whose last byte would be a blank in Latin-1', async () => {
+  it('keeps a name with a last byte that is a blank in Latin-1', async () => {
     const file = usersFile()
     writeFileSync(file, `voilà:${A}`)
     await changeEntry(file, { username: 'voilà', hash: B, keepOldUntil: NOW + 1 }, NOW)
@@ -167,7 +167,7 @@ describe('a change that keeps the old password', () => {
     expect(table.entries.get('voilà')?.previous).toHaveLength(1)
   })
 
-  it('again keeps the older ones until their own ends, bound to the new entry', async () => {
+  it('keeps older passwords until their own times, bound to the new entry', async () => {
     const file = usersFile(`alice:${A}`)
     await change(file, B, NOW + MINUTE)
     await change(file, C, NOW + 9 * MINUTE, NOW + 1)
@@ -179,7 +179,7 @@ describe('a change that keeps the old password', () => {
     ])
   })
 
-  it('again leaves out those whose time is over, and those that did not count', async () => {
+  it('removes expired passwords, and those that were not valid', async () => {
     const dead = kept({ hash: hash('d'), binding: bindingOf(A) })
     const file = usersFile(`alice:${B}`, kept(), dead)
     await change(file, C, NOW + 9 * MINUTE, NOW + MINUTE)
@@ -190,7 +190,7 @@ describe('a change that keeps the old password', () => {
     ])
   })
 
-  it('keeps the password that counted, not an unusable line of the name', async () => {
+  it('keeps the valid password, not an unusable line of the name', async () => {
     const file = usersFile('alice:$apr1$x', `alice:${A}`)
     await change(file, B, NOW + MINUTE)
     expect(parse(linesOf(file)).entries.get('alice')).toMatchObject({ hash: B, previous: [{ hash: A }] })
@@ -202,13 +202,13 @@ describe('a change that keeps the old password', () => {
       ['alice:$apr1$x', `bob:${C}`],
       /no usable password .*leave out --keep-old/,
     ],
-    ['there is none in the whole file', ['alice:hunter2'], /no usable password/],
+    ['the whole file has no usable password', ['alice:hunter2'], /no usable password/],
     [
       'four are valid already',
       [`alice:${B}`, ...'1234'.split('').map((digit) => kept({ hash: hash(digit) }))],
       /4 old passwords already .* or wait until 2026-01-31T12:01:00.000Z/,
     ],
-  ])('is refused, before it asks too, when %s', async (_what, lines, message) => {
+  ])('is refused, also before it asks for a password, when %s', async (_what, lines, message) => {
     const file = usersFile(...lines)
     for (const attempt of [
       () => change(file, C, NOW + 1),
@@ -222,35 +222,35 @@ describe('a change that keeps the old password', () => {
   })
 })
 
-describe('what was kept goes', () => {
+describe('an old password is removed', () => {
   const others = kept({ username: 'bob', binding: bindingOf(C) })
   const before = [`alice:${B}`, kept(), `bob:${C}`, others] as const
 
-  it('with a change that keeps nothing, at once', async () => {
+  it('by a change that keeps nothing', async () => {
     const file = usersFile(...before)
     await change(file, C)
     expect(linesOf(file)).toEqual([`alice:${C}`, `bob:${C}`, others, ''])
   })
 
-  it('with its user, wherever it stands', async () => {
+  it('with its user, also in another place of the file', async () => {
     const file = usersFile(kept(), `bob:${C}`, others, `alice:${B}`)
     await removeEntry(file, 'alice', NOW)
     expect(linesOf(file)).toEqual([`bob:${C}`, others, ''])
   })
 
-  it('with the last user, whose removal leaves a file of nobody', async () => {
+  it('with the last user, and then the file is empty', async () => {
     const file = usersFile(`alice:${B}`, kept())
     await removeEntry(file, 'alice', NOW)
     expect(readFileSync(file, 'utf8')).toBe('')
   })
 
-  it('before a new user of that name is added', async () => {
+  it('before a new user with that name is added', async () => {
     const file = usersFile(kept(), `bob:${C}`)
     await addEntry(file, { username: 'alice', hash: B }, NOW)
     expect(linesOf(file)).toEqual([`bob:${C}`, `alice:${B}`, ''])
   })
 
-  it('with any edit after its time, whoever is edited', async () => {
+  it('by an edit of any user after its time', async () => {
     const file = usersFile(...before, '# team', '#registry-sidecar keep-old damaged')
     await addEntry(file, { username: 'carol', hash: A }, NOW + MINUTE)
     expect(linesOf(file)).toEqual([

@@ -34,7 +34,7 @@ async function failureOf(action: Promise<unknown>): Promise<Error> {
     (error: unknown) => error,
   )
   if (outcome instanceof CommandError || outcome instanceof InvalidFileError) return outcome
-  throw new Error('it did not fail as a command fails', { cause: outcome })
+  throw new Error('the edit did not reject with an error for the operator', { cause: outcome })
 }
 
 describe('an edit changes one line and no other byte', () => {
@@ -53,10 +53,10 @@ describe('an edit changes one line and no other byte', () => {
     ['add behind NUL bytes without a newline', add, `b:${OLD}\n\0`, `b:${OLD}\n\0\nalice:${NEW}\n`],
     ['change beside NUL bytes', change, `\0\nalice:${OLD}\n`, `\0\nalice:${NEW}\n`],
     ['remove beside NUL bytes', remove, `\0\nalice:${OLD}\nb:${OLD}`, `\0\nb:${OLD}`],
-    ['remove behind what UTF-16 begins with', remove, `a\0b\0\nalice:${OLD}\nb:${OLD}`, `a\0b\0\nb:${OLD}`],
+    ['remove behind bytes like the beginning of UTF-16', remove, `a\0b\0\nalice:${OLD}\nb:${OLD}`, `a\0b\0\nb:${OLD}`],
     ['add behind a byte order mark', add, '\ufeff', `\ufeffalice:${NEW}\n`],
     [
-      'add beside names that begin alike',
+      'add beside similar names',
       add,
       `alice2:${OLD}\n#alice:x\n`,
       `alice2:${OLD}\n#alice:x\nalice:${NEW}\n`,
@@ -84,7 +84,7 @@ describe('an edit changes one line and no other byte', () => {
     expect(readdirSync(path.dirname(file))).toEqual(['htpasswd'])
   })
 
-  it('not even one that is not UTF-8', async () => {
+  it('not even a byte that is not UTF-8', async () => {
     const latin1 = Buffer.from(`# f\xfcr alle\n\xa0:x\nb:${OLD}\n`, 'latin1')
     const file = usersFile(latin1)
     await addEntry(file, { username: 'zoë', hash: NEW }, NOW)
@@ -94,7 +94,7 @@ describe('an edit changes one line and no other byte', () => {
     expect(readFileSync(file)).toEqual(latin1)
   })
 
-  it('nor mode and owner', async () => {
+  it('and keeps mode and owner', async () => {
     const file = usersFile(`b:${OLD}\n`)
     await chmod(file, 0o640)
     if (isRoot) await chown(file, NOBODY, 12_345)
@@ -105,8 +105,8 @@ describe('an edit changes one line and no other byte', () => {
   })
 })
 
-describe('a file that is not there', () => {
-  it('is made with its folder, readable by the sidecar of another uid', async () => {
+describe('a missing file', () => {
+  it('is created with its folder, readable for a sidecar with another uid', async () => {
     const file = path.join(tempFolder(), 'users', 'htpasswd')
     await addEntry(file, alice, NOW)
     expect(readFileSync(file, 'utf8')).toBe(`alice:${NEW}\n`)
@@ -115,7 +115,7 @@ describe('a file that is not there', () => {
     expect((await stat(file)).mode).toBe((await stat(ordinary)).mode)
   })
 
-  it('is not made by a change or a removal', async () => {
+  it('is not created by a change or a removal', async () => {
     const file = path.join(tempFolder(), 'users', 'htpasswd')
     expect((await failureOf(changeEntry(file, alice, NOW))).message).toContain('user add')
     expect((await failureOf(removeEntry(file, 'alice', NOW))).message).toContain('user add')
@@ -123,10 +123,10 @@ describe('a file that is not there', () => {
   })
 })
 
-describe('a symlink stays one, and its target is edited', () => {
+describe('a symlink stays a symlink, and its target is edited', () => {
   it.each<[what: string, link: string, target: string]>([
-    ['beside it', 'htpasswd', 'real'],
-    ['elsewhere', 'htpasswd', '../other/real'],
+    ['in the same folder', 'htpasswd', 'real'],
+    ['in another folder', 'htpasswd', '../other/real'],
   ])('%s', async (_what, link, target) => {
     const folder = tempFolder()
     await mkdir(path.join(folder, 'users'))
@@ -141,7 +141,7 @@ describe('a symlink stays one, and its target is edited', () => {
   })
 })
 
-describe('an edit is refused, and the file stays as it was, when', () => {
+describe('an edit is refused and changes nothing when', () => {
   it.each<[what: string, before: string | Buffer, edit: (file: string) => Promise<void>, message: RegExp]>([
     [
       'the user to add exists',
@@ -150,7 +150,7 @@ describe('an edit is refused, and the file stays as it was, when', () => {
       /alice exists .*user passwd/,
     ],
     [
-      'it exists with another kind of hash',
+      'the user to add exists with another kind of hash',
       'alice:hunter2\n',
       (file) => addEntry(file, alice, NOW),
       /alice exists/,
@@ -176,7 +176,7 @@ describe('an edit is refused, and the file stays as it was, when', () => {
       /without a usable entry.*keep the present users/,
     ],
     [
-      'NUL bytes alone would be left',
+      'only NUL bytes would remain',
       `alice:${OLD}\n\0\n`,
       (file) => removeEntry(file, 'alice', NOW),
       /without a usable entry.*keep the present users/,
@@ -190,7 +190,7 @@ describe('an edit is refused, and the file stays as it was, when', () => {
     expect(readdirSync(path.dirname(file))).toEqual(['htpasswd'])
   })
 
-  it('the path is a folder, as docker makes one for a missing file', async () => {
+  it('the path is a folder, as docker creates for a missing file', async () => {
     const folder = path.join(tempFolder(), 'htpasswd')
     await mkdir(folder)
     expect((await failureOf(addEntry(folder, alice, NOW))).message).toMatch(
@@ -209,11 +209,11 @@ describe('an edit is refused, and the file stays as it was, when', () => {
 
 interface ChildOptions {
   readonly uid?: number
-  /** Shell commands that come first, in a mount namespace of the child's own. */
+  /** Shell commands that run before, in a new mount namespace. */
   readonly mounts?: string
 }
 
-/** Starts a process that runs `code` once its standard input ends. The result is what it prints. */
+/** Starts a process that runs `code` when its standard input ends. `finish` resolves to its output. */
 function startChild(code: string, { uid, mounts }: ChildOptions = {}) {
   const module = `
     import { readFileSync } from 'node:fs'
@@ -236,7 +236,7 @@ function startChild(code: string, { uid, mounts }: ChildOptions = {}) {
   }
 }
 
-/** The message of the failed edit, then the file's content, as that process sees them. */
+/** Code that prints the message of the failed edit, and whether that process sees a changed file. */
 function editing(file: string): string {
   return `
     const before = readFileSync('${file}', 'latin1')
@@ -244,12 +244,12 @@ function editing(file: string): string {
     console.log(readFileSync('${file}', 'latin1') === before ? 'unchanged' : 'changed')`
 }
 
-describe('what the machine refuses is told with its fix, and the file stays whole', () => {
+describe('an error of the operating system is reported with its fix, and the file stays whole', () => {
   it.skipIf(!isRoot)('a folder of another user', async () => {
     const file = usersFile(`b:${OLD}\n`)
     await chmod(path.dirname(file), 0o755)
-    const told = await startChild(editing(file), { uid: NOBODY }).finish()
-    expect(told).toMatch(
+    const output = await startChild(editing(file), { uid: NOBODY }).finish()
+    expect(output).toMatch(
       /permission denied; .*docker compose exec -u "\$\(id -u\):\$\(id -g\)".*\nunchanged\n$/,
     )
   })
@@ -257,21 +257,21 @@ describe('what the machine refuses is told with its fix, and the file stays whol
   it.skipIf(!isRoot)('a file of another user, whose owner would change', async () => {
     const file = usersFile(`b:${OLD}\n`)
     await chmod(path.dirname(file), 0o777)
-    const told = await startChild(editing(file), { uid: NOBODY }).finish()
-    expect(told).toMatch(/belongs to 0:0, .*docker compose exec -u 0:0.*\nunchanged\n$/)
+    const output = await startChild(editing(file), { uid: NOBODY }).finish()
+    expect(output).toMatch(/belongs to 0:0, .*docker compose exec -u 0:0.*\nunchanged\n$/)
     expect(readdirSync(path.dirname(file))).toEqual(['htpasswd'])
   })
 
-  it.skipIf(!isRoot)('a folder that cannot be made', async () => {
+  it.skipIf(!isRoot)('a folder that cannot be created', async () => {
     const file = path.join(tempFolder(), 'users', 'htpasswd')
     await chmod(path.dirname(path.dirname(file)), 0o755)
-    const told = await startChild(
+    const output = await startChild(
       `
       await addEntry('${file}', { username: 'alice', hash: '${NEW}' }, ${NOW}).catch((error) => console.log(error.message))
     `,
       { uid: NOBODY },
     ).finish()
-    expect(told).toMatch(/htpasswd: permission denied; run this as the user the folder belongs to/)
+    expect(output).toMatch(/htpasswd: permission denied; run this as the user the folder belongs to/)
     expect(existsSync(path.dirname(file))).toBe(false)
   })
 
@@ -280,15 +280,15 @@ describe('what the machine refuses is told with its fix, and the file stays whol
     await chmod(file, 0o444)
     await chown(file, NOBODY, NOBODY)
     await chown(path.dirname(file), NOBODY, NOBODY)
-    const told = await startChild(editing(file), { uid: NOBODY }).finish()
-    expect(told).toBe(`${file} is read-only; if it is to be edited: chmod u+w ${file}\nunchanged\n`)
+    const output = await startChild(editing(file), { uid: NOBODY }).finish()
+    expect(output).toBe(`${file} is read-only; if it is to be edited: chmod u+w ${file}\nunchanged\n`)
     expect(readdirSync(path.dirname(file))).toEqual(['htpasswd'])
   })
 
   it.skipIf(!canMount)('a full disk', async () => {
     const folder = tempFolder()
     const file = path.join(folder, 'htpasswd')
-    // 24 KiB hold the file once, and its successor by half: the write stops short before it fails.
+    // 24 KiB are enough for the file and half of its successor, so the write is short before it fails.
     const lines = `b:${OLD}\n`.repeat(200)
     const source = path.join(tempFolder(), 'source')
     writeFileSync(source, lines)
@@ -306,16 +306,16 @@ describe('what the machine refuses is told with its fix, and the file stays whol
     )
   })
 
-  it.skipIf(!canMount)('a file mounted alone', async () => {
+  it.skipIf(!canMount)('a file that is mounted as a single file', async () => {
     const file = usersFile(`b:${OLD}\n`)
     const mounts = `mount --bind ${file} ${file}`
-    const told = await startChild(editing(file), { mounts }).finish()
-    expect(told).toMatch(/mounted as a single file.*mount the folder.*\nunchanged\n$/)
+    const output = await startChild(editing(file), { mounts }).finish()
+    expect(output).toMatch(/mounted as a single file.*mount the folder.*\nunchanged\n$/)
     expect(readdirSync(path.dirname(file))).toEqual(['htpasswd'])
   })
 })
 
-describe('what an edit would be refused for is told before a password is typed', () => {
+describe('a check before a person types a password reports the same problems as the edit', () => {
   it.each<[what: string, content: string | Buffer, message: RegExp]>([
     ['a user who exists', `alice:${OLD}\n`, /alice exists/],
     ['a binary file', 'b\0', /line 1: the line holds NUL bytes/],
@@ -325,14 +325,14 @@ describe('what an edit would be refused for is told before a password is typed',
     expect(readFileSync(file)).toEqual(Buffer.from(content))
   })
 
-  it('nothing, and it makes nothing, when there is no file yet', async () => {
+  it('no problem for a missing file, which is not created', async () => {
     const file = path.join(tempFolder(), 'users', 'htpasswd')
     await assertAddable(file, 'alice', NOW)
     expect(existsSync(path.dirname(file))).toBe(false)
   })
 })
 
-describe('processes that edit at once', () => {
+describe('several processes that edit at once', () => {
   const CHILDREN = 4
   const EDITS = 12
   const adding = (file: string, child: number): string => `
@@ -371,7 +371,7 @@ describe('processes that edit at once', () => {
 
   it.each([
     ['its lock', ['lock']],
-    ['its lock and the next', ['lock', 'lock.next']],
+    ['its lock and a next lock', ['lock', 'lock.next']],
   ])('lose nothing when a crashed run left %s', { timeout: 60_000 }, async (_what, left) => {
     const file = usersFile(start)
     for (const name of left) writeFileSync(`${file}.${name}`, 'left behind')
@@ -379,7 +379,7 @@ describe('processes that edit at once', () => {
     expectNothingLost(file)
   })
 
-  it('show a reader only whole files', async () => {
+  it('never show a reader an incomplete file', async () => {
     const file = usersFile(start)
     const reading = new AbortController()
     const seen = new Set<string>()

@@ -34,7 +34,7 @@ async function usersOf(text: string): Promise<LoggedUsers> {
 }
 
 describe('every reload', () => {
-  it('logs who was added, removed and changed, in names', async () => {
+  it('logs the names of added, removed and changed users', async () => {
     const users = await usersOf(ALICE_ENTRY + BOB_ENTRY)
     users.put(OTHER_ALICE_ENTRY + ALICE_ENTRY.replace('alice', 'carol'))
 
@@ -48,7 +48,7 @@ describe('every reload', () => {
   })
 })
 
-describe('an old password that is kept', () => {
+describe('a kept old password', () => {
   const keptUntil = (validUntil: number) => {
     const [username = '', hash = ''] = ALICE_ENTRY.trimEnd().split(':')
     return `${formatKeptLine({ username, hash, validUntil, binding: bindingOf(hash) })}\n`
@@ -67,7 +67,7 @@ describe('an old password that is kept', () => {
     expect(users.lines.at(-1)).toMatchObject({ added: [], removed: [], changed: ['alice'] })
   })
 
-  it('is none when its time ran out, and somebody else is added', async () => {
+  it('is not logged as a change when it expired and another user is added', async () => {
     vi.useFakeTimers({ toFake: ['Date'] })
     onTestFinished(() => {
       vi.useRealTimers()
@@ -84,10 +84,10 @@ describe('an old password that is kept', () => {
 })
 
 describe(`a users file of ${LINES} lines`, () => {
-  it('is in force soon, and holds the event loop up for moments only', { timeout: 120_000 }, async () => {
+  it('comes into force soon, and blocks the event loop only for short times', { timeout: 120_000 }, async () => {
     const rounds: Round[] = []
     const [heldUpMs, inOneGoMs] = [leastOf(rounds, 'heldUpMs'), leastOf(rounds, 'inOneGoMs')]
-    // What else runs on this machine only ever adds to a figure, so the least is the one that says something.
+    // Other load on this machine can only increase a time, so the smallest time is the best measurement.
     while (rounds.length === 0 || (rounds.length < 5 && heldUpMs() > inOneGoMs() / 2)) {
       rounds.push(await loadAndReload())
     }
@@ -96,7 +96,7 @@ describe(`a users file of ${LINES} lines`, () => {
         `the rename, event loop held up for ${heldUpMs().toFixed(0)} ms at most, parsed in one go ` +
         `${inOneGoMs().toFixed(0)} ms; ${rounds.length} rounds`,
     )
-    // The figures asked for are the bench's to show: here other tests run beside it.
+    // The benchmark checks the required times. Here other tests run at the same time.
     expect(heldUpMs()).toBeLessThan(inOneGoMs() / 2)
   })
 
@@ -120,9 +120,9 @@ describe(`a users file of ${LINES} lines`, () => {
 interface Round {
   readonly loadMs: number
   readonly reloadMs: number
-  /** For how long nothing else had its turn, at most. */
+  /** The longest time for which the event loop was blocked. */
   readonly heldUpMs: number
-  /** What parsing one of the files takes that lets nothing else have its turn. */
+  /** How long it takes to parse one of the files without a pause. */
   readonly inOneGoMs: number
 }
 
@@ -158,7 +158,7 @@ function timeOf(action: () => unknown): number {
 }
 
 describe('close()', () => {
-  it('waits for a reload that was asked for, after which nothing is logged or swapped', async () => {
+  it('waits for a running reload, and afterwards nothing is logged or replaced', async () => {
     const users = await usersOf(largeUsersFile(20_000))
     users.put(largeUsersFile(20_000, 'b'))
     let isReloaded = false

@@ -2,7 +2,7 @@
 //
 // Order matters. A first start writes root.key, root.crt, root.sha256, leaf.key, leaf.crt, each completely before the
 // next, so the files show where a crash happened. A root.key alone was never used and is replaced. When root.crt exists,
-// a client may trust the root, and only a command of a person replaces it: see root-renewal.ts. The states and what
+// a client may trust the root, and only a command of the operator replaces it: see root-renewal.ts. The states and what
 // follows from each are in repair-state.ts.
 
 import { mkdir } from 'node:fs/promises'
@@ -43,7 +43,7 @@ export interface KeystoreOptions {
   readonly folder: string
   readonly names: WantedNames
   readonly now: Date
-  /** The only names that a root issued now is valid for, for ever. Absent: all names. */
+  /** The only names that a root issued now will ever be valid for. Absent: all names. */
   readonly constrainTo?: readonly SubjectAltName[] | undefined
   readonly log?: Log | undefined
 }

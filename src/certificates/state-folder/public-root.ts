@@ -1,9 +1,8 @@
 // Publishes the root in a folder that contains nothing else.
 //
-// Some clients read whole folders.
-//
-// skopeo, podman and buildah take each *.key in the folder of --cert-dir for the key of a client certificate, and stop if
-// its *.cert is missing. The state folder contains such keys, so it cannot be that folder.
+// Some clients read whole folders: skopeo, podman and buildah take each *.key in the folder of --cert-dir for the key of
+// a client certificate, and stop if its *.cert is missing. The state folder contains such keys, so it cannot be that
+// folder.
 
 import { chmod, mkdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'

@@ -5,7 +5,7 @@
 // | Files                                       | State                          | Next step                                |
 // |---------------------------------------------|--------------------------------|------------------------------------------|
 // | none of those below; perhaps root.key       | empty: no client knows a root  | issue root.key, root.crt; then as below  |
-// | root.key, root.crt                          | first start broke off          | write root.sha256, then issue a leaf     |
+// | root.key, root.crt                          | first start was interrupted    | write root.sha256, then issue a leaf     |
 // | the same and root.sha256; no usable leaf    | leaf missing, unusable or due  | issue leaf.key, leaf.crt                 |
 // | the same and a usable leaf.key, leaf.crt    | whole                          | none                                     |
 // | next-root.key without next-root.crt         | root renewal not decided       | remove next-root.key                     |
@@ -49,7 +49,7 @@ export interface WholeState extends Authority {
 export interface RepairRequest {
   readonly names: NamesUnder
   readonly now: Date
-  /** The leaf in force. It stays when the folder holds the leaf of another sidecar, for other names. */
+  /** The leaf in force. It stays when the folder contains the leaf of another sidecar, for other names. */
   readonly inForce?: CertificateBundle | undefined
   /** The names that a first root is limited to. Absent: all names. */
   readonly constrainTo?: readonly SubjectAltName[] | undefined
@@ -104,7 +104,7 @@ interface LeafQuestion {
   readonly request: RepairRequest
 }
 
-/** The leaf to serve on, or undefined when another must be issued. */
+/** The leaf that stays in force, or undefined when another must be issued. */
 function usableLeafIn(
   texts: StateTexts,
   { paths, authority, request }: LeafQuestion,

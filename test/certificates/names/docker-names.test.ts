@@ -3,7 +3,7 @@ import { namesInDocker, type Lookups } from '../../../src/certificates/names/doc
 
 const EMBEDDED = 'search lan\nnameserver 127.0.0.11\noptions ndots:0\n'
 
-/** A resolver that knows these names of 172.20.0.2, and these addresses of names. */
+/** A resolver with these names for 172.20.0.2, and these addresses for names. */
 function resolverOf(pointers: readonly string[], forward: Readonly<Record<string, readonly string[]>>) {
   const asked: string[] = []
   const lookups = (): Lookups => ({
@@ -58,17 +58,17 @@ describe('names in Docker networks', () => {
   })
 
   it.each([
-    ['a name that leads elsewhere', 'gitlab.net', { gitlab: ['203.0.113.5'] }],
-    ['a name that leads nowhere', 'gitlab.net', {}],
-    ['a name with dots, as servers outside give', 'www.example.com', { 'www.example.com': US, www: US }],
+    ['a name that resolves to another address', 'gitlab.net', { gitlab: ['203.0.113.5'] }],
+    ['a name that does not resolve', 'gitlab.net', {}],
+    ['a name with dots, as servers outside return', 'www.example.com', { 'www.example.com': US, www: US }],
     ['a container whose name has dots', 'a.b.example.net', { 'a.b.example': US, a: US }],
-    ['what is no host name', '*.net', { '*': US }],
-    ['nothing before a dot', '.net', { '': US }],
+    ['a text that is not a host name', '*.net', { '*': US }],
+    ['a text with nothing before its dot', '.net', { '': US }],
   ])('are left out: %s', async (_, pointer, forward) => {
     expect(await namesFrom(resolverOf([pointer], forward))).toEqual([])
   })
 
-  it('are asked of no other resolver', async () => {
+  it('are looked up at no other resolver', async () => {
     const resolver = resolverOf(['proxyc.net'], { proxyc: US })
     expect(
       await namesFrom(resolver, { resolvConf: 'nameserver 10.0.0.1\n# nameserver 127.0.0.11\n' }),
@@ -76,7 +76,7 @@ describe('names in Docker networks', () => {
     expect(resolver.asked).toEqual([])
   })
 
-  it('cost a bounded number of questions', async () => {
+  it('need a limited number of lookups', async () => {
     const pointers = Array.from({ length: 100 }, (_, index) => `name-${index}.net`)
     const resolver = resolverOf(pointers, {})
     const addresses = Array.from({ length: 100 }, (_, index) => `172.20.0.${index}`)
@@ -84,7 +84,7 @@ describe('names in Docker networks', () => {
     expect(resolver.asked.length).toBeLessThanOrEqual(16)
   })
 
-  it('are not waited for beyond the limit', async () => {
+  it('are absent if the resolver does not answer in time', async () => {
     let cancel: () => void = () => undefined
     const silence = new Promise<never>((_, reject) => {
       cancel = () => {

@@ -3,7 +3,7 @@ import type { MachineFacts } from '../../../src/certificates/names/machine-names
 import { lookAtMachine } from '../../../src/certificates/names/machine-facts.ts'
 import type { SubjectAltName } from '../../../src/pki/names.ts'
 
-it('Docker is asked at first and when the addresses are others, the rest is read at every question', async () => {
+it('Docker is asked at start and after address changes, the other facts are read each time', async () => {
   let facts: MachineFacts = {
     hostname: 'box',
     addresses: ['172.20.0.2'],
@@ -39,8 +39,8 @@ it('Docker is asked at first and when the addresses are others, the rest is read
   expect([asked, names().at(-1)]).toEqual([2, 'on-2'])
 })
 
-describe('a resolver that names nobody', () => {
-  it('is asked again until it does', async () => {
+describe('a resolver that returns no names', () => {
+  it('is asked again until it returns names', async () => {
     const answers = [[], [], [{ type: 'dns', value: 'box-in-docker' } as const]]
     const { machine, count, refreshed } = await machineAt((asked) => answers[asked - 1] ?? [])
     expect(machine.names([]).map(({ value }) => value)).not.toContain('box-in-docker')
@@ -49,7 +49,7 @@ describe('a resolver that names nobody', () => {
     expect(count()).toBe(3)
   })
 
-  it('is asked five times for the same addresses, and as often for others', async () => {
+  it('is asked five times for the same addresses, and five times for other addresses', async () => {
     const { count, refreshed, move } = await machineAt(() => [])
     await refreshed(20)
     expect(count()).toBe(5)

@@ -25,7 +25,7 @@ function setScene() {
   })
   onTestFinished(() => watch.close())
 
-  /** Lets the time of the next look come, and resolves when it is over. */
+  /** Advances the clock to the next look, and resolves after it. */
   async function look(): Promise<void> {
     advance(Math.max(...pending()))
     fireTimers()
@@ -40,7 +40,7 @@ function setScene() {
   return { scene, watch, look, pass, pending, advance }
 }
 
-it('a name that the leaf lacks has it renewed at the next look, thirty seconds later at most', async () => {
+it('a name that the leaf lacks causes a renewal at the next look, at most thirty seconds later', async () => {
   const { scene, look, pending } = setScene()
   await look()
   expect([scene.renewals, scene.refreshed, pending()]).toEqual([[], 1, [LOOK_MS]])
@@ -49,7 +49,7 @@ it('a name that the leaf lacks has it renewed at the next look, thirty seconds l
   expect(scene.renewals).toEqual([2 * LOOK_MS])
 })
 
-it('names that never come to rest cause 24 renewals a day, and as many on the next day', async () => {
+it('names that keep changing cause 24 renewals a day, and 24 on the next day', async () => {
   const { scene, pass } = setScene()
   scene.lacks = true
   await pass(HOUR_MS)
@@ -60,7 +60,7 @@ it('names that never come to rest cause 24 renewals a day, and as many on the ne
   expect(scene.renewals).toHaveLength(MAX_RENEWALS_A_DAY + 1)
 })
 
-it('a clock that is set back does not hold up the next renewal', async () => {
+it('a clock that is set back does not delay the next renewal', async () => {
   const { scene, look, advance } = setScene()
   scene.lacks = true
   await look()
@@ -69,7 +69,7 @@ it('a clock that is set back does not hold up the next renewal', async () => {
   expect(scene.renewals).toHaveLength(2)
 })
 
-it('after closing nothing is looked at', async () => {
+it('a closed watch does not look at the names', async () => {
   const { scene, watch, pending } = setScene()
   await watch.close()
   expect([pending(), scene.refreshed]).toEqual([[], 0])

@@ -55,7 +55,7 @@ function setScene({ origin = 'issued', ...settings }: Settings = {}) {
 const hintsIn = (lines: readonly Record<string, unknown>[]) => lines.map(({ hint }) => hint)
 
 describe('a name that the leaf does not cover', () => {
-  it('is told once, with who asked and the fix', () => {
+  it('is logged once, with the client and the fix', () => {
     const { ask, lines } = setScene()
     ask('Other.example.')
     ask('other.example', { address: '192.0.2.2', by: 'host header' })
@@ -71,7 +71,7 @@ describe('a name that the leaf does not cover', () => {
     ])
   })
 
-  it('is told again when a day has passed', () => {
+  it('is logged again after a day', () => {
     const { ask, pass, lines } = setScene()
     ask('other')
     pass(DAY_MS - 1)
@@ -83,7 +83,7 @@ describe('a name that the leaf does not cover', () => {
   })
 
   it.each(['proxy', 'PROXY.', 'a.lab.example', '10.0.0.1', '[2001:DB8:0::1]', '2001:db8::1'])(
-    'is not %s',
+    'is not logged for %s, which the leaf covers',
     (name) => {
       const { ask, lines } = setScene()
       ask(name)
@@ -101,7 +101,7 @@ describe('a name that the leaf does not cover', () => {
     '[::1',
     'pro\0xy',
     '1.2.3',
-  ])('is nothing that no certificate can carry: %j', (name) => {
+  ])('is not logged when no certificate can contain it: %j', (name) => {
     const { ask, refuse, lines } = setScene()
     ask(name)
     expect(lines).toEqual([])
@@ -109,7 +109,7 @@ describe('a name that the leaf does not cover', () => {
     expect(lines.map((line) => line['name'])).toEqual([undefined])
   })
 
-  it('is asked of the leaf in force', () => {
+  it('is looked up in the leaf in force', () => {
     const { ask, reissue, lines } = setScene()
     reissue([{ type: 'dns', value: 'other' }])
     ask('other')
@@ -117,7 +117,7 @@ describe('a name that the leaf does not cover', () => {
     expect(lines.map(({ name }) => name)).toEqual(['proxy'])
   })
 
-  it('of a source that makes up names is told ten times, and leaves the others theirs', () => {
+  it('is logged for ten invented names of one source, and still for other sources', () => {
     const { ask, lines } = setScene()
     for (let count = 0; count < 1_000; count++) ask(`made-up-${count}`)
     expect(lines).toHaveLength(11)
@@ -128,7 +128,7 @@ describe('a name that the leaf does not cover', () => {
     expect(lines.at(-1)).toMatchObject({ name: 'other' })
   })
 
-  it('of many sources is told a hundred times, and a hundred times the next day', () => {
+  it('is logged for a hundred names a day in total', () => {
     const { ask, pass, lines } = setScene()
     const flood = () => {
       for (let count = 0; count < 1_000; count++)
@@ -141,19 +141,19 @@ describe('a name that the leaf does not cover', () => {
     expect(lines).toHaveLength(202)
   })
 
-  it('of one IPv6 network is told as of one source', () => {
+  it('is logged for ten names of one IPv6 network, as for one source', () => {
     const { ask, lines } = setScene()
     for (let count = 0; count < 100; count++) ask(`made-up-${count}`, { address: `2001:db8::${count}` })
     expect(lines).toHaveLength(11)
   })
 
-  it('is a matter for whoever issued the certificate, when that was not us', () => {
+  it('is reported with a hint for the issuer, when the certificate was issued elsewhere', () => {
     const { ask, lines } = setScene({ origin: 'own', root: undefined })
     ask('other')
     expect(hintsIn(lines)).toEqual(['issue the certificate of SIDECAR_TLS_CERT again, with other in it'])
   })
 
-  it('needs another root too, when the root is not valid for it', () => {
+  it('is reported with a hint for another root too, when the root is not valid for it', () => {
     const { ask, lines } = setScene({ root: { ...ROOT, permitted: [{ type: 'dns', value: 'example' }] } })
     ask('a.example')
     ask('other')
@@ -165,7 +165,7 @@ describe('a name that the leaf does not cover', () => {
 })
 
 describe('a client that refuses the certificate', () => {
-  it('by a covered name is told how to trust the root, once for its address', () => {
+  it('and uses a covered name is logged once per address, with the way to trust the root', () => {
     const { refuse, lines } = setScene()
     refuse('proxy', 'bad certificate')
     refuse('a.lab.example', 'unknown ca')
@@ -182,13 +182,13 @@ describe('a client that refuses the certificate', () => {
     expect(others.map(({ address }) => address)).toEqual(['192.0.2.2'])
   })
 
-  it('for its name alone is told of the name alone', () => {
+  it('because of the name alone is logged with a hint for the name alone', () => {
     const { refuse, lines } = setScene()
     refuse('other', 'bad certificate')
     expect(hintsIn(lines)).toEqual(['add other to SIDECAR_HOSTS and start again'])
   })
 
-  it('for its root, by another name too, is told of both', () => {
+  it('because of the root, and uses another name too, is logged with both hints', () => {
     const { refuse, lines } = setScene()
     refuse('other', 'unknown ca')
     expect(hintsIn(lines)).toEqual([
@@ -197,7 +197,7 @@ describe('a client that refuses the certificate', () => {
     ])
   })
 
-  it('without a name in its handshake may have dialed an address that we cannot see', () => {
+  it('and sends no name in its handshake is logged with a hint for the address that it dialed', () => {
     const { refuse, lines } = setScene()
     refuse('10.0.0.1', 'bad certificate', { by: 'address' })
     expect(hintsIn(lines)).toEqual([
@@ -207,13 +207,13 @@ describe('a client that refuses the certificate', () => {
     ])
   })
 
-  it('that was issued elsewhere is sent to its issuer', () => {
+  it('that someone else issued is logged with a hint for the issuer', () => {
     const { refuse, lines } = setScene({ origin: 'own', root: undefined })
     refuse('proxy', 'unknown ca')
     expect(hintsIn(lines)).toEqual([expect.stringMatching(/root of SIDECAR_TLS_CERT.*intermediate/)])
   })
 
-  it('is told of a hundred addresses, and then that there are more', () => {
+  it('is logged for a hundred addresses, and then once for all further ones', () => {
     const { refuse, lines } = setScene()
     for (let count = 0; count < 500; count++)
       refuse('proxy', 'unknown ca', { address: `192.0.${count >> 8}.${count & 255}` })

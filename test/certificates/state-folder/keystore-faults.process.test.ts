@@ -1,4 +1,4 @@
-// Faults of the state folder's files beyond those that are missing, and of the disk that they lie on.
+// Tests damaged files in the state folder, and faults of the disk.
 
 import { execFileSync } from 'node:child_process'
 import { createPrivateKey } from 'node:crypto'
@@ -19,11 +19,11 @@ const DAY_MS = 86_400_000
 const FILES = ['root.crt', 'root.key', 'root.sha256', 'leaf.crt', 'leaf.key'] as const
 const PUT_BACK = /restore it from a backup, or empty this folder, start again, and have every client trust/
 
-describe('a root that is no good keeps the sidecar from starting, with the fix', () => {
+describe('an unusable root prevents the start, with the fix', () => {
   it.each<readonly [what: string, file: string, text: (text: string) => string, reason: RegExp]>([
-    ['a certificate half-written', 'root.crt', half, /^holds no readable certificate: /],
-    ['a certificate of nothing', 'root.crt', () => '', /^holds no readable certificate: /],
-    ['a key half-written', 'root.key', half, /^holds no readable private key: /],
+    ['half of a certificate', 'root.crt', half, /^holds no readable certificate: /],
+    ['an empty certificate file', 'root.crt', () => '', /^holds no readable certificate: /],
+    ['half of a key', 'root.key', half, /^holds no readable private key: /],
   ])('%s', async (_, file, change, reason) => {
     const folder = await damaged(file, change)
     const error = await refusalOf(open(folder))
@@ -46,7 +46,7 @@ describe('a root that is no good keeps the sidecar from starting, with the fix',
     )
   })
 
-  it('a marker half-written', async () => {
+  it('half of a marker', async () => {
     const folder = await damaged('root.sha256', half)
     const error = await refusalOf(open(folder))
     expect(error.message).toMatch(
@@ -54,15 +54,15 @@ describe('a root that is no good keeps the sidecar from starting, with the fix',
     )
   })
 
-  // Each of them would be served, refused by clients, and issued anew at every look.
+  // With each of these roots clients would refuse the leaf, and every look would issue another one.
   it.each([
     ['with an RSA key', 'rsa:2048', []],
     ['with a P-384 key', 'ec -pkeyopt ec_paramgen_curve:P-384', []],
     ['with an Ed25519 key', 'ed25519', []],
     ['that may not sign', 'ec -pkeyopt ec_paramgen_curve:P-256', ['keyUsage=digitalSignature']],
-    ['that is no authority', 'ec -pkeyopt ec_paramgen_curve:P-256', ['basicConstraints=critical,CA:FALSE']],
+    ['that is not a CA', 'ec -pkeyopt ec_paramgen_curve:P-256', ['basicConstraints=critical,CA:FALSE']],
     [
-      'that counts key identifiers in its own way',
+      'that computes key identifiers in another way',
       'ec -pkeyopt ec_paramgen_curve:P-256',
       ['subjectKeyIdentifier=0102'],
     ],
@@ -84,8 +84,8 @@ describe('a root that is no good keeps the sidecar from starting, with the fix',
   })
 })
 
-describe('a clock that is wrong', () => {
-  it('issues no root: it would have ended before clients are asked to trust it', async () => {
+describe('a wrong clock', () => {
+  it('prevents a new root, which would have expired for clients', async () => {
     const folder = path.join(tempFolder(), 'state')
     const error = await refusalOf(openKeystore({ folder, names: NAMES, now: new Date(3_600_000) }))
     expect(error.message).toBe(
@@ -95,7 +95,7 @@ describe('a clock that is wrong', () => {
     expect(readdirSync(folder)).toEqual([])
   })
 
-  it('is named before a root is called expired', async () => {
+  it('is mentioned before an expired root', async () => {
     const folder = path.join(tempFolder(), 'state')
     await open(folder)
     const now = new Date(NOW.getTime() + 4000 * DAY_MS)
@@ -105,7 +105,7 @@ describe('a clock that is wrong', () => {
     )
   })
 
-  it('that is behind changes nothing that is there: clients whose clock is right take it', async () => {
+  it('that is behind changes no present files, because clients with a right clock accept them', async () => {
     const folder = path.join(tempFolder(), 'state')
     const { bundle } = await open(folder)
     const early = await openKeystore({ folder, names: NAMES, now: new Date(3_600_000) })
@@ -113,7 +113,7 @@ describe('a clock that is wrong', () => {
   })
 })
 
-describe('a file that may not be read keeps the sidecar from starting, with the fix', () => {
+describe('an unreadable file prevents the start, with the fix', () => {
   it.each(FILES)('%s', async (name) => {
     const folder = path.join(tempFolder(), 'state')
     await open(folder)
@@ -125,7 +125,7 @@ describe('a file that may not be read keeps the sidecar from starting, with the 
     )
   })
 
-  it.each(FILES)('%s, a folder', async (name) => {
+  it.each(FILES)('%s is a folder', async (name) => {
     const folder = path.join(tempFolder(), 'state')
     await open(folder)
     rmSync(path.join(folder, name))
@@ -134,7 +134,7 @@ describe('a file that may not be read keeps the sidecar from starting, with the 
     expect(error.message).toBe(`${path.join(folder, name)}: is a folder where a file should be: move it away`)
   })
 
-  // Neither may hold up a start or a stop, or fill the memory.
+  // Threat: a pipe or a device must not block a start or a stop, or fill the memory.
   it.each(FILES.flatMap((name) => [[name, 'mkfifo'] as const, [name, 'ln -s /dev/zero'] as const]))(
     '%s, made by %s',
     async (name, command) => {
@@ -149,8 +149,8 @@ describe('a file that may not be read keeps the sidecar from starting, with the 
   )
 })
 
-describe('a leaf that is no good is issued anew under the same root', () => {
-  it.each(['leaf.crt', 'leaf.key'])('%s, half-written', async (file) => {
+describe('an unusable leaf is replaced under the same root', () => {
+  it.each(['leaf.crt', 'leaf.key'])('%s contains only half of its text', async (file) => {
     const folder = await damaged(file, half)
     const root = readFileSync(path.join(folder, 'root.crt'), 'utf8')
     const { issued, bundle } = await open(folder)
@@ -159,7 +159,7 @@ describe('a leaf that is no good is issued anew under the same root', () => {
   })
 })
 
-describe.skipIf(!mayMount())('a disk that cannot be written when the leaf is due', () => {
+describe.skipIf(!mayMount())('a disk is not writable when the leaf is due', () => {
   it.each<
     readonly [what: string, spoil: (disk: string) => void, hint: (disk: string) => void, reason: RegExp]
   >([
@@ -185,7 +185,7 @@ describe.skipIf(!mayMount())('a disk that cannot be written when the leaf is due
       },
       /lies on a read-only file system: mount the state folder so that it can be written$/,
     ],
-  ])('%s: the leaf stays, with the fix, and is renewed once it can be', async (_, spoil, hint, reason) => {
+  ])('%s: the leaf stays, the fix is logged, and a later look renews it', async (_, spoil, hint, reason) => {
     const disk = smallDisk()
     const folder = path.join(disk, 'state')
     const keystore = await open(folder)

@@ -21,33 +21,33 @@ describe('a start is refused, with the fix', () => {
       /missing.*backup \(leaf\.crt holds it too.*trust the new root/,
     ],
     [
-      'root and leaf are lost, the marker is left',
+      'root and leaf are lost, and the marker remains',
       removing('root.crt', 'root.key', 'leaf.key', 'leaf.crt'),
       'root.crt',
       /missing.*backup, or empty/,
     ],
     [
-      'the root is lost, a leaf is left',
+      'the root is lost, and a leaf remains',
       removing('root.crt', 'root.key', 'root.sha256'),
       'root.crt',
       /missing/,
     ],
     ['the key of the root is lost', removing('root.key'), 'root.key', /missing.*backup, or empty/],
     [
-      'the root alone is left',
+      'only the root remains',
       removing('root.key', 'root.sha256', 'leaf.key', 'leaf.crt'),
       'root.key',
       /missing/,
     ],
     [
-      'the key is that of another root',
+      'the key belongs to another root',
       writing('root.key', issueRoot({ now: NOW }).keyPem),
       'root.key',
       /does not belong to .*root\.crt: restore a matching/,
     ],
     [
-      'another root was put there',
-      putStrangeRoot,
+      'another root was put into the folder',
+      putForeignRoot,
       'root.sha256',
       /names another root \([0-9A-F:]{95}\).*\([0-9A-F:]{95}\): restore the earlier root\.crt and root\.key/,
     ],
@@ -55,7 +55,7 @@ describe('a start is refused, with the fix', () => {
     ['the key of the root is broken', writing('root.key', 'nonsense'), 'root.key', /no readable private key/],
     ['the marker is broken', writing('root.sha256', ''), 'root.sha256', /names another root/],
     [
-      'a folder lies where the root belongs',
+      'a folder is in the place of the root',
       puttingAFolder('root.crt'),
       'root.crt',
       /is a folder where a file should be/,
@@ -88,7 +88,7 @@ describe('a start is refused, with the fix', () => {
     expect((await refusalOf(open(below))).message).toContain('lies under a file where a folder should be')
   })
 
-  it('when the root may not be read', async () => {
+  it('when the root is not readable', async () => {
     const folder = stateFolder()
     await open(folder)
     giveToNobody(folder)
@@ -98,7 +98,7 @@ describe('a start is refused, with the fix', () => {
     expect(error.reason).toContain('may not be read by this user')
   })
 
-  it('when the folder may not be written', async () => {
+  it('when the folder is not writable', async () => {
     const folder = stateFolder()
     mkdirSync(folder)
     giveToNobody(folder)
@@ -109,8 +109,8 @@ describe('a start is refused, with the fix', () => {
   })
 })
 
-describe('a folder that may not be written', () => {
-  it('is good enough as long as nothing is due', async () => {
+describe('a folder that is not writable', () => {
+  it('is usable while nothing is due', async () => {
     const folder = stateFolder()
     await open(folder)
     giveToNobody(folder)
@@ -131,7 +131,7 @@ describe('the root for commands', () => {
     expect(readdirSync(folder)).toEqual(before)
   })
 
-  it('is read by someone who may not read the keys', async () => {
+  it('is readable for a user without access to the keys', async () => {
     const folder = stateFolder()
     const { root } = await open(folder)
     chmodSync(path.dirname(folder), 0o755)
@@ -139,7 +139,7 @@ describe('the root for commands', () => {
     await expect(asNobody(() => readRoot(folder))).resolves.toEqual(root)
   })
 
-  it('is not there before the first start, and no folder is made', async () => {
+  it('does not exist before the first start, and reading it creates no folder', async () => {
     const folder = stateFolder()
     expect((await refusalOf(readRoot(folder))).message).toBe(
       `${folder}/root.crt: does not exist yet; start the sidecar once: it issues its root at the first start`,
@@ -147,7 +147,7 @@ describe('the root for commands', () => {
     expect(readdirSync(path.dirname(folder))).toEqual([])
   })
 
-  it('is told to be lost when it is', async () => {
+  it('is reported as lost when its file is missing', async () => {
     const folder = stateFolder()
     await open(folder)
     removing('root.crt')(folder)
@@ -156,10 +156,10 @@ describe('the root for commands', () => {
     )
   })
 
-  it('is refused when the marker names another', async () => {
+  it('is refused when the marker names another root', async () => {
     const folder = stateFolder()
     await open(folder)
-    putStrangeRoot(folder)
+    putForeignRoot(folder)
     expect((await refusalOf(readRoot(folder))).reason).toContain('names another root')
   })
 
@@ -207,7 +207,7 @@ function puttingAFolder(name: string): (folder: string) => void {
   }
 }
 
-function putStrangeRoot(folder: string): void {
+function putForeignRoot(folder: string): void {
   const { certPem, keyPem } = issueRoot({ now: NOW })
   writing('root.crt', certPem)(folder)
   writing('root.key', keyPem)(folder)

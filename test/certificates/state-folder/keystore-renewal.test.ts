@@ -11,7 +11,7 @@ const NOW = new Date('2030-01-01T00:00:00Z')
 const NAMES: readonly SubjectAltName[] = [{ type: 'dns', value: 'proxy' }]
 const OTHER_NAMES: readonly SubjectAltName[] = [{ type: 'ip', value: '10.0.0.1' }]
 
-it('a leaf stays in force until two thirds of its life, and is then issued anew under the same root', async () => {
+it('a leaf stays in force until two thirds of its life, then another one is issued under the same root', async () => {
   const { folder, keystore } = await openOne()
   const { bundle, root } = keystore
   await expect(keystore.renewIfDue(NAMES, after(59))).resolves.toBeUndefined()
@@ -29,27 +29,27 @@ it('a leaf stays in force until two thirds of its life, and is then issued anew 
   await expect(keystore.renewIfDue(NAMES, after(60))).resolves.toBeUndefined()
 })
 
-it('a leaf is issued anew when the wanted names change', async () => {
+it('another leaf is issued when the wanted names change', async () => {
   const { keystore } = await openOne()
   const renewed = await keystore.renewIfDue(OTHER_NAMES, NOW)
   expect(renewed?.leaf.subjectAltNames).toEqual(OTHER_NAMES)
 })
 
-it('a leaf that another process has put into the folder is taken over', async () => {
+it('a leaf that another process has put into the folder comes into force', async () => {
   const { folder, keystore } = await openOne()
   const other = await openKeystore({ folder, names: OTHER_NAMES, now: after(1) })
   const renewed = await keystore.renewIfDue(OTHER_NAMES, after(2))
   expect(renewed).toEqual(other.bundle)
 })
 
-it('two renewals at once leave a pair that belongs together', async () => {
+it('two renewals at once leave a matching certificate and key', async () => {
   const { folder, keystore } = await openOne()
   await Promise.all([keystore.renewIfDue(NAMES, after(61)), keystore.renewIfDue(NAMES, after(61))])
   const reopened = await openKeystore({ folder, names: NAMES, now: after(61) })
   expect(reopened.issued).toEqual({ root: false, leaf: false })
 })
 
-it('no renewal issues a root, not even in a folder that was emptied', async () => {
+it('no renewal issues a root, not even in an emptied folder', async () => {
   const { folder, keystore } = await openOne()
   const { bundle, root } = keystore
   for (const name of readdirSync(folder)) rmSync(path.join(folder, name))
@@ -58,7 +58,7 @@ it('no renewal issues a root, not even in a folder that was emptied', async () =
   expect(keystore).toMatchObject({ bundle, root })
 })
 
-it('a renewal that fails leaves the leaf in force', async () => {
+it('a failed renewal keeps the leaf in force', async () => {
   const { folder, keystore } = await openOne()
   const { bundle } = keystore
   rmSync(path.join(folder, 'root.key'))
@@ -71,12 +71,12 @@ async function openOne() {
   return { folder, keystore: await openKeystore({ folder, names: NAMES, now: NOW }) }
 }
 
-// Counted from the leaf's first valid moment, an hour before it was issued.
+// Counts from the start of the leaf's validity, an hour before it was issued.
 function after(days: number): Date {
   return new Date(NOW.getTime() - 3_600_000 + days * 86_400_000)
 }
 
-it('a renewed key is closed to others, whatever the mode of the one before', async () => {
+it('a renewed key is not readable for others, even if the previous key was', async () => {
   const { folder, keystore } = await openOne()
   const key = path.join(folder, 'leaf.key')
   chmodSync(key, 0o644)
@@ -84,7 +84,7 @@ it('a renewed key is closed to others, whatever the mode of the one before', asy
   expect(statSync(key).mode & 0o777).toBe(0o600)
 })
 
-it('two first starts at once on one folder agree on the root', async () => {
+it('two first starts at once on one folder use the same root', async () => {
   for (let round = 0; round < 10; round++) {
     const folder = path.join(tempFolder(), 'state')
     const open = () => openKeystore({ folder, names: NAMES, now: after(0) })

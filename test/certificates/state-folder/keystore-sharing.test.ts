@@ -1,5 +1,6 @@
-// Several processes on one state folder: replicas, and `cert renew` beside a sidecar. The lock is a file, so callers in
-// one process exclude each other as processes do.
+// Tests several processes on one state folder: replicas, and `cert renew` beside a sidecar.
+//
+// The lock is a file, so callers in one process exclude each other like processes.
 
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -19,7 +20,7 @@ const NAMES: readonly SubjectAltName[] = [{ type: 'dns', value: 'proxy' }]
 const OTHER_NAMES: readonly SubjectAltName[] = [{ type: 'ip', value: '10.0.0.1' }]
 
 describe('renewals at once on one folder', () => {
-  it('leave a key and a certificate that belong together', async () => {
+  it('leave a matching key and certificate', async () => {
     for (let round = 0; round < 5; round++) {
       const { folder, keystore } = await openOne()
       const others = await Promise.all([1, 2, 3].map(() => open(folder)))
@@ -32,7 +33,7 @@ describe('renewals at once on one folder', () => {
     }
   })
 
-  it('issue one leaf between them when one is due', async () => {
+  it('issue only one leaf when one is due', async () => {
     const { folder, keystore } = await openOne()
     const keystores = [keystore, ...(await Promise.all([1, 2, 3].map(() => open(folder))))]
     await Promise.all(keystores.map((one) => one.renewIfDue(NAMES, after(61))))
@@ -40,7 +41,7 @@ describe('renewals at once on one folder', () => {
     expect(fingerprints).toEqual(new Set([new X509Certificate(pairIn(folder).certPem).fingerprint256]))
   })
 
-  it('wait for the one that holds the lock, and take what it has issued', async () => {
+  it('wait for the lock, and use the leaf that its holder has issued', async () => {
     const { folder, keystore } = await openOne()
     const next = leafUnder(folder, after(61))
     const renewal = await withFileLock(path.join(folder, 'root.crt'), async () => {
@@ -54,7 +55,7 @@ describe('renewals at once on one folder', () => {
   })
 })
 
-describe('a pair of which one half is new', () => {
+describe('a pair with one new half', () => {
   it.each([
     ['key', 'leaf.key', 'leaf.crt'],
     ['certificate', 'leaf.crt', 'leaf.key'],
@@ -80,8 +81,8 @@ describe('a pair of which one half is new', () => {
   })
 })
 
-describe('two sidecars of different names', () => {
-  it('come to rest: each keeps its own leaf, and the folder the last one', async () => {
+describe('two sidecars with different names', () => {
+  it("do not replace each other's leaf for ever: each keeps its own, and the folder keeps the last one", async () => {
     const { folder, keystore } = await openOne()
     const other = await open(folder, OTHER_NAMES)
     const [mine, stored] = [keystore.bundle, pairIn(folder)]
@@ -91,7 +92,7 @@ describe('two sidecars of different names', () => {
     expect(pairIn(folder)).toEqual(stored)
   })
 
-  it('are still renewed when their own leaf is due', async () => {
+  it('are still renewed when their own leaves are due', async () => {
     const { folder, keystore } = await openOne()
     await open(folder, OTHER_NAMES, after(30))
     const renewed = await keystore.renewIfDue(NAMES, after(61))
@@ -115,7 +116,7 @@ describe('a renewal on demand', () => {
     expect((await renewNow(folder, after(100))).leaf.subjectAltNames).toEqual(NAMES)
   })
 
-  it.each(['', undefined])('takes the names of the settings when the leaf is lost: %j', async (text) => {
+  it.each(['', undefined])('uses the names in the settings when the leaf is lost: %j', async (text) => {
     const { folder } = await openOne()
     const file = path.join(folder, 'leaf.crt')
     if (text === undefined) rmSync(file)
@@ -123,7 +124,7 @@ describe('a renewal on demand', () => {
     expect((await renewNow(folder)).leaf.subjectAltNames).toEqual(OTHER_NAMES)
   })
 
-  it('never issues a root, and makes no folder', async () => {
+  it('issues no root, and creates no folder', async () => {
     const folder = path.join(tempFolder(), 'state')
     await expect(renewNow(folder)).rejects.toThrow(/root\.crt: does not exist yet; start the sidecar once/)
     expect(readdirSync(path.dirname(folder))).toEqual([])
@@ -173,7 +174,7 @@ function isPair({ certPem, keyPem }: IssuedCertificate): boolean {
   return new X509Certificate(certPem).checkPrivateKey(createPrivateKey(keyPem))
 }
 
-// Counted from the leaf's first valid moment, an hour before it was issued.
+// Counts from the start of the leaf's validity, an hour before it was issued.
 function after(days: number): Date {
   return new Date(NOW.getTime() - 3_600_000 + days * DAY_MS)
 }

@@ -13,8 +13,8 @@ const LATER = new Date('2030-03-15T00:00:00Z')
 const NAMES: readonly SubjectAltName[] = [{ type: 'dns', value: 'proxy' }]
 const ROUNDS = 5
 
-// Looks at the folder without a pause, from a thread of its own, and writes down what must never be seen. The later
-// of two files is asked for first: it may appear between the two questions, the earlier one may not.
+// Looks at the folder without a pause, in a separate thread, and records forbidden states. It looks for the later of
+// two files first. Otherwise both could appear between the two looks.
 const OBSERVER = `
   const { existsSync, readFileSync, readdirSync, statSync } = require('node:fs')
   const { parentPort, workerData: { folder, stop } } = require('node:worker_threads')
@@ -48,8 +48,8 @@ const OBSERVER = `
   parentPort.postMessage({ looks, seen: [...seen] })
 `
 
-it('a key is never there for others to read, nor half-written, nor a file before its turn', async () => {
-  // Whatever the process was told about new files: the worst case is that they are open to all.
+it('a key is never readable for others, no file is ever half-written, and files appear in order', async () => {
+  // The worst umask: new files are open to every user.
   const umask = process.umask(0)
   onTestFinished(() => void process.umask(umask))
   for (let round = 0; round < ROUNDS; round++) {
@@ -64,7 +64,7 @@ it('a key is never there for others to read, nor half-written, nor a file before
   }
 })
 
-it('the observer of that test does see what it looks for', async () => {
+it('the observer of that test records forbidden states', async () => {
   const folder = path.join(tempFolder(), 'state')
   await openKeystore({ folder, names: NAMES, now: NOW })
   chmodSync(path.join(folder, 'leaf.key'), 0o640)

@@ -33,7 +33,7 @@ describe('the first start', () => {
     expect(new X509Certificate(bundle.certPem).checkIssued(new X509Certificate(root.pem))).toBe(true)
   })
 
-  it('writes five files, keys for their owner alone', async () => {
+  it('writes five files, and only the owner can read the keys', async () => {
     const folder = stateFolder()
     const { root } = await open(folder)
     expect(readdirSync(folder).sort()).toEqual([...ORDER].sort())
@@ -42,7 +42,7 @@ describe('the first start', () => {
     expect(read(folder, 'root.sha256')).toBe(`${root.fingerprint}\n`)
   })
 
-  it('works in a folder that is there already', async () => {
+  it('works in a folder that exists already', async () => {
     const folder = stateFolder()
     mkdirSync(folder, { mode: 0o750 })
     await open(folder)
@@ -51,7 +51,7 @@ describe('the first start', () => {
 })
 
 describe('a later start', () => {
-  it('takes root and leaf as they are, byte for byte', async () => {
+  it('keeps root and leaf, byte for byte', async () => {
     const folder = stateFolder()
     const first = await open(folder)
     const before = snapshot(folder)
@@ -66,7 +66,7 @@ describe('a later start', () => {
     ['at two thirds of its life', NAMES, 61],
     ['when it has expired', NAMES, 91],
     ['for other names', MORE_NAMES, 0],
-  ])('issues the leaf anew under the same root: %s', async (_, names, days) => {
+  ])('issues another leaf under the same root: %s', async (_, names, days) => {
     const folder = stateFolder()
     const first = await open(folder)
     const second = await open(folder, names, days)
@@ -77,14 +77,14 @@ describe('a later start', () => {
   })
 
   it.each<readonly [string, (folder: string) => void]>([
-    ['its key is gone', removing('leaf.key')],
-    ['its certificate is gone', removing('leaf.crt')],
-    ['both are gone', removing('leaf.key', 'leaf.crt')],
+    ['its key is missing', removing('leaf.key')],
+    ['its certificate is missing', removing('leaf.crt')],
+    ['both are missing', removing('leaf.key', 'leaf.crt')],
     ['its certificate is broken', writing('leaf.crt', 'nonsense')],
     ['its key is broken', writing('leaf.key', '')],
-    ['its key is another', writing('leaf.key', issueRoot({ now: NOW }).keyPem)],
-    ['another root signed it', replaceLeafByAnothers],
-  ])('issues the leaf anew under the same root when %s', async (_, damage) => {
+    ['its key does not belong to it', writing('leaf.key', issueRoot({ now: NOW }).keyPem)],
+    ['another root signed it', replaceLeafByForeignOne],
+  ])('issues another leaf under the same root when %s', async (_, damage) => {
     const folder = stateFolder()
     const first = await open(folder)
     damage(folder)
@@ -98,11 +98,11 @@ describe('a later start', () => {
 describe('a crash during the first start', () => {
   it.each([
     ['before the root', 0, { root: true, leaf: true }],
-    ['after the key of the root: nobody saw that root', 1, { root: true, leaf: true }],
+    ['after the key of a root that no client knows', 1, { root: true, leaf: true }],
     ['after the root', 2, { root: false, leaf: true }],
     ['after the marker', 3, { root: false, leaf: true }],
     ['after the key of the leaf', 4, { root: false, leaf: true }],
-  ])('is made good by the next: %s', async (_, written, issued) => {
+  ])('is repaired by the next start: %s', async (_, written, issued) => {
     const folder = stateFolder()
     const first = await open(folder)
     removing(...ORDER.slice(written))(folder)
@@ -113,7 +113,7 @@ describe('a crash during the first start', () => {
     await expect(open(folder)).resolves.toMatchObject({ issued: { root: false, leaf: false } })
   })
 
-  it('leaves no temporary file in the way', async () => {
+  it('leaves no temporary file that prevents a start', async () => {
     const folder = stateFolder()
     mkdirSync(folder)
     writeFileSync(path.join(folder, 'root.key.123456'), 'half a k')
@@ -121,8 +121,8 @@ describe('a crash during the first start', () => {
   })
 })
 
-describe('a key that others could read', () => {
-  it('is tightened, with a warning that names it', async () => {
+describe('a key that others can read', () => {
+  it('gets a safe mode, with a warning that names the file', async () => {
     const folder = stateFolder()
     await open(folder)
     chmodSync(path.join(folder, 'root.key'), 0o644)
@@ -159,7 +159,7 @@ function writing(name: FileName, text: string): (folder: string) => void {
   }
 }
 
-function replaceLeafByAnothers(folder: string): void {
+function replaceLeafByForeignOne(folder: string): void {
   const { certPem, keyPem } = issueLeaf({ root: issueRoot({ now: NOW }), names: NAMES, now: NOW })
   writing('leaf.crt', certPem)(folder)
   writing('leaf.key', keyPem)(folder)

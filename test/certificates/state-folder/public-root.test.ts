@@ -22,7 +22,7 @@ async function stateFolder() {
   return { folder, root, file: publicRootFile(folder), publicRoot: createPublicRoot(folder, log), lines }
 }
 
-it('holds the root and nothing else, for everyone to read, whatever the umask', async () => {
+it('contains only the root, and every user can read it, despite the umask', async () => {
   const umask = process.umask(0o077)
   onTestFinished(() => void process.umask(umask))
   const { folder, root, file, publicRoot } = await stateFolder()
@@ -49,7 +49,7 @@ it.each<[what: string, damage: (file: string) => void]>([
     },
   ],
   [
-    'it holds something else',
+    'it contains something else',
     (file) => {
       writeFileSync(file, 'something else')
     },
@@ -65,7 +65,7 @@ it.each<[what: string, damage: (file: string) => void]>([
   expect(await isPublished(folder, root.pem)).toBe(true)
 })
 
-it('is not written while it is current', async () => {
+it('is not written when it is current', async () => {
   const { root, file, publicRoot } = await stateFolder()
   await publicRoot.publish(root.pem)
   const before = statSync(file, { bigint: true })
@@ -75,7 +75,7 @@ it('is not written while it is current', async () => {
   expect(statSync(file, { bigint: true })).toMatchObject({ ino: before.ino, mtimeNs: before.mtimeNs })
 })
 
-it('never goes back to a root that another process has replaced meanwhile', async () => {
+it('never returns to a root that another process has just replaced', async () => {
   const { folder, root, publicRoot } = await stateFolder()
   const renewed = await renewRoot({ folder, names: () => NAMES, now: NOW })
 
@@ -84,7 +84,7 @@ it('never goes back to a root that another process has replaced meanwhile', asyn
   expect(await isPublished(folder, renewed.root.pem)).toBe(true)
 })
 
-it('is logged once and does no harm when it cannot be written', async () => {
+it('causes one log line and no failure when it is not writable', async () => {
   const { folder, root, file, publicRoot, lines } = await stateFolder()
   writeFileSync(path.join(folder, 'trust'), 'a file in the way')
 

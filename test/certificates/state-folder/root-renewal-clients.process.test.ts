@@ -1,4 +1,4 @@
-// What clients of each kind make of a chain after one and after two renewals of the root, whichever root they trust.
+// Tests that each kind of client accepts the chain after one and two root renewals, with each root that it may trust.
 
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
@@ -24,13 +24,13 @@ const NAMES: readonly SubjectAltName[] = [
 ]
 
 const openssl = findProgram('openssl') ?? ''
-// On Debian it speaks through GnuTLS.
+// On Debian it uses GnuTLS.
 const wget = findProgram('wget') ?? ''
 
 interface Served {
   readonly server: Server
   readonly port: number
-  /** The chain as a file. */
+  /** The file with the chain. */
   readonly chain: string
 }
 
@@ -81,25 +81,25 @@ const CLIENTS: readonly (readonly [string, boolean, Client])[] = [
 
 type TrustedRoots = readonly [string, number, (roots: readonly string[]) => readonly (string | undefined)[]]
 
-// GnuTLS (3.7) looks for roots at the end of the chain as it was sent, and in the middle for none but those that lie
-// there byte by byte.
+// GnuTLS (3.7) looks for any root at the end of the sent chain. In the middle it finds a root only if the chain
+// contains the same bytes.
 const BEYOND_GNUTLS: TrustedRoots = ['the newest root alone', 2, (roots) => [roots[0]]]
 
 const TRUSTS: readonly TrustedRoots[] = [
   ['the new root alone', 1, (roots) => [roots[0]]],
-  ['the root before alone', 1, (roots) => [roots[1]]],
+  ['the previous root alone', 1, (roots) => [roots[1]]],
   ['both, the new one first', 1, (roots) => roots],
   ['both, the new one last', 1, (roots) => roots.toReversed()],
   BEYOND_GNUTLS,
-  ['the one before alone', 2, (roots) => [roots[1]]],
+  ['the previous root alone', 2, (roots) => [roots[1]]],
   ['the first one alone', 2, (roots) => [roots[2]]],
-  ['the newest and the one before', 2, (roots) => [roots[0], roots[1]]],
+  ['the newest and the previous one', 2, (roots) => [roots[0], roots[1]]],
   ['the first one and the newest', 2, (roots) => [roots[2], roots[0]]],
   ['all three', 2, (roots) => roots],
 ]
 
 describe.each(CLIENTS)('%s', (_, isThere, client) => {
-  describe.each(['any name', 'its names alone'])('with roots that vouch for %s', (kind) => {
+  describe.each(['any name', 'its names alone'])('with roots that permit %s', (kind) => {
     const trusts = client === fetchWithWget ? TRUSTS.filter((trust) => trust !== BEYOND_GNUTLS) : TRUSTS
     it.skipIf(!isThere).each(trusts)(
       'accepts the chain when it trusts %s, after %i renewals',
@@ -123,14 +123,14 @@ function stageOf(kind: string, renewals: number): Stage {
 }
 
 function targetOf(port: number, { file, pem }: Trust): Target {
-  // Nobody asks a proxy for an address of the loopback.
+  // Clients use no proxy for a loopback address.
   const where = { name: '127.0.0.1', host: '127.0.0.1', port, proxy: '' }
   return { ...where, rootFile: file, rootPem: pem, folder: path.dirname(file) }
 }
 
 let trusts = 0
 
-// Alone in its folder, where skopeo and podman look for it.
+// Alone in its folder, because skopeo and podman read the whole folder.
 function trustIn(pem: string): Trust {
   const own = path.join(folder, `trust-${trusts++}`)
   mkdirSync(own)

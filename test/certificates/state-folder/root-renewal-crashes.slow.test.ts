@@ -1,4 +1,4 @@
-// A renewal of the root that breaks off after any of its steps: the folder as it is then is opened again.
+// Tests a root renewal that stops after any of its steps: the next start opens the folder as it is then.
 
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -11,7 +11,7 @@ import type { SubjectAltName } from '../../../src/pki/names.ts'
 import { accepts } from '../../fixtures/tls-accepts.ts'
 import { makeTempFolder, removeFolder } from '../../fixtures/temp-folder.ts'
 
-// Whatever puts a file in place or takes it away ends in one of these two.
+// Every change of a file in the folder ends with one of these two calls.
 vi.mock(import('node:fs/promises'), async (importOriginal) => {
   const real = await importOriginal()
   return {
@@ -32,13 +32,13 @@ type Files = ReadonlyMap<string, string>
 
 interface Step {
   readonly file: string
-  /** What a crash after it leaves behind. */
+  /** The files that a crash after this step leaves. */
   readonly files: Files
 }
 
 const NOW = new Date()
 const NAMES: readonly SubjectAltName[] = [{ type: 'dns', value: 'localhost' }]
-const SETTLED = ['cross.crt', 'leaf.crt', 'leaf.key', 'root.crt', 'root.key', 'root.sha256']
+const FILES_WHEN_DONE = ['cross.crt', 'leaf.crt', 'leaf.key', 'root.crt', 'root.key', 'root.sha256']
 
 const listeners = new Map<string, (file: string) => void>()
 
@@ -46,7 +46,7 @@ function afterStep(file: string): void {
   listeners.get(path.dirname(file))?.(path.basename(file))
 }
 
-/** Runs `action`, and returns what it left in the folder step by step. */
+/** Runs `action`, and returns the files in the folder after each step. */
 async function stepsOf(folder: string, action: () => Promise<unknown>): Promise<readonly Step[]> {
   const steps: Step[] = []
   listeners.set(folder, (file) => steps.push({ file, files: filesIn(folder) }))
@@ -99,7 +99,7 @@ afterAll(() => {
   removeFolder(base)
 })
 
-it('the steps are those that root-renewal.ts tells of', () => {
+it('the steps are those that root-renewal.ts lists', () => {
   expect(steps.map(({ file }) => file)).toEqual([
     'next-root.key',
     'next-root.crt',
@@ -114,28 +114,28 @@ it('the steps are those that root-renewal.ts tells of', () => {
   ])
 })
 
-// The first step alone decides nothing.
+// The renewal is not decided after the first step.
 const STEPS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map((step) => [step, step === 1 ? 'before' : 'after'] as const)
 
 describe('a crash after step', () => {
-  it.each(STEPS)(
-    '%i leaves a root to trust, under which the leaf that lies there is accepted',
-    async (step) => {
-      const files = filesAfter(step)
-      const root = await readRoot(folderWith(files))
-      expect(Object.values(roots)).toContain(root.pem)
-      const [certPem = '', keyPem = ''] = ['leaf.crt', 'leaf.key'].map((name) => files.get(name))
-      // After the leaf's key and before its certificate a running sidecar still has both of the leaf before.
-      if (step !== 4) expect(await accepts(root.pem, { certPem, keyPem })).toBe(true)
-    },
-  )
-
-  it.concurrent.each(STEPS)('%i is made good by the next start, with the root %s', async (step, which) => {
-    await expectWhole(folderWith(filesAfter(step)), which)
+  it.each(STEPS)('%i leaves a root, and clients that trust it accept the present leaf', async (step) => {
+    const files = filesAfter(step)
+    const root = await readRoot(folderWith(files))
+    expect(Object.values(roots)).toContain(root.pem)
+    const [certPem = '', keyPem = ''] = ['leaf.crt', 'leaf.key'].map((name) => files.get(name))
+    // After step 4 key and certificate of the leaf differ. A running sidecar still serves the previous pair.
+    if (step !== 4) expect(await accepts(root.pem, { certPem, keyPem })).toBe(true)
   })
 
   it.concurrent.each(STEPS)(
-    '%i is made good even if that start crashes, after whatever step',
+    '%i is repaired by the next start, with the root %s the renewal',
+    async (step, which) => {
+      await expectWhole(folderWith(filesAfter(step)), which)
+    },
+  )
+
+  it.concurrent.each(STEPS)(
+    '%i is repaired even if that start crashes after any step',
     async (step, which) => {
       const folder = folderWith(filesAfter(step))
       const further = await stepsOf(folder, () => open(folder))
@@ -144,7 +144,7 @@ describe('a crash after step', () => {
   )
 })
 
-describe('a renewal that broke off', () => {
+describe('an interrupted renewal', () => {
   it('is finished by a sidecar that runs on the folder', async () => {
     const folder = folderWith(filesAfter(0))
     const keystore = await open(folder)
@@ -165,12 +165,12 @@ describe('a renewal that broke off', () => {
     expect(earlier).toHaveLength(renewals)
   })
 
-  it('brings the root back when that was lost meanwhile', async () => {
+  it('restores the root when the root was lost in the meantime', async () => {
     const files = [...filesAfter(2)].filter(([name]) => !name.startsWith('root.'))
     await expectWhole(folderWith(new Map(files)), 'after')
   })
 
-  it('is finished even if its key is gone, once that is in place', async () => {
+  it('is finished even without its key, when the new key is in place', async () => {
     const files = [...filesAfter(6)].filter(([name]) => name !== 'next-root.key')
     await expectWhole(folderWith(new Map(files)), 'after')
   })
@@ -185,9 +185,10 @@ async function expectWhole(folder: string, which: keyof Roots): Promise<void> {
   expect(root.pem).toBe(roots[which])
   expect(await accepts(roots.before, bundle)).toBe(true)
   expect(await accepts(root.pem, bundle)).toBe(true)
-  const expected = which === 'after' ? SETTLED : SETTLED.filter((name) => name !== 'cross.crt')
+  const expected =
+    which === 'after' ? FILES_WHEN_DONE : FILES_WHEN_DONE.filter((name) => name !== 'cross.crt')
   expect([...filesIn(folder).keys()].toSorted()).toEqual(expected)
-  // No key but that of the present root.
+  // The only key is that of the present root.
   const files = filesIn(folder)
   expect(new X509Certificate(root.pem).checkPrivateKey(createPrivateKey(files.get('root.key') ?? ''))).toBe(
     true,

@@ -22,7 +22,7 @@ const DAY_MS = 86_400_000
 const NAMES: readonly SubjectAltName[] = [dns('localhost'), { type: 'ip', value: '10.0.0.1' }]
 
 describe('a renewed root', () => {
-  it('has a name and a key of its own, and that of the root before is gone', async () => {
+  it('has a new name and a new key, and the previous key is deleted', async () => {
     const folder = stateFolder()
     const before = await open(folder)
     const oldKey = read(folder, 'root.key')
@@ -41,7 +41,7 @@ describe('a renewed root', () => {
     await expect(open(folder)).resolves.toMatchObject({ root, issued: { root: false, leaf: false } })
   })
 
-  it('is led to by each root before it, and not served itself', async () => {
+  it('has a cross certificate from each earlier root, and is not part of the served chain', async () => {
     const folder = stateFolder()
     const first = (await open(folder)).root
     const second = (await renew(folder)).root
@@ -54,14 +54,14 @@ describe('a renewed root', () => {
     expect(crosses.map(({ subject }) => subject)).toEqual([third, second].map(({ pem }) => nameOf(pem)))
   })
 
-  it('keeps the names of the leaf, also when the settings say others', async () => {
+  it('keeps the names of the leaf, also when the settings contain other names', async () => {
     const folder = stateFolder()
     await open(folder)
     const { leaf } = await renew(folder, { names: [dns('other.example')] })
     expect(leaf.subjectAltNames).toEqual(NAMES)
   })
 
-  it('vouches for what the settings say now, and for what the leaf carries', async () => {
+  it('permits the names in the present settings, and the names of the leaf', async () => {
     const folder = stateFolder()
     await open(folder)
     const narrow = await renew(folder, { constrainTo: [dns('proxy')] })
@@ -69,7 +69,7 @@ describe('a renewed root', () => {
     expect((await renew(folder)).root.permitted).toBeUndefined()
   })
 
-  it('is renewed at once by several, one after the other', async () => {
+  it('is renewed by several processes at once, one after the other', async () => {
     const folder = stateFolder()
     const { root } = await open(folder)
     await Promise.all([1, 2, 3].map(() => renew(folder)))
@@ -79,7 +79,7 @@ describe('a renewed root', () => {
   })
 })
 
-it('whoever looks while roots are renewed finds a whole folder', async () => {
+it('readers find a whole folder while roots are renewed', async () => {
   const folder = stateFolder()
   const keystore = await open(folder)
   const first = keystore.root.pem
@@ -101,7 +101,7 @@ it('whoever looks while roots are renewed finds a whole folder', async () => {
   expect(await accepts(first, keystore.bundle)).toBe(true)
 })
 
-it('whoever reads right between two files of a renewal looks again', async () => {
+it('a reader that comes between two writes of a renewal reads again', async () => {
   const folder = stateFolder()
   const keystore = await open(folder)
   const marker = read(folder, 'root.sha256')
@@ -114,7 +114,7 @@ it('whoever reads right between two files of a renewal looks again', async () =>
 })
 
 describe.skipIf(!hasOpenssl)('a cross certificate', () => {
-  it('is the new root in all but its signature and who is named as signer', async () => {
+  it('equals the new root except for its signature and its issuer', async () => {
     const folder = stateFolder()
     await open(folder, { constrainTo: [...NAMES, dns('old.example')] })
     await renew(folder, { constrainTo: NAMES })
@@ -138,7 +138,7 @@ describe.skipIf(!hasOpenssl)('a cross certificate', () => {
 })
 
 describe('the leaf under a renewed root', () => {
-  it('keeps what leads to it when it is renewed', async () => {
+  it('keeps its cross certificates when it is renewed', async () => {
     const folder = stateFolder()
     const { root } = await open(folder)
     await renew(folder)
@@ -149,19 +149,19 @@ describe('the leaf under a renewed root', () => {
 
   it.each<readonly [string, (folder: string) => void]>([
     [
-      'lacks what leads to it',
+      'lacks the cross certificates',
       (folder) => {
         cut(folder, 1)
       },
     ],
     [
-      'lacks some of that',
+      'lacks some cross certificates',
       (folder) => {
         cut(folder, 2)
       },
     ],
     [
-      'has the root in its place',
+      'has the root instead of the cross certificates',
       (folder) => {
         writeFileSync(
           path.join(folder, 'leaf.crt'),
@@ -170,12 +170,12 @@ describe('the leaf under a renewed root', () => {
       },
     ],
     [
-      'has the root beside it',
+      'has the root besides the cross certificates',
       (folder) => {
         writeFileSync(path.join(folder, 'leaf.crt'), read(folder, 'leaf.crt') + read(folder, 'root.crt'))
       },
     ],
-  ])('is issued anew when it %s', async (_, damage) => {
+  ])('is replaced when its chain %s', async (_, damage) => {
     const folder = stateFolder()
     const { root } = await open(folder)
     await renew(folder)
@@ -186,10 +186,10 @@ describe('the leaf under a renewed root', () => {
     expect(await accepts(root.pem, bundle)).toBe(true)
   })
 
-  it('is issued anew when a root before it has ended, and leads to that no more', async () => {
+  it('is replaced when an earlier root has expired, and its chain no longer leads to that root', async () => {
     const folder = stateFolder()
     const first = await open(folder)
-    // The second root outlives the first by three thousand days.
+    // The second root ends three thousand days after the first.
     const later = days(3000)
     await open(folder, { now: later })
     await renew(folder, { now: later })
@@ -203,12 +203,12 @@ describe('the leaf under a renewed root', () => {
     expect(certificatesIn(keystore.bundle.certPem).at(-1)).toBe(keystore.root.pem.trim())
     await expect(keystore.renewIfDue(NAMES, end)).resolves.toBeUndefined()
     expect((await readAuthority(folder, end)).earlier).toEqual([])
-    // A clock that was ahead for a moment costs no client its trust for good.
+    // A clock that was ahead for a moment must not break clients for ever.
     await keystore.renewIfDue(NAMES, shortBefore)
     expect(certificatesIn(keystore.bundle.certPem)).toHaveLength(2)
   })
 
-  it('carries only what every root may vouch for, the machine is told, and a setting is refused with the fix', async () => {
+  it('contains only names that every root permits, and refuses other configured names with the fix', async () => {
     const folder = stateFolder()
     await open(folder, { constrainTo: NAMES })
     await renew(folder)
@@ -230,7 +230,7 @@ describe('the leaf under a renewed root', () => {
   })
 })
 
-describe('a renewal of the root is refused, and changes nothing,', () => {
+describe('a renewal of the root is refused and changes nothing', () => {
   it.each<readonly [string, (folder: string) => void, string, RegExp]>([
     [
       'when the root is lost',
@@ -249,7 +249,7 @@ describe('a renewal of the root is refused, and changes nothing,', () => {
       /missing/,
     ],
     [
-      'when its key is another',
+      'when its key belongs to another root',
       (folder) => {
         writeFileSync(path.join(folder, 'root.key'), issueRoot({ now: NOW }).keyPem)
       },
@@ -257,7 +257,7 @@ describe('a renewal of the root is refused, and changes nothing,', () => {
       /does not belong to/,
     ],
     [
-      'when the marker names another',
+      'when the marker names another root',
       (folder) => {
         writeFileSync(path.join(folder, 'root.sha256'), 'AB:CD')
       },
@@ -265,7 +265,7 @@ describe('a renewal of the root is refused, and changes nothing,', () => {
       /names another root/,
     ],
     [
-      'when what leads to it is that of another',
+      'when the cross certificates lead to another root',
       (folder) => {
         writeFileSync(path.join(folder, 'cross.crt'), issueRoot({ now: NOW }).certPem)
       },
@@ -288,7 +288,7 @@ describe('a renewal of the root is refused, and changes nothing,', () => {
     })
   })
 
-  it('when the clock is one of before this program', async () => {
+  it('when the clock shows a time before this program existed', async () => {
     const folder = stateFolder()
     await open(folder)
     await expectRefusal(folder, new Date('1970-01-02'), {
@@ -303,7 +303,7 @@ describe('a renewal of the root is refused, and changes nothing,', () => {
     expect(readdirSync(path.dirname(folder))).toEqual([])
   })
 
-  it('when eight roots lead to it already', async () => {
+  it('when eight earlier roots lead to it already', async () => {
     const folder = stateFolder()
     await open(folder)
     for (let count = 0; count < 8; count++) await renew(folder)
@@ -313,7 +313,7 @@ describe('a renewal of the root is refused, and changes nothing,', () => {
     })
   })
 
-  it.skipIf(!hasOpenssl)('when the root may sign leaves alone, as those of earlier versions', async () => {
+  it.skipIf(!hasOpenssl)('when the root is from an earlier version and may sign only leaves', async () => {
     const folder = await folderOfEarlierVersion()
     await expectRefusal(folder, NOW, {
       file: 'root.crt',
@@ -325,7 +325,7 @@ describe('a renewal of the root is refused, and changes nothing,', () => {
 
 describe.skipIf(!hasOpenssl)('a root of another program', () => {
   it.each(['rsa:2048', 'ed25519'])(
-    'is not renewed when it is of %s, and serves its leaf as before',
+    'with a key of type %s is not renewed, and its leaf is served as before',
     async (key) => {
       const folder = folderOfAnotherProgram(key)
       await expect(open(folder)).resolves.toMatchObject({ issued: { root: false, leaf: false } })
@@ -338,17 +338,20 @@ describe.skipIf(!hasOpenssl)('a root of another program', () => {
   )
 })
 
-describe('what leads to the root', () => {
-  it.each(['cross.crt', 'leaf.crt'])('is not told to be in %s when that is lost', async (copy) => {
-    const folder = stateFolder()
-    await open(folder)
-    await renew(folder)
-    rmSync(path.join(folder, 'root.crt'))
-    await expect(readRoot(folder)).rejects.toThrow(/root\.crt: is missing/)
-    await expect(readRoot(folder)).rejects.not.toThrow(copy)
-  })
+describe('cross certificates in the state folder', () => {
+  it.each(['cross.crt', 'leaf.crt'])(
+    'are no copies of a lost root: the error does not mention %s',
+    async (copy) => {
+      const folder = stateFolder()
+      await open(folder)
+      await renew(folder)
+      rmSync(path.join(folder, 'root.crt'))
+      await expect(readRoot(folder)).rejects.toThrow(/root\.crt: is missing/)
+      await expect(readRoot(folder)).rejects.not.toThrow(copy)
+    },
+  )
 
-  it('may not be missing where the leaf counts on it', async () => {
+  it('must exist when the leaf needs them', async () => {
     const folder = stateFolder()
     await open(folder)
     await renew(folder)
@@ -360,19 +363,19 @@ describe('what leads to the root', () => {
     expect(snapshot(folder)).toEqual(before)
   })
 
-  it('may not be broken, be cut short, or hold the link of another', async () => {
+  it('must not be damaged, incomplete or from another root', async () => {
     const folder = stateFolder()
     await open(folder)
     await renew(folder)
     await renew(folder)
     const [one = '', two = '', three = '', four = ''] = certificatesIn(read(folder, 'cross.crt'))
-    const stranger = issueLeaf({ root: issueRoot({ now: NOW }), names: NAMES, now: NOW }).certPem
+    const foreign = issueLeaf({ root: issueRoot({ now: NOW }), names: NAMES, now: NOW }).certPem
     const cases = [
       [three, four],
       [one, two, three],
       [one, four, three, four],
       [one, two, three, two],
-      [stranger, two],
+      [foreign, two],
       [''],
     ].map(async (parts) => {
       const damaged = copyOf(folder)
@@ -382,7 +385,7 @@ describe('what leads to the root', () => {
     await Promise.all(cases)
   })
 
-  it('is refused with the fix when a renewal that broke off was damaged', async () => {
+  it('are refused with the fix when the files of an interrupted renewal are damaged', async () => {
     const folder = stateFolder()
     await open(folder)
     const [root, key] = [read(folder, 'root.crt'), read(folder, 'root.key')]
@@ -410,7 +413,7 @@ describe('what leads to the root', () => {
     await Promise.all(refusals)
   })
 
-  it('does not keep the root before from being put back', async () => {
+  it('do not prevent an operator from restoring the previous root', async () => {
     const folder = stateFolder()
     await open(folder)
     const backup = ['root.crt', 'root.key', 'root.sha256'].map((name) => [name, read(folder, name)] as const)
@@ -421,7 +424,7 @@ describe('what leads to the root', () => {
     expect((await renew(folder)).earlier.map(({ fingerprint }) => fingerprint)).toEqual([root.fingerprint])
   })
 
-  it('is not taken from a renewal of another root that lies about', async () => {
+  it('are not taken from the interrupted renewal of another root', async () => {
     const [folder, other] = [stateFolder(), stateFolder()]
     await open(folder)
     await open(other)
@@ -466,7 +469,7 @@ async function expectRefusal(
   expect(snapshot(folder)).toEqual(before)
 }
 
-/** With a root as it was issued before it could be renewed. */
+/** A folder with a root of a version that could not renew roots. */
 async function folderOfEarlierVersion(): Promise<string> {
   const folder = stateFolder()
   await open(folder)
@@ -479,7 +482,7 @@ async function folderOfEarlierVersion(): Promise<string> {
   return folder
 }
 
-/** With a root of another kind of key, and a leaf under it that clients accept. */
+/** A folder with a root of another key type, and a leaf under it that clients accept. */
 function folderOfAnotherProgram(key: string): string {
   const folder = tempFolder()
   const authority = '-addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign'
@@ -539,7 +542,7 @@ function firstOf(pem: string): string {
   return `${certificatesIn(pem)[0] ?? ''}\n`
 }
 
-/** Leaves so many certificates in the leaf's chain. */
+/** Keeps this many certificates in the chain of the leaf. */
 function cut(folder: string, count: number): void {
   const kept = certificatesIn(read(folder, 'leaf.crt')).slice(0, count)
   writeFileSync(path.join(folder, 'leaf.crt'), `${kept.join('\n')}\n`)
