@@ -18,13 +18,14 @@ export interface CheckTokensOptions {
   readonly now: () => number
 }
 
-// Tokens that a lane leaves for the other one. A user who shares the address of a flood gets a token on a new
-// connection (docker opens one for each request), while the guesses wait on theirs.
+// How many tokens each lane must leave for the other lane. A user may have the same address as an attacker. The user's
+// new connection is `fresh` and gets a token (docker opens a connection for each request). The attacker's connections
+// that sent wrong credentials are `repeated` and wait.
 const RESERVED: Readonly<Record<Lane, number>> = { fresh: 0, repeated: 5 }
 
-// As long as a login may wait for a bcrypt check. Ending guesses earlier would bring them back earlier, each with a
-// TLS handshake, which costs more than waiting. A connection has one request at a time, so the limits on connections
-// also bound how many wait.
+// This equals the longest wait for a bcrypt check. If we refused guesses earlier, the attacker would send the next ones
+// earlier, each with a TLS handshake, which costs more than waiting. A connection has one request at a time, so the
+// limits on connections also limit how many requests wait.
 const MAX_WAIT_MS = 10_000
 
 const REFILL_EVERY_MS = 100
@@ -55,8 +56,8 @@ export function createCheckTokens({ burst, perMs, now }: CheckTokensOptions): Ch
   }
 
   function endLate(lane: Waiting[]): void {
-    const firstInTime = lane.findIndex(({ since }) => now() - since < MAX_WAIT_MS)
-    for (const { resolve } of lane.splice(0, firstInTime < 0 ? lane.length : firstInTime)) resolve('late')
+    const firstNotLate = lane.findIndex(({ since }) => now() - since < MAX_WAIT_MS)
+    for (const { resolve } of lane.splice(0, firstNotLate < 0 ? lane.length : firstNotLate)) resolve('late')
   }
 
   function serveAll(): void {

@@ -1,11 +1,11 @@
 // Counts failed logins per source, and per source and name.
 //
-// Not rate-limiter-flexible, because its memory limiter keeps a timer for every key and has no bound: a flood from
-// many addresses would fill the memory.
+// We do not use the package rate-limiter-flexible, because its memory limiter keeps a timer for every key and has no
+// bound. A flood from many addresses would fill the memory.
 //
 // Only failures that cost a bcrypt check count. Malformed credentials and too long passwords are no guesses, and an
-// attacker could fill the tables with them at no cost. Throttled attempts do not count either: one client that never
-// stops would lock out the rest of its network for good.
+// attacker could fill the tables with them at no cost. Throttled attempts do not count either. Otherwise one client
+// that never stops would lock out the other users of its network for ever.
 
 import { LRUCache } from 'lru-cache'
 import { createKeyedDigest } from './keyed-digest.ts'
@@ -16,7 +16,10 @@ export interface ThrottleLimit {
   readonly windowMs: number
 }
 
-/** Failures count for both together. If they counted for a name alone, anyone could lock that user out. */
+/**
+ * A failure counts for the source, and for the pair of source and name, never for the name alone. Otherwise anyone could
+ * lock that user out.
+ */
 export interface SourceAndName {
   readonly source: string
   readonly username: string
@@ -43,13 +46,14 @@ interface Count {
 // anyway. Both full tables together take 8 MiB.
 const MAX_COUNTS = 20_000
 
-// A source that gets one name wrong this often is a client with an outdated password, or a patient attacker. Then
-// this name alone is throttled for this source, and its failures no longer use up the limit of other users behind the
-// address.
+// A source that fails PAIR_FAILURES times `failures` with one name has an outdated password, or is a patient attacker.
+// Then this name alone is throttled for this source, and its failures no longer use up the limit of other users behind
+// the address.
 const PAIR_FAILURES = 3
 const PAIR_WINDOWS = 10
 
-// A flood from many sources can take more than one window until each source has failed.
+// How many windows `hasFailed` remembers a source. In a flood from many sources, more than one window can pass before
+// each source has failed.
 const MEMORY_WINDOWS = 10
 
 /** @param now milliseconds of a clock that never goes back */
@@ -60,8 +64,8 @@ export function createThrottle(limit: ThrottleLimit | 'off', now: () => number):
 function createCountingThrottle({ failures, windowMs }: ThrottleLimit, now: () => number): Throttle {
   const sources = new LRUCache<string, Count>({ max: MAX_COUNTS })
   const pairs = new LRUCache<string, Count>({ max: MAX_COUNTS })
-  // Threat: a name may be a password in the wrong field, and as long as a request's head, so a digest replaces it.
-  // Unknown names count like known ones, or the throttle would show which names exist.
+  // Threat: a user may type the password as the name, and a name can be as large as the request head. So we store a
+  // digest. Unknown names count like known ones. Otherwise the throttle would show which names exist.
   const digestOf = createKeyedDigest()
   const pairOf = ({ source, username }: SourceAndName): string => digestOf([source, username])
 

@@ -37,7 +37,7 @@ export interface VerifierParts {
   readonly table: () => UserTable
   readonly cache: VerifiedCache
   readonly attempts: Pick<Attempts, 'run'>
-  /** Milliseconds since 1970. Old passwords end at such a time. */
+  /** Milliseconds since 1970. Used to decide whether an old password has expired. */
   readonly now?: () => number
 }
 
@@ -60,8 +60,8 @@ export function createVerifier({ table, cache, attempts, now = Date.now }: Verif
   }
 
   async function verify({ username, password }: Credentials, source: string): Promise<Verdict> {
-    // Threat: bcrypt reads only 72 bytes, so the beginning of a long password would be enough. Refused before any
-    // work for the name, so that the time shows nothing about it.
+    // Threat: bcrypt reads only 72 bytes, so the beginning of a long password would be enough. The password is refused
+    // before the hashes of the name are read, so that the response time shows nothing about the name.
     if (isTooLong(password)) return refuse('password too long', username)
     const hashes = validHashes(username)
     const recall = (hash: string): Recollection => cache.recall({ source, username, password, hash })
@@ -69,8 +69,8 @@ export function createVerifier({ table, cache, attempts, now = Date.now }: Verif
     const remembered = recalled.indexOf('remembered')
     if (remembered >= 0) return { kind: 'ok', username, isOldPassword: remembered > 0 }
     const dummyHashes = remainingDummyHashes(table().dummyHashes, hashes)
-    // Threat: a name with no hash, or fewer, must not be refused faster. A bcrypt check hides the difference, but a
-    // throttled refusal has none. So dummy hashes are looked up too.
+    // Threat: a name with no hash, or fewer, must not be refused faster. A bcrypt check hides this small difference, but
+    // a throttled login runs no bcrypt check. So dummy hashes are looked up too.
     dummyHashes.forEach(recall)
     // This source proved this password before. A flood from the same source must not prevent the next check.
     const isProven = recalled.includes('lapsed')

@@ -75,7 +75,7 @@ export async function loadClientCa({
   }
 }
 
-// Once for each certificate: otherwise every write of the file would log them again.
+// Logs each left-out certificate once. Otherwise each change of the file would log all of them again.
 function createLeftOutLog(file: string, log: Log): (authorities: ClientCa) => void {
   const logged = new Set<string>()
   return ({ leftOut }) => {

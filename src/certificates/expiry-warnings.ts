@@ -1,4 +1,4 @@
-// Warns in the log before a certificate ends.
+// Warns in the log before a certificate expires.
 
 import type { Log } from '../observability/log.ts'
 import type { LeafFacts } from '../pki/certificate.ts'
@@ -9,12 +9,12 @@ const EARLY_HINT =
   'set the clock of this machine; if it is right, the issuer had a clock that was ahead: renew the certificate'
 const OPERATOR_HINT = 'it is not renewed here: replace the files with a renewed certificate and its key'
 
-/** Anything that ends. */
-export type Ending = Pick<LeafFacts, 'notAfter' | 'fingerprint'> & Partial<Pick<LeafFacts, 'notBefore'>>
+/** Anything that expires. */
+export type Expiring = Pick<LeafFacts, 'notAfter' | 'fingerprint'> & Partial<Pick<LeafFacts, 'notBefore'>>
 
 export interface ExpiryWarnings {
   /** Call it regularly, and when another certificate came into force. */
-  look(certificate: Ending): void
+  look(certificate: Expiring): void
 }
 
 export interface ExpiryWarningsOptions {
@@ -25,13 +25,13 @@ export interface ExpiryWarningsOptions {
   readonly hint?: string
   /** The subject of the log line. */
   readonly subject?: string
-  /** How many days before the end. */
+  /** How many days before the expiry. */
   readonly atDays?: readonly number[]
 }
 
 /**
- * Warns `atDays` before the end, at the end, and when the certificate is not valid yet. Each warning comes once for each
- * certificate.
+ * Warns `atDays` before the expiry, at the expiry, and when the certificate is not valid yet. Each warning comes once for
+ * each certificate.
  */
 export function createExpiryWarnings({
   file,

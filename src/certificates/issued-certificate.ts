@@ -15,10 +15,10 @@ import { createPublicRoot } from './state-folder/public-root.ts'
 import { SYSTEM_TIMETABLE, type Timetable } from './timetable.ts'
 import { wantedNames, wantedNamesUnder } from './names/wanted-names.ts'
 
-// A leaf comes near its end only if it cannot be renewed, or if its root ends.
+// A leaf comes near its expiry only if it cannot be renewed, or if its root expires.
 const HINT =
-  'if it could not be renewed, see the errors about that; if its root ends with it, `registry-sidecar cert renew --root` ' +
-  'issues another one, which clients must trust before this one ends'
+  'if the renewal of the leaf failed, see the errors in the log; if the root expires at the same time, run ' +
+  '`registry-sidecar cert renew --root` and make clients trust the new root before the old one expires'
 
 type Settings = Pick<Config, 'stateDir' | 'hosts' | 'caConstrain' | 'watchPoll'>
 
@@ -27,7 +27,9 @@ export interface Surroundings {
   readonly timetable?: Timetable
 }
 
-/** Opens the state folder. Rejects with InvalidFileError, with the fix, if a person must act. */
+/**
+ * Opens the state folder. Rejects with an InvalidFileError, whose message says how to fix it, if a person must act.
+ */
 export async function openIssuedCertificate(
   config: Settings,
   log: Log,
@@ -88,10 +90,10 @@ export async function openIssuedCertificate(
   }
 }
 
-// Trusting another root is work on every client, so the warning comes long before the end.
+// Trusting another root is work on every client, so the warning comes long before the root expires.
 const ROOT_WARNED_AT_DAYS = [365, 90, 30, 7, 1]
 const ROOT_HINT =
-  '`registry-sidecar cert renew --root` issues another one; make every client trust it before this one ends'
+  '`registry-sidecar cert renew --root` issues a new root; make every client trust the new root before the old one expires'
 
 function warningsFor(
   keystore: Keystore,

@@ -86,7 +86,7 @@ interface Pair {
   readonly value: InForce<OperatorCertificate>
   /** Reads the files, and puts them in force if they changed. Rejects with InvalidFileError. */
   readonly look: () => Promise<void>
-  /** Warns if the certificate ends soon. */
+  /** Warns if the certificate expires soon. */
   readonly warn: () => void
   /** Waits for a running look. */
   readonly close: () => Promise<void>

@@ -17,7 +17,8 @@ export async function runCli(args: readonly string[], world: World): Promise<Exi
   }
 }
 
-// With commander's default command, an unknown command would be an argument of `serve`, and nothing would be suggested.
+// We do not use commander's default command: it would pass an unknown command to `serve` as an argument, and suggest no
+// similar command.
 function withDefaultCommand([first, ...rest]: readonly string[]): readonly string[] {
   if (first === undefined) return ['serve']
   const isForProgram = !first.startsWith('-') || ['-h', '--help', '-V', '--version'].includes(first)

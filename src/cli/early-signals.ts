@@ -6,14 +6,14 @@ import type { World } from '../app/world.ts'
 export interface EarlySignals {
   /** Aborts at the first signal. */
   readonly signal: AbortSignal
-  /** A world whose listeners also get the signal that arrived before them. */
+  /** A world whose listeners also get the signal that arrived before they were added. */
   readonly world: World
   stopWatching(): void
 }
 
 /**
- * Remembers SIGTERM and SIGINT until the sidecar listens for them. By default they would end a half-started process, or
- * be ignored if it is process 1 of a container.
+ * Remembers SIGTERM and SIGINT until the sidecar listens for them. Without a listener, a signal ends a process that is
+ * still starting; if that process is process 1 of a container, the signal is ignored.
  */
 export function watchSignals(world: World): EarlySignals {
   const controller = new AbortController()

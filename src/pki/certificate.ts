@@ -130,7 +130,7 @@ export function isRenewalDue({ leaf }: CertificateBundle, root: Root, wanted: Wa
   return start !== undefined && wanted.now >= start
 }
 
-/** When the leaf is renewed. Undefined for a leaf that ends with its root: a new leaf would not last longer. */
+/** When the leaf is renewed. Undefined for a leaf that expires with its root: a new leaf would not last longer. */
 export function renewalStart({ notBefore, notAfter }: LeafFacts, root: Root): Date | undefined {
   if (notAfter >= root.notAfter) return undefined
   const lifeMs = notAfter.getTime() - notBefore.getTime()

@@ -1,10 +1,10 @@
-// Asks Docker's embedded resolver for the names of this container.
+// Asks Docker's DNS for the names of this container.
 //
-// The resolver answers a reverse lookup of the address of a container with `CONTAINER.NETWORK`. Compose builds both names
+// Docker's DNS answers a reverse lookup of the address of a container with `CONTAINER.NETWORK`. Compose builds both names
 // from the project, and the container name also from the service (`shop-proxy-1.shop_default`), so it contains the service
 // name. It does not contain a `--network-alias`, and no lookup returns one.
 //
-// Threat: the resolver forwards unknown questions to servers outside, and their answers may be forged. So a name counts
+// Threat: Docker's DNS forwards unknown questions to servers outside, and their answers may be forged. So a name counts
 // only if it has no dot, because no name on the Internet is without one, and only if it resolves to our address.
 
 import { promises as dns } from 'node:dns'
@@ -26,7 +26,7 @@ export interface DockerOptions {
   readonly limitMs?: number
 }
 
-const EMBEDDED_RESOLVER = '127.0.0.11'
+const DOCKER_DNS = '127.0.0.11'
 
 // It answers in a millisecond. A start must not wait much longer.
 const LIMIT_MS = 1_000
@@ -35,12 +35,12 @@ const LIMIT_MS = 1_000
 const MAX_ADDRESSES = 8
 const MAX_CANDIDATES = 8
 
-/** Empty outside of user-defined Docker networks, and when the resolver does not answer in time. Never rejects. */
+/** Empty outside of user-defined Docker networks, and when Docker's DNS does not answer in time. Never rejects. */
 export async function namesInDocker(
   { addresses, resolvConf }: Pick<MachineFacts, 'addresses' | 'resolvConf'>,
-  { lookups = embeddedResolver, limitMs = LIMIT_MS }: DockerOptions = {},
+  { lookups = dockerDns, limitMs = LIMIT_MS }: DockerOptions = {},
 ): Promise<readonly SubjectAltName[]> {
-  if (!isEmbeddedResolverUsed(resolvConf)) return []
+  if (!isDockerDnsUsed(resolvConf)) return []
   const asked = addresses.filter((address) => isIPv4(address) && !address.startsWith('127.'))
   const resolver = lookups()
   const limit = setTimeout(() => {
@@ -56,10 +56,10 @@ export async function namesInDocker(
   }
 }
 
-function isEmbeddedResolverUsed(resolvConf: string): boolean {
+function isDockerDnsUsed(resolvConf: string): boolean {
   return resolvConf.split('\n').some((line) => {
     const [keyword, server] = line.trim().split(/\s+/)
-    return keyword === 'nameserver' && server === EMBEDDED_RESOLVER
+    return keyword === 'nameserver' && server === DOCKER_DNS
   })
 }
 
@@ -93,9 +93,9 @@ function servicesOf(container: string, network: string): readonly string[] {
   })
 }
 
-function embeddedResolver(): Lookups {
+function dockerDns(): Lookups {
   const resolver = new dns.Resolver({ timeout: LIMIT_MS / 2, tries: 1 })
-  resolver.setServers([EMBEDDED_RESOLVER])
+  resolver.setServers([DOCKER_DNS])
   return {
     pointers: (name) => resolver.resolvePtr(name),
     addresses: (name) => resolver.resolve4(name),

@@ -1,4 +1,4 @@
-// Reads this machine's names; asks Docker again after address changes.
+// Reads this machine's names; asks Docker's DNS after address changes.
 
 import { namesInDocker } from './docker-names.ts'
 import { namesOfMachine, readMachineFacts, type MachineFacts } from './machine-names.ts'
@@ -8,8 +8,8 @@ import type { AutomaticNames } from './wanted-names.ts'
 export interface Machine {
   readonly names: AutomaticNames
   /**
-   * Asks Docker again if the addresses changed, or up to five times if Docker knew no names for them. Takes at most a
-   * second; never rejects.
+   * After each change of the addresses, asks Docker's DNS on each call until it gives names, at most five times. Takes
+   * at most a second; never rejects.
    */
   refresh(): Promise<void>
 }
@@ -21,11 +21,11 @@ export interface MachineSources {
 
 const SOURCES: MachineSources = { facts: readMachineFacts, inDocker: (facts) => namesInDocker(facts) }
 
-// A resolver may be slow while the container starts, so it is asked again. If it has no names, as outside of Docker, the
-// questions stop.
+// Docker's DNS may be slow while the container starts, so we ask it again. If it has no names, as outside of Docker, we
+// stop asking.
 const MAX_QUESTIONS = 5
 
-/** Resolves after the first question to Docker. */
+/** Resolves after the first question to Docker's DNS. */
 export async function lookAtMachine({ facts, inDocker }: MachineSources = SOURCES): Promise<Machine> {
   let asked: string | undefined
   let questionsLeft = 0

@@ -1,11 +1,12 @@
 // Renews the leaf when this machine gets a name that it lacks.
 //
-// A name that is gone is no reason: it costs nothing until the next hourly look, and may come back.
+// When the machine loses a name, the leaf is not renewed at once: an extra name does no harm, it may come back, and the
+// hourly check removes it.
 
 import type { Timetable } from '../timetable.ts'
 
 export interface NameWatch {
-  /** Waits for a running look. Afterwards nothing is looked at. */
+  /** Waits for a running look. Afterwards names are not checked any more. */
   close(): Promise<void>
 }
 

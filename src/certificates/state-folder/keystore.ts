@@ -119,7 +119,7 @@ export interface RootRenewalRequest extends RenewalRequest {
 
 /**
  * Issues another root and a leaf under it. Clients that trust the earlier root accept the new leaf until the earlier
- * root ends; its key is deleted. Throws `InvalidFileError`; then nothing has changed, or the next process that opens the
+ * root expires; its key is deleted. Throws `InvalidFileError`; then nothing has changed, or the next process that opens the
  * folder finishes the renewal.
  */
 export async function renewRoot(request: RootRenewalRequest): Promise<RenewedLeaf> {

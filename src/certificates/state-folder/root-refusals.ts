@@ -18,7 +18,7 @@ export function expiredRoot({ file, notAfter }: Root, now: Date): InvalidFileErr
 }
 
 // Small machines without a clock start in 1970, until they get the time from the network. A root issued before that would
-// have ended long ago.
+// have expired long ago.
 const FIRST_POSSIBLE_YEAR = 2025
 
 /** Throws `InvalidFileError` when the clock is obviously wrong. */

@@ -19,7 +19,7 @@ export interface HandshakeTarget {
 
 export type HandshakeOutcome =
   | { readonly kind: 'done'; readonly protocol: string; readonly chain: readonly X509Certificate[] }
-  /** `code` is Node's, as `ERR_SSL_WRONG_VERSION_NUMBER`. */
+  /** `code` is Node's error code, for example `ERR_SSL_WRONG_VERSION_NUMBER`, or the message if there is no code. */
   | { readonly kind: 'failed'; readonly code: string }
   | { readonly kind: 'timeout' }
 
@@ -30,14 +30,17 @@ export function inspectChain(
   target: HandshakeTarget,
   useSocket: (socket: TLSSocket) => void = destroy,
 ): Promise<HandshakeOutcome> {
-  // With no roots, Node adds none to the chain that the server sent.
+  // We give Node no roots, so it cannot add a root to the chain that the server sent.
   return shakeHands(target, { ca: [], rejectUnauthorized: false }, (socket) => {
     useSocket(socket)
     return { kind: 'done', protocol: socket.getProtocol() ?? 'unknown', chain: chainOf(socket) }
   })
 }
 
-/** Verifies with these roots only. Resolves to undefined, or to OpenSSL's code such as `CERT_HAS_EXPIRED`. */
+/**
+ * Verifies with these roots only. Resolves to undefined if the chain is valid; otherwise to the error code such as
+ * `CERT_HAS_EXPIRED`, or the error message, or `no answer in time`.
+ */
 export async function verifyChain(
   target: HandshakeTarget,
   roots: readonly string[],
@@ -62,7 +65,8 @@ function shakeHands<T>(
       port: endpoint.port,
       // A client that dials an address sends no name (RFC 6066 §3).
       ...(name.type === 'dns' ? { servername: name.value } : {}),
-      // As Go's clients: TLS 1.2 at least, and any certificate among the roots may end the chain.
+      // Same as clients written in Go: at least TLS 1.2; the chain may end at any trusted certificate, also at an
+      // intermediate.
       minVersion: 'TLSv1.2',
       allowPartialTrustChain: true,
       ALPNProtocols: ['http/1.1'],

@@ -11,7 +11,10 @@ export type PlaintextAnswer =
 
 const MAX_LENGTH = 4096
 
-/** Sends one request without credentials and classifies what the server sends, also before it. Never rejects. */
+/**
+ * Sends one request without credentials and classifies what the server sends, even if the server sends it before the
+ * request. Never rejects.
+ */
 export async function probePlaintext(
   endpoint: Endpoint,
   host: string,
@@ -44,7 +47,7 @@ function exchange({ address: host, port }: Endpoint, request: string, timeoutMs:
     socket.on('close', finish)
     socket.on('data', (chunk: Buffer) => {
       text += chunk.toString('latin1')
-      // An HTTP head ends with an empty line; the greeting of another protocol with its first line.
+      // An HTTP head ends with an empty line. For another protocol, the first line of its greeting is enough.
       const isEnough = text.startsWith('HTTP/1.') ? text.includes('\r\n\r\n') : text.includes('\n')
       if (isEnough || text.length > MAX_LENGTH) finish()
     })

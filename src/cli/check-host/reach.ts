@@ -17,7 +17,7 @@ export interface Reached {
   readonly findings: readonly Finding[]
 }
 
-// A name with more addresses has them to spread load; one that accepts is enough.
+// If a name has more addresses than this, they are there to spread load. We try only this many.
 const MAX_ADDRESSES = 8
 
 /** Connects to the first address that accepts. */

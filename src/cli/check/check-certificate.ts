@@ -12,11 +12,14 @@ import type { Finding } from './finding.ts'
 
 const EXPIRY_NOTE_DAYS = 30
 
-/** Reports whether the sidecar can serve its own root's leaf or the operator's certificate, and for which names. */
+/**
+ * Without operator files: reports the root. With operator files: reports whether the pair can be served, and for which
+ * names.
+ */
 export async function checkCertificate(config: Config): Promise<readonly Finding[]> {
   const files = operatorFilesOf(config)
   try {
-    if (files !== undefined) return await checkOwnCertificate(files, config.hosts)
+    if (files !== undefined) return await checkOperatorCertificate(files, config.hosts)
     const { file, fingerprint, notAfter } = await readRoot(config.stateDir)
     return [
       { level: 'ok', part: 'certificate', text: `root ${file}, ${fingerprint}, until ${dayOf(notAfter)}` },
@@ -26,7 +29,7 @@ export async function checkCertificate(config: Config): Promise<readonly Finding
   }
 }
 
-async function checkOwnCertificate(
+async function checkOperatorCertificate(
   files: OperatorFiles,
   hosts: Config['hosts'],
 ): Promise<readonly Finding[]> {

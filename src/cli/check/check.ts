@@ -28,7 +28,10 @@ export interface CheckRequest {
   readonly timeoutMs?: number
 }
 
-/** Prints one line per finding. Resolves to 0 without problems, 1 with problems, 64 for wrong settings. */
+/**
+ * Prints the findings as text, or as one JSON document. Resolves to 0 without problems, 1 with problems, 64 for wrong
+ * settings.
+ */
 export async function check(request: CheckRequest, world: World): Promise<ExitCode> {
   const { sources, json, host, machine = thisMachine(), timeoutMs = TIMEOUT_MS } = request
   const target = host === undefined ? undefined : parseRegistryAddress(host)
@@ -46,7 +49,7 @@ export async function check(request: CheckRequest, world: World): Promise<ExitCo
   }
 }
 
-// dockerd aborts a login after 15 s in total.
+// dockerd aborts a login after 15 s in total, so one step gets a third of that.
 const TIMEOUT_MS = 5_000
 
 async function checkSettings(
@@ -136,6 +139,6 @@ async function checkLocation(question: Parameters<typeof askForLocation>[0]): Pr
     case 'demands-login':
       return { level: 'problem', part, text: LOGIN_DEMANDED.reason, hint: LOGIN_DEMANDED.hint }
     case 'unknown':
-      return { level: 'note', part, text: `could not be tried: ${finding.reason}` }
+      return { level: 'note', part, text: `the upload location could not be checked: ${finding.reason}` }
   }
 }

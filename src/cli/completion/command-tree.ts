@@ -41,13 +41,17 @@ export function valueCases(
   return Array.from(flagsOf, ([action, flags]) => `    ${flags.join(' | ')}) ${action}; return ;;`)
 }
 
-/** The paths of its commands as the scripts build them: `' user'`, `'user add'`. */
+/**
+ * The paths of the commands inside this node, as `parent name`. For the program itself the parent is empty, so the path
+ * begins with a space.
+ */
 export function pathsBelow({ path, commands }: CommandNode): readonly string[] {
   return commands.map(({ text }) => `${path} ${text}`)
 }
 
 /** Quotes a text for bash, zsh and fish. */
 export function singleQuoted(text: string): string {
-  // Quotes and backslashes stand outside the single quotes, because fish reads backslashes within them.
+  // We close the single quotes before each `'` or `\`, escape that character, and open them again, because fish reads
+  // backslashes within single quotes.
   return `'${text.replace(/['\\]/g, (character) => `'\\${character}'`)}'`
 }

@@ -16,7 +16,10 @@ export function addCertCommands(program: Command, { world, finish }: Wiring): vo
   const renew = cert
     .command('renew')
     .description('issue a new leaf now; a running sidecar serves it within 2 seconds')
-    .option('--root', 'issue a new root too; clients that trust the old root go on until it ends')
+    .option(
+      '--root',
+      'issue a new root too; clients that trust the old root can still connect until the old root expires',
+    )
   withSettings(withJson(renew), ['stateDir', 'hosts', 'caConstrain']).action(async (flags: Flags) => {
     const { renewCert } = await import('../cert/cert.ts')
     finish(await renewCert({ ...request(flags), root: flags['root'] === true }, world))
@@ -55,7 +58,7 @@ export function addTrustCommand(program: Command, { world, finish }: Wiring): vo
   )
 }
 
-// The names are the same for every subject.
+// The client names do not depend on these arguments, so any values will do.
 function clientNames(): readonly string[] {
   const machine = { platform: 'linux', isRoot: false } as const
   return trustClients({ keys: ['HOST'], file: 'root.crt', machine }).map(({ client }) => client)
