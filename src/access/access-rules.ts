@@ -1,18 +1,18 @@
-// Decides whether rules let somebody do something.
+// Decides whether access rules allow an action.
 
 import { compileGlob, splitName, type SplitName } from './glob.ts'
 import { appendTo, createRuleIndex, type NumberedRule, type RuleIndex } from './rule-index.ts'
 import type { Rule, RulesFile } from './rules-file.ts'
 import { isRepositoryAction, type Action } from './rules-schema.ts'
 
-/** Who asks. A user may have any name, also `anonymous` or `@ci`: only the kind says what somebody is. */
+/** The client that asks. A username can also be `anonymous` or `@ci`, so only `kind` says which subject is anonymous. */
 export type Subject = { readonly kind: 'anonymous' } | { readonly kind: 'user'; readonly username: string }
 
 export const ANONYMOUS: Subject = { kind: 'anonymous' }
 
 export interface Question {
   readonly action: Action
-  /** Not looked at for `catalog` and `status`, which concern the registry as a whole. */
+  /** Ignored for `catalog` and `status`, which concern the registry as a whole. */
   readonly repository?: string
 }
 
@@ -22,9 +22,9 @@ export type Decision =
 
 export interface AccessRules {
   readonly file: RulesFile
-  /** The first rule of the file that allows it. */
+  /** Finds the first rule of the file that allows the action. */
   readonly decide: (subject: Subject, question: Question) => Decision
-  /** Whether any rule is for this subject, whatever it allows. */
+  /** Whether any rule applies to this subject, whatever the rule allows. */
   readonly hasRules: (subject: Subject) => boolean
   /** Whether pushing this tag a second time with other content is refused. */
   readonly isImmutable: (repository: string, tag: string) => boolean
@@ -68,25 +68,25 @@ export function createAccessRules(file: RulesFile): AccessRules {
   }
 }
 
-// Tags that stand in for the referrers API, `sha256-<hex>` (OCI distribution specification 1.1, "Referrers Tag Schema"),
-// and those of cosign, `sha256-<hex>.sig`: clients change their content with every signature. The algorithms are named:
-// `release-<hex>` with a commit's hash is a tag like others.
+// Clients without the referrers API use the tag `sha256-<hex>` (OCI distribution specification 1.1, "Referrers Tag
+// Schema"), and cosign uses `sha256-<hex>.sig`. Clients change the content of these tags with every signature. The
+// pattern lists the algorithms, because `release-<hex>` with the hash of a commit is an ordinary tag.
 const FALLBACK_TAG = /^sha(?:256|384|512)-[0-9a-f]{64}(?:\.[a-z]+)?$/
 
 function isFallbackTag(tag: string): boolean {
   return FALLBACK_TAG.test(tag)
 }
 
-/** The rules that have one and the same `who`. */
+/** The rules that share the same `who`. */
 interface WhoRules {
   readonly onRepositories: RuleIndex
   /** The number of the first rule for each action that concerns the registry as a whole. */
   readonly onRegistry: ReadonlyMap<Action, number>
 }
 
-// Everything here grows with the file and not with products of its lists: a rule for 10,000 names in 10,000
-// repositories must not become 100,000,000 entries. What anonymous may, everyone may: to refuse it would only make
-// clients log out.
+// The directory grows with the file and not with products of its lists: a rule for 10,000 names in 10,000 repositories
+// must not become 100,000,000 entries. A user may do everything that anonymous may do, because a refusal would only
+// make clients log out.
 function createDirectory({ groups, rules }: RulesFile): (subject: Subject) => readonly WhoRules[] {
   const byName = rulesByName(rules)
   const groupsOf = new Map<string, string[]>()
@@ -119,7 +119,7 @@ function rulesByName(rules: readonly Rule[]): ReadonlyMap<string, readonly WhoRu
   return byName
 }
 
-// The schema allows it in no name.
+// The schema rejects names that contain a colon.
 const SEPARATOR = ':'
 
 function indexRules(rules: readonly NumberedRule[]): WhoRules {
@@ -132,7 +132,7 @@ function indexRules(rules: readonly NumberedRule[]): WhoRules {
   return { onRepositories: createRuleIndex(rules), onRegistry }
 }
 
-/** Whether a name in a rule is a user's, and not a group or a word for several. */
+/** Whether a name in a rule is a username, and not a group, `*` or `anonymous`. */
 export function isUsername(name: string): boolean {
   return !name.startsWith('@') && name !== '*' && name !== 'anonymous'
 }

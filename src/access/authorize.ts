@@ -4,24 +4,24 @@ import type { AccessRules, Question, Subject } from './access-rules.ts'
 import type { Scope } from './scope.ts'
 
 export type Authorization =
-  /** `target` is what to forward: the target as it came, or without parameters that the client may not use. */
+  /** `target` is the target to forward: as the client sent it, or without parameters that the client may not use. */
   { readonly kind: 'allowed'; readonly target: string } | Denial
 
 export interface Denial {
   readonly kind: 'denied'
-  /** The right that is missing. Undefined for a request that no rule can allow. */
+  /** The missing right. Undefined for a request that no rule can allow. */
   readonly missing: Question | undefined
-  /** For the person. The same whether the repository exists or not. */
+  /** The message for the client. It does not depend on whether the repository exists. */
   readonly message: string
 }
 
 export interface ScopedRequest {
   readonly scope: Scope
-  /** The target as it came. */
+  /** The target as the client sent it. */
   readonly target: string
 }
 
-/** Whether the subject may send this request, and what to forward then. */
+/** Decides whether the subject may send this request, and which target to forward. */
 export function authorize(rules: AccessRules, subject: Subject, request: ScopedRequest): Authorization {
   const { scope, target } = request
   const allowed = (forwarded: string): Authorization => ({ kind: 'allowed', target: forwarded })

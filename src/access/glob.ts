@@ -1,7 +1,7 @@
 // Matches repository names and tags against patterns with `*` and `**`.
 //
-// No regular expressions: a pattern such as `**/*a*a*a` would make one backtrack for minutes. Here the work is at most
-// the length of the pattern times the length of the name.
+// Threat: as a regular expression, a pattern such as `**/*a*a*a` could backtrack for minutes. So this file uses its own
+// matcher, whose work is at most the length of the pattern times the length of the name.
 
 /** A name to match, split once for all patterns. */
 export interface SplitName {
@@ -11,7 +11,7 @@ export interface SplitName {
 
 export type Matcher = (name: SplitName) => boolean
 
-/** A segment's literal pieces around its stars, or any number of segments. */
+/** The literal pieces of a segment between its stars, or `**` for any number of segments. */
 type SegmentPattern = readonly string[] | '**'
 
 const MAX_REPOSITORY_PATTERN_LENGTH = 255
@@ -22,9 +22,9 @@ export function splitName(text: string): SplitName {
 }
 
 /**
- * Compiles a pattern that has no problem. `*` stands for any characters of one segment, also none. `**` is a segment of
- * its own: at the end it stands for one or more segments, elsewhere for any number, also none. So `team/**` does not
- * match `team`, and "a", "**", "b" joined by slashes matches `a/b`. These are the rules of gitignore(5).
+ * Compiles a valid pattern by the rules of gitignore(5). `*` matches zero or more characters within a segment. `**` is
+ * a whole segment: at the end it matches one or more segments, elsewhere zero or more. So `team/**` does not match
+ * `team`, but "a", "**", "b" joined by slashes matches `a/b`.
  */
 export function compileGlob(pattern: string): Matcher {
   if (!pattern.includes('*')) return (name) => name.text === pattern
@@ -32,7 +32,7 @@ export function compileGlob(pattern: string): Matcher {
   const prefix = pattern.slice(0, pattern.indexOf('*'))
   const suffix = literalEnd(pattern)
   const ending = suffix.charCodeAt(suffix.length - 1)
-  // Most patterns of a rules file fail at the first comparison, which is seven times as fast as the next (measured).
+  // The last character is compared first: this rejects most names, seven times as fast as `endsWith` (measured).
   return ({ text, segments: names }) =>
     (suffix === '' || text.charCodeAt(text.length - 1) === ending) &&
     text.endsWith(suffix) &&
@@ -43,9 +43,10 @@ export function compileGlob(pattern: string): Matcher {
 /** Why no repository could match the pattern, or undefined. */
 export function repositoryPatternProblem(pattern: string): string | undefined {
   if (/[A-Z]/.test(pattern)) return 'repository names are lower-case'
-  if (!/^[a-z0-9._*/-]*$/.test(pattern)) return 'a pattern has only a-z, 0-9, ".", "_", "-", "/" and "*"'
+  if (!/^[a-z0-9._*/-]*$/.test(pattern))
+    return 'a pattern can contain only a-z, 0-9, ".", "_", "-", "/" and "*"'
   const segments = pattern.split('/')
-  if (segments.includes('')) return 'a pattern neither begins nor ends with "/", and has no "//"'
+  if (segments.includes('')) return 'a pattern must not begin or end with "/", or contain "//"'
   if (segments.some((segment) => segment.includes('**') && segment !== '**')) {
     return '"**" must stand alone between slashes, as in "team/**"'
   }
@@ -54,29 +55,31 @@ export function repositoryPatternProblem(pattern: string): string | undefined {
 
 /** Why no tag could match the pattern, or undefined. */
 export function tagPatternProblem(pattern: string): string | undefined {
-  if (!/^[\w.*-]+$/.test(pattern)) return 'a tag pattern has only letters, digits, ".", "_", "-" and "*"'
-  if (pattern.includes('**')) return 'a tag has no segments; write "*"'
+  if (!/^[\w.*-]+$/.test(pattern))
+    return 'a tag pattern can contain only letters, digits, ".", "_", "-" and "*"'
+  if (pattern.includes('**')) return 'a tag pattern does not support "**"; write "*"'
   return lengthProblem(pattern, MAX_TAG_PATTERN_LENGTH)
 }
 
 function lengthProblem(pattern: string, limit: number): string | undefined {
-  return pattern.length > limit ? `a pattern has at most ${limit} characters` : undefined
+  return pattern.length > limit ? `a pattern can contain at most ${limit} characters` : undefined
 }
 
 function segmentPatterns(pattern: string): readonly SegmentPattern[] {
   const texts = pattern.split('/').filter((text, i, all) => text !== '**' || all[i - 1] !== '**')
-  // One or more segments are one, and then any number.
+  // A final `**` requires at least one segment, so it becomes `*` followed by `**`.
   if (texts.at(-1) === '**') texts.splice(-1, 0, '*')
   return texts.map((text) => (text === '**' ? text : text.split('*')))
 }
 
-// What follows the last star. After a leading `**` the slash may be missing: `**/app` matches `app`.
+// Returns the text after the last star. After `**`, a name may lack the slash: `**/app` matches `app`.
 function literalEnd(pattern: string): string {
   const end = pattern.slice(pattern.lastIndexOf('*') + 1)
   return pattern.endsWith(`**${end}`) && end.startsWith('/') ? end.slice(1) : end
 }
 
-// Only the last `**` needs to be extended: what an earlier one could take more, the last one can take as well.
+// After a mismatch, only the last `**` takes another segment. The last `**` can match whatever an earlier `**` would
+// match in addition, so earlier ones need no second try.
 function matchSegments(patterns: readonly SegmentPattern[], names: readonly string[]): boolean {
   let next = 0
   let afterStars = -1
@@ -99,11 +102,11 @@ function matchSegments(patterns: readonly SegmentPattern[], names: readonly stri
       next = afterStars
     }
   }
-  // One `**` may be left, for no segment.
+  // A `**` at the end of the pattern may match zero segments.
   return next === patterns.length || (next === patterns.length - 1 && patterns[next] === '**')
 }
 
-// The first place where a piece fits is as good as any later one.
+// Each piece matches at the first place where it fits, because a later place only leaves less text for the others.
 function matchSegment(pieces: readonly string[], text: string): boolean {
   const [first = '', last = ''] = [pieces[0], pieces.at(-1)]
   if (pieces.length === 1) return text === first

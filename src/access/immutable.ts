@@ -5,11 +5,11 @@
 // 1. Only a `put-tag` of an immutable tag comes here with its body. The body is collected before the turn is taken, or
 //    one slow client would hold up a repository: at most MAX_MANIFEST_BYTES, the limit of registry:2, else 413. All
 //    bodies held at once share a limit too (64 MiB; 503 with Retry-After beyond), or 1,000 pushes would hold 4 GiB.
-//    Collected means that the client's framing ended: what broke off is not sent.
+//    A body that breaks off before the end of its framing is not sent.
 // 2. `put` asks the registry for the digest that the tag has now, in the repository's turn, and then calls `send`, which
 //    forwards the collected bytes with their length. The turn ends when `send` settles, so it must settle when the
 //    registry has answered or the exchange has failed, and never wait for the client to read.
-// 3. `remove` is for DELETE. A PUT by digest sets no tag (scope.ts takes `?tag=` off) and passes by.
+// 3. `remove` is for DELETE. A PUT by digest needs no check, because it sets no tag (scope.ts removes `?tag=`).
 //
 // `digestOf` is a HEAD with an Accept of all manifest types, the list and index types included: without them registry:2
 // converts a manifest list and answers another digest. It must reject for any answer but 200 with a digest, or 404:
@@ -22,10 +22,10 @@ import { createHash } from 'node:crypto'
 import type { AccessRules } from './access-rules.ts'
 import type { Deletion } from './scope.ts'
 
-/** registry:2 takes no larger manifest. */
+/** registry:2 rejects larger manifests. */
 export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024
 
-/** What the registry has at the moment. Each rejects when the registry does not say. */
+/** Asks the registry for its current content. Each method rejects when the registry does not answer the question. */
 export interface TagLookup {
   /** The digest of the manifest that the tag points to; undefined when there is no such tag. */
   readonly digestOf: (repository: string, tag: string) => Promise<string | undefined>
@@ -58,7 +58,7 @@ export interface Removal<T> {
 export interface ImmutableTags {
   /** Sends the manifest of an immutable tag, unless the tag exists with other content. */
   readonly put: <T>(push: Push<T>) => Promise<Outcome<T>>
-  /** Sends the DELETE, unless it takes an immutable tag or content of one away. */
+  /** Sends the DELETE, unless it would remove an immutable tag or content that such a tag needs. */
   readonly remove: <T>(
     rules: Pick<AccessRules, 'isImmutable' | 'hasImmutableTags'>,
     removal: Removal<T>,
@@ -68,7 +68,7 @@ export interface ImmutableTags {
 export function createImmutableTags(lookup: TagLookup): ImmutableTags {
   const inTurn = createTurns()
 
-  // A manifest that goes away takes along the tags that point to it, and an index needs those that it lists.
+  // Deleting a manifest also deletes the tags that point to it, and an index needs the manifests that it lists.
   async function tagThatNeeds(
     digest: string,
     repository: string,
@@ -96,8 +96,8 @@ export function createImmutableTags(lookup: TagLookup): ImmutableTags {
         case 'delete-tag':
           return isImmutable(change.tag) ? refused(`tag ${change.tag} is immutable`) : sent(send)
         case 'delete-blob':
-          // Nothing says cheaply which images need a blob. Cleaning deletes manifests, and the registry's garbage
-          // collection then the blobs.
+          // Finding the images that need a blob is expensive. To clean up, clients delete manifests, and the garbage
+          // collection of the registry then deletes the blobs.
           return refused(`${repository} has immutable tags; its blobs cannot be deleted`)
         case 'delete-manifest':
           return inTurn(repository, async () => {
@@ -119,13 +119,13 @@ function refused(message: string): Refused {
 
 const ALGORITHMS: ReadonlySet<string> = new Set(['sha256', 'sha384', 'sha512'])
 
-/** Whether these bytes have the digest. False for an algorithm that we cannot compute: what cannot be compared differs. */
+/** Whether these bytes have the digest. Returns false for an algorithm that we cannot compute. */
 export function hasDigest(bytes: Buffer, digest: string): boolean {
   const [algorithm = '', hex] = digest.split(':', 2)
   return ALGORITHMS.has(algorithm) && createHash(algorithm).update(bytes).digest('hex') === hex
 }
 
-// One after the other for each repository. Per tag would be enough for pushes, but DELETE of a manifest concerns all.
+// Runs tasks one at a time per repository. Turns per tag are too narrow, because DELETE of a manifest affects all tags.
 function createTurns(): <T>(repository: string, task: () => Promise<T>) => Promise<T> {
   const last = new Map<string, Promise<unknown>>()
   return (repository, task) => {

@@ -9,13 +9,13 @@ export interface Query {
 export interface Parameter {
   readonly key: string
   readonly value: string
-  /** As it came. */
+  /** The parameter as the client sent it, still encoded. */
   readonly text: string
 }
 
 /**
- * Undefined for a query that Go versions read differently, or of which they skip a part: one with ";", with a
- * malformed escape, or with escapes that are not UTF-8. No client sends such a query.
+ * Returns undefined for a query that versions of Go read differently or read only in part: a query with ";", with a
+ * malformed escape, or with escapes that are not UTF-8. Known clients do not send such queries.
  */
 export function readQuery(text: string): Query | undefined {
   if (text.includes(';')) return undefined
@@ -34,13 +34,13 @@ export function readQuery(text: string): Query | undefined {
   }
 }
 
-/** The target without some parameters; the others stay byte for byte. */
+/** The target without the parameters in `keys`. The other parameters keep their exact bytes. */
 export function withoutParameters(path: string, query: Query, keys: readonly string[]): string {
   const kept = query.parameters.filter(({ key }) => !keys.includes(key)).map(({ text }) => text)
   return kept.length === 0 ? path : `${path}?${kept.join('&')}`
 }
 
-// QueryUnescape: a plus is a space.
+// Reads a plus as a space, as Go's QueryUnescape does.
 function decode(text: string): string | undefined {
   try {
     return decodeURIComponent(text.replaceAll('+', ' '))

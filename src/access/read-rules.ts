@@ -1,7 +1,7 @@
 // Reads a rules file within limits of size, time and memory.
 //
-// A rules file of ordinary size takes the YAML parser 50 to 500 ms, and a hostile one of 200 KB takes it minutes: some of
-// its loops are quadratic. So it runs in a worker thread, which is ended at a deadline.
+// The YAML parser needs 50 to 500 ms for a rules file of ordinary size. Some of its loops are quadratic, so a hostile
+// file of 200 KB takes minutes. So the parser runs in a worker thread, which is terminated at a deadline.
 
 import { isUtf8 } from 'node:buffer'
 import { extname } from 'node:path'
@@ -11,10 +11,10 @@ import { errorCode } from '../errors/errors.ts'
 import type { RulesFile, RulesReading } from './rules-file.ts'
 import type { Problem } from './yaml-text.ts'
 
-// Some 3,000 rules. To take over what the thread found costs the event loop about 5 ms for the largest file (measured).
+// About 3,000 rules. For the largest file, parsing the result of the thread blocks the event loop for 5 ms (measured).
 export const MAX_RULES_FILE_BYTES = 256 * 1024
 
-// Ten times what the largest ordinary file takes on a busy machine.
+// Ten times the duration that the largest ordinary file needs on a busy machine.
 const PARSE_TIMEOUT_MS = 10_000
 
 const MAX_HEAP_MIB = 256
@@ -60,7 +60,7 @@ async function parseInWorker(text: string, timeoutMs: number): Promise<RulesRead
     resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MIB },
   })
   try {
-    // Loads all that is needed: Node 20 aborts the whole process when a thread is terminated while it loads a module.
+    // Loads all modules first. Node 20 aborts the whole process when a thread is terminated while it loads a module.
     await pool.run('')
     const signal = AbortSignal.timeout(timeoutMs)
     const reading = await pool.run(text, { signal }).catch((error: unknown) => {
@@ -79,7 +79,7 @@ function problem(message: string): RulesFileError {
   return new RulesFileError([{ line: 1, column: 1, message }])
 }
 
-// Beside this file, and TypeScript when this file is.
+// The worker file is in the folder of this file and has the same extension: .ts in tests, .js in dist.
 function workerFile(): string {
   const self = import.meta.url
   return fileURLToPath(new URL(`./rules-worker${extname(self)}`, self))

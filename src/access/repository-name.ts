@@ -7,8 +7,8 @@ const TAG = /^\w[\w.-]{0,127}$/
 const DIGEST = /^[A-Za-z0-9]+(?:[+._-][A-Za-z0-9]+)*:[A-Za-z0-9=_-]{1,255}$/
 
 /**
- * A name as the OCI distribution specification 1.1 has it. registry:2 takes others too, which begin with a host such
- * as `Host:5000/`; no client sends those.
+ * Whether the OCI distribution specification 1.1 allows this repository name. registry:2 also accepts names that begin
+ * with a host such as `Host:5000/`, but clients do not send such names.
  */
 export function isRepositoryName(text: string): boolean {
   return text.length <= MAX_NAME_LENGTH && NAME.test(text)
@@ -18,7 +18,7 @@ export function isTag(text: string): boolean {
   return TAG.test(text)
 }
 
-/** A digest of any algorithm. A text is never both a tag and a digest: no tag has a colon. */
+/** Accepts digests of any algorithm. A digest is never a tag, because a tag cannot contain a colon. */
 export function isDigest(text: string): boolean {
   return DIGEST.test(text)
 }

@@ -41,7 +41,7 @@ export function parseRules(text: string): RulesReading {
   try {
     return parse(text)
   } catch (error) {
-    // The recursion of the parser or of the checks has an end.
+    // The parser and the checks are recursive, so a deeply nested file exhausts the stack.
     if (!(error instanceof RangeError)) throw error
     return { kind: 'problems', problems: [{ line: 1, column: 1, message: TOO_DEEP }] }
   }
@@ -68,7 +68,7 @@ function parse(text: string): RulesReading {
 
 const EMPTY = 'the file is empty; to allow nothing to anyone, write "rules: []"'
 
-// Every line of a text that is no rules file can be a problem, and nobody reads a log entry of that length.
+// In a text that is not a rules file, every line can be a problem, and a log entry of that length is useless.
 const MAX_PROBLEMS = 100
 
 function failure(all: readonly Problem[]): RulesReading {
@@ -80,7 +80,7 @@ function failure(all: readonly Problem[]): RulesReading {
   return { kind: 'problems', problems }
 }
 
-// Asked of any value, so that unknown groups are reported together with other problems.
+// Reads the value before its shape is validated, so that unknown groups are reported together with other problems.
 function unknownGroups(yaml: YamlText): readonly Problem[] {
   const groups = new Set(Object.keys(fieldOf(yaml.value, 'groups') ?? {}))
   const rules = fieldOf(yaml.value, 'rules')

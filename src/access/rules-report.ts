@@ -6,7 +6,7 @@ import type { Mention, RulesFile } from './rules-file.ts'
 import { isRepositoryAction } from './rules-schema.ts'
 import type { Place, Problem } from './yaml-text.ts'
 
-/** Names of users who are in no users file. No problem of the rules: users come and go. */
+/** Names that are missing from the users file. The rules stay valid, because users come and go. */
 export function unknownUsers({ groups, rules }: RulesFile, known: ReadonlySet<string>): readonly Problem[] {
   const isUnknown = ({ name }: Mention): boolean => isUsername(name) && !known.has(name)
   const inGroups = groups.flatMap(({ name: group, members }) =>
@@ -23,7 +23,7 @@ export function unknownUsers({ groups, rules }: RulesFile, known: ReadonlySet<st
   return [...inGroups, ...inRules]
 }
 
-/** Rules that are for nobody: only for users in no users file, and for groups without any other. */
+/** Rules that apply to nobody: the users file has none of their users and none of the members of their groups. */
 export function rulesForNobody({ groups, rules }: RulesFile, known: ReadonlySet<string>): readonly Problem[] {
   const inhabited = new Set(
     groups.filter(({ members }) => members.some(({ name }) => known.has(name))).map(({ name }) => `@${name}`),
@@ -38,7 +38,7 @@ export function rulesForNobody({ groups, rules }: RulesFile, known: ReadonlySet<
   })
 }
 
-/** Users whom no rule allows anything: they can log in, and that is all. */
+/** Users without any rule: they can log in, but nothing else. */
 export function usersWithoutRights(rules: AccessRules, known: Iterable<string>): readonly string[] {
   return [...known].filter((username) => !rules.hasRules({ kind: 'user', username }))
 }

@@ -12,10 +12,10 @@ export const REPOSITORY_ACTIONS = ['pull', 'push', 'delete'] as const satisfies 
 
 export type RepositoryAction = (typeof REPOSITORY_ACTIONS)[number]
 
-// A colon ends the name in a users file, so no user has one in the name.
+// A colon ends the name in a users file, so a username cannot contain a colon.
 const username = z
   .string()
-  .regex(/^[^:\p{Cc}]+$/u, { error: 'a username is not empty and has neither colons nor control characters' })
+  .regex(/^[^:\p{Cc}]+$/u, { error: 'a username must not be empty or contain colons or control characters' })
   .meta({ pattern: '^[^:]+$' })
 
 const member = username
@@ -64,7 +64,9 @@ export const rulesFileSchema = z
   .strictObject({
     groups: z
       .record(
-        z.string().regex(/^[\w.-]+$/, { error: 'a group name has only letters, digits, ".", "_" and "-"' }),
+        z
+          .string()
+          .regex(/^[\w.-]+$/, { error: 'a group name can contain only letters, digits, ".", "_" and "-"' }),
         z.array(member),
       )
       .optional()
@@ -88,7 +90,7 @@ export function rulesJsonSchema(): unknown {
   return z.toJSONSchema(rulesFileSchema, { io: 'input' })
 }
 
-/** A violation of the shape: where it is, and a sentence. `key` is the key itself that is wrong, not its value. */
+/** A violation of the schema at `path`, described by `message`. If `key` is set, the key is wrong and not its value. */
 export interface ShapeProblem {
   readonly path: readonly PropertyKey[]
   readonly key?: string
@@ -148,7 +150,7 @@ function problemsOf(issue: Issue, parent: readonly PropertyKey[]): readonly Shap
   }
 }
 
-// "who" takes a text or a list. A list with a wrong item has problems below itself; other values fit neither.
+// "who" accepts text or a list. If a list contains invalid items, report the items. Any other value is of a wrong type.
 function unionProblems(
   issue: z.core.$ZodIssueInvalidUnion,
   path: readonly PropertyKey[],
@@ -177,7 +179,7 @@ const EXPECTED: Readonly<Record<string, string>> = {
 }
 
 function mismatch(expected: string, value: unknown): string {
-  // YAML reads 1.0 and true as other kinds than text.
+  // YAML reads 1.0 as a number and true as a boolean, not as text.
   const isUnquoted = expected.startsWith('text') && (typeof value === 'number' || typeof value === 'boolean')
   return `expected ${expected}, found ${kindOf(value)}${isUnquoted ? '; put it in quotes' : ''}`
 }

@@ -1,15 +1,15 @@
-// Reads a request's method and target as the right that it needs.
+// Derives the right that a request needs from its method and target.
 //
-// Threat: if we read another repository out of a target than the registry does, rules protect nothing. So a target is
-// read from its end, where every address of the registry ends in a fixed word and at most one more segment. What is
-// not recognized is refused.
+// Threat: if we find another repository in a target than the registry does, the rules protect nothing. So we read a
+// target from its end, where every address of the registry has a fixed word and at most one more segment. Targets that
+// we do not recognize are refused.
 
 import { readQuery, withoutParameters } from './query.ts'
 import { isDigest, isRepositoryName, isTag } from './repository-name.ts'
 import { REPOSITORY_ACTIONS, type RepositoryAction } from './rules-schema.ts'
 
 export type Scope =
-  /** `/v2/`: anyone who logged in. */
+  /** `/v2/`: every user who logged in may ask. */
   | { readonly kind: 'login' }
   /** The list of all repositories. */
   | { readonly kind: 'catalog' }
@@ -19,18 +19,18 @@ export type Scope =
 export interface RepositoryScope {
   readonly kind: 'repository'
   readonly repository: string
-  /** One of these is enough. The first is the one to name in a refusal. */
+  /** One of these actions is enough. A refusal names the first action. */
   readonly anyOf: readonly RepositoryAction[]
-  /** What to forward instead of the target as it came: parameters that nobody may use are taken off. */
+  /** Forward this target instead of the one that the client sent: it lacks the parameters that no client may use. */
   readonly target?: string
   readonly mount?: Mount
   readonly change?: Change
 }
 
-/** A push that takes a blob out of another repository instead of uploading it. */
+/** A push that mounts a blob from another repository instead of uploading the blob. */
 export interface Mount {
   readonly from: string
-  /** To forward when the client may not pull from there; the registry then asks for an upload. */
+  /** Forward this target if the client may not pull from `from`; the registry then asks for an upload. */
   readonly targetWithout: string
 }
 
@@ -43,26 +43,26 @@ export type Deletion =
 
 type Rights = ReadonlyMap<string, readonly RepositoryAction[]>
 
-// Clients look with HEAD whether what they push is there already. HEAD of content tells a digest and a size, which a
-// client that may push can find out by pushing anyway.
+// Before a push, clients send HEAD to check whether the registry already has the content. The answer reveals a digest
+// and a size, which a client that may push could also find out by pushing.
 const MANIFEST = rights({ GET: ['pull'], HEAD: ['pull', 'push'], PUT: ['push'], DELETE: ['delete'] })
 const BLOB = rights({ GET: ['pull'], HEAD: ['pull', 'push'], DELETE: ['delete'] })
 const LIST = rights({ GET: ['pull'], HEAD: ['pull'] })
 const NEW_UPLOAD = rights({ POST: ['push'] })
-// DELETE only cancels the upload. Threat: POST is missing on purpose. registry:2 begins another upload there, with a
-// mount, and no client asks for that.
+// DELETE only cancels the upload. Threat: POST is missing on purpose, because registry:2 begins another upload at this
+// address and accepts a mount there. Clients do not send that request.
 const UPLOAD = rights({ GET: ['push'], HEAD: ['push'], PATCH: ['push'], PUT: ['push'], DELETE: ['push'] })
 
-// registry:2 answers OPTIONS at each address with the methods it has there, and tells nothing about the repository.
+// registry:2 answers OPTIONS with the methods that an address supports, and reveals nothing about the repository.
 function rights(byMethod: Readonly<Record<string, readonly RepositoryAction[]>>): Rights {
   return new Map(Object.entries({ ...byMethod, OPTIONS: REPOSITORY_ACTIONS }))
 }
 
 const READING_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS'])
 
-const NOT_AN_ADDRESS = unrecognized('no address of a registry')
+const NOT_AN_ADDRESS = unrecognized('the path is not an address of the registry API')
 
-/** The right that a request needs. `target` is the request's target as it came, path and query. */
+/** The right that a request needs. `target` is the path and query as the client sent them. */
 export function scopeOf(method: string, target: string): Scope {
   const mark = target.indexOf('?')
   const path = mark < 0 ? target : target.slice(0, mark)
@@ -71,7 +71,8 @@ export function scopeOf(method: string, target: string): Scope {
   const address = addressOf(path)
   if (address === undefined || !isRepositoryName(address.repository)) return NOT_AN_ADDRESS
   const anyOf = address.rights.get(method)
-  if (anyOf === undefined) return unrecognized(`the registry has no ${knownMethod(method)} here`)
+  if (anyOf === undefined)
+    return unrecognized(`the registry does not support ${knownMethod(method)} at this address`)
   const scope: RepositoryScope = { kind: 'repository', repository: address.repository, anyOf }
   const query = mark < 0 ? undefined : target.slice(mark + 1)
   return withDetails(scope, address, { method, path, query })
@@ -80,7 +81,7 @@ export function scopeOf(method: string, target: string): Scope {
 function withoutRepository(method: string, kind: 'login' | 'catalog'): Scope {
   return READING_METHODS.has(method)
     ? { kind }
-    : unrecognized(`the registry has no ${knownMethod(method)} here`)
+    : unrecognized(`the registry does not support ${knownMethod(method)} at this address`)
 }
 
 interface Address {
@@ -92,8 +93,8 @@ interface Address {
 
 const UPLOAD_ID = /^[A-Za-z0-9._=-]+$/
 
-// The word before the last segment decides, so no path is two addresses: `/v2/a/manifests/b/blobs/sha256:…` is a blob
-// of the repository `a/manifests/b`, as gorilla/mux reads it in registry:2.
+// The word before the last segment decides, so a path has one meaning: `/v2/a/manifests/b/blobs/sha256:…` is a blob of
+// the repository `a/manifests/b`. gorilla/mux in registry:2 reads the path in the same way.
 function addressOf(path: string): Address | undefined {
   if (!path.startsWith('/v2/')) return undefined
   const segments = path.slice('/v2/'.length).split('/')
@@ -144,15 +145,15 @@ function withDetails(scope: RepositoryScope, { kind, last }: Address, request: R
   return withoutTags(put, path, query)
 }
 
-// OCI distribution specification 1.1 lets a registry search all repositories when `from` is missing, so `mount` alone
-// goes nowhere either.
+// Threat: OCI distribution specification 1.1 allows a registry to search all repositories if `from` is missing. So
+// `mount` without `from` is removed too.
 function withMount(scope: RepositoryScope, path: string, text: string | undefined): Scope {
   if (text === undefined) return scope
   const query = readQuery(text)
   if (query === undefined) return AMBIGUOUS
   const [mounts, sources] = [query.valuesOf('mount'), query.valuesOf('from')]
   if (mounts.length === 0 && sources.length === 0) return scope
-  // Threat: registry:2 takes the first of two, others may take the last.
+  // Threat: registry:2 uses the first of two values, and other registries may use the last.
   if (mounts.length > 1 || sources.length > 1) return AMBIGUOUS
   const targetWithout = withoutParameters(path, query, ['mount', 'from'])
   const [digest = '', from = ''] = [mounts[0], sources[0]]
@@ -160,8 +161,9 @@ function withMount(scope: RepositoryScope, path: string, text: string | undefine
   return { ...scope, mount: { from, targetWithout } }
 }
 
-// Threat: after version 1.1 the specification lets a push by digest set tags, `?tag=v1&tag=v2`, past all that immutable
-// tags have in the way. Taken off, the client sees that the registry set none, and pushes them one by one.
+// Threat: versions of the specification after 1.1 allow a push by digest to set tags with `?tag=v1&tag=v2`, which would
+// bypass the checks of immutable tags. Without these parameters the registry does not set the tags. The client sees
+// this in the answer and pushes the tags one by one.
 function withoutTags(scope: RepositoryScope, path: string, text: string | undefined): Scope {
   if (text === undefined) return scope
   const query = readQuery(text)
@@ -177,7 +179,7 @@ function unrecognized(reason: string): Scope {
   return { kind: 'unrecognized', reason }
 }
 
-// It goes into answers and logs.
+// The reason appears in answers and logs, so it must not repeat arbitrary text from the client.
 function knownMethod(method: string): string {
-  return /^[A-Z]{1,10}$/.test(method) ? method : 'such method'
+  return /^[A-Z]{1,10}$/.test(method) ? method : 'this method'
 }

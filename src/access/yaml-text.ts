@@ -24,7 +24,7 @@ export interface Problem extends Place {
 }
 
 export interface YamlText {
-  /** Undefined when the text cannot be understood; then there are problems. */
+  /** Undefined when the text cannot be parsed; `problems` then says why. */
   readonly value: unknown
   readonly problems: readonly Problem[]
   /** Where the value at `path` begins, or the nearest value above it that exists. */
@@ -83,9 +83,9 @@ interface Finding {
   readonly message: string
 }
 
-// What keeps the text from having one clear value.
+// Finds everything that prevents the text from having one clear value.
 function obstaclesIn(document: Document.Parsed): readonly Finding[] {
-  // The parser repeats this one for every character that follows.
+  // The parser repeats this error for every character that follows.
   const tooDeep = document.errors.find(({ code }) => code === 'RESOURCE_EXHAUSTION')
   if (tooDeep !== undefined) return [{ offset: tooDeep.pos[0], message: TOO_DEEP }]
   const findings = new Map<number, string>()
@@ -99,7 +99,7 @@ function obstaclesIn(document: Document.Parsed): readonly Finding[] {
     Value: (_key, node) => {
       if (node.tag !== undefined) findings.set(startOf(node), 'tags that begin with "!" are not supported')
     },
-    // JavaScript gives it a meaning of its own, and zod skips it without a word.
+    // JavaScript treats the key `__proto__` specially, and zod skips that key silently.
     Pair: (_key, { key }) => {
       if (isScalar(key) && key.value === '__proto__') findings.set(startOf(key), 'unknown key "__proto__"')
     },
@@ -135,7 +135,7 @@ const IN_WORDS: Readonly<Partial<Record<ErrorCode, string>>> = {
   TAG_RESOLVE_FAILED: 'tags that begin with "!" are not supported',
 }
 
-// `yaml` looks through all pairs each time, which takes long for a file with thousands of groups.
+// `yaml` searches all pairs for each key, which is slow for a file with thousands of groups.
 function createPairLookup(): (node: unknown, key: PropertyKey) => Pair | undefined {
   const indexes = new Map<unknown, ReadonlyMap<unknown, Pair>>()
   return (node, key) => {

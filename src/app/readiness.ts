@@ -52,7 +52,7 @@ function usersState({ file, isLoaded, state, table }: Users): PartState {
   if (state.kind === 'stale') return { ready: true, state: 'stale', reason: state.reason }
   if (table.entries.size === 0) return { ready: true, state: 'empty', reason: 'the users file has no users' }
   if (table.problems.length > 0) {
-    // Threat: names are half of a login, and this answer needs none. The log and `check` have the names.
+    // Threat: a username is half of a login, and this answer needs no login. So only the log and `check` name users.
     const lines = table.problems.slice(0, MAX_LISTED).map(({ line, kind }) => `line ${line}: ${kind}`)
     return { ready: true, state: 'ok', reason: `skipped ${lines.join('; ')}` }
   }
@@ -63,7 +63,7 @@ const MAX_LISTED = 10
 
 function certificateState({ origin, current, state }: CertificateInForce): PartState {
   const days = leafDaysLeft(current.leaf)
-  const left = origin === 'own' ? `${days} days left; issued elsewhere` : `${days} days left`
+  const left = origin === 'own' ? `${days} days left; provided by the operator` : `${days} days left`
   const { notBefore } = current.leaf
   // Stays ready: the clock of this machine may be wrong.
   if (notBefore > new Date()) {
@@ -82,7 +82,8 @@ function certificateState({ origin, current, state }: CertificateInForce): PartS
 // Always ready: clients of CAs that have not expired can still connect.
 function clientCaState({ current, state }: ClientCaInForce): PartState {
   const days = leafDaysLeft(current)
-  const left = `${current.fingerprints.length} accepted; the first expires in ${days} days`
+  const expiry = days < 0 ? `expired at ${current.notAfter.toISOString()}` : `expires in ${days} days`
+  const left = `${current.fingerprints.length} accepted; the first ${expiry}`
   if (state.kind === 'stale') return { ready: true, state: 'stale', reason: `${left}; ${state.reason}` }
   return { ready: true, state: days < 0 ? 'expired' : 'ok', reason: left }
 }

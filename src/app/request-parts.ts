@@ -25,7 +25,7 @@ export interface RequestPartsOptions {
 
 export type RequestParts = ReturnType<typeof createRequestParts>
 
-/** Opens no file and no address. `closeParts` in sidecar.ts closes the parts. */
+/** Opens no file and no address. `closeParts` in shutdown.ts closes the parts. */
 export function createRequestParts(config: Config, { log, users, affordable }: RequestPartsOptions) {
   const metrics = createMetrics()
   const upstream = createUpstream({

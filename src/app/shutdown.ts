@@ -58,7 +58,7 @@ async function closeParts(parts: OpenParts): Promise<void> {
   for (const part of closingOrder) await part?.close()
 }
 
-/** Waits for the next part of a start. If it fails, closes the parts that are open. */
+/** Waits for the next step of the start. If that step fails, closes the parts that are open and rejects. */
 export async function closeOnFailure<T>(next: Promise<T>, open: OpenParts): Promise<T> {
   try {
     return await next

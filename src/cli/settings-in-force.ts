@@ -15,8 +15,8 @@ export interface SettingsInForce {
 }
 
 /**
- * The settings. Those with these names default to the values of the quickstart that runs on the state folder; flags and
- * variables win. Rejects with a ConfigError.
+ * The settings. If neither a flag nor a variable sets a setting in `names`, its value comes from the quickstart that
+ * runs on the state folder, if there is one. Rejects with a ConfigError.
  */
 export async function settingsInForce(
   sources: Sources,
@@ -36,7 +36,7 @@ export async function settingsInForce(
       if (taken.length === 0) return { config }
       return {
         config: parseConfig({ ...sources, found }),
-        taken: `${taken.join(', ')}, as the running quickstart uses (${file})`,
+        taken: `using ${taken.join(', ')} from the running quickstart (${file})`,
       }
     }
   }

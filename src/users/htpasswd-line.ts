@@ -94,7 +94,7 @@ function parseSecret(username: string, secret: string): HtpasswdLine {
 
 function costProblem(cost: number): string | undefined {
   if (cost < MIN_COST) return `a bcrypt hash of cost ${cost}, below ${MIN_COST}`
-  if (cost > MAX_COST) return `a bcrypt hash of cost ${cost}, over ${MAX_COST}: one login would take minutes`
+  if (cost > MAX_COST) return `a bcrypt hash of cost ${cost}, over ${MAX_COST}: one login would take seconds or minutes`
   return undefined
 }
 

@@ -78,7 +78,12 @@ describe('authorizing', () => {
     ['zoe', 'HEAD', BLOB, 'zoe may not pull app'],
     ['puller', 'GET', '/v2/_catalog', 'puller may not list the repositories (catalog)'],
     ['builder', 'GET', '/v2/nowhere/at/all/tags/list', 'builder may not pull nowhere/at/all'],
-    ['builder', 'POST', UPLOAD, 'no access rule allows this request: the registry has no POST here'],
+    [
+      'builder',
+      'POST',
+      UPLOAD,
+      'no access rule allows this request: the registry does not support POST at this address',
+    ],
   ])('says to %s which right is missing for %s %s', (username, method, target, message) => {
     expect(ask(user(username), method, target)).toMatchObject({ kind: 'denied', message })
   })

@@ -96,16 +96,16 @@ typo: 1
 `
     expect(problemsOf(text)).toEqual([
       '2:17 a group lists usernames; it cannot contain groups, "*" or anonymous',
-      '3:3 a group name has only letters, digits, ".", "_" and "-"',
+      '3:3 a group name can contain only letters, digits, ".", "_" and "-"',
       '5:10 unknown group "@cj"',
       '6:20 "Team/**": repository names are lower-case',
-      '6:31 "a//b": a pattern neither begins nor ends with "/", and has no "//"',
+      '6:31 "a//b": a pattern must not begin or end with "/", or contain "//"',
       '7:19 unknown action "pus"; the actions are pull, push, delete, catalog, status',
       '8:5 unknown key "repository"',
       '9:5 "who" is missing',
       '10:12 the list is empty',
       '13:12 expected text, found 1; put it in quotes',
-      '13:17 "v**": a tag has no segments; write "*"',
+      '13:17 "v**": a tag pattern does not support "**"; write "*"',
       '14:1 unknown key "typo"',
     ])
   })
@@ -127,11 +127,11 @@ typo: 1
     [rule('who: [], allow: [status]'), '1:15 the list is empty'],
     [
       rule('who: "", allow: [status]'),
-      '1:15 a username is not empty and has neither colons nor control characters',
+      '1:15 a username must not be empty or contain colons or control characters',
     ],
     [
       rule('who: "a:b", allow: [status]'),
-      '1:15 a username is not empty and has neither colons nor control characters',
+      '1:15 a username must not be empty or contain colons or control characters',
     ],
     [rule('who: "@", allow: [status]'), '1:15 the name of the group is missing after "@"'],
     [rule('who: a, allow: pull'), '1:25 expected a list, found the text "pull"'],

@@ -31,7 +31,7 @@ describe('the scope of a request', () => {
   it('never repeats a method that a terminal would obey', () => {
     expect(scopeOf('\u001b[2J', '/v2/app/tags/list')).toEqual({
       kind: 'unrecognized',
-      reason: 'the registry has no such method here',
+      reason: 'the registry does not support this method at this address',
     })
   })
 

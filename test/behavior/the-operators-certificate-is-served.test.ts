@@ -47,7 +47,7 @@ describe('the operator’s certificate', () => {
     expect(await partOf(sidecar)).toEqual({
       ready: true,
       state: 'ok',
-      reason: '89 days left; issued elsewhere',
+      reason: '89 days left; provided by the operator',
     })
   })
 
@@ -118,7 +118,7 @@ describe('the operator’s certificate', () => {
       ready: true,
       state: 'stale',
       reason: expect.stringMatching(
-        /^89 days left; issued elsewhere; .*tls\.crt: holds no readable/,
+        /^89 days left; provided by the operator; .*tls\.crt: holds no readable/,
       ) as string,
     })
     expect(await fingerprintServed(sidecar.port, authority.rootPem)).toBe(before)
@@ -179,7 +179,7 @@ describe('commands with the operator’s certificate', () => {
 
   it('check reports its names and days left', async () => {
     expect(await check(ownFolder().env)).toMatch(
-      /^ok +certificate: .*tls\.crt, issued elsewhere, for localhost, 127\.0\.0\.1; 89 days left$/,
+      /^ok +certificate: .*tls\.crt, provided by the operator, for localhost, 127\.0\.0\.1; 89 days left$/,
     )
   })
 

@@ -39,7 +39,7 @@ async function checkOperatorCertificate(
   const { leaf } = outcome.certificate.bundle
   const days = leafDaysLeft(leaf)
   const names = leaf.subjectAltNames.map(({ value }) => value).join(', ')
-  const text = `${files.certFile}, issued elsewhere, for ${names}; ${days} days left`
+  const text = `${files.certFile}, provided by the operator, for ${names}; ${days} days left`
   const uncovered = noteUncoveredHosts(leaf, hosts)
   if (days >= EXPIRY_NOTE_DAYS) return [{ level: 'ok', part, text }, ...uncovered]
   const hint = 'have it renewed by its issuer; the sidecar cannot renew it'

@@ -17,7 +17,8 @@ import {
   type Wiring,
 } from './wiring.ts'
 
-// Loads the code of a command when it runs, because a health check every few seconds must not load the server.
+// The code of a command is loaded when the command runs. A health check runs every few seconds and must not load the
+// server.
 
 // By default commander does not wrap descriptions below 40 columns. The longest flag leaves 38 of 80.
 const MIN_WIDTH_TO_WRAP = 30
@@ -76,7 +77,7 @@ function addCheckCommands(program: Command, { world, finish }: Wiring): void {
   const healthcheck = program
     .command('healthcheck')
     .description('ask the running sidecar whether it is ready: exit code 0 if it is, else 1')
-    .option('--json', 'print one JSON document, as without this flag')
+    .option('--json', 'print one JSON document; this is also the default')
   withSettings(healthcheck, ['adminListen', 'stateDir']).action(async (flags: Flags) => {
     const { healthcheck } = await import('../healthcheck.ts')
     finish(await healthcheck(await configInForce(world, flags, ['adminListen']), world))

@@ -3,6 +3,7 @@
 import type { Command } from 'commander'
 import { ConfigError } from '../../errors/errors.ts'
 import type { World } from '../../app/world.ts'
+import { DEFAULT_COST } from '../../users/htpasswd-line.ts'
 import { configOf, withJson, withSettings, type Flags, type Wiring } from './wiring.ts'
 
 export function addUserCommands(program: Command, { world, finish }: Wiring): void {
@@ -49,7 +50,7 @@ export function addUserCommands(program: Command, { world, finish }: Wiring): vo
 function withPasswordOptions(command: Command): Command {
   return command
     .option('--generate', 'make a password and print it once')
-    .option('--cost <number>', 'bcrypt work factor', '10')
+    .option('--cost <number>', 'bcrypt work factor', String(DEFAULT_COST))
 }
 
 function withKeepOld(command: Command): Command {

@@ -47,7 +47,7 @@ export function configOf(world: World, flags: Flags): Config {
   return parseConfig(sourcesOf(world, flags))
 }
 
-/** The settings, where these come from a running quickstart unless they are set; says so on stderr. */
+/** The settings. Unset settings in `names` come from a running quickstart, and a note on stderr says so. */
 export async function configInForce(
   world: World,
   flags: Flags,

@@ -63,7 +63,7 @@ function trustSteps(
 
 function step(key: string, { client, commands: list }: ClientTrust): readonly string[] {
   if (client === 'docker' && key.startsWith('localhost:')) {
-    return [`   docker, ${key}: needs nothing, because dockerd verifies no certificate on 127.0.0.0/8`]
+    return [`   docker, ${key}: needs nothing, because dockerd does not verify certificates on 127.0.0.0/8`]
   }
   return [`   ${client}, ${key}:`, ...commands(list)]
 }

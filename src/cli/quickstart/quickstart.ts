@@ -93,7 +93,7 @@ async function serveRecorded(
           (error: unknown) => {
             const reason = errorMessage(error)
             world.stderr.write(
-              `registry-sidecar: ${recordIn(config.stateDir)}: ${reason}; other commands need the settings given to them\n`,
+              `registry-sidecar: ${recordIn(config.stateDir)}: ${reason}; other commands need flags for the settings of this quickstart\n`,
             )
             return undefined
           },

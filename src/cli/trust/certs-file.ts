@@ -26,7 +26,7 @@ export interface CertsFile {
   readonly certificates: readonly X509Certificate[]
 }
 
-// Four times a bundle of all public CAs.
+// A bundle of all public CAs takes about a quarter of this size.
 const MAX_BYTES = 1024 * 1024
 
 /** The `*.crt` files of a folder, sorted by name; none if the folder is missing. Rejects with system errors. */

@@ -7,7 +7,7 @@ export interface FileOutcome {
   readonly file: string
   readonly outcome: 'written' | 'replaced' | 'unchanged' | 'removed' | 'absent' | 'kept' | 'failed'
   readonly note?: string
-  /** The command for a person with the missing rights. */
+  /** The command that a person with enough rights can run instead. */
   readonly command?: string
 }
 

@@ -59,7 +59,7 @@ async function installInto(folder: string, { pem, file: source, home }: RootToIn
     const earlier = present.find(mayReplace)
     target = earlier?.path ?? freeName(folder, present)
     await createFolder(folder)
-    // With root's umask alone, clients of other users might not be able to read the file.
+    // The mode is explicit, because a strict umask would make the file unreadable for clients of other users.
     await replaceFile(target, pem, { mode: 0o644 })
     return outcomeOf(target, earlier)
   } catch (error) {
@@ -70,7 +70,7 @@ async function installInto(folder: string, { pem, file: source, home }: RootToIn
   }
 }
 
-// With sudo the file would belong to root, and the user could not change it later.
+// A file that `sudo` copies belongs to root, and the user could not change it later. So this command changes the owner.
 async function chownCommand(folder: string): Promise<string> {
   let nearest = folder
   while (!(await existsFile(nearest)) && nearest !== dirname(nearest)) nearest = dirname(nearest)
@@ -85,7 +85,7 @@ function outcomeOf(file: string, earlier: CertsFile | undefined): FileOutcome {
   return { file, outcome: 'written', note: `the other file ${FILE_NAME} is kept; clients read both` }
 }
 
-// One client ignores the whole folder when it may not read one of its files.
+// A client can ignore the whole folder if it cannot read one of the files.
 async function makeReadable({ path: file, isLink, mode = 0o644 }: CertsFile): Promise<FileOutcome> {
   const readable = mode | 0o444
   if (isLink || readable === mode) return { file, outcome: 'unchanged' }
@@ -95,7 +95,7 @@ async function makeReadable({ path: file, isLink, mode = 0o644 }: CertsFile): Pr
   )
 }
 
-// Only `--install` uses the second name, so any root in it may be replaced.
+// Only `--install` uses the name registry-sidecar.crt, so a regular file of that name may be replaced.
 function mayReplace(file: CertsFile): boolean {
   if (basename(file.path) === FILE_NAME_BESIDE_OTHERS) return !file.isLink && file.mode !== undefined
   return hasInstallName(file.path) && holdsOnlySidecarRoots(file, [])
@@ -106,7 +106,9 @@ function freeName(folder: string, present: readonly CertsFile[]): string {
   const free = [FILE_NAME, FILE_NAME_BESIDE_OTHERS].map((name) => join(folder, name))
   const target = free.find((path) => !taken.has(path))
   if (target === undefined)
-    throw new Error(`both ${FILE_NAME} and ${FILE_NAME_BESIDE_OTHERS} hold other certificates`)
+    throw new Error(
+      `${FILE_NAME} is kept; remove ${FILE_NAME_BESIDE_OTHERS}, which is a link, not a regular file, or too large`,
+    )
   return target
 }
 

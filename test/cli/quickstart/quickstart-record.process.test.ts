@@ -125,7 +125,7 @@ describe('commands beside a running quickstart', () => {
     )
     expect(check.stdout).toMatch(new RegExp(`^ok +registry: ${registry} answers$`, 'm'))
     const health = await run(['healthcheck'], { cwd })
-    expect(health.stderr).toContain('SIDECAR_ADMIN_LISTEN=127.0.0.1:1, as the running quickstart uses')
+    expect(health.stderr).toContain('using SIDECAR_ADMIN_LISTEN=127.0.0.1:1 from the running quickstart')
     expect(health.stderr).toContain('no sidecar answers on 127.0.0.1:1')
   })
 
