@@ -2,7 +2,10 @@
 
 import { parseRules } from './rules-file.ts'
 
-/** A RulesReading as JSON: the event loop parses that in a third of the time of a structured clone. */
+/**
+ * Returns a RulesReading as JSON text. The main thread parses JSON three times faster than it receives a structured
+ * clone.
+ */
 export default function parse(text: string): string {
   return JSON.stringify(parseRules(text))
 }

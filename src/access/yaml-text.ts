@@ -40,12 +40,13 @@ export interface YamlText {
 export function readYaml(text: string): YamlText {
   const lines = new LineCounter()
   const document = parseDocument(text, {
-    // Named, so that a %YAML directive cannot switch to YAML 1.1, where "no" is false and "<<" merges.
+    // The schema is set explicitly, so that a %YAML directive cannot switch to YAML 1.1, where "no" is false and "<<"
+    // merges.
     schema: 'core',
     resolveKnownTags: false,
     strict: true,
     stringKeys: true,
-    // Quadratic in `yaml`; repeatedKeys does the same in one pass.
+    // The check of `yaml` takes quadratic time. `repeatedKeys` below does the same check in one pass.
     uniqueKeys: false,
     prettyErrors: false,
     logLevel: 'error',
@@ -83,9 +84,9 @@ interface Finding {
   readonly message: string
 }
 
-// Finds everything that prevents the text from having one clear value.
+// Returns the problems that make the meaning of the text unclear.
 function obstaclesIn(document: Document.Parsed): readonly Finding[] {
-  // The parser repeats this error for every character that follows.
+  // The parser reports this error again for each following character, so only the first is kept.
   const tooDeep = document.errors.find(({ code }) => code === 'RESOURCE_EXHAUSTION')
   if (tooDeep !== undefined) return [{ offset: tooDeep.pos[0], message: TOO_DEEP }]
   const findings = new Map<number, string>()
@@ -99,7 +100,7 @@ function obstaclesIn(document: Document.Parsed): readonly Finding[] {
     Value: (_key, node) => {
       if (node.tag !== undefined) findings.set(startOf(node), 'tags that begin with "!" are not supported')
     },
-    // JavaScript treats the key `__proto__` specially, and zod skips that key silently.
+    // The key `__proto__` has a special meaning in JavaScript, and zod ignores it silently. So it is refused here.
     Pair: (_key, { key }) => {
       if (isScalar(key) && key.value === '__proto__') findings.set(startOf(key), 'unknown key "__proto__"')
     },
@@ -114,8 +115,10 @@ function repeatedKeys(document: Document.Parsed): readonly Finding[] {
       const seen = new Set<unknown>()
       for (const { key } of map.items) {
         const name = isScalar(key) ? key.value : key
-        if (seen.has(name))
-          findings.push({ offset: startOf(key), message: `the key "${String(name)}" is already there` })
+        if (seen.has(name)) {
+          const message = `the key "${String(name)}" appears twice in this mapping`
+          findings.push({ offset: startOf(key), message })
+        }
         seen.add(name)
       }
     },
@@ -140,7 +143,7 @@ function createPairLookup(): (node: unknown, key: PropertyKey) => Pair | undefin
   const indexes = new Map<unknown, ReadonlyMap<unknown, Pair>>()
   return (node, key) => {
     if (!isMap(node)) return undefined
-    // The last pair, when a key appears twice: its value is the one that JavaScript keeps.
+    // If a key appears twice, the last pair is used, because JavaScript also keeps the last value.
     const index =
       indexes.get(node) ??
       new Map(node.items.map((pair) => [isScalar(pair.key) ? pair.key.value : pair.key, pair]))

@@ -22,13 +22,15 @@ export type AttemptOutcome =
   /** The hash at this index of the comparison matches the password. */
   | { readonly kind: 'matched'; readonly index: number }
   | { readonly kind: 'unmatched' }
-  /** Too many attempts wait, or this one waited too long. No bcrypt check was run. */
+  /**
+   * Too many attempts wait, this one waited too long, or the sidecar is closing. Nothing is known about the password.
+   */
   | { readonly kind: 'busy' }
   /** The source failed too often. No bcrypt check was run. */
   | { readonly kind: 'throttled'; readonly retryAfterMs: number }
 
 export interface Attempts {
-  /** Rejects only if the check itself failed, which says nothing about the password. */
+  /** Rejects only if the check could not be run. */
   run(attempt: Attempt): Promise<AttemptOutcome>
   /** Ends waiting and later attempts as `busy`. The pool ends the running ones. */
   close(): void
@@ -119,7 +121,8 @@ export function createAttempts({ throttle, compare, threads }: AttemptsParts): A
 }
 
 // Called when an attempt arrives, so that a flood does not fill the queue, and again at its turn, because attempts
-// that arrive together have not failed yet. Waiting and running attempts do not count: they may all be right.
+// that arrive together have not failed yet. Waiting and running attempts do not count as failures: their passwords
+// may all be correct.
 function throttledOutcome(throttle: Throttle, attempt: Attempt): AttemptOutcome | undefined {
   const retryAfterMs = attempt.isProven ? 0 : throttle.retryAfterMs(attempt)
   return retryAfterMs > 0 ? { kind: 'throttled', retryAfterMs } : undefined

@@ -9,7 +9,10 @@ import { Piscina } from 'piscina'
 import type { Comparison } from './bcrypt.ts'
 
 export interface BcryptPool {
-  /** How many checks run at once. More would wait in no fair order; see attempts.ts. */
+  /**
+   * How many checks run at once. Further checks would wait in the queue of Piscina, which is not fair between sources;
+   * see attempts.ts.
+   */
   readonly threads: number
   /** Resolves to the index of the hash that matches the password, or -1, or `busy` if the pool is closing. */
   compare(comparison: Comparison): Promise<number | 'busy'>
@@ -19,7 +22,7 @@ export interface BcryptPool {
 
 const MAX_THREADS = Math.max(1, Math.min(4, availableParallelism() - 1))
 
-// A valid hash of the lowest cost that no password matches.
+// A well-formed hash with the lowest cost. No password matches it.
 const WARM_UP: Comparison = { password: 'x', hashes: [`$2b$04$${'.'.repeat(53)}`], dummyHashes: [] }
 
 /** Starts all worker threads at once. `close` stops them. */
@@ -29,7 +32,7 @@ export function createBcryptPool(): BcryptPool {
     minThreads: MAX_THREADS,
     maxThreads: MAX_THREADS,
   })
-  // One check per thread. All have ended when every thread has loaded its modules.
+  // Runs one check on each thread. When all checks have ended, every thread has loaded its modules.
   const loaded = Promise.allSettled(Array.from({ length: MAX_THREADS }, () => pool.run(WARM_UP)))
   let comparisons = 0
   let closing: Promise<void> | undefined

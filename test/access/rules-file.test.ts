@@ -145,8 +145,8 @@ typo: 1
     ['rules: []\ngroups: {__proto__: [a]}', '2:10 unknown key "__proto__"'],
     ['rules: []\nconstructor: {}', '2:1 unknown key "constructor"'],
     // What YAML has and rules do not need.
-    ['rules: []\nrules: []', '2:1 the key "rules" is already there'],
-    [`groups: {ci: [a], ci: [b]}\nrules: []`, '1:19 the key "ci" is already there'],
+    ['rules: []\nrules: []', '2:1 the key "rules" appears twice in this mapping'],
+    [`groups: {ci: [a], ci: [b]}\nrules: []`, '1:19 the key "ci" appears twice in this mapping'],
     [
       'rules: &r []\nimmutable: *r',
       '2:12 text that begins with "*" must be in quotes; YAML aliases are not supported',

@@ -48,7 +48,7 @@ export function issuerIn(
   if (texts.crossCert === undefined && hasCrossCertificate(texts.leafCert)) {
     throw new InvalidFileError(
       paths.crossCert,
-      `is missing, and clients may trust an earlier root alone: put it back from a backup; or, ${DROP_EARLIER_ROOTS}`,
+      `is missing, and some clients may trust only an earlier root: put it back from a backup; or, ${DROP_EARLIER_ROOTS}`,
     )
   }
   const earlier = parseEarlier(texts.crossCert, { root, file: paths.crossCert, now })
@@ -85,7 +85,7 @@ export async function issueInto(
   refuseNamesNotPermitted(names, authority, paths)
   const leaf = issueUnder(authority.root, { root: { certPem: authority.root.pem, keyPem }, names, now })
   const bundle = parseBundle(leaf.certPem + chainBehindLeaf(authority), leaf.keyPem, { ...files, now })
-  // If it were written, clients would refuse it, and every look would issue another one.
+  // Do not write this leaf: clients would refuse it, and each later check would issue a new one.
   if (!isIssuedBy(bundle, authority.root)) throw foreignRoot(authority.root)
   await writePair(files, bundle, lock)
   return bundle
@@ -111,7 +111,7 @@ function refuseNamesNotPermitted(
     throw new InvalidFileError(
       root.file,
       `is valid for ${list(permitted)} only (SIDECAR_CA_CONSTRAIN), not for ${list(refused)}: take these out of ` +
-        `SIDECAR_HOSTS; or, for a root that is, ${START_OVER}`,
+        `SIDECAR_HOSTS; or, to get a root that permits them, ${START_OVER}`,
     )
   }
   for (const one of earlier) {
@@ -119,14 +119,17 @@ function refuseNamesNotPermitted(
     if (others.length === 0) continue
     throw new InvalidFileError(
       paths.crossCert,
-      `leads from an earlier root that is valid for ${list(one.permitted)} only (SIDECAR_CA_CONSTRAIN), so until ` +
-        `${one.notAfter.toISOString()} clients of that root would refuse a leaf for ${list(others)}: take these out of ` +
-        `SIDECAR_HOSTS; or, ${DROP_EARLIER_ROOTS}`,
+      `an earlier root permits only ${list(one.permitted)} (SIDECAR_CA_CONSTRAIN). Until ${one.notAfter.toISOString()}, ` +
+        `clients that trust only that root refuse a leaf for ${list(others)}: take these out of SIDECAR_HOSTS; or, ` +
+        DROP_EARLIER_ROOTS,
     )
   }
 }
 
-/** The names of the present leaf, because the sidecar that issued it knows them best; the wanted names without one. */
+/**
+ * Returns the names of the present leaf, because the sidecar chose them with its settings. If there is no readable leaf,
+ * returns the wanted names.
+ */
 export function namesToKeep(
   { leafCert }: StateTexts,
   { names, authority }: { readonly names: NamesUnder; readonly authority: Authority },

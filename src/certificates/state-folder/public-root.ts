@@ -1,8 +1,8 @@
 // Publishes the root in a folder that contains nothing else.
 //
-// Some clients read whole folders: skopeo, podman and buildah take each *.key in the folder of --cert-dir for the key of
-// a client certificate, and stop if its *.cert is missing. The state folder contains such keys, so it cannot be that
-// folder.
+// Some clients read whole folders. skopeo, podman and buildah treat each *.key in the --cert-dir folder as the key of a
+// client certificate, and stop if its *.cert is missing. The state folder contains such keys, so the state folder cannot
+// be used as --cert-dir.
 
 import { chmod, mkdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -58,7 +58,8 @@ async function writePublicRoot(stateFolder: string): Promise<void> {
     const folder = dirname(file)
     const isNew =
       (await mkdir(folder, { recursive: true }).catch(rethrowWithFix(folder, 'written'))) !== undefined
-    // Despite the umask. The owner decides about the mode of a folder that existed before.
+    // chmod is needed because the umask may have reduced the mode. The owner decides about the mode of a folder that
+    // existed before.
     if (isNew) await chmod(folder, 0o755)
     await write(file, pem, { mode: 0o644, lock })
   })

@@ -7,18 +7,21 @@ import { START_OVER, type Root } from '../../pki/certificate.ts'
 export function foreignRoot({ file }: Root, cause?: unknown): InvalidFileError {
   const reason =
     'was not issued by this program, and clients would refuse what is issued under it: put the earlier root.crt and ' +
-    `root.key back; to serve a certificate of that one, set SIDECAR_TLS_CERT and SIDECAR_TLS_KEY; or ${START_OVER}`
+    'root.key back; to serve a certificate issued by this other root, set SIDECAR_TLS_CERT and SIDECAR_TLS_KEY; or ' +
+    START_OVER
   return new InvalidFileError(file, reason, { cause })
 }
 
-// The clock comes first: because of a wrong clock a person would throw away a good root.
+// The message mentions the clock first. Otherwise a person whose clock is wrong might delete a good root.
 export function expiredRoot({ file, notAfter }: Root, now: Date): InvalidFileError {
-  const reason = `expired on ${notAfter.toISOString()}: set this machine's clock if it is not ${now.toISOString()}; otherwise ${START_OVER}`
+  const reason =
+    `expired on ${notAfter.toISOString()}: this machine's clock says ${now.toISOString()}; if that is wrong, set the ` +
+    `clock; otherwise ${START_OVER}`
   return new InvalidFileError(file, reason)
 }
 
-// Small machines without a clock start in 1970, until they get the time from the network. A root issued before that would
-// have expired long ago.
+// A small machine without a battery for its clock starts in 1970 and keeps that date until it gets the time from the
+// network. A root issued with a date of 1970 would already be expired.
 const FIRST_POSSIBLE_YEAR = 2025
 
 /** Throws `InvalidFileError` when the clock is obviously wrong. */

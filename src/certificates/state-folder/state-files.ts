@@ -36,7 +36,8 @@ export async function readFiles(paths: Partial<StatePaths>): Promise<StateTexts>
   return Object.fromEntries((await Promise.all(reads)).filter(([, text]) => text !== undefined))
 }
 
-// A reader takes no lock, so it may come between two writes. They follow each other within milliseconds.
+// A reader takes no lock, so it may read between two writes of a pair. The writes are milliseconds apart, so the reader
+// tries again.
 export const LOOKS_OF_A_READER = { looks: 6, pauseMs: 50 }
 
 /** What `parse` returns, or undefined when it throws `InvalidFileError`. */
@@ -62,7 +63,10 @@ export interface WriteOptions {
   readonly lock: FileLock
 }
 
-/** Replaces a file as a whole. It has its mode before it has its name. Throws `InvalidFileError`. */
+/**
+ * Replaces a file as a whole. The mode is set on the temporary file, before it is renamed to its final name. Throws
+ * `InvalidFileError`.
+ */
 export async function write(file: string, text: string, { mode, lock }: WriteOptions): Promise<void> {
   const replaced = replaceFile(file, text, { mode, beforeRename: () => lock.assertHeld() })
   await replaced.catch(rethrowWithFix(dirname(file), 'written'))
@@ -109,12 +113,13 @@ export async function restrictKeyFile(keyFile: string, log: Log | undefined): Pr
 
 /** Returns a function that turns a system error about `file` into an `InvalidFileError` with the fix. */
 export function rethrowWithFix(file: string, access: 'read' | 'written'): (error: unknown) => never {
-  const denied = `may not be ${access} by this user: let it belong to the user that runs the sidecar`
+  const action = access === 'read' ? 'read it' : 'write to it'
+  const denied = `this user has no permission to ${action}: change its owner to the user that runs the sidecar`
   const hints: Readonly<Record<string, string>> = {
     EACCES: denied,
     EPERM: denied,
-    EROFS: 'lies on a read-only file system: mount the state folder so that it can be written',
-    ENOSPC: 'lies on a full disk: make room there',
+    EROFS: 'is on a read-only file system: mount the state folder so that it can be written',
+    ENOSPC: 'is on a full disk: free some space',
     EEXIST: 'is a file where the state folder should be: move it away, or choose another folder',
     ENOTDIR: 'lies under a file where a folder should be: move that away, or choose another folder',
     EISDIR: 'is a folder where a file should be: move it away',

@@ -82,7 +82,7 @@ function renewalOf(served: Pick<ServedCertificate, 'origin' | 'leaf' | 'root'>):
   if (served.origin === 'own') return 'by its issuer; the sidecar cannot renew it'
   const start = renewedFrom(served)
   return start === undefined
-    ? 'none, because it ends with its root'
+    ? 'none, because the leaf expires together with its root'
     : `from ${dayOf(start)}, by the running sidecar; clients do not notice`
 }
 

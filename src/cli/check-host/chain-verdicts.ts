@@ -46,7 +46,8 @@ export function isTrusted({ code, isAnchored }: ChainCheck): boolean {
   return code === undefined || (isAnchored && DATE_CODES.has(code))
 }
 
-// Explains OpenSSL's verdict; never replaces it.
+// Finds out whether the chain leads to one of `roots`. Used to explain why OpenSSL rejected the chain, and to ignore
+// date errors.
 function isAnchored(chain: readonly X509Certificate[], roots: readonly X509Certificate[]): boolean {
   const known = new Set(roots.map(({ fingerprint256 }) => fingerprint256))
   for (const [index, certificate] of chain.entries()) {

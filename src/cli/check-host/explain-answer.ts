@@ -48,16 +48,24 @@ function explainStatus(answer: Answer): AnswerFinding {
   const { status } = answer
   if (status === 401) return explainChallenge(answer)
   if (status === 200) return explainNoAuth(answer)
-  const text = `GET /v2/ answers ${status}${errorMessageOf(answer)}`
+  const message = errorMessageOf(answer)
+  const text = `GET /v2/ answers ${status}${message}`
   if (status === 429) return { level: 'note', text, hint: 'wait: too many logins from this address failed' }
   if (status === 400 && /client certificate|SSL certificate/i.test(answer.body)) return DEMANDS_CERTIFICATE
-  if (status === 403) return { level: 'problem', text, hint: 'do what the message says' }
+  if (status === 403) {
+    const hint = message === '' ? 'the server forbids access: see its log' : 'do what the message says'
+    return { level: 'problem', text, hint }
+  }
   if (status >= 500) return { level: 'problem', text, hint: SEE_SERVER }
   if (status >= 300 && status < 400) {
-    const location = printable(answer.headers.location ?? 'no address')
-    return { level: 'problem', text: `${text} and redirects clients to ${location}`, hint: OTHER_SERVICE }
+    const { location } = answer.headers
+    const redirect =
+      location === undefined
+        ? ', a redirect without the header Location'
+        : ` and redirects clients to ${printable(location)}`
+    return { level: 'problem', text: `${text}${redirect}`, hint: OTHER_SERVICE }
   }
-  return { level: 'problem', text: `${text}; a registry never does`, hint: OTHER_SERVICE }
+  return { level: 'problem', text: `${text}; a registry never answers with this status`, hint: OTHER_SERVICE }
 }
 
 function explainChallenge({ headers }: Answer): AnswerFinding {
@@ -79,7 +87,8 @@ function explainChallenge({ headers }: Answer): AnswerFinding {
 
 function explainNoAuth({ headers }: Answer): AnswerFinding {
   if (!isFromRegistry({ headers })) {
-    return { level: 'problem', text: 'GET /v2/ answers 200, but not as a registry does', hint: OTHER_SERVICE }
+    const text = 'GET /v2/ answers 200 without the header Docker-Distribution-Api-Version of a registry'
+    return { level: 'problem', text, hint: OTHER_SERVICE }
   }
   const hint =
     'if a sidecar should answer here, clients bypass it and reach the registry: publish only the port of the sidecar'

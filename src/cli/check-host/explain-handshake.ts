@@ -10,14 +10,14 @@ const OLD_VERSION: Explanation = {
 }
 const NOTHING_IN_COMMON: Explanation = {
   text: 'the server refuses the handshake: no cipher in common, or it demands a client certificate',
-  hint: 'see the log of the server; clients need ECDHE with AES-GCM or ChaCha20, and client.cert with client.key in certs.d if it demands a certificate',
+  hint: 'see the log of the server. Clients need an ECDHE cipher with AES-GCM or ChaCha20. If the server demands a certificate, put client.cert and client.key in certs.d',
 }
 const UNKNOWN_NAME: Explanation = {
   text: 'the server has no certificate for this name and refuses the handshake',
   hint: 'use a name that the server knows, or add this name to the server',
 }
 
-// Alerts as Node names them; OpenSSL 3.5 renamed one of them.
+// Alerts as Node names them. OpenSSL 3.5 renamed SSLV3_ALERT_HANDSHAKE_FAILURE to SSL/TLS_ALERT_HANDSHAKE_FAILURE.
 const ALERTS: Readonly<Record<string, Explanation>> = {
   ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION: OLD_VERSION,
   ERR_SSL_UNSUPPORTED_PROTOCOL: OLD_VERSION,

@@ -101,7 +101,7 @@ describe('a wrong clock', () => {
     const now = new Date(NOW.getTime() + 4000 * DAY_MS)
     const error = await refusalOf(openKeystore({ folder, names: NAMES, now }))
     expect(error.reason).toContain(
-      `: set this machine's clock if it is not ${now.toISOString()}; otherwise empty`,
+      `: this machine's clock says ${now.toISOString()}; if that is wrong, set the clock; otherwise empty`,
     )
   })
 
@@ -121,7 +121,7 @@ describe('an unreadable file prevents the start, with the fix', () => {
     chmodSync(path.join(folder, name), 0o000)
     const error = await refusalOf(asNobody(() => open(folder)))
     expect(error.message).toBe(
-      `${path.join(folder, name)}: may not be read by this user: let it belong to the user that runs the sidecar`,
+      `${path.join(folder, name)}: this user has no permission to read it: change its owner to the user that runs the sidecar`,
     )
   })
 
@@ -173,7 +173,7 @@ describe.skipIf(!mayMount())('a disk is not writable when the leaf is due', () =
       (disk) => {
         rmSync(path.join(disk, 'ballast'))
       },
-      /lies on a full disk: make room there$/,
+      /is on a full disk: free some space$/,
     ],
     [
       'because it is read-only',
@@ -183,7 +183,7 @@ describe.skipIf(!mayMount())('a disk is not writable when the leaf is due', () =
       (disk) => {
         execFileSync('mount', ['-o', 'remount,rw', disk])
       },
-      /lies on a read-only file system: mount the state folder so that it can be written$/,
+      /is on a read-only file system: mount the state folder so that it can be written$/,
     ],
   ])('%s: the leaf stays, the fix is logged, and a later look renews it', async (_, spoil, hint, reason) => {
     const disk = smallDisk()

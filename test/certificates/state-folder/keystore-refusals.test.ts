@@ -95,7 +95,7 @@ describe('a start is refused, with the fix', () => {
     chmodSync(path.join(folder, 'root.crt'), 0o000)
     const error = await refusalOf(asNobody(() => open(folder)))
     expect(error.file).toBe(path.join(folder, 'root.crt'))
-    expect(error.reason).toContain('may not be read by this user')
+    expect(error.reason).toContain('this user has no permission to read it')
   })
 
   it('when the folder is not writable', async () => {
@@ -105,7 +105,7 @@ describe('a start is refused, with the fix', () => {
     forbidWriting(folder)
     const error = await refusalOf(asNobody(() => open(folder)))
     expect(error.file).toBe(folder)
-    expect(error.reason).toContain('may not be written by this user')
+    expect(error.reason).toContain('this user has no permission to write to it')
   })
 })
 

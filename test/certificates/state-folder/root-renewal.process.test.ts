@@ -221,7 +221,7 @@ describe('the leaf under a renewed root', () => {
     expect(asked).toContainEqual(NAMES)
     expect([keystore.root.permitted, keystore.narrowedRoot.permitted]).toEqual([undefined, NAMES])
     await expect(open(folder, { names: [...NAMES, dns('new.example')] })).rejects.toThrow(
-      /cross\.crt: leads from an earlier root that is valid for localhost, 10\.0\.0\.1 only .* until 20.*Z clients of that root would refuse a leaf for new\.example: take .* out of SIDECAR_HOSTS; or, once every client trusts the current root, remove cross\.crt and leaf\.crt/,
+      /cross\.crt: an earlier root permits only localhost, 10\.0\.0\.1 .* Until 20.*Z, clients that trust only that root refuse a leaf for new\.example: take .* out of SIDECAR_HOSTS; or, once every client trusts the current root, remove cross\.crt and leaf\.crt/,
     )
     rmSync(path.join(folder, 'cross.crt'))
     rmSync(path.join(folder, 'leaf.crt'))

@@ -95,7 +95,9 @@ describe('cert show prints', () => {
     const late = new Date(NOW.getTime() + 3600 * DAY_MS)
     const names = [{ type: 'dns', value: 'proxy' } as const]
     await openKeystore({ folder: stateDir, names, now: late })
-    expect(await show(config, { days: 3600 })).toContain('renewal      none, because it ends with its root\n')
+    expect(await show(config, { days: 3600 })).toContain(
+      'renewal      none, because the leaf expires together with its root\n',
+    )
     expect(JSON.parse(await show(config, { json: true }))).toMatchObject({ leaf: { renewedFrom: null } })
   })
 

@@ -409,7 +409,7 @@ describe('check --host explains an answer', () => {
       200,
       {},
       '<html>',
-      /problem answer: .*200, but not as a registry does → .*port right/,
+      /problem answer: .*200 without the header Docker-Distribution-Api-Version of a registry → .*port right/,
       1,
     ],
     [
@@ -417,7 +417,7 @@ describe('check --host explains an answer', () => {
       404,
       {},
       'no',
-      /problem answer: GET \/v2\/ answers 404; a registry never does → /,
+      /problem answer: GET \/v2\/ answers 404; a registry never answers with this status → /,
       1,
     ],
     [
@@ -426,6 +426,14 @@ describe('check --host explains an answer', () => {
       { Location: 'https://sso/\x9b2J' },
       '',
       /302 and redirects clients to https:\/\/sso\//,
+      1,
+    ],
+    [
+      'that redirects to no address',
+      302,
+      {},
+      '',
+      /GET \/v2\/ answers 302, a redirect without the header Location → /,
       1,
     ],
     [
@@ -473,7 +481,15 @@ describe('check --host explains an answer', () => {
       403,
       V2,
       '{"errors":[{"message":"show a certificate"}]}',
-      /403: show a certificate → /,
+      /403: show a certificate → do what the message says/,
+      1,
+    ],
+    [
+      'that is a refusal without a message',
+      403,
+      V2,
+      '',
+      /answers 403 → the server forbids access: see its log/,
       1,
     ],
     [
