@@ -16,7 +16,7 @@ export const LIMITS = {
   'connections-per-source': {
     setting: 'SIDECAR_MAX_CONNECTIONS_PER_SOURCE',
     level: 'warn',
-    event: 'connections refused: too many of one source are open',
+    event: 'connections closed or refused: too many of one source are open',
   },
   'idle-connections': {
     setting: 'SIDECAR_MAX_CONNECTIONS, SIDECAR_MAX_CONNECTIONS_PER_SOURCE',

@@ -11,6 +11,8 @@ const MAX_HANDSHAKE_AGE_MS = 3_600_000
 
 export interface ClientCaGenerations {
   readonly current: ClientCaGeneration
+  /** Refuses all connections until `clientCaChanged`. Call it before the server gets the new client CAs. */
+  revokeCurrent(): void
   /** Ends idle connections of the previous client CAs. The server must have the new ones already. */
   clientCaChanged(open: Iterable<Connection>): void
 }
@@ -21,6 +23,9 @@ export function createClientCaGenerations(): ClientCaGenerations {
   return {
     get current() {
       return current
+    },
+    revokeCurrent: () => {
+      current.isReplaced = true
     },
     clientCaChanged: (open) => {
       current.isReplaced = true

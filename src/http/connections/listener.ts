@@ -97,6 +97,8 @@ export async function createListener({
       use({ ...files, certificate })
     },
     accept: (clientCaPem) => {
+      // First, so that clients of a removed CA are refused even if the server rejects the new ones.
+      clientCas.revokeCurrent()
       use({ ...files, clientCaPem })
       clientCas.clientCaChanged(connections.all)
     },

@@ -84,11 +84,15 @@ async function check(
     restoreIdleTimer()
     return turn
   }
-  const verdict = await gate.checking(verifier.verify(credentials, paced.source))
-  restoreIdleTimer()
-  if (verdict.kind === 'ok') turn.succeeded()
-  else turn.failed()
-  return verdict
+  try {
+    const verdict = await gate.checking(verifier.verify(credentials, paced.source))
+    if (verdict.kind === 'ok') turn.succeeded()
+    // A full queue says nothing about the password.
+    else if (verdict.kind !== 'busy') turn.failed()
+    return verdict
+  } finally {
+    restoreIdleTimer()
+  }
 }
 
 // Drops without an answer: a client that learns nothing by waiting has no reason to open more connections.

@@ -24,8 +24,8 @@ export function trackAnswers({
     // An answer that still waits for its turn never closes. Its connection holds it and is freed with it.
     outgoing.once('close', () => {
       connection.answers.delete(outgoing)
-      report(answer)
       transfers.end(answer)
+      report(answer)
       endIfOutdated(connection)
       nextTurn(connection.turns, outgoing)
     })
