@@ -121,7 +121,10 @@ describe('commands beside a running quickstart', () => {
     writeRecord(path.join(cwd, 'state'), { SIDECAR_UPSTREAM: registry, SIDECAR_ADMIN_LISTEN: '127.0.0.1:1' })
     const check = await run(['check'], { cwd })
     expect(check.stdout).toMatch(
-      new RegExp(`^ok +settings: using SIDECAR_UPSTREAM=${registry} from the running quickstart .*quickstart\\.json`, 'm'),
+      new RegExp(
+        `^ok +settings: using SIDECAR_UPSTREAM=${registry} from the running quickstart .*quickstart\\.json`,
+        'm',
+      ),
     )
     expect(check.stdout).toMatch(new RegExp(`^ok +registry: ${registry} answers$`, 'm'))
     const health = await run(['healthcheck'], { cwd })
