@@ -5,7 +5,7 @@ import { CommandError, ConfigError, InvalidFileError } from '../errors/errors.ts
 import { createProgram } from './program/program.ts'
 import type { ExitCode, World } from '../app/world.ts'
 
-/** Runs one command line (without node and script) to its end. Resolves to the exit code; never rejects on misuse. */
+/** `args` excludes node and the script. Never rejects on wrong usage. */
 export async function runCli(args: readonly string[], world: World): Promise<ExitCode> {
   let code: ExitCode = 0
   const program = createProgram({ world, finish: (result) => (code = result) })
@@ -17,8 +17,7 @@ export async function runCli(args: readonly string[], world: World): Promise<Exi
   }
 }
 
-// We do not use commander's default command: it would pass an unknown command to `serve` as an argument, and suggest no
-// similar command.
+// commander's default command would pass an unknown command to `serve`, and suggest no similar command.
 function withDefaultCommand([first, ...rest]: readonly string[]): readonly string[] {
   if (first === undefined) return ['serve']
   const isForProgram = !first.startsWith('-') || ['-h', '--help', '-V', '--version'].includes(first)

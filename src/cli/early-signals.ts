@@ -4,17 +4,13 @@ import { CommandError } from '../errors/errors.ts'
 import type { World } from '../app/world.ts'
 
 export interface EarlySignals {
-  /** Aborts at the first signal. */
   readonly signal: AbortSignal
   /** A world whose listeners also get the signal that arrived before they were added. */
   readonly world: World
   stopWatching(): void
 }
 
-/**
- * Remembers SIGTERM and SIGINT until the sidecar listens for them. Without a listener, a signal ends a process that is
- * still starting; if that process is process 1 of a container, the signal is ignored.
- */
+/** Without a listener, a signal ends a starting process, and process 1 of a container ignores the signal. */
 export function watchSignals(world: World): EarlySignals {
   const controller = new AbortController()
   let missed: NodeJS.Signals | undefined

@@ -8,7 +8,6 @@ import { sendSmallRequest, type SmallAnswer } from '../upstream/probe/small-requ
 const HEALTH_TIMEOUT_MS = 5_000
 const MAX_BODY_LENGTH = 1024 * 1024
 
-/** Resolves to 0 if the sidecar with these settings is ready, else to 1. Prints the reasons. */
 export async function healthcheck(config: Config, { stdout }: World): Promise<ExitCode> {
   const { adminListen } = config
   if (adminListen === 'off')

@@ -8,11 +8,9 @@ import { createSidecar, type Sidecar } from '../app/sidecar.ts'
 import type { ExitCode, World } from '../app/world.ts'
 
 export interface ServeOptions {
-  /** Called once, when everything is bound. */
   readonly onReady?: (sidecar: Sidecar) => Promise<void>
 }
 
-/** Runs the sidecar until a signal ends it. */
 export async function serve(config: Config, world: World, { onReady }: ServeOptions = {}): Promise<ExitCode> {
   const format = config.logFormat ?? (world.stdout.isTTY === true ? 'pretty' : 'json')
   const log = createLog({ level: config.logLevel, format, destination: world.stdout })

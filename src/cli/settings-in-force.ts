@@ -14,10 +14,7 @@ export interface SettingsInForce {
   readonly ignored?: string
 }
 
-/**
- * The settings. If neither a flag nor a variable sets a setting in `names`, its value comes from the quickstart that
- * runs on the state folder, if there is one. Rejects with a ConfigError.
- */
+/** A setting in `names` without a flag or variable comes from the running quickstart. Rejects with a ConfigError. */
 export async function settingsInForce(
   sources: Sources,
   names: readonly RecordedName[],

@@ -2,18 +2,14 @@
 
 import { homedir, hostname, platform, userInfo } from 'node:os'
 
-/** The facts about a machine on which commands depend. Tests pass their own. */
 export interface Machine {
   readonly platform: NodeJS.Platform
   readonly hostname: string
   readonly isRoot: boolean
-  /** The home folder of the user. */
   readonly home: string
-  /** The folder of the system's settings: `/etc`. */
   readonly etc: string
 }
 
-/** The machine this process runs on. */
 export function thisMachine(): Machine {
   return {
     platform: platform(),
@@ -29,7 +25,7 @@ export function ownUid(): number {
   return orElse(() => userInfo().uid, -1)
 }
 
-// Both throw for a user that is missing in /etc/passwd, which is common in containers.
+// `homedir` and `userInfo` throw for a user that is missing in /etc/passwd, which is common in containers.
 function orElse<T>(ask: () => T, fallback: T): T {
   try {
     return ask()

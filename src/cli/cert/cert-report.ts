@@ -6,18 +6,16 @@ import { renewalStart, type LeafFacts, type Root } from '../../pki/certificate.t
 import type { EarlierRoot } from '../../pki/cross-certificates.ts'
 import { dayOf } from '../calendar-day.ts'
 
-/** The certificate that the sidecar serves, with its root. */
 export interface ServedCertificate {
   readonly origin: 'issued' | 'own'
   readonly file: string
   readonly leaf: LeafFacts
   /** Undefined when the operator's certificate does not end in its root. */
   readonly root: Root | undefined
-  /** Roots from before a renewal. Clients that trust only one of them accept the leaf too. */
+  /** Roots from before a renewal; clients that trust only one of them accept the leaf too. */
   readonly earlier: readonly EarlierRoot[]
 }
 
-/** The document for --json. */
 export function documentOf({ origin, file, leaf, root, earlier }: ServedCertificate, at: Date) {
   const { subjectAltNames, fingerprint, notBefore, notAfter } = leaf
   return {
@@ -45,7 +43,6 @@ function documentOfRoot({ file, fingerprint, notAfter, permitted }: Root) {
   return { path: resolve(file), fingerprint, notAfter, permitted: names }
 }
 
-/** The lines for people. */
 export function linesOf(
   { origin, file, leaf, root, earlier }: ServedCertificate,
   at: Date,

@@ -18,12 +18,11 @@ import type { ExitCode, World } from '../../app/world.ts'
 
 export interface CertRequest {
   readonly config: Config
-  /** One JSON document instead of text. */
   readonly json: boolean
   readonly clock?: () => Date
 }
 
-/** Prints the served certificate. Rejects with InvalidFileError when there is none. */
+/** Rejects with InvalidFileError if there is no certificate. */
 export async function showCert({ config, json, clock = now }: CertRequest, world: World): Promise<ExitCode> {
   const served = await readServed(config, clock())
   print(world, json ? [JSON.stringify(documentOf(served, clock()))] : linesOf(served, clock()))
@@ -31,14 +30,10 @@ export async function showCert({ config, json, clock = now }: CertRequest, world
 }
 
 export interface RenewRequest extends CertRequest {
-  /** Issue a new root too. */
   readonly root: boolean
 }
 
-/**
- * Issues a new leaf, and on request a new root first. Running sidecars serve it within two seconds. Rejects with
- * InvalidFileError when the state folder holds no root, or cannot be written.
- */
+/** Running sidecars serve the leaf within two seconds. Rejects with InvalidFileError for an unusable state folder. */
 export async function renewCert(request: RenewRequest, world: World): Promise<ExitCode> {
   const { config, root: withRoot, json, clock = now } = request
   const own = operatorFilesOf(config)

@@ -19,7 +19,6 @@ export interface ChainChecks {
   readonly unreadable: readonly string[]
 }
 
-/** Makes one handshake for each set of roots. */
 export async function checkChain(
   target: HandshakeTarget,
   chain: readonly X509Certificate[],
@@ -41,13 +40,11 @@ export async function checkChain(
 
 const DATE_CODES: ReadonlySet<string> = new Set(['CERT_HAS_EXPIRED', 'CERT_NOT_YET_VALID'])
 
-/** Whether these roots trust the chain. Ignores its dates, which explain-certificate.ts reports. */
+/** Ignores the dates of the chain, which explain-certificate.ts reports. */
 export function isTrusted({ code, isAnchored }: ChainCheck): boolean {
   return code === undefined || (isAnchored && DATE_CODES.has(code))
 }
 
-// Finds out whether the chain leads to one of `roots`. Used to explain why OpenSSL rejected the chain, and to ignore
-// date errors.
 function isAnchored(chain: readonly X509Certificate[], roots: readonly X509Certificate[]): boolean {
   const known = new Set(roots.map(({ fingerprint256 }) => fingerprint256))
   for (const [index, certificate] of chain.entries()) {

@@ -27,7 +27,7 @@ export interface HostCheck {
   readonly now: Date
 }
 
-/** Checks name, connection, handshake, certificate and answer; stops at a step that fails. Sends no credentials. */
+/** Stops at a step that fails. Sends no credentials. */
 export async function checkHost(check: HostCheck): Promise<readonly Finding[]> {
   const { target, env, timeoutMs } = check
   const proxies = explainProxies(target, env)

@@ -63,7 +63,6 @@ function findDateProblems({ chain, isUnderLocalRoot, now }: PresentedCertificate
   })
 }
 
-/** Formats the subject of a certificate as one printable line. */
 export function subjectOf({ subject }: X509Certificate): string {
   return printable(subject.replaceAll('\n', ', '))
 }

@@ -28,12 +28,11 @@ const ALERTS: Readonly<Record<string, Explanation>> = {
   ERR_SSL_TLSV1_ALERT_INTERNAL_ERROR: UNKNOWN_NAME,
 }
 
-/** Whether this alert of a TLS server explains the failure, so a plaintext probe would add nothing. */
+/** A known alert comes from a TLS server, so a plaintext probe would add nothing. */
 export function isKnownAlert(code: string): boolean {
   return code in ALERTS
 }
 
-/** `plaintext` is the answer of a plaintext probe, if there was one. */
 export function explainHandshake(failure: FailedHandshake, plaintext: PlaintextAnswer | undefined): Finding {
   return { level: 'problem', part: 'tls', ...explainFailure(failure, plaintext) }
 }

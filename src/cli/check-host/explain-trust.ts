@@ -12,7 +12,6 @@ export interface CheckedCertificate extends PresentedCertificate {
   readonly checks: ChainChecks
 }
 
-/** Explains which root clients need, and whether the clients of this machine have it. */
 export function explainTrust(certificate: CheckedCertificate): readonly Finding[] {
   const { checks } = certificate
   const { localRoot, system, folders } = checks
@@ -43,7 +42,6 @@ function noteMissingRoots({ localRoot, unreadable }: ChainChecks): readonly Find
   return texts.map((text) => ({ level: 'note', part: 'trust', text }))
 }
 
-// dockerd treats loopback addresses as insecure registries.
 function noteLoopback({ target: { name } }: CheckedCertificate): readonly Finding[] {
   if (!isLoopbackAddress(name.value)) return []
   const text = 'dockerd does not verify certificates on loopback addresses, but it does on other machines'

@@ -1,8 +1,8 @@
 // Makes TLS handshakes that read or verify a server's chain.
 //
-// Node does not show a certificate that it rejects, so `inspectChain` alone connects without verification;
-// architecture.test.ts forbids that anywhere else. Threat: an impostor answers. So the unverified connection sends one
-// request without credentials, nothing in its answer is trusted, and statements about trust come from `verifyChain`.
+// Node hides a certificate that it rejects, so only `inspectChain` connects without verification.
+// Threat: an impostor answers. So that connection sends no credentials, and nothing in its answer is trusted.
+// Only `verifyChain` decides about trust. architecture.test.ts forbids unverified connections elsewhere.
 
 import { X509Certificate } from 'node:crypto'
 import { connect, type ConnectionOptions, type DetailedPeerCertificate, type TLSSocket } from 'node:tls'
@@ -12,35 +12,31 @@ import type { Endpoint } from './reach.ts'
 
 export interface HandshakeTarget {
   readonly endpoint: Endpoint
-  /** The name by which the client calls the server. */
   readonly name: SubjectAltName
   readonly timeoutMs: number
 }
 
 export type HandshakeOutcome =
   | { readonly kind: 'done'; readonly protocol: string; readonly chain: readonly X509Certificate[] }
-  /** `code` is Node's error code, for example `ERR_SSL_WRONG_VERSION_NUMBER`, or the message if there is no code. */
+  /** `code` is Node's error code, or the message if there is no code. */
   | { readonly kind: 'failed'; readonly code: string }
   | { readonly kind: 'timeout' }
 
 export type FailedHandshake = Exclude<HandshakeOutcome, { readonly kind: 'done' }>
 
-/** Reads the chain as the server sends it, leaf first. `useSocket` must destroy the socket; by default it does only that. */
+/** The chain is as the server sends it, leaf first. `useSocket` must destroy the socket. */
 export function inspectChain(
   target: HandshakeTarget,
   useSocket: (socket: TLSSocket) => void = destroy,
 ): Promise<HandshakeOutcome> {
-  // We give Node no roots, so it cannot add a root to the chain that the server sent.
+  // Without roots, Node cannot add a root to the chain that the server sent.
   return shakeHands(target, { ca: [], rejectUnauthorized: false }, (socket) => {
     useSocket(socket)
     return { kind: 'done', protocol: socket.getProtocol() ?? 'unknown', chain: chainOf(socket) }
   })
 }
 
-/**
- * Verifies with these roots only. Resolves to undefined if the chain is valid; otherwise to the error code such as
- * `CERT_HAS_EXPIRED`, or the error message, or `no answer in time`.
- */
+/** Trusts only these roots. Resolves to undefined for a valid chain, else to Node's error code or a reason. */
 export async function verifyChain(
   target: HandshakeTarget,
   roots: readonly string[],
@@ -65,8 +61,7 @@ function shakeHands<T>(
       port: endpoint.port,
       // A client that dials an address sends no name (RFC 6066 §3).
       ...(name.type === 'dns' ? { servername: name.value } : {}),
-      // Same as clients written in Go: at least TLS 1.2; the chain may end at any trusted certificate, also at an
-      // intermediate.
+      // As in Go's clients, the chain may end at any trusted certificate, also at an intermediate.
       minVersion: 'TLSv1.2',
       allowPartialTrustChain: true,
       ALPNProtocols: ['http/1.1'],

@@ -23,9 +23,8 @@ export interface KnownRoots {
   /** The root that the sidecar on this machine tells clients to trust. */
   readonly localRoot: RootSet | { readonly missing: string }
   readonly system: RootSet
-  /** The certs.d folders of this registry that hold certificates; clients add them to the system roots. */
+  /** The certs.d folders of this registry; clients add them to the system roots. */
   readonly folders: readonly RootSet[]
-  /** Folders that this user may not read. */
   readonly unreadable: readonly string[]
 }
 
@@ -36,7 +35,7 @@ export interface KnownRootsOptions {
   readonly env: World['env']
 }
 
-/** Reads all roots; reports an unreadable one instead of failing. */
+/** Reports an unreadable folder instead of failing. */
 export async function readKnownRoots({ config, key, machine, env }: KnownRootsOptions): Promise<KnownRoots> {
   const folders: RootSet[] = []
   const unreadable: string[] = []
@@ -53,7 +52,7 @@ export async function readKnownRoots({ config, key, machine, env }: KnownRootsOp
 }
 
 async function readLocalRoot(config: Config): Promise<KnownRoots['localRoot']> {
-  // A client's machine has no state folder, which is no fault.
+  // A machine that has only clients has no state folder.
   const needsStateDir = config.tlsCert === undefined
   if (needsStateDir && !(await exists(config.stateDir))) return { missing: `no folder ${config.stateDir}` }
   try {

@@ -11,10 +11,7 @@ export type PlaintextAnswer =
 
 const MAX_LENGTH = 4096
 
-/**
- * Sends one request without credentials and classifies what the server sends, even if the server sends it before the
- * request. Never rejects.
- */
+/** Also classifies a greeting that the server sends first. Sends no credentials. Never rejects. */
 export async function probePlaintext(
   endpoint: Endpoint,
   host: string,

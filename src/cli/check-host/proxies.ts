@@ -12,9 +12,9 @@ import type { Finding } from '../check/finding.ts'
 export function explainProxies({ name, port }: RegistryAddress, env: World['env']): readonly Finding[] {
   const variable = ['HTTPS_PROXY', 'https_proxy'].find((candidate) => (env[candidate] ?? '') !== '')
   if (variable === undefined) return []
-  const exceptions = env['NO_PROXY'] ?? env['no_proxy'] ?? ''
+  const noProxy = env['NO_PROXY'] ?? env['no_proxy'] ?? ''
   const isLocal = name.value === 'localhost' || isLoopbackAddress(name.value)
-  if (isLocal || isExcepted(name.value, { port, exceptions })) return []
+  if (isLocal || isExcepted(name.value, { port, noProxy })) return []
   const text =
     `${variable} is set: docker and podman started from this shell use that proxy, and so does dockerd if its own ` +
     'environment names it; this check connected directly'
@@ -24,12 +24,11 @@ export function explainProxies({ name, port }: RegistryAddress, env: World['env'
 
 interface Exceptions {
   readonly port: number
-  /** The value of NO_PROXY. */
-  readonly exceptions: string
+  readonly noProxy: string
 }
 
-function isExcepted(host: string, { port, exceptions }: Exceptions): boolean {
-  return exceptions.split(',').some((exception) => {
+function isExcepted(host: string, { port, noProxy }: Exceptions): boolean {
+  return noProxy.split(',').some((exception) => {
     const text = exception.trim().toLowerCase()
     if (text === '*') return true
     const [, bare = text, digits] = /^(.*?):(\d+)$/.exec(text) ?? []

@@ -17,10 +17,9 @@ export interface Reached {
   readonly findings: readonly Finding[]
 }
 
-// If a name has more addresses than this, they are there to spread load. We try only this many.
+// More addresses serve only to spread the load.
 const MAX_ADDRESSES = 8
 
-/** Connects to the first address that accepts. */
 export async function reach({ key, name, port }: RegistryAddress, timeoutMs: number): Promise<Reached> {
   const resolved = await resolveName(name.value)
   if ('level' in resolved) return { endpoint: undefined, findings: [resolved] }
@@ -57,7 +56,7 @@ async function resolveName(name: string): Promise<{ readonly addresses: readonly
   }
 }
 
-/** Resolves to the reason for a failure, or to undefined when connected. */
+/** Resolves to the reason of a failure, or to undefined when connected. */
 function tryConnect({ address, port }: Endpoint, timeoutMs: number): Promise<string | undefined> {
   return new Promise((resolve) => {
     const socket = connect({ host: address, port })

@@ -5,7 +5,7 @@ import { sendSmallRequest, type SmallAnswer } from '../../upstream/probe/small-r
 
 const MAX_BODY_LENGTH = 4096
 
-/** Asks what every client asks first (OCI distribution specification, end-1), then closes the connection. Never rejects. */
+/** The first request of every client (OCI distribution specification, end-1). Closes the connection. Never rejects. */
 export async function askRegistry(
   connection: TLSSocket,
   host: string,

@@ -12,10 +12,6 @@ import type { Finding } from './finding.ts'
 
 const EXPIRY_NOTE_DAYS = 30
 
-/**
- * Without operator files: reports the root. With operator files: reports whether the pair can be served, and for which
- * names.
- */
 export async function checkCertificate(config: Config): Promise<readonly Finding[]> {
   const files = operatorFilesOf(config)
   try {

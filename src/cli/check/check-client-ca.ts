@@ -7,7 +7,6 @@ import { parseClientCa } from '../../pki/client-ca-set.ts'
 import { dayOf } from '../calendar-day.ts'
 import type { Finding } from './finding.ts'
 
-/** Finds nothing when the settings name no client CA file. */
 export async function checkClientCa({ tlsClientCa: file }: Config): Promise<readonly Finding[]> {
   if (file === undefined) return []
   const part = 'client CA'

@@ -28,10 +28,7 @@ export interface CheckRequest {
   readonly timeoutMs?: number
 }
 
-/**
- * Prints the findings as text, or as one JSON document. Resolves to 0 without problems, 1 with problems, 64 for wrong
- * settings.
- */
+/** Resolves to 0 without problems, 1 with problems, 64 for wrong settings. */
 export async function check(request: CheckRequest, world: World): Promise<ExitCode> {
   const { sources, json, host, machine = thisMachine(), timeoutMs = TIMEOUT_MS } = request
   const target = host === undefined ? undefined : parseRegistryAddress(host)

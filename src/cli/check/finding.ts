@@ -1,6 +1,5 @@
 // Defines the findings of `check` and formats them.
 
-/** One thing that `check` found. */
 export interface Finding {
   readonly level: 'ok' | 'note' | 'problem'
   readonly part:
@@ -16,7 +15,6 @@ export interface Finding {
     | 'answer'
     | 'proxy'
   readonly text: string
-  /** How the operator fixes it. */
   readonly hint?: string
 }
 
@@ -32,8 +30,7 @@ export function hasProblem(findings: readonly Finding[]): boolean {
 
 const MAX_LENGTH = 120
 
-// Threat: a hostile server sends escape sequences, which the terminal of the operator would execute.
-/** Cleans text from a remote peer for a terminal: printable ASCII only, shortened. */
+// Threat: the operator's terminal would execute escape sequences from a hostile server.
 export function printable(text: string): string {
   const clean = text.replace(/[^\x20-\x7e]+/g, ' ').trim()
   return clean.length > MAX_LENGTH ? `${clean.slice(0, MAX_LENGTH)}…` : clean

@@ -1,34 +1,31 @@
 // Describes the command line for completion: commands, flags and values.
 
-/** A word to complete, with its explanation. */
 export interface Word {
   readonly text: string
   readonly description: string
 }
 
-/** The value after a flag: none, a path, one of these words, or a text that cannot be completed. */
+/** `text` stands for a value that cannot be completed. */
 export type FlagValue = 'none' | 'file' | 'folder' | 'text' | readonly string[]
 
 export interface Flag extends Word {
   readonly value: FlagValue
 }
 
-/** One command: `''` for the program itself, `user add` for a command within a command. */
+/** The `path` is `''` for the program itself, `user add` for a nested command. */
 export interface CommandNode {
   readonly path: string
   readonly commands: readonly Word[]
   readonly flags: readonly Flag[]
-  /** Values of its argument. */
   readonly argumentWords: readonly string[]
 }
 
-/** The flags that take a value, each once: a flag means the same in every command. */
+/** A flag means the same in every command. */
 export function flagsWithValue(nodes: readonly CommandNode[]): ReadonlyMap<string, FlagValue> {
   const flags = nodes.flatMap((node) => node.flags).filter(({ value }) => value !== 'none')
   return new Map(flags.map(({ text, value }) => [text, value]))
 }
 
-/** The cases of a shell's `case` that complete the value after a flag. */
 export function valueCases(
   values: ReadonlyMap<string, FlagValue>,
   completing: (value: FlagValue) => string,
@@ -41,17 +38,13 @@ export function valueCases(
   return Array.from(flagsOf, ([action, flags]) => `    ${flags.join(' | ')}) ${action}; return ;;`)
 }
 
-/**
- * The paths of the commands inside this node, as `parent name`. For the program itself the parent is empty, so the path
- * begins with a space.
- */
+/** The path of a top-level command begins with a space. */
 export function pathsBelow({ path, commands }: CommandNode): readonly string[] {
   return commands.map(({ text }) => `${path} ${text}`)
 }
 
 /** Quotes a text for bash, zsh and fish. */
 export function singleQuoted(text: string): string {
-  // We close the single quotes before each `'` or `\`, escape that character, and open them again, because fish reads
-  // backslashes within single quotes.
+  // fish reads backslashes within single quotes, so the quotes are closed around each `'` or `\`.
   return `'${text.replace(/['\\]/g, (character) => `'\\${character}'`)}'`
 }

@@ -17,8 +17,7 @@ import {
   type Wiring,
 } from './wiring.ts'
 
-// The code of a command is loaded when the command runs. A health check runs every few seconds and must not load the
-// server.
+// Each command loads its code when it runs, because the frequent health check must not load the server.
 
 // By default commander does not wrap descriptions below 40 columns. The longest flag leaves 38 of 80.
 const MIN_WIDTH_TO_WRAP = 30

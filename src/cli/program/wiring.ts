@@ -8,7 +8,6 @@ import type { RecordedName } from '../quickstart/record.ts'
 import { settingsInForce } from '../settings-in-force.ts'
 import type { ExitCode, World } from '../../app/world.ts'
 
-/** What commander read for one command, by option. */
 export type Flags = Readonly<Record<string, string | boolean | readonly string[] | undefined>>
 
 export interface Wiring {
@@ -17,13 +16,12 @@ export interface Wiring {
   readonly finish: (code: ExitCode) => void
 }
 
-/** Adds a flag for each of these settings. Add a command's own options first: help shows them in this order. */
+/** Add a command's own options first, because help keeps this order. */
 export function withSettings(command: Command, names: readonly SettingName[]): Command {
   for (const name of names) command.addOption(settingOption(name).helpGroup('Settings:'))
   return command
 }
 
-/** Adds a flag for every setting, by topic. */
 export function withAllSettings(command: Command): Command {
   for (const { title, names } of TOPICS) {
     for (const name of names) command.addOption(settingOption(name).helpGroup(`${title}:`))
@@ -47,7 +45,7 @@ export function configOf(world: World, flags: Flags): Config {
   return parseConfig(sourcesOf(world, flags))
 }
 
-/** The settings. Unset settings in `names` come from a running quickstart, and a note on stderr says so. */
+/** Unset settings in `names` come from a running quickstart, and a note on stderr says so. */
 export async function configInForce(
   world: World,
   flags: Flags,

@@ -25,13 +25,10 @@ export interface FoundRegistry {
 export interface Search {
   readonly env: World['env']
   readonly machine: Machine
-  /** Ends the search early. */
   readonly signal: AbortSignal
-  /** Prints a line about the next step. */
   readonly say: (line: string) => void
 }
 
-/** The default address of a registry. */
 const USUAL_ADDRESS: UpstreamAddress = { hostname: '127.0.0.1', port: 5000 }
 const ANSWER_TIMEOUT_MS = 15_000
 const ANSWER_POLL_MS = 100
@@ -39,16 +36,13 @@ const PORT_ATTEMPTS = 3
 const PACKAGE_TIMEOUT_MS = 300_000
 const PACKAGE = 'docker-registry'
 
-/** Waits for the registry of the settings. Rejects with a CommandError when it does not answer. */
+/** Rejects with a CommandError if the registry does not answer. */
 export function useRegistry(address: UpstreamAddress): (search: Search) => Promise<FoundRegistry> {
   const description = `the registry of your settings, http://${address.hostname}:${address.port}`
   return (search) => answering({ address, description, stop: () => Promise.resolve() }, search)
 }
 
-/**
- * Resolves to a registry that answers. Tries one way after the other and prints failures. Rejects with a CommandError
- * that lists the ways when all of them failed.
- */
+/** Tries one way after the other. Rejects with a CommandError if all of them fail. */
 export async function findRegistry(search: Search): Promise<FoundRegistry> {
   const ways = [usualRegistry, dockerEngine, programOnPath('registry'), programOnPath(PACKAGE), debianPackage]
   for (const tryWay of ways) {
@@ -108,7 +102,7 @@ async function startProgram(binary: string, search: Search): Promise<FoundRegist
       return await answering({ ...started, description }, search)
     } catch (error) {
       search.signal.throwIfAborted()
-      // The registry has ended. If its port is taken, another program was faster: try another port.
+      // The registry has ended. If its port is taken, another program was faster.
       if (attempt === PORT_ATTEMPTS || !(await isTaken(started.address))) throw error
     }
   }
@@ -142,7 +136,6 @@ function isDebian({ etc }: Machine): Promise<boolean> {
   return existsFile(join(etc, 'debian_version'))
 }
 
-/** Resolves to the registry once it answers. Otherwise stops it and rejects with a CommandError. */
 async function answering(found: FoundRegistry, { signal }: Search): Promise<FoundRegistry> {
   try {
     await waitForAnswer(found, signal)

@@ -15,7 +15,6 @@ export interface FirstSteps {
   readonly machine: Machine
 }
 
-/** The commands to run next, in order: trust, log in, push. */
 export function firstSteps({ config, sidecar, machine }: FirstSteps): string {
   const { address, users } = sidecar
   const listen = { host: address.host, port: address.port }

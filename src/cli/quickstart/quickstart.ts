@@ -20,10 +20,7 @@ import type { ExitCode, World } from '../../app/world.ts'
 
 const FIRST_USER = 'admin'
 
-/**
- * Finds or starts a registry and runs the sidecar. Creates a first user if there is no users file, and prints the next
- * steps. Ends like `serve`, and stops a registry that it started.
- */
+/** Creates a first user if there is no users file. Stops a registry that it started. */
 export async function quickstart(sources: Sources, world: World, machine = thisMachine()): Promise<ExitCode> {
   const config = parseConfig(sources)
   const isSet = isSetIn(sources)
@@ -32,7 +29,7 @@ export async function quickstart(sources: Sources, world: World, machine = thisM
     const find = isSet('upstream') ? useRegistry(config.upstream) : findRegistry
     const registry = await find({ env: world.env, machine, signal: early.signal, say: sayTo(world) })
     return await withRegistry(registry, world, async () => {
-      // Before the user is created, because a failed start must not leave a user behind.
+      // A failed start must not leave a user behind.
       await assertPortsFree(config)
       await ensureUser(config.users, world)
       return serveRecorded({ ...config, upstream: registry.address }, early.world, (sidecar) => {

@@ -14,7 +14,6 @@ import { settingOf } from '../../settings/table.ts'
 const RECORDED = ['upstream', 'listen', 'adminListen'] as const
 
 export type RecordedName = (typeof RECORDED)[number]
-/** The texts of settings. */
 export type RecordedSettings = Readonly<Partial<Record<RecordedName, string>>>
 
 // A killed quickstart leaves its record behind. The file's time shows that, because process ids are reused.
@@ -30,7 +29,7 @@ export interface SettingsRecord {
   remove(): Promise<void>
 }
 
-/** Writes the record and keeps its time fresh until it is removed. Rejects with system errors, or a CommandError. */
+/** Keeps the file's time fresh. Rejects with system errors, or a CommandError. */
 export async function keepRecord(folder: string, settings: RecordedSettings): Promise<SettingsRecord> {
   const file = recordIn(folder)
   const created = await mkdir(folder, { recursive: true, mode: 0o700 })
@@ -60,10 +59,9 @@ async function isSameFile(file: string, handle: FileHandle): Promise<boolean> {
 export type ReadRecord =
   | { readonly kind: 'none' }
   | { readonly kind: 'found'; readonly settings: RecordedSettings }
-  /** The record cannot be trusted. */
   | { readonly kind: 'unusable'; readonly reason: string }
 
-/** The record of a running quickstart. Never rejects. A record with an old time counts as none. */
+/** Never rejects. A record with an old time counts as none. */
 export async function readRecord(folder: string, uid: number): Promise<ReadRecord> {
   const handle = await openToRead(recordIn(folder)).catch(() => undefined)
   if (handle === undefined) return { kind: 'none' }

@@ -25,17 +25,13 @@ const ENGINE_TIMEOUT_MS = 5_000
 const PULL_TIMEOUT_MS = 300_000
 const STOP_TIMEOUT_MS = 20_000
 
-/** Whether `docker` reaches an engine. */
 export async function hasDockerEngine({ env, signal }: ContainerOptions): Promise<boolean> {
   const command = ['docker', 'info', '--format', '{{.ServerVersion}}'] as const
   const info = await runProgram(command, { env, signal, timeoutMs: ENGINE_TIMEOUT_MS })
   return info.ok && info.stdout.trim() !== ''
 }
 
-/**
- * Runs the image with its data in a volume, or uses the container of an earlier start in this folder. The registry may
- * not answer yet. Rejects with a CommandError.
- */
+/** Uses the container of an earlier start in this folder, if it runs. The registry may not answer yet. */
 export async function startRegistryContainer({ env, signal }: ContainerOptions): Promise<RegistryContainer> {
   const name = nameFor(resolve('.'))
   const left = await publishedPort(name, env)
@@ -44,7 +40,7 @@ export async function startRegistryContainer({ env, signal }: ContainerOptions):
   const started = await runProgram(runCommand(name), { env, signal, timeoutMs: PULL_TIMEOUT_MS })
   const port = started.ok ? await publishedPort(name, env) : undefined
   if (port === undefined) {
-    // No container of this name was running before, so this one is the failed start.
+    // No container of this name ran before, so this container is the failed start.
     await runProgram(['docker', 'rm', '-f', name], { env, timeoutMs: STOP_TIMEOUT_MS })
     throw new CommandError(`Docker cannot run ${IMAGE}: ${reasonOf(started)}`)
   }

@@ -12,9 +12,7 @@ import type { World } from '../../app/world.ts'
 
 export interface RegistryProcess {
   readonly address: UpstreamAddress
-  /** The registry's log file. */
   readonly logFile: string
-  /** Aborts when the registry has ended, for any reason. */
   readonly ended: AbortSignal
   stop(): Promise<void>
 }
@@ -27,12 +25,12 @@ export interface RegistryProcessOptions {
 
 const STOP_TIMEOUT_MS = 10_000
 
-// The terminal sends signals to its whole process group. The registry gets another group, because the sidecar still
-// finishes transfers. If the sidecar is killed, its end of a pipe closes, and the shell's `read` then stops the registry.
+// The registry gets its own process group, because the sidecar finishes transfers after a signal of the terminal.
+// If the sidecar is killed, its end of the pipe closes, `read` ends, and the shell stops the registry.
 const WATCHED_START =
   'exec 3<&0; (while read -r _ <&3; do :; done; kill $$ 2>/dev/null) & exec "$@" 3<&- </dev/null'
 
-/** Starts a registry binary on a free port of 127.0.0.1. It may not answer yet. Rejects with a CommandError. */
+/** The registry may not answer yet. Rejects with a CommandError. */
 export async function startRegistryProcess(
   binary: string,
   { folder, env }: RegistryProcessOptions,
@@ -53,7 +51,7 @@ export async function startRegistryProcess(
   return { address: { hostname: '127.0.0.1', port }, logFile, ended, stop: () => stop(child, ended) }
 }
 
-/** The registry's settings. JSON is valid YAML. */
+/** The registry reads YAML, and JSON is valid YAML. */
 function registrySettings({ folder, port, secret }: { folder: string; port: number; secret: string }) {
   return {
     version: '0.1',
@@ -132,7 +130,6 @@ async function stop(child: ChildProcess, ended: AbortSignal): Promise<void> {
   clearTimeout(lastResort)
 }
 
-/** Whether another program listens on this address. */
 export async function isTaken({ hostname, port }: UpstreamAddress): Promise<boolean> {
   try {
     const server = createServer().listen(port, hostname)

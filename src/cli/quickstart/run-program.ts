@@ -12,11 +12,10 @@ export type ProgramResult =
 export interface ProgramOptions {
   readonly env: World['env']
   readonly timeoutMs: number
-  /** Ends the program early. */
   readonly signal?: AbortSignal
 }
 
-/** Runs a program to its end. Never rejects: a missing, failed or slow program is a `reason`. */
+/** Never rejects: a missing, failed or slow program is a `reason`. */
 export function runProgram(
   command: readonly [string, ...string[]],
   { env, timeoutMs, signal }: ProgramOptions,
@@ -33,7 +32,6 @@ export function runProgram(
   })
 }
 
-/** The path of an executable on the PATH, or undefined. */
 export async function findOnPath(name: string, env: World['env']): Promise<string | undefined> {
   const folders = (env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '')
   for (const file of folders.map((folder) => join(folder, name))) {

@@ -13,7 +13,6 @@ import { certificatesIn } from '../../pki/pem.ts'
 export const FILE_NAME = 'ca.crt'
 export const FILE_NAME_BESIDE_OTHERS = 'registry-sidecar.crt'
 
-/** Whether `--install` uses this file name. */
 export function hasInstallName(path: string): boolean {
   return [FILE_NAME, FILE_NAME_BESIDE_OTHERS].includes(basename(path))
 }
@@ -29,7 +28,7 @@ export interface CertsFile {
 // A bundle of all public CAs takes about a quarter of this size.
 const MAX_BYTES = 1024 * 1024
 
-/** The `*.crt` files of a folder, sorted by name; none if the folder is missing. Rejects with system errors. */
+/** Resolves to no files if the folder is missing. Rejects with other system errors. */
 export async function readCertsFolder(folder: string): Promise<readonly CertsFile[]> {
   const names = await readdir(folder).catch((error: unknown) => {
     if (errorCode(error) === 'ENOENT') return []
@@ -64,7 +63,7 @@ async function certificatesOf(handle: FileHandle): Promise<readonly X509Certific
   return parseCertificates(await handle.readFile('utf8'))
 }
 
-/** The certificates of a text. Skips unreadable ones, as clients do. */
+/** Skips unreadable certificates, as clients do. */
 export function parseCertificates(text: string): readonly X509Certificate[] {
   return certificatesIn(text).flatMap((pem) => {
     try {
@@ -75,7 +74,6 @@ export function parseCertificates(text: string): readonly X509Certificate[] {
   })
 }
 
-/** Whether it is self-signed and has the name of a registry-sidecar root. */
 export function isSidecarRoot(certificate: X509Certificate): boolean {
   const { subject, issuer } = certificate
   return isSidecarRootName(subject) && subject === issuer
@@ -91,13 +89,12 @@ function isSidecarRootName(name: string): boolean {
   return /^CN=registry-sidecar root [0-9a-f]+$/.test(name)
 }
 
-/** Whether all of these certificates are in the file. */
 export function holdsAll({ certificates }: CertsFile, wanted: readonly X509Certificate[]): boolean {
   const present = new Set(certificates.map(({ fingerprint256 }) => fingerprint256))
   return wanted.length > 0 && wanted.every(({ fingerprint256 }) => present.has(fingerprint256))
 }
 
-/** Whether the file may be changed: it is not a link, and holds only these roots or roots of a registry-sidecar. */
+/** `--install` and `--uninstall` change only such a file, and never a link. */
 export function holdsOnlySidecarRoots(file: CertsFile, roots: readonly X509Certificate[]): boolean {
   const known = new Set(roots.map(({ fingerprint256 }) => fingerprint256))
   const { isLink, certificates } = file

@@ -13,11 +13,7 @@ export interface HostEnvironment {
   readonly env: World['env']
 }
 
-/**
- * The folders that `--install` writes: the system's for root, else the folders of the user, and dockerd's folder if
- * dockerd is installed. Rejects with a CommandError when the platform has no such folders, or when the folders would
- * belong to the wrong user.
- */
+/** Rejects with a CommandError if there are no such folders, or if they would belong to the wrong user. */
 export async function foldersToWrite({ machine, env }: HostEnvironment): Promise<readonly string[]> {
   const { platform, isRoot, etc } = machine
   if (platform === 'win32') {
@@ -41,7 +37,6 @@ export async function foldersToWrite({ machine, env }: HostEnvironment): Promise
   return [...userFolders({ machine, env }), ...(hasDockerd ? [dockerd] : [])]
 }
 
-/** Every folder that a client on this machine may read. */
 export function foldersThatClientsRead({ machine, env }: HostEnvironment): readonly string[] {
   const { platform, etc } = machine
   if (platform === 'win32') return []

@@ -2,7 +2,6 @@
 
 import { errorCode, errorMessage } from '../../errors/errors.ts'
 
-/** What happened to one file. */
 export interface FileOutcome {
   readonly file: string
   readonly outcome: 'written' | 'replaced' | 'unchanged' | 'removed' | 'absent' | 'kept' | 'failed'
@@ -11,7 +10,6 @@ export interface FileOutcome {
   readonly command?: string
 }
 
-/** The outcome of a failed step. It shows `command` only when rights are missing. */
 export function failed(file: string, error: unknown, command: string): FileOutcome {
   switch (errorCode(error)) {
     case 'EACCES':

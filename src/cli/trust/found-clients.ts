@@ -7,11 +7,9 @@ import type { HostEnvironment } from './certs-folders.ts'
 
 interface Signs {
   readonly programs?: readonly string[]
-  /** Below /etc. */
   readonly etc?: readonly string[]
-  /** Below the home folder. */
   readonly home?: readonly string[]
-  /** The only platform that counts; absent: every platform. Without other signs the platform alone is enough. */
+  /** The only platform that counts; without other signs the platform alone is enough. */
   readonly platform?: NodeJS.Platform
 }
 
@@ -31,7 +29,6 @@ const SIGNS: Readonly<Record<string, Signs>> = {
   windows: { platform: 'win32' },
 }
 
-/** The names of the clients that this machine shows signs of. */
 export async function foundClients(environment: HostEnvironment): Promise<readonly string[]> {
   const names: string[] = []
   for (const [name, signs] of Object.entries(SIGNS)) {

@@ -29,14 +29,10 @@ export interface RootToInstall {
   readonly pem: string
   /** A file that holds the root, for commands. */
   readonly file: string
-  /** The home folder of the user. */
   readonly home: string
 }
 
-/**
- * Writes the root into each folder for each key, and continues after failures. It keeps a file that already holds the
- * root, and replaces an earlier root of a registry-sidecar. It never changes files of others.
- */
+/** Continues after failures. Replaces an earlier root of a registry-sidecar, but never changes files of others. */
 export async function installRoot(
   root: RootToInstall,
   { keys, folders }: InstallTargets,
@@ -70,7 +66,7 @@ async function installInto(folder: string, { pem, file: source, home }: RootToIn
   }
 }
 
-// A file that `sudo` copies belongs to root, and the user could not change it later. So this command changes the owner.
+// A file that `sudo` copies would belong to root, and the user could not change it later.
 async function chownCommand(folder: string): Promise<string> {
   let nearest = folder
   while (!(await existsFile(nearest)) && nearest !== dirname(nearest)) nearest = dirname(nearest)

@@ -7,12 +7,7 @@ import { variableOf } from '../../settings/setting.ts'
 import { parseHostName, type SubjectAltName } from '../../pki/names.ts'
 import type { RegistryKeys } from '../../client-setup/client-setup.ts'
 
-/**
- * The keys of the first name. On port 443 there are two, because clients treat `HOST` and `HOST:443` as different
- * registries.
- *
- * @throws ConfigError when only the running sidecar knows the port
- */
+/** Throws a ConfigError if only the running sidecar knows the port. */
 export function registryKeys(
   { hosts, listen }: Pick<Config, 'hosts' | 'listen'>,
   hostname: string,
@@ -26,11 +21,7 @@ export function registryKeys(
   return keysOf(name, listen.port)
 }
 
-/**
- * The keys of every name that is known to be in use: the names of the settings, and localhost.
- *
- * @throws ConfigError when only the running sidecar knows the port
- */
+/** The keys of the names in the settings, and of localhost. Throws like `registryKeys`. */
 export function keysInUse({ hosts, listen }: Pick<Config, 'hosts' | 'listen'>): RegistryKeys {
   const local = registryKeys({ hosts: [], listen }, LOCAL)
   const [first, ...others] = namesOf(hosts).filter((name) => name !== LOCAL)
@@ -45,6 +36,7 @@ function namesOf(hosts: Config['hosts']): readonly string[] {
   return hosts.map(({ value }) => value).filter((value) => !value.startsWith('*.'))
 }
 
+// Clients treat `HOST` and `HOST:443` as different registries.
 function keysOf(name: string, port: number): RegistryKeys {
   const host = isIPv6(name) ? `[${name}]` : name
   return port === 443 ? [`${host}:443`, host] : [`${host}:${port}`]
@@ -60,11 +52,7 @@ export interface RegistryAddress {
 
 const HTTPS_PORT = 443
 
-/**
- * Parses `host` or `host:port`, as a person wrote it.
- *
- * @throws ConfigError for any other text
- */
+/** Parses `host` or `host:port`. Throws a ConfigError for any other text. */
 export function parseRegistryAddress(text: string): RegistryAddress {
   const [, bracketed, plain, port] = /^(?:(\[[^\]]*\])|([^:]*))(?::(\d+))?$/.exec(text) ?? []
   const name = bracketed ?? plain

@@ -15,7 +15,6 @@ export interface Report {
   readonly subject: TrustSubject
   /** Undefined without `--install`. */
   readonly installed: readonly FileOutcome[] | undefined
-  /** The clients whose commands are shown. */
   readonly shown: readonly ClientTrust[]
   /** Names in the certificate for which no commands are shown. */
   readonly otherNames: readonly string[]
@@ -27,7 +26,6 @@ export interface RemovalReport {
   readonly keys: RegistryKeys
 }
 
-/** The instructions, or the installed files. */
 export function formatReport(report: Report): string {
   const { root, preparation, subject, installed } = report
   const rest =
@@ -37,7 +35,6 @@ export function formatReport(report: Report): string {
   return asText([...head(root, subject.file), host(subject.keys), '', ...rest])
 }
 
-/** The removed files. */
 export function formatRemoval({ root, removed, keys }: RemovalReport): string {
   const facts =
     root === undefined

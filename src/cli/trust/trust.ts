@@ -19,27 +19,19 @@ import type { ExitCode, World } from '../../app/world.ts'
 
 export interface TrustRequest {
   readonly config: Config
-  /** The addresses of the registry as clients write them, `host` or `host:port`; empty: those of the settings. */
+  /** `host` or `host:port`, as clients write it; empty: the hosts of the settings. */
   readonly hosts: readonly string[]
-  /** Show these clients instead of the clients found on this machine. */
+  /** Replaces the clients found on this machine. */
   readonly clients?: readonly string[]
-  /** Show every client. */
   readonly all?: boolean
-  /** Write the certs.d files of this machine instead of showing commands. */
   readonly install: boolean
-  /** Remove them again. */
   readonly uninstall: boolean
-  /** Print only the certificate. */
   readonly pem: boolean
-  /** Print one JSON document instead of text. */
   readonly json: boolean
   readonly machine?: Machine
 }
 
-/**
- * Shows how to make clients trust the root, or installs the root on this machine. Resolves to 1 when a file could not be
- * written or removed. Rejects with a ConfigError for wrong usage, and with an InvalidFileError without a root.
- */
+/** Resolves to 1 if a file could not be changed. Rejects with InvalidFileError without a root. */
 export async function trust(request: TrustRequest, world: World): Promise<ExitCode> {
   const { config, install, uninstall, pem, json, machine = thisMachine() } = request
   refuseWrongUsage(request)
@@ -77,14 +69,12 @@ function refuseWrongUsage({ install, uninstall, pem, json, clients = [], all = f
     throw new ConfigError(['--client and --all choose which commands are shown: leave them out here'])
 }
 
-/** The keys of the given addresses, or undefined if there are none. Throws a ConfigError for an invalid address. */
 function keysOf(hosts: readonly string[]): RegistryKeys | undefined {
   const [first, ...others] = hosts.map((host) => parseRegistryAddress(host).key)
   return first === undefined ? undefined : [first, ...others]
 }
 
-// People see the names that are known to be in use. --json and --install add the host name, because other machines may
-// use it.
+// --json and --install add the host name, because other machines may use it.
 function keysFor({ config, install, uninstall, json }: TrustRequest, machine: Machine): RegistryKeys {
   const inUse = keysInUse(config)
   if (!install && !uninstall && !json) return inUse
@@ -109,7 +99,6 @@ async function clientsToShow(
   return here.length > 0 ? here : clientsHere(subject)
 }
 
-/** The other names of the issued leaf; none if there is no leaf yet. */
 async function otherNames({ tlsCert, stateDir }: Config, keys: RegistryKeys): Promise<readonly string[]> {
   if (tlsCert !== undefined) return []
   const names = await readLeaf(stateDir).then(

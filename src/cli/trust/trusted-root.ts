@@ -18,7 +18,6 @@ export interface TrustedRoot {
   readonly file: string
   /** A folder that holds only the root, if there is one. */
   readonly certDir?: string
-  /** Lines about the file, for people. */
   readonly preparation: readonly string[]
 }
 
@@ -31,7 +30,7 @@ export interface IssuedElsewhere {
   readonly notAfter: Date
 }
 
-/** Never reads a key, so that users without access to it can run the command. Rejects with InvalidFileError. */
+/** Never reads a key, so users without access to it can run the command. Rejects with InvalidFileError. */
 export async function readTrusted({ tlsCert, stateDir }: Config): Promise<TrustedRoot | IssuedElsewhere> {
   if (tlsCert === undefined) {
     const root = await readRoot(stateDir)
@@ -55,7 +54,6 @@ export async function readTrusted({ tlsCert, stateDir }: Config): Promise<Truste
   }
 }
 
-/** The root, or undefined if it cannot be read. */
 export async function rootIfKnown(config: Config): Promise<Root | undefined> {
   try {
     const trusted = await readTrusted(config)
@@ -90,7 +88,7 @@ export interface OutputForm {
   readonly json: boolean
 }
 
-/** The output for a certificate without its root. Throws a CommandError if the request needs the root itself. */
+/** Throws a CommandError if the request needs the root itself. */
 export function formatIssuer(certificate: IssuedElsewhere, { pem, install, json }: OutputForm): string {
   const { path, issuer, fingerprint, notAfter } = certificate
   if (pem || install) {

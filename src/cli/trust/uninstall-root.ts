@@ -17,10 +17,7 @@ import {
 import { failed, type FileOutcome } from './file-outcome.ts'
 import type { InstallTargets } from './install-root.ts'
 
-/**
- * Removes files that hold only this root or earlier roots of a registry-sidecar. Removes empty folders too, because
- * podman reads only the first folder that exists. Without `pem` it recognizes roots by their name.
- */
+/** Removes empty folders too, because podman reads only the first folder. Without `pem` it knows roots by name. */
 export async function uninstallRoot(
   pem: string | undefined,
   { keys, folders }: InstallTargets,

@@ -16,10 +16,7 @@ const ERASE_ALL = '\x15'
 const INTERRUPT = '\x03'
 const END_OF_INPUT = '\x04'
 
-/**
- * Resolves to the password, or to an empty text without one. On a terminal every prompt (on stderr) needs the same
- * answer. Rejects with a CommandError at Ctrl-C.
- */
+/** On a terminal every prompt needs the same answer. Rejects with a CommandError at Ctrl-C. */
 export async function askPassword(world: World, prompts: readonly string[]): Promise<string> {
   if (world.stdin.isTTY !== true || world.stdin.setRawMode === undefined) return readLine(world)
   const answers = await askOnTerminal(world, prompts)
@@ -96,7 +93,6 @@ async function askOnTerminal(
 }
 
 interface Answers {
-  /** Adds typed characters. */
   type(text: string): 'more' | 'done' | 'aborted'
   lines(): readonly string[]
 }

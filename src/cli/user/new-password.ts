@@ -12,7 +12,6 @@ import type { World } from '../../app/world.ts'
 const GENERATED_LENGTH = 24
 const BASE62 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
 
-/** Asks twice on a terminal, else reads one line. Rejects with a CommandError for a password that cannot log in. */
 export async function askNewPassword(world: World, username: string): Promise<string> {
   const password = await askPassword(world, [`New password for ${username}`, 'The same again'])
   const problem = passwordProblem(password)
@@ -20,14 +19,13 @@ export async function askNewPassword(world: World, username: string): Promise<st
   return password
 }
 
-/** Why a password can never log in, or undefined. */
 export function passwordProblem(password: string): string | undefined {
   if (password === '') return 'the password is empty'
   if (hasControlCharacter(password)) return 'the password holds a control character'
   return isTooLong(password) ? 'the password is longer than 72 bytes, and bcrypt ignores the rest' : undefined
 }
 
-/** A bcrypt hash with Apache's prefix `$2y$`, because some builds of its htpasswd do not support `$2b$`. */
+/** The prefix is Apache's `$2y$`, because some builds of its htpasswd do not support `$2b$`. */
 export function createHash(password: string, cost: number): string {
   return hashPassword(password, cost).replace(/^\$2b\$/, '$2y$$')
 }
@@ -35,7 +33,7 @@ export function createHash(password: string, cost: number): string {
 export function generatePassword(): string {
   let password = ''
   while (password.length < GENERATED_LENGTH) {
-    // Drops bytes from 248 up: 256 is not a multiple of 62, so the first letters would be more frequent.
+    // Bytes from 248 would make the first letters more frequent, because 256 is not a multiple of 62.
     const uniform = randomBytes(GENERATED_LENGTH).filter((byte) => byte < BASE62.length * 4)
     password += Array.from(uniform, (byte) => BASE62.charAt(byte % BASE62.length)).join('')
   }

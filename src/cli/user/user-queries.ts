@@ -9,7 +9,7 @@ import { passwordProblem } from './new-password.ts'
 import { answer, isoTime, refuseWrongUsage, type ListRequest, type UserRequest } from './user-request.ts'
 import type { ExitCode, World } from '../../app/world.ts'
 
-/** Prints the users with line, cost and valid old passwords, and the skipped lines. Never prints a hash. */
+/** Never prints a hash. */
 export async function listUsers(request: ListRequest, world: World): Promise<ExitCode> {
   refuseWrongUsage(request)
   const { file } = request
@@ -23,9 +23,7 @@ export async function listUsers(request: ListRequest, world: World): Promise<Exi
   return 0
 }
 
-/**
- * Resolves to 0 for the user's password or a valid old one, else to 1. Rejects with a CommandError for an unknown user.
- */
+/** Resolves to 0 for the current password or a valid old one, else to 1. */
 export async function verifyUser(request: UserRequest, world: World): Promise<ExitCode> {
   refuseWrongUsage(request)
   const { file, name: username, clock = Date.now } = request

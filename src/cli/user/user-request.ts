@@ -6,11 +6,9 @@ import { parseDuration, type Parsed } from '../../settings/setting-values.ts'
 import type { World } from '../../app/world.ts'
 
 export interface ListRequest {
-  /** The users file. */
   readonly file: string
-  /** One JSON document on stdout instead of text. */
   readonly json: boolean
-  /** The problems of the settings, to report together with those of the request. */
+  /** Problems of the settings, which are reported with those of the request. */
   readonly problems?: readonly string[] | undefined
   /** Milliseconds since 1970. */
   readonly clock?: (() => number) | undefined
@@ -21,14 +19,12 @@ export interface UserRequest extends ListRequest {
 }
 
 export interface PasswordRequest extends UserRequest {
-  /** Generate a password and print it. */
   readonly generate: boolean
-  /** bcrypt's work factor; DEFAULT_COST if absent. */
   readonly cost?: number | undefined
 }
 
 export interface ChangeRequest extends PasswordRequest {
-  /** How long the current password stays valid, as a duration; absent or 0: not at all. */
+  /** A duration; absent or 0: the old password becomes invalid at once. */
   readonly keepOld?: string | undefined
 }
 
@@ -47,7 +43,7 @@ export function refuseWrongUsage({ problems = [], name, cost = DEFAULT_COST, kee
   if (found.length > 0) throw new ConfigError(found)
 }
 
-/** How long the current password stays valid, in milliseconds; undefined for not at all. */
+/** Milliseconds; undefined if the old password becomes invalid at once. */
 export function parseKeepOld(text: string | undefined): Parsed<number | undefined> {
   return text === undefined || /^0(?:ms|s|m|h|d)?$/.test(text)
     ? { ok: true, value: undefined }
@@ -59,12 +55,10 @@ export interface Answer {
   readonly json: Readonly<Record<string, unknown>>
 }
 
-/** Prints the answer as text or as JSON. */
 export function answer(request: ListRequest, { stdout }: World, { text, json }: Answer): void {
   stdout.write(`${request.json ? JSON.stringify(json) : text}\n`)
 }
 
-/** A time as ISO 8601: `2026-01-31T12:00:00.000Z`. */
 export function isoTime(milliseconds: number): string {
   return new Date(milliseconds).toISOString()
 }

@@ -20,7 +20,6 @@ import {
 } from './user-request.ts'
 import type { ExitCode, World } from '../../app/world.ts'
 
-/** Adds a user. Rejects with a CommandError that gives the reason. */
 export async function addUser(request: PasswordRequest, world: World): Promise<ExitCode> {
   refuseWrongUsage(request)
   const { file, name: username, clock = Date.now } = request
@@ -34,7 +33,6 @@ export async function addUser(request: PasswordRequest, world: World): Promise<E
   return 0
 }
 
-/** Changes a password. Rejects with a CommandError that gives the reason. */
 export async function changePassword(request: ChangeRequest, world: World): Promise<ExitCode> {
   refuseWrongUsage(request)
   const { file, name: username, clock = Date.now } = request
@@ -52,7 +50,6 @@ export async function changePassword(request: ChangeRequest, world: World): Prom
   return 0
 }
 
-/** Removes a user. Rejects with a CommandError that gives the reason. */
 export async function removeUser(request: UserRequest, world: World): Promise<ExitCode> {
   refuseWrongUsage(request)
   const { file, name: username, clock = Date.now } = request
