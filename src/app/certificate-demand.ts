@@ -7,7 +7,7 @@ import { clientNameOf } from '../pki/client-name.ts'
 import type { Config } from '../settings/config.ts'
 import type { Users } from '../users/users.ts'
 
-/** Undefined without a client CA. CAs and users are looked up at each request, because both change. */
+/** CAs and users are read at each request, because both change. */
 export function certificateDemandOf(
   { tlsClientAuth, tlsClientName }: Pick<Config, 'tlsClientAuth' | 'tlsClientName'>,
   users: Pick<Users, 'table'>,

@@ -1,7 +1,5 @@
 // Limits connections to the file descriptors that the process may open.
-//
-// Threat: a client opens idle connections until no descriptor is left. Then the sidecar cannot accept, reach the registry
-// or read the users file, so a removed user keeps access.
+// Threat: idle connections use all descriptors; then the users file is not read, and a removed user keeps access.
 
 import { readFile } from 'node:fs/promises'
 import { errorMessage } from '../errors/errors.ts'
@@ -10,21 +8,19 @@ import type { Log } from '../observability/log.ts'
 // One to the client, and one to the registry during a request.
 const DESCRIPTORS_PER_CONNECTION = 2
 
-// For the process itself (about 30, and 6 for each bcrypt thread), files, and connections to the admin address.
+// For the process (about 30, and 6 for each bcrypt thread), files, and connections to the admin address.
 const RESERVED = 256
 
-// A minimum, so that a tiny ulimit still allows some connections.
 const MIN_CONNECTIONS = 16
 
-/** How many files this process may open. Undefined if the system does not say or sets no limit. */
+/** Undefined if the system reports no limit. */
 export async function openFilesLimit(): Promise<number | undefined> {
-  // Node raises the soft limit to the hard limit before it runs this code.
+  // Node has raised the soft limit to the hard limit already.
   const text = await readFile('/proc/self/limits', 'utf8').catch(errorMessage)
   const limit = Number(/^Max open files +(\d+)/m.exec(text)?.[1])
   return Number.isNaN(limit) ? undefined : limit
 }
 
-/** How many connections `openFiles` allows; warns if `wanted` is more. `off` never warns. */
 export function affordableConnections(
   { wanted, openFiles }: { readonly wanted: number | 'off'; readonly openFiles: number | undefined },
   log: Log,

@@ -10,10 +10,7 @@ export interface LifecycleOptions {
   readonly onSignal: World['onSignal']
 }
 
-/**
- * Runs until a signal stops the sidecar. Resolves to the exit code: 0 if all transfers in flight finished, 1 if the drain
- * deadline passed or a second signal arrived.
- */
+/** Exit code 0: all transfers finished. 1: the drain deadline passed, or a second signal arrived. */
 export function runUntilStopped(
   sidecar: Sidecar,
   { drainTimeoutMs, log, onSignal }: LifecycleOptions,

@@ -8,7 +8,6 @@ import { leafDaysLeft, type Parts } from './readiness.ts'
 import type { CertificateInForce } from '../certificates/certificate-in-force.ts'
 import { isCovered, parseHostName } from '../pki/names.ts'
 
-/** The functions read the current values because names and root change while the process runs. */
 export function pageFactsOf(
   { hosts }: Pick<Config, 'hosts'>,
   certificate: Pick<CertificateInForce, 'current' | 'root'>,
@@ -23,7 +22,7 @@ export function pageFactsOf(
   }
 }
 
-/** Anyone who reaches the admin address can see these figures without a login. */
+/** Threat: anyone who reaches the admin address sees these figures without a login. */
 export function statusFiguresOf({
   users,
   certificate,

@@ -11,7 +11,6 @@ import type { Users } from '../users/users.ts'
 export interface Parts {
   readonly users: Users
   readonly certificate: CertificateInForce
-  /** Undefined when no client certificates are asked for. */
   readonly clientCa?: ClientCaInForce | undefined
   readonly upstream: Upstream
   readonly gate: DrainGate
@@ -19,7 +18,6 @@ export interface Parts {
 
 const DAY_MS = 86_400_000
 
-/** Probes the registry and reads the state of the other parts. Ready when every part is. */
 export async function readinessOf({
   users,
   certificate,
@@ -39,7 +37,7 @@ export async function readinessOf({
   return { ready: Object.values(parts).every((part) => part.ready), parts }
 }
 
-/** Whole days from `at` until the leaf expires. */
+/** Whole days. */
 export function leafDaysLeft({ notAfter }: Pick<LeafFacts, 'notAfter'>, at = new Date()): number {
   return Math.floor((notAfter.getTime() - at.getTime()) / DAY_MS)
 }
@@ -48,11 +46,11 @@ function usersState({ file, isLoaded, state, table }: Users): PartState {
   if (!isLoaded) {
     return { ready: false, state: 'missing', reason: `no users are configured: ${file} does not exist yet` }
   }
-  // Stays ready: the last good users can still log in.
+  // Stays ready, because the last good users can still log in.
   if (state.kind === 'stale') return { ready: true, state: 'stale', reason: state.reason }
   if (table.entries.size === 0) return { ready: true, state: 'empty', reason: 'the users file has no users' }
   if (table.problems.length > 0) {
-    // Threat: a username is half of a login, and this answer needs no login. So only the log and `check` name users.
+    // Threat: this answer needs no login, and a username is half of a login. So it names no user.
     const lines = table.problems.slice(0, MAX_LISTED).map(({ line, kind }) => `line ${line}: ${kind}`)
     return { ready: true, state: 'ok', reason: `skipped ${lines.join('; ')}` }
   }
@@ -65,7 +63,7 @@ function certificateState({ origin, current, state }: CertificateInForce): PartS
   const days = leafDaysLeft(current.leaf)
   const left = origin === 'own' ? `${days} days left; provided by the operator` : `${days} days left`
   const { notBefore } = current.leaf
-  // Stays ready: the clock of this machine may be wrong.
+  // Stays ready, because the clock of this machine may be wrong.
   if (notBefore > new Date()) {
     return {
       ready: true,
@@ -74,12 +72,12 @@ function certificateState({ origin, current, state }: CertificateInForce): PartS
     }
   }
   if (days < 0) return { ready: false, state: 'expired', reason: 'the leaf has expired' }
-  // Stays ready: the last good certificate is still served.
+  // Stays ready, because the last good certificate is still served.
   if (state.kind === 'stale') return { ready: true, state: 'stale', reason: `${left}; ${state.reason}` }
   return { ready: true, state: 'ok', reason: left }
 }
 
-// Always ready: clients of CAs that have not expired can still connect.
+// Always ready, because clients of CAs that have not expired can still connect.
 function clientCaState({ current, state }: ClientCaInForce): PartState {
   const days = leafDaysLeft(current)
   const expiry = days < 0 ? `expired at ${current.notAfter.toISOString()}` : `expires in ${days} days`

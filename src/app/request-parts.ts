@@ -19,13 +19,11 @@ import type { Users } from '../users/users.ts'
 export interface RequestPartsOptions {
   readonly log: Log
   readonly users: Users
-  /** How many connections the open files limit allows. */
   readonly affordable: number
 }
 
 export type RequestParts = ReturnType<typeof createRequestParts>
 
-/** Opens no file and no address. `closeParts` in shutdown.ts closes the parts. */
 export function createRequestParts(config: Config, { log, users, affordable }: RequestPartsOptions) {
   const metrics = createMetrics()
   const upstream = createUpstream({
@@ -63,7 +61,7 @@ function createAuthentication(config: Config, users: Users) {
   return { verifier, pace, attempts, pool }
 }
 
-// The wall clock can be set back; clients would then wait for hours.
+// Clients would wait for hours if the wall clock were set back.
 function monotonicMs(): number {
   return performance.now()
 }

@@ -7,7 +7,6 @@ interface Closable {
   close(): Promise<void> | void
 }
 
-/** The parts that are open. A start that failed has only some of them. */
 export interface OpenParts {
   readonly listener?: Closable | undefined
   readonly admin?: Closable | undefined
@@ -29,36 +28,34 @@ export interface RunningParts extends OpenParts {
 
 /** Resolves to whether all requests in flight finished before the deadline. */
 export async function shutDown(parts: RunningParts, deadlineMs: number): Promise<boolean> {
-  // 1. /readyz answers 503, so that load balancers stop sending before connections are refused.
+  // First /readyz answers 503, so that load balancers stop sending before connections are refused.
   parts.gate.beginDrain()
-  // 2. New connections are refused.
   parts.listener.stopAccepting()
-  // 3. Requests in flight finish, or the deadline passes.
   const isDrained = await withDeadline(parts.gate.drained(), deadlineMs)
-  // 4. Each part closes; the listener cuts the connections that are left.
+  // The listener cuts the connections that are left.
   await closeParts(parts)
   return isDrained
 }
 
-/** The order in which parts close: each one before the parts that it uses. */
+/** Closes each part before the parts that it uses. */
 async function closeParts(parts: OpenParts): Promise<void> {
   const closingOrder: readonly (Closable | undefined)[] = [
-    /*  1 */ parts.listener,
-    /*  2 */ parts.admin,
-    /*  3 */ parts.attempts,
-    /*  4 */ parts.pool,
-    /*  5 */ parts.audit,
-    /*  6 */ parts.accessLog,
-    /*  7 */ parts.upstream,
-    /*  8 */ parts.limits?.audit,
-    /*  9 */ parts.clientCa,
-    /* 10 */ parts.users,
-    /* 11 */ parts.certificate,
+    parts.listener,
+    parts.admin,
+    parts.attempts,
+    parts.pool,
+    parts.audit,
+    parts.accessLog,
+    parts.upstream,
+    parts.limits?.audit,
+    parts.clientCa,
+    parts.users,
+    parts.certificate,
   ]
   for (const part of closingOrder) await part?.close()
 }
 
-/** Waits for the next step of the start. If that step fails, closes the parts that are open and rejects. */
+/** Waits for the next step of the start; closes the open parts if that step fails. */
 export async function closeOnFailure<T>(next: Promise<T>, open: OpenParts): Promise<T> {
   try {
     return await next

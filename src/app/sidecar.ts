@@ -1,6 +1,4 @@
 // Composes a running sidecar from settings.
-//
-// Only this file sees all parts: settings, loaded files, request parts, bound listeners.
 
 import type { CertificateInForce } from '../certificates/certificate-in-force.ts'
 import { loadClientCa, type ClientCaInForce } from '../certificates/client-ca-in-force.ts'
@@ -26,18 +24,13 @@ import { loadUsers, type Users } from '../users/users.ts'
 export interface Sidecar {
   readonly address: BoundAddress
   readonly adminAddress: BoundAddress | undefined
-  /** The certificate in use; clients should trust its `root`. */
   readonly certificate: CertificateInForce
   readonly users: Users
   /** bcrypt computations since the start, for tests and benchmarks. */
   readonly comparisons: number
   readiness(): Promise<Readiness>
-  /** Loads all watched files again. */
   reload(): Promise<void>
-  /**
-   * Refuses new connections, lets requests in flight finish, and closes everything. Resolves to false if the deadline
-   * passed and requests were cut.
-   */
+  /** Resolves to false if the deadline passed and requests were cut. */
   drain(deadlineMs: number): Promise<boolean>
 }
 
@@ -47,9 +40,9 @@ interface WatchedFiles {
   readonly clientCa: ClientCaInForce | undefined
 }
 
-/** Starts a sidecar. Rejects, with nothing left open, when a file is invalid or an address cannot be bound. */
+/** Rejects, with nothing left open, when a file is invalid or an address cannot be bound. */
 export async function createSidecar(config: Config, log: Log): Promise<Sidecar> {
-  // All files are loaded before an address is bound.
+  // An address is bound only after all files are loaded.
   const files = await loadFiles(config, log)
   const openFiles = await openFilesLimit()
   const affordable = affordableConnections({ wanted: config.maxConnections, openFiles }, log)

@@ -19,7 +19,6 @@ export interface MeasuredParts {
   readonly pool: BcryptPool
 }
 
-/** Each scrape reads the values from these parts. */
 export function registerStateMetrics(
   metrics: Metrics,
   { users, certificate, clientCa, upstream, gate, limits, pool }: MeasuredParts,

@@ -6,7 +6,7 @@ export interface World {
   readonly stdin: NodeJS.ReadableStream & { readonly isTTY?: boolean; setRawMode?(raw: boolean): unknown }
   readonly stdout: NodeJS.WritableStream & { readonly isTTY?: boolean }
   readonly stderr: NodeJS.WritableStream & { readonly isTTY?: boolean }
-  /** Calls `listener` at each of these signals. Returns a function that removes the listener. */
+  /** The returned function removes the listener. */
   readonly onSignal: (
     signals: readonly NodeJS.Signals[],
     listener: (signal: NodeJS.Signals) => void,

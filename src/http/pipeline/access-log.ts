@@ -1,35 +1,29 @@
 // Writes the access log, with a bounded number of unverified requests.
-//
-// Threat: one client without a login wrote 25,000 lines a second. So requests without a verified user get a limited
-// number of lines per source and minute, and one line that counts the rest. A verified user's request always gets one.
+// Threat: one client without a login wrote 25,000 lines a second, so unverified requests share a limit per source.
 
 import { sourceOf } from '../client-address.ts'
 import type { Log } from '../../observability/log.ts'
 import { createBoundedLog } from '../../observability/bounded-log.ts'
 
-/** The facts of a finished request. */
 export interface AccessLine {
   readonly address: string
-  /** The verified user, if any. */
   readonly user: string | undefined
   readonly [field: string]: unknown
 }
 
 export interface AccessLog {
   request(line: AccessLine): void
-  /** Reports a request that makes no URL, and so never reached the pipeline. */
+  /** Reports a request whose target and Host make no URL. */
   unroutable(reason: string): void
-  /** Writes the counts of the current window. */
   close(): void
 }
 
 const WINDOW_MS = 60_000
 
-// A docker client begins each pull and push with a request without a login. Fleets behind one address send more, but
-// more lines of them help nobody.
+// Above what one docker client needs: it begins each pull and push with a request without a login.
 const LINES_PER_WINDOW = 60
 
-// Together at most 200 lines a second, for any number of sources.
+// At most 200 lines a second in total: 60 lines for each of 200 sources in a minute.
 const MAX_SOURCES = 200
 
 interface Unverified {

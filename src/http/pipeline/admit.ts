@@ -1,7 +1,5 @@
 // Refuses requests that no client may send, before authentication.
-//
-// The upstream obeys every request that reaches it. So a request that two parsers could read in two ways is refused
-// before any other part reads it.
+// Threat: the upstream reads a request in another way than the sidecar, so ambiguous requests are refused.
 
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { REQUEST_HEADERS } from '../../upstream/headers.ts'
@@ -12,7 +10,6 @@ import type { DrainGate } from './drain-gate.ts'
 import { refuse, type Step } from './step.ts'
 import { decodeDigest, targetObjection } from './request-target.ts'
 
-/** The methods of the distribution specification, and OPTIONS, which the registry answers with its methods. */
 export const METHODS: ReadonlySet<string> = new Set([
   'GET',
   'HEAD',
@@ -23,11 +20,10 @@ export const METHODS: ReadonlySet<string> = new Set([
   'OPTIONS',
 ])
 
-// Servers that expect no body on these methods read a body as the next request.
+// Some servers read a body of these methods as the next request.
 const BODILESS_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS'])
 
-// When a header comes twice, one server believes the first, another the last. Node itself keeps the first of some of these
-// headers and joins others with a comma, so a second header would change the first.
+// Servers differ in which of two equal headers they use, and Node itself keeps the first or joins them.
 const SINGLE_HEADERS = [
   'host',
   'authorization',
@@ -43,28 +39,24 @@ const SINGLE_HEADERS = [
 // No leading zero, because some servers read such a number as octal.
 const LENGTH = /^(?:0|[1-9]\d{0,14})$/
 
-// The registry's framework reads parameters from such a body and prefers them to those of the target. An upload's "from"
-// and "mount" would differ from the ones checked here. No client pushes content of these types.
+// The registry prefers parameters in a form body to the checked parameters of the target.
 const FORM = /^\s*(?:application\/x-www-form-urlencoded|multipart\/)/i
 
-// Registry clients send about ten headers, the longest with a token. Most servers stop at 8 KiB, and one server may cut
-// a line that another reads whole.
+// Most servers stop at 8 KiB, and some cut a longer line instead of refusing it.
 const MAX_HEADERS = 200
 const MAX_HEADER_LINE_BYTES = 8 * 1024
 
-// podman requests up to 1,024 parts of a layer at once, which the registry serves, and merges parts only after a 400.
-// With offsets of 13 digits the line has 28 KiB.
+// podman requests up to 1,024 parts of a layer at once. With offsets of 13 digits the line has 28 KiB.
 const MAX_RANGES = 1024
 const MAX_RANGE_BYTES = 32 * 1024
 
-// The target, and all names and values except Range's value. Node's own limit for a head.
+// For the target and all headers except the value of Range; Node's own limit for a head.
 const MAX_OTHER_BYTES = 16 * 1024
 
-/** Longer heads are refused while they arrive. Each connection may use this much memory before its login is checked. */
+/** A connection may use this much memory before its login is checked. */
 export const MAX_HEAD_BYTES = MAX_OTHER_BYTES + MAX_RANGE_BYTES
 
-// Headers that the registry gets or the sidecar reads. Others are not forwarded, such as cookies of a browser or a load
-// balancer. They may be longer, because the limit of the whole head is enough for them.
+// Only headers that the sidecar reads or forwards; the cookies of a load balancer may be longer.
 const LIMITED_HEADERS: ReadonlySet<string> = new Set([
   ...REQUEST_HEADERS,
   ...SINGLE_HEADERS,
@@ -76,7 +68,6 @@ const LIMITED_HEADERS: ReadonlySet<string> = new Set([
 
 const UPLOAD_IN_PROGRESS = /^\/v2\/.+\/blobs\/uploads\/[^/?]+(?:\?|$)/
 
-/** Admits only requests that every parser reads the same way; while draining, only requests that finish an upload. */
 export function admit(gate: Pick<DrainGate, 'isDraining'>): Step {
   return async function admitRequest(c, next) {
     const { incoming, outgoing } = c.env
@@ -87,8 +78,7 @@ export function admit(gate: Pick<DrainGate, 'isDraining'>): Step {
       const stopping = refusal('unavailable', 'the sidecar is stopping; try again', { 'Retry-After': '5' })
       return refuse(c, andClose(stopping), 'draining')
     }
-    // HTTP/1.0 has no persistent connections, and an old proxy may forward `Connection: keep-alive` without knowing it
-    // (RFC 9112 §C.2.2). Node stops parsing after a request with Upgrade, so later requests would wait for ever.
+    // An old proxy may forward keep-alive blindly (RFC 9112 §C.2.2). After an Upgrade, Node parses no further request.
     if (incoming.httpVersionMinor === 0 || incoming.headers.upgrade !== undefined)
       outgoing.shouldKeepAlive = false
     await next()
@@ -98,13 +88,13 @@ export function admit(gate: Pick<DrainGate, 'isDraining'>): Step {
 
 type RequestHead = Pick<IncomingMessage, 'method' | 'url' | 'httpVersion' | 'rawHeaders' | 'headers'>
 
-/** Returns the refusal of an invalid head, or undefined. Threats: RFC 9112 §11.2 and RFC 9110 §17. */
+/** Returns the refusal of an invalid head. Threats: RFC 9112 §11.2 and RFC 9110 §17. */
 export function objectionTo(head: RequestHead): Refusal | undefined {
   const { method = '', url = '', httpVersion, rawHeaders, headers } = head
   if (!METHODS.has(method)) {
     return refusal('badMethod', 'no registry method', { Allow: [...METHODS].join(', ') })
   }
-  // Node's parser accepts 0.9 and 2.0 too, with headers and body as in 1.1. Health checks and proxies still speak 1.0.
+  // Node's parser also accepts 0.9 and 2.0. Health checks and proxies still send 1.0.
   if (httpVersion !== '1.1' && httpVersion !== '1.0') {
     return refusal('badVersion', 'the only versions are HTTP/1.1 and HTTP/1.0')
   }
@@ -119,12 +109,10 @@ export function objectionTo(head: RequestHead): Refusal | undefined {
   )
 }
 
-// Nothing else on this connection is read, because a client that sends a malformed request is confused or hostile.
 function andClose(objection: Refusal): Refusal {
   return { ...objection, closes: true }
 }
 
-// Counts like Node's parser, which does not know that Range may be longer than other headers.
 function headSizeObjection(url: string, rawHeaders: readonly string[]): Refusal | undefined {
   let bytes = url.length
   for (let i = 0; i < rawHeaders.length; i += 2) {
@@ -155,13 +143,12 @@ function headerObjection(rawHeaders: readonly string[]): Refusal | undefined {
   return undefined
 }
 
-// The registry builds Locations from the Host header, so a Host of another server would send clients there. `URL` has
-// checked already that the port is at most 65535.
+// Threat: the registry builds Locations from Host, so a false Host sends clients to another server.
 function hostObjection(host: string | undefined): Refusal | undefined {
   return parseHost(host) === undefined ? refusal('badRequest', 'missing or malformed host header') : undefined
 }
 
-// Two servers must agree where the body ends. Otherwise one of them reads the rest as the next request.
+// Threat: servers that disagree where the body ends read the rest as the next request.
 function framingObjection(httpVersion: string, headers: IncomingHttpHeaders): Refusal | undefined {
   const length = headers['content-length']
   const coding = headers['transfer-encoding']
@@ -172,7 +159,7 @@ function framingObjection(httpVersion: string, headers: IncomingHttpHeaders): Re
   if (coding === undefined) return undefined
   if (coding.toLowerCase() !== 'chunked')
     return refusal('badRequest', 'the only transfer-encoding is chunked')
-  // A server of HTTP/1.0 does not know chunks and reads them as the next request (RFC 9112 §6.1).
+  // A server of HTTP/1.0 reads chunks as the next request (RFC 9112 §6.1).
   return httpVersion === '1.0' ? refusal('badRequest', 'HTTP/1.0 has no transfer-encoding') : undefined
 }
 

@@ -17,21 +17,17 @@ export interface AuthenticateOptions {
   readonly audit: LoginAudit
   readonly metrics: Metrics
   readonly gate: DrainGate
-  /** False until a users file has been loaded; no login can be checked before that. */
   readonly hasUsers: () => boolean
 }
 
-/** The answer to every login until a users file exists. */
 export const NO_USERS = refusal('unavailable', 'no users are configured', { 'Retry-After': '10' })
 
-/** How a login is refused: the client's answer, and the log's reason. */
 interface RefusedVerdict {
   readonly answer: Refusal
   readonly reason: string
   readonly isKnown: boolean
 }
 
-/** Admits only verified users; nothing of a request reaches the registry before that. */
 export function authenticate(options: AuthenticateOptions): Step {
   const { realm, audit, metrics, hasUsers } = options
   const challenge = unauthorized(formatChallenge(realm))
@@ -39,13 +35,13 @@ export function authenticate(options: AuthenticateOptions): Step {
   return async function authenticateRequest(c, next) {
     if (!hasUsers()) return refuse(c, NO_USERS, 'no users file')
     const { address, username } = c.var.facts
-    // A client certificate has named the user already.
+    // A client certificate has set the username already.
     if (username !== undefined) {
       await next()
       return undefined
     }
     const basic = parseBasic(c.env.incoming.headers.authorization)
-    // Not a refused login: docker's first request has no credentials, to get the challenge.
+    // Docker's first request has no credentials, so this is no failed login.
     if (basic.kind === 'absent') return refuse(c, challenge, 'no credentials')
     if (basic.kind === 'malformed') {
       audit.refused({ address, reason: basic.reason, username: undefined })
@@ -76,9 +72,9 @@ async function check(
   const { outgoing } = c.env
   const { connection } = c.var.answer
   const paced = (connection.paced ??= pace.connection(connection.source))
-  // While many clients log in, a check may take longer than a connection may be idle.
+  // A check may take longer than the idle timeout while many clients log in.
   const restoreIdleTimer = pauseIdleTimer(outgoing)
-  // A stop does not wait for turns, because a flood of logins could delay it.
+  // Waiting turns do not count for the drain gate, or a flood of logins could delay a stop.
   const turn = await paced.turn(credentials, (leave) => outgoing.once('close', leave))
   if (turn.kind !== 'check') {
     restoreIdleTimer()
@@ -95,7 +91,7 @@ async function check(
   }
 }
 
-// Drops without an answer: a client that learns nothing by waiting has no reason to open more connections.
+// No answer: a client that learns nothing by waiting has no reason to open more connections.
 function drop(c: PipelineContext, { audit, metrics }: AuthenticateOptions): Response {
   const { facts } = c.var
   facts.reason = DROPPED_REASON

@@ -1,7 +1,5 @@
 // Admits or refuses requests by the client's certificate.
-//
-// The handshake accepts every client and this step decides, so that clients get a reason. Nothing of a request reaches
-// the registry before that.
+// The handshake accepts every client, so that a refused client gets a reason in the registry's format.
 
 import type { Metrics } from '../../observability/metrics.ts'
 import {
@@ -43,10 +41,7 @@ const NO_USER: Fault = {
   message: 'the name in your client certificate is no user of this registry: have it added to the users file',
 }
 
-/**
- * Refuses requests on connections that were verified by replaced client CAs. Comes before each step that relies on the
- * handshake, and again after steps that take time.
- */
+/** Comes before each step that relies on the handshake, and again after steps that take time. */
 export function refuseOutdated(): Step {
   return async function refuseOutdatedHandshake(c, next) {
     if (isOutdated(c.var.answer.connection)) return refuse(c, CHANGED, 'client authorities changed')
@@ -55,7 +50,6 @@ export function refuseOutdated(): Step {
   }
 }
 
-/** Admits requests with a valid client certificate; the mode decides what the certificate replaces. */
 export function demandClientCertificate(options: ClientCertificateOptions): Step {
   const { demand, hasUsers } = options
 
@@ -76,7 +70,7 @@ export function demandClientCertificate(options: ClientCertificateOptions): Step
     } else if (demand.mode !== 'optional') {
       return deny(c, options, verdict.kind === 'none' ? NO_CERTIFICATE : verdict.fault)
     } else if (verdict.kind === 'invalid') {
-      // Without this certificate the client could use its password, so it may use it now too.
+      // The client could have sent only its password, so it may log in with the password now.
       facts.certificateProblem = verdict.fault.reason
     }
     await next()
@@ -92,7 +86,7 @@ function faultOfName(reason: string): Fault {
 }
 
 function deny(c: PipelineContext, { audit, metrics }: ClientCertificateOptions, fault: Fault): Response {
-  // A request without a certificate is no failed login, because the client has tried nothing yet.
+  // The client has not tried to log in yet.
   if (fault !== NO_CERTIFICATE) {
     audit.refused({ address: c.var.facts.address, reason: fault.reason, username: undefined })
     metrics.loginRefused('certificate')
@@ -100,7 +94,7 @@ function deny(c: PipelineContext, { audit, metrics }: ClientCertificateOptions, 
   return refuse(c, refusal('denied', fault.message), fault.reason)
 }
 
-// Judged once per connection, because a connection has one handshake. A connection may outlive its certificate.
+// Judged once, because a connection has one handshake; but the certificate can expire later.
 function verdictNow(connection: Connection, demand: CertificateDemand): CertificateVerdict {
   const verdict = (connection.certificate ??= judgeCertificate(connection.tls, demand))
   const hasExpired = verdict.kind === 'valid' && Date.now() >= verdict.notAfter

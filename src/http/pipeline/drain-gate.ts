@@ -1,26 +1,21 @@
 // Decides what may begin during a stop, and waits for transfers.
-//
-// Only transfers and running password checks count. If every answered request counted, an unauthenticated client could
-// delay every stop until its deadline, by repeated requests or by not reading its answers.
+// Threat: if every answered request counted, a client without a login could delay every stop.
 
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Transfers } from './transfers.ts'
 
 export interface DrainGate {
   readonly isDraining: boolean
-  /** Transfers in flight and logins that are being checked. */
   readonly inFlight: number
-  /** Counts until the login is checked. A failed login does not make a stop wait longer. */
+  /** Counts the login as in flight only while it is checked. */
   checking<T>(login: Promise<T>): Promise<T>
-  /** From now on only requests that finish an upload may begin. */
+  /** After this call only requests that finish an upload are admitted. */
   beginDrain(): void
-  /** Resolves when nothing has been in flight for a moment, or at once if nothing is. */
+  /** Resolves when nothing has been in flight for a second, or at once if nothing is. */
   drained(): Promise<void>
 }
 
-// A push is several requests: between PATCH and PUT nothing is in flight, and closing then would lose the blob. So a
-// second must pass. The gate counts looks, not milliseconds: if this process itself was suspended for that second, the
-// next request may lie unread in its socket.
+// A push has nothing in flight between PATCH and PUT. Looks, not time, because the process may be suspended.
 const QUIET_LOOKS = 10
 const LOOK_EVERY_MS = 100
 
@@ -50,7 +45,7 @@ export function createDrainGate(transfers: Pick<Transfers, 'open' | 'begun'>): D
       if (inFlight() === 0) return
       let { begun } = transfers
       for (let quietLooks = 0; quietLooks < QUIET_LOOKS;) {
-        // Does not delay the process's exit after the deadline.
+        // Without ref, so that the process can exit after the deadline.
         await pause(LOOK_EVERY_MS, undefined, { ref: false })
         if (transfers.begun !== begun) quietLooks = 0
         if (inFlight() === 0) quietLooks += 1

@@ -14,7 +14,7 @@ const REFUSAL_FOR = {
   'broke-off': refusal('badGateway', 'the registry cannot be reached'),
   'demands-login': refusal('badGateway', 'the registry behind demands a login of its own'),
   'timed-out': refusal('timedOut', 'the registry did not answer in time'),
-  // Not the registry's fault, and over once other connections end, so no client may take the registry for dead.
+  // A 503, so that no client concludes that the registry is down.
   exhausted: refusal('unavailable', 'too many connections; try again', { 'Retry-After': '5' }),
 } as const satisfies Record<Exclude<FailureKind, 'client-closed'>, Refusal>
 
@@ -27,13 +27,13 @@ export function forward(upstream: Upstream, { metrics, audit }: FailureObservers
   return function forwardRequest(c) {
     const { incoming, outgoing } = c.env
     const { username, address, id } = c.var.facts
-    // The pipeline's order guarantees a username. This line guards against a change of that order.
+    // Guards against a wrong order of the steps.
     if (username === undefined) throw new Error('a request reached the upstream without a verified user')
     // The client may have left during its password check.
     if (outgoing.destroyed) return RESPONSE_ALREADY_SENT
     // HTTP/1.0 has no interim answers (RFC 9110 §10.1.1).
     if (incoming.headers.expect !== undefined && incoming.httpVersionMinor > 0) outgoing.writeContinue()
-    // From here the upstream's watchdog decides what is idle, because it knows when the registry is slow.
+    // From here the upstream's watchdog measures idle time.
     pauseIdleTimer(outgoing)
     const onFailure = (failure: UpstreamFailure) => {
       metrics.upstreamFailed(failure.kind)

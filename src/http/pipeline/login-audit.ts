@@ -1,7 +1,5 @@
 // Logs refused logins, in bounded number, for people and fail2ban.
-//
-// Threat: a client forges a line that accuses another address. So the address comes first, before any field that the
-// client influences, and text that the client sent is never repeated.
+// Threat: a client forges a line that accuses another address. So the address comes first, without text of the client.
 
 import { sourceOf } from '../client-address.ts'
 import type { RefusalReason } from '../../auth/verifier.ts'
@@ -11,14 +9,12 @@ import { createBoundedLog } from '../../observability/bounded-log.ts'
 export interface RefusedLogin {
   readonly address: string
   readonly reason: string
-  /** Only a name of the users file; an unknown name may be a password in the wrong field. */
+  /** Only a name in the users file; an unknown name may be a password in the wrong field. */
   readonly username: string | undefined
 }
 
 export interface LoginAudit {
-  /** Writes a line, or counts the login for a line at the end of the window. */
   refused(login: RefusedLogin): void
-  /** Writes the counts of the current window. */
   close(): void
 }
 
@@ -26,17 +22,15 @@ export const THROTTLED_REASON = 'too many failed logins'
 export const DROPPED_REASON = 'too many logins waiting after failed ones'
 export const BUSY_REASON = 'logins queue full'
 
-// These refusals cost almost nothing, so a flood causes thousands a second. One line per window is enough.
+// A flood causes thousands of these cheap refusals a second.
 const LOGGED_ONCE: ReadonlySet<string> = new Set([THROTTLED_REASON, DROPPED_REASON, BUSY_REASON])
 
 const WINDOW_MS = 60_000
 
-// More failures than the throttle's default allows one source. Only equal logins that share one check, a throttle that
-// is off, or malformed credentials reach it.
+// More failures than the throttle's default allows one source.
 const LINES_PER_WINDOW = 60
 
-// Distinct sources, reasons and names in one window. Each guess costs a bcrypt check, so guesses are few; refusals that
-// cost nothing must not push them out of the log.
+// Guesses have their own limit, so that refusals without a bcrypt check cannot push them out of the log.
 const MAX_LISTED = 1_000
 const MAX_GUESSES_LISTED = 20_000
 const GUESSES: ReadonlySet<string> = new Set<RefusalReason>([
@@ -48,7 +42,7 @@ const GUESSES: ReadonlySet<string> = new Set<RefusalReason>([
 export function createLoginAudit(log: Log): LoginAudit {
   const lines = createBoundedLog<RefusedLogin>({
     windowMs: WINDOW_MS,
-    // By source, like all limits on failures. A client with an IPv6 /64 does not get lines for each of its addresses.
+    // Threat: a client gets more lines by using many addresses of its IPv6 /64.
     keyOf: ({ address, reason, username }) => JSON.stringify([sourceOf(address), reason, username]),
     linesOf: ({ reason }) => (LOGGED_ONCE.has(reason) ? 1 : LINES_PER_WINDOW),
     maxKeysOf: ({ reason }) => (GUESSES.has(reason) ? MAX_GUESSES_LISTED : MAX_LISTED),

@@ -8,10 +8,8 @@ import type { AccessLog } from './access-log.ts'
 import { METHODS } from './admit.ts'
 import type { Step } from './step.ts'
 
-// Repository paths are shorter; the limit keeps the log readable.
 const MAX_LOGGED_PATH = 512
 
-/** Begins the facts of a request. */
 export function observe(): Step {
   const nextId = createIds()
   return async function observeRequest(c, next) {
@@ -35,8 +33,7 @@ export function observe(): Step {
   }
 }
 
-// Ids must be unique, even across restarts, but may be guessable. A random one per request would cost more than the rest
-// of the log line.
+// Ids are unique across restarts, but may be guessable. Random bytes for each request would cost too much.
 function createIds(): () => string {
   const prefix = randomBytes(5).toString('hex')
   let count = 0
@@ -48,14 +45,13 @@ export interface ReporterOptions {
   readonly metrics: Metrics
 }
 
-/** Returns what reports an answer that has closed. A request that never reached the pipeline is not reported. */
 export function createReporter({ accessLog, metrics }: ReporterOptions): (answer: Answer) => void {
   return ({ connection, outgoing, facts }) => {
     if (facts === undefined) return
     const incoming = outgoing.req
     const ms = performance.now() - facts.startedAt
     const bytes = chargeBytes(connection)
-    // 499: the client left, or the connection was destroyed, before any status was sent.
+    // 499: the connection closed before any status was sent.
     const status = outgoing.headersSent ? outgoing.statusCode : 499
     const method = incoming.method ?? ''
     metrics.requestFinished({
@@ -65,7 +61,6 @@ export function createReporter({ accessLog, metrics }: ReporterOptions): (answer
       receivedBytes: bytes.received,
       sentBytes: bytes.sent,
     })
-    // The log leaves out fields that are undefined.
     accessLog.request({
       id: facts.id,
       user: facts.username,
@@ -85,7 +80,6 @@ export function createReporter({ accessLog, metrics }: ReporterOptions): (answer
   }
 }
 
-// Charges each request what it moved inside the TLS connection, heads included.
 function chargeBytes(connection: Connection): Bytes {
   const { charged, tls } = connection
   const now = { received: tls?.bytesRead ?? 0, sent: tls?.bytesWritten ?? 0 }
@@ -93,7 +87,7 @@ function chargeBytes(connection: Connection): Bytes {
   return { received: now.received - charged.received, sent: now.sent - charged.sent }
 }
 
-// Queries carry upload state and, from careless clients, secrets.
+// The query carries upload state and, from careless clients, secrets.
 function pathOf(url: string): string {
   return (url.split('?', 1)[0] ?? '').slice(0, MAX_LOGGED_PATH)
 }

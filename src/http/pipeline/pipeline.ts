@@ -28,25 +28,20 @@ export interface AppOptions extends AuthenticateOptions {
   readonly metrics: Metrics
   readonly upstream: Upstream
   readonly limits: Limits
-  /** Gets the names in Host headers. */
   readonly askedNames: AskedNames
-  /** The demand on client certificates; undefined if clients need none. */
   readonly demand: CertificateDemand | undefined
-  /** The root certificate (PEM) that clients may fetch. Undefined if this sidecar does not have it. */
+  /** PEM; undefined if the sidecar does not have the root. */
   readonly rootPem: () => string | undefined
-  /** What the pages for people show. */
   readonly page: PageFacts
-  /** Seconds for which browsers use only HTTPS with this host. */
+  /** In seconds. */
   readonly hsts: number | 'off'
 }
 
 const NO_ROOT =
   'the certificate of this registry was issued elsewhere: clients that do not trust it get the root from its issuer'
 
-/** Makes the handler of the TLS listener's requests. */
 export function createApp(options: AppOptions): RequestListener {
   const { accessLog, metrics, limits, askedNames } = options
-  // Every request passes these first, before its steps.
   const around = [
     trackAnswers({ report: createReporter({ accessLog, metrics }), transfers: limits.transfers }),
     oneAtATime,
@@ -88,17 +83,14 @@ function listenerOf(app: Hono<Env>, accessLog: AccessLog): RequestListener {
   const listener = getRequestListener(app.fetch, {
     // With its own global Response the marker for "already answered" turns into an empty 200.
     overrideGlobalObjects: false,
-    // The sidecar drains unread bodies itself: see drain-request-body.ts.
+    // drain-request-body.ts drains unread bodies.
     autoCleanupIncoming: false,
     errorHandler: (error) => answerUnroutable(accessLog, error),
   })
   return (incoming, outgoing) => void listener(incoming, outgoing)
 }
 
-/**
- * Makes browsers use only HTTPS with this host (RFC 6797). Off by default: it applies to every port of the host, so
- * browsers would no longer reach a plain-HTTP page beside this registry.
- */
+/** RFC 6797. Off by default, because it applies to every port of the host, also to plain-HTTP pages. */
 function strictTransport(seconds: number): Step {
   return async function addStrictTransport(c, next) {
     c.env.outgoing.setHeader('Strict-Transport-Security', `max-age=${seconds}`)
@@ -111,7 +103,7 @@ function answerBug(log: Log, c: PipelineContext, error: Error): Response {
   return refuse(c, refusal('bug', `internal error; the log has it under ${c.var.facts.id}`), 'bug')
 }
 
-// A request whose Host header makes no URL never reaches the steps. Nothing has been read or forwarded by then.
+// A request whose Host header makes no URL never reaches the steps.
 function answerUnroutable(accessLog: AccessLog, error: unknown): Response {
   accessLog.unroutable(errorMessage(error))
   const body = bodyOf(refusal('badRequest', 'missing or malformed host header'))

@@ -2,36 +2,26 @@
 
 import { refusal, type Refusal } from '../refusals.ts'
 
-// A digest as the last segment behind these words, its colon percent-encoded. Clients that encode path segments send
-// it, and registries serve it.
+// Some clients encode the colon of a digest in the last segment, and registries serve that.
 const ENCODED_DIGEST = /(\/(?:blobs|manifests|referrers)\/[A-Za-z0-9+._-]+)%3[Aa](?=[A-Za-z0-9=_-]+$)/
 
-// Names, tags, digests and upload ids hold no other characters, so nothing else needs decoding. A colon never stands
-// before a slash: http-proxy would read "http:/" as a URL.
+// Registry paths need no other characters. http-proxy reads "http:/" as a URL, so no colon may precede a slash.
 const PROBLEM =
   /(?<=\/)(?<empty>\/)|(?<=\/)(?<dots>\.{1,2})(?=\/|$)|(?<encoded>%[0-9A-Fa-f]{2})|(?<colon>:)(?=\/)|(?<other>[^A-Za-z0-9._+=:/-])/
 
-// Printable ASCII without "#", which starts a fragment for some parsers, and without ";", which separates parameters
-// for registries built with a Go before 1.17 and makes later ones drop the parameter. Clients encode both.
+// Without "#", which starts a fragment for some parsers, and ";", which separates parameters before Go 1.17.
 const QUERY = /^[\x21\x22\x24-\x3a\x3c-\x7e]*$/
 
-// The longest target of registry clients carries an upload's state, some 500 bytes. Most servers stop at 8 KiB, and what
-// one cuts another may read whole.
+// Upload state needs some 500 bytes. Most servers stop at 8 KiB, and some cut instead of refusing.
 const MAX_TARGET_BYTES = 8 * 1024
 
-/**
- * Decodes the colon of a digest in the target's path. Called once, before anything reads the target, because no part may
- * decode a target that another part has decoded.
- */
+/** Called once, before anything reads the target, because a target must never be decoded twice. */
 export function decodeDigest(target: string): string {
   const { path, query } = split(target)
   return path.replace(ENCODED_DIGEST, '$1:') + query
 }
 
-/**
- * Returns the refusal of an invalid target, or undefined. Only origin form is valid (RFC 9112 §3.2.1): for
- * "GET http://other/ HTTP/1.1" some servers believe the target, others Host.
- */
+/** Only origin form is valid (RFC 9112 §3.2.1), because servers disagree about "GET http://other/ HTTP/1.1". */
 export function targetObjection(target: string): Refusal | undefined {
   if (target.length > MAX_TARGET_BYTES) {
     return refusal('targetTooLong', `the request target is longer than ${MAX_TARGET_BYTES} bytes`)
@@ -52,8 +42,7 @@ function split(target: string): { readonly path: string; readonly query: string 
     : { path: target.slice(0, mark), query: target.slice(mark) }
 }
 
-// Bytes count from 0. The message repeats only one printable ASCII character or one encoded byte of the path, so the
-// client cannot end a line or an answer with it.
+// Threat: text that a client sent ends a line or an answer, so the message repeats at most one character.
 function describe({ index, groups = {} }: RegExpExecArray): string {
   const { empty, dots, encoded, colon, other = '' } = groups
   if (empty !== undefined) return `the path has an empty segment at byte ${index} (a doubled slash)`

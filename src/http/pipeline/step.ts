@@ -11,7 +11,6 @@ import type { RequestFacts } from '../request-facts.ts'
 export interface Env {
   Bindings: HttpBindings
   Variables: {
-    /** The answer in flight; it leads to the connection. */
     answer: Answer
     facts: RequestFacts
   }
@@ -21,17 +20,13 @@ export type PipelineContext = Context<Env>
 
 export type Step = MiddlewareHandler<Env>
 
-/** Answers a refusal on Node's response and notes the reason for the log. Ends the pipeline. */
 export function refuse(c: PipelineContext, answer: Refusal, reason: string): Response {
   c.var.facts.reason = reason
   sendRefusal(c.env.incoming, c.env.outgoing, answer)
   return RESPONSE_ALREADY_SENT
 }
 
-/**
- * Stops Node from ending the connection while its client waits for the sidecar. Returns a function that restores the
- * idle timer.
- */
+/** Lets a client wait for the sidecar longer than the idle timeout. The returned function restores the timer. */
 export function pauseIdleTimer(outgoing: ServerResponse): () => void {
   outgoing.on('timeout', ignore)
   return () => {

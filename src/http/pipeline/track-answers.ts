@@ -7,12 +7,11 @@ import { nextTurn } from '../connections/request-turns.ts'
 import type { Transfers } from './transfers.ts'
 
 export interface TrackAnswersOptions {
-  /** Writes the access log and the metrics. */
   readonly report: (answer: Answer) => void
   readonly transfers: Pick<Transfers, 'end'>
 }
 
-/** Comes before all else that handles a request. The only listener for the end of answers here. */
+/** Runs before all other handlers. */
 export function trackAnswers({
   report,
   transfers,
@@ -21,7 +20,7 @@ export function trackAnswers({
     const connection = connectionOf(incoming.socket)
     const answer: Answer = { connection, outgoing, facts: undefined, transfer: undefined }
     connection.answers.set(outgoing, answer)
-    // An answer that still waits for its turn never closes. Its connection holds it and is freed with it.
+    // An answer that still waits for its turn never closes; it is freed with its connection.
     outgoing.once('close', () => {
       connection.answers.delete(outgoing)
       transfers.end(answer)

@@ -1,6 +1,5 @@
 // Tracks the requests of verified users and limits them per user.
-//
-// The limit keeps one login from taking every connection to the registry, even if many clients share its password.
+// Threat: one login takes every connection to the registry, even from many clients that share its password.
 
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { IncomingMessage } from 'node:http'
@@ -13,13 +12,10 @@ import type { RequestFacts, Transfer, TransferKind } from '../request-facts.ts'
 import { refuse, type Step } from './step.ts'
 
 export interface Transfers {
-  /** Admits a request within the limit as a transfer. Comes after authentication. */
+  /** Comes after authentication. */
   readonly step: Step
-  /** Transfers in flight. */
   readonly open: ReadonlySet<Transfer>
-  /** Transfers since the start. */
   readonly begun: number
-  /** Ends the transfer of an answer, if it has one. */
   end(answer: Answer): void
 }
 
@@ -27,24 +23,23 @@ export interface TransfersOptions {
   /** `Infinity` for no limit. */
   readonly maxPerUser: number
   readonly audit: LimitAudit
-  /** Never closes a connection for another while it carries a transfer. */
+  /** Protects the connections of transfers from being closed for a new connection. */
   readonly connections: Pick<ConnectionTable<Connection>, 'begin' | 'end'>
 }
 
-// dockerd, containerd and buildkit retry it; skopeo and podman show the message to their user.
 const TOO_MANY = refusal('unavailable', 'too many transfers of this user at once; try again', {
   'Retry-After': '5',
 })
 
 export function createTransfers({ maxPerUser, audit, connections }: TransfersOptions): Transfers {
   const open = new Set<Transfer>()
-  // By kind, each up to the limit. A user whose pulls are slow can still log in and fetch manifests.
+  // Per kind, so that a user whose pulls are slow can still log in and fetch manifests.
   const counts = new Map<string, number>()
   let begun = 0
 
   const step: Step = async function admitTransfer(c, next) {
     const { incoming, outgoing } = c.env
-    // The client left during its password check. Its 'close' has passed, so nothing would end the transfer.
+    // The client left during its password check, so no 'close' event would end the transfer.
     if (outgoing.destroyed || outgoing.closed) return RESPONSE_ALREADY_SENT
     const { answer, facts } = c.var
     const transfer = transferOf(incoming, facts)
@@ -98,7 +93,7 @@ function keyOf({ kind, user }: Transfer): string {
   return `${kind} ${user}`
 }
 
-// The end of an upload is no blob transfer, because its bytes are at the registry already. A refusal would lose them.
+// The end of an upload is no blob transfer, because a refusal would lose bytes that the registry has already.
 function kindOf(incoming: IncomingMessage): TransferKind {
   const isBlob = incoming.url?.includes('/blobs/') === true
   return isBlob && (incoming.method === 'GET' || hasBody(incoming)) ? 'blob' : 'other'
