@@ -1,16 +1,13 @@
 // Limits and schedules bcrypt checks.
 //
-// Threat: a flood of guesses must not delay users. Sources take turns, so a login waits for the running checks and
-// for one check of each other source. Sources without recent failures go first: hundreds of guessing sources fail
-// once each and then delay nobody. Very many sources that never failed can still overload the queue. Then its limits
-// bound the memory, and the deadline gives every client an answer.
+// Threat: a flood of guesses must not delay users. So sources take turns, and sources without recent failures go first.
+// Very many sources that never failed can still fill the queue. Then its limits bound the memory and the wait.
 
 import type { Comparison } from './bcrypt.ts'
 import { createFairQueue } from './fair-queue.ts'
 import type { Throttle } from './throttle.ts'
 
 export interface Attempt {
-  /** Where the attempt comes from; see `sourceOf`. */
   readonly source: string
   readonly username: string
   readonly comparison: Comparison
@@ -19,35 +16,28 @@ export interface Attempt {
 }
 
 export type AttemptOutcome =
-  /** The hash at this index of the comparison matches the password. */
   | { readonly kind: 'matched'; readonly index: number }
   | { readonly kind: 'unmatched' }
-  /**
-   * Too many attempts wait, this one waited too long, or the sidecar is closing. Nothing is known about the password.
-   */
+  /** Nothing is known about the password. */
   | { readonly kind: 'busy' }
-  /** The source failed too often. No bcrypt check was run. */
   | { readonly kind: 'throttled'; readonly retryAfterMs: number }
 
 export interface Attempts {
   /** Rejects only if the check could not be run. */
   run(attempt: Attempt): Promise<AttemptOutcome>
-  /** Ends waiting and later attempts as `busy`. The pool ends the running ones. */
   close(): void
 }
 
 export interface AttemptsParts {
   readonly throttle: Throttle
-  /** Resolves to the index of the hash that matched, or -1, or `busy` if the pool is closing. */
   readonly compare: (comparison: Comparison) => Promise<number | 'busy'>
   readonly threads: number
 }
 
-// `docker login` gives up after 15 s. This leaves time for the check and the registry's answer.
+// `docker login` gives up after 15 s, and the registry needs time for its answer.
 const DEADLINE_MS = 10_000
 
-// At cost 10 a thread checks about this many before the deadline. That is enough for a hundred CI runners behind one
-// address that start at the same moment.
+// A thread checks this many at cost 10 before the deadline: enough for a hundred CI runners behind one address.
 const MAX_WAITING_PER_THREAD = 128
 
 // A waiting attempt takes a few hundred bytes.
@@ -120,9 +110,7 @@ export function createAttempts({ throttle, compare, threads }: AttemptsParts): A
   return { run, close }
 }
 
-// Called when an attempt arrives, so that a flood does not fill the queue, and again at its turn, because attempts
-// that arrive together have not failed yet. Waiting and running attempts do not count as failures: their passwords
-// may all be correct.
+// Called on arrival, so that a flood does not fill the queue, and again at its turn, after earlier attempts failed.
 function throttledOutcome(throttle: Throttle, attempt: Attempt): AttemptOutcome | undefined {
   const retryAfterMs = attempt.isProven ? 0 : throttle.retryAfterMs(attempt)
   return retryAfterMs > 0 ? { kind: 'throttled', retryAfterMs } : undefined

@@ -8,17 +8,13 @@ export interface Credentials {
   readonly password: string
 }
 
-/** The content of an Authorization header. A `reason` may be logged: it never repeats what the client sent. */
+/** A `reason` may be logged, so it never repeats what the client sent. */
 export type ParsedBasic =
   | ({ readonly kind: 'credentials' } & Credentials)
   | { readonly kind: 'absent' }
   | { readonly kind: 'malformed'; readonly reason: string }
 
-/**
- * Parses an Authorization header as Basic credentials (RFC 7617). The scheme is case-insensitive. The base64 must be
- * strict, but may have no padding at all. The first colon ends the username. Bytes that are not UTF-8 are read as
- * Latin-1, because older clients send that.
- */
+/** Parses RFC 7617 credentials. The base64 is strict, but may have no padding at all. */
 export function parseBasic(header: string | undefined): ParsedBasic {
   if (header === undefined) return { kind: 'absent' }
   const [, scheme = '', token = ''] = /^([^ ]*) *(.*)$/s.exec(header) ?? []
@@ -27,10 +23,7 @@ export function parseBasic(header: string | undefined): ParsedBasic {
   return bytes ? splitCredentials(decodeText(bytes)) : malformed('the credentials are not base64')
 }
 
-/**
- * The value of WWW-Authenticate for `realm`, as a quoted string (RFC 9110 §11.6.1 and §5.6.4).
- * Throws a RangeError for a realm that is empty or has characters other than printable ASCII.
- */
+/** Quotes the realm (RFC 9110 §11.6.1, §5.6.4). Throws a RangeError if it is empty or not printable ASCII. */
 export function formatChallenge(realm: string): string {
   if (!/^[ -~]+$/.test(realm)) throw new RangeError('a realm is printable ASCII, and not empty')
   return `Basic realm="${realm.replace(/["\\]/g, '\\$&')}"`
@@ -49,7 +42,7 @@ function malformed(reason: string): ParsedBasic {
   return { kind: 'malformed', reason }
 }
 
-// Threat: a client that forgets the scheme sends its secret in that place. So only known names are repeated.
+// Threat: a client that forgets the scheme sends its secret in that place.
 function knownScheme(scheme: string): string {
   const known = ['Bearer', 'Digest', 'Negotiate', 'NTLM'].find(
     (name) => name.toLowerCase() === scheme.toLowerCase(),
@@ -57,16 +50,15 @@ function knownScheme(scheme: string): string {
   return known ?? 'unknown'
 }
 
-// Buffer.from skips characters that are not base64. Encoding again shows whether characters or bits were dropped.
+// Buffer.from skips invalid characters. Encoding again shows whether it dropped any.
 function decodeBase64(token: string): Buffer | undefined {
   const bytes = Buffer.from(token, 'base64')
   const canonical = bytes.toString('base64')
   return token === canonical || token === canonical.replace(/=+$/, '') ? bytes : undefined
 }
 
-// The text is not changed. A byte order mark stays, because without it two names would be one. "é" as one code point
-// (NFC) and as two (NFD) stay different: RFC 7617 §2.1 leaves normalization to the client, tools that write htpasswd
-// files hash the bytes they get, and a second form would cost a second bcrypt check.
+// Older clients send Latin-1. A byte order mark stays, because without it two names would be one.
+// RFC 7617 §2.1 leaves Unicode normalization to the client. A second form would cost a second bcrypt check.
 function decodeText(bytes: Buffer): string {
   return bytes.toString(isUtf8(bytes) ? 'utf8' : 'latin1')
 }

@@ -1,6 +1,4 @@
 // Runs bcrypt checks in worker threads.
-//
-// One check takes 70 ms at cost 10. On the event loop it would stop every transfer for that time.
 
 import { availableParallelism } from 'node:os'
 import { extname } from 'node:path'
@@ -9,12 +7,9 @@ import { Piscina } from 'piscina'
 import type { Comparison } from './bcrypt.ts'
 
 export interface BcryptPool {
-  /**
-   * How many checks run at once. Further checks would wait in the queue of Piscina, which is not fair between sources;
-   * see attempts.ts.
-   */
+  /** Further checks would wait in the queue of Piscina, which is not fair between sources. */
   readonly threads: number
-  /** Resolves to the index of the hash that matches the password, or -1, or `busy` if the pool is closing. */
+  /** Resolves to the index of the hash that matches, or -1, or `busy` if the pool is closing. */
   compare(comparison: Comparison): Promise<number | 'busy'>
   readonly comparisons: number
   close(): Promise<void>
@@ -22,17 +17,16 @@ export interface BcryptPool {
 
 const MAX_THREADS = Math.max(1, Math.min(4, availableParallelism() - 1))
 
-// A well-formed hash with the lowest cost. No password matches it.
 const WARM_UP: Comparison = { password: 'x', hashes: [`$2b$04$${'.'.repeat(53)}`], dummyHashes: [] }
 
-/** Starts all worker threads at once. `close` stops them. */
+/** One check takes 70 ms at cost 10. On the event loop it would stop every transfer. */
 export function createBcryptPool(): BcryptPool {
   const pool = new Piscina<Comparison, number>({
     filename: workerFile(),
     minThreads: MAX_THREADS,
     maxThreads: MAX_THREADS,
   })
-  // Runs one check on each thread. When all checks have ended, every thread has loaded its modules.
+  // One check runs on each thread. When all have ended, every thread has loaded its modules.
   const loaded = Promise.allSettled(Array.from({ length: MAX_THREADS }, () => pool.run(WARM_UP)))
   let comparisons = 0
   let closing: Promise<void> | undefined
@@ -44,7 +38,6 @@ export function createBcryptPool(): BcryptPool {
     try {
       return await pool.run(comparison)
     } catch (error) {
-      // Closing ended the thread, which says nothing about the password.
       if (isClosing()) return 'busy'
       throw error
     }
@@ -64,7 +57,7 @@ export function createBcryptPool(): BcryptPool {
   }
 }
 
-// The file beside this one, with the same extension: .ts in tests, .js in the build.
+// The extension is .ts in tests and .js in the build.
 function workerFile(): string {
   const self = import.meta.url
   return fileURLToPath(new URL(`./bcrypt${extname(self)}`, self))

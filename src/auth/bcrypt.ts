@@ -1,22 +1,18 @@
 // Hashes and compares passwords with bcrypt.
 //
-// No other file imports bcryptjs. Worker threads load this file, because the "async" functions of bcryptjs compute on
-// the caller's event loop.
+// Worker threads load this file, because the "async" functions of bcryptjs compute on the caller's event loop.
 
 import { compareSync, hashSync, truncates } from 'bcryptjs'
 
 export interface Comparison {
   readonly password: string
-  /** The hash of the entry, then old hashes that are still valid. Empty for an unknown name. */
+  /** Empty for an unknown name. */
   readonly hashes: readonly string[]
-  /** Dummy hashes. Compared and ignored if no hash matched, so that every refusal costs the same. */
+  /** Compared only if no hash matched, so that every refusal costs the same. */
   readonly dummyHashes: readonly string[]
 }
 
-/**
- * Returns the index of the hash that matches the password, or -1. Blocks the thread. A password of over 72 bytes
- * matches no hash, because bcrypt reads only its first 72 bytes.
- */
+/** Returns the index of the hash that matches, or -1. */
 export default function compare({ password, hashes, dummyHashes }: Comparison): number {
   if (isTooLong(password)) return -1
   const index = hashes.findIndex((hash) => compareSync(password, hash))
@@ -24,12 +20,11 @@ export default function compare({ password, hashes, dummyHashes }: Comparison): 
   return index
 }
 
-/** Returns a bcrypt hash, `$2b$…`, at this cost. Blocks the thread. */
 export function hashPassword(password: string, cost: number): string {
   return hashSync(password, cost)
 }
 
-/** Whether a password has more than the 72 bytes that bcrypt reads. */
+/** bcrypt reads only 72 bytes. */
 export function isTooLong(password: string): boolean {
   return truncates(password)
 }

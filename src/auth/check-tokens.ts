@@ -2,7 +2,7 @@
 
 export interface CheckTokens {
   take(lane: Lane): boolean
-  /** Waits for the next token. Gives `onWaiting` the function that ends the wait as `gone`. */
+  /** Gives `onWaiting` the function that ends the wait as `gone`. */
   wait(lane: Lane, onWaiting: (leave: () => void) => void): Promise<'taken' | 'gone' | 'late'>
   giveBack(): void
 }
@@ -11,21 +11,16 @@ export interface CheckTokens {
 export type Lane = 'fresh' | 'repeated'
 
 export interface CheckTokensOptions {
-  /** The number of tokens at the start, and the most there can be. */
   readonly burst: number
   readonly perMs: number
   /** Milliseconds of a clock that never goes back. */
   readonly now: () => number
 }
 
-// How many tokens each lane must leave for the other lane. A user may have the same address as an attacker. The user's
-// new connection is `fresh` and gets a token (docker opens a connection for each request). The attacker's connections
-// that sent wrong credentials are `repeated` and wait.
+// A lane leaves these tokens to the other, so a user behind an attacker's address gets one on a new connection.
 const RESERVED: Readonly<Record<Lane, number>> = { fresh: 0, repeated: 5 }
 
-// This equals the longest wait for a bcrypt check. If we refused guesses earlier, the attacker would send the next ones
-// earlier, each with a TLS handshake, which costs more than waiting. A connection has one request at a time, so the
-// limits on connections also limit how many requests wait.
+// This equals the longest wait for a bcrypt check. An earlier refusal would only bring the next guess earlier.
 const MAX_WAIT_MS = 10_000
 
 const REFILL_EVERY_MS = 100
@@ -65,7 +60,7 @@ export function createCheckTokens({ burst, perMs, now }: CheckTokensOptions): Ch
     serve('repeated')
   }
 
-  // unref(): requests that wait here have no login yet and must not keep the process alive.
+  // Requests that wait here have no login yet and must not keep the process alive.
   function scheduleRefill(): void {
     timer ??= setTimeout(refill, REFILL_EVERY_MS).unref()
   }

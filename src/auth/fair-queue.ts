@@ -2,7 +2,7 @@
 
 export interface FairQueue<T> {
   readonly size: number
-  /** Appends `item`. In a full queue, returns the item that was dropped, which may be the new one. */
+  /** Returns the item that a full queue dropped, which may be the new one. */
   push(source: string, item: T): T | undefined
   shift(): T | undefined
   remove(source: string, item: T): void
@@ -11,7 +11,7 @@ export interface FairQueue<T> {
 export interface FairQueueLimits {
   readonly total: number
   readonly perSource: number
-  /** Favored sources go first, except in every fourth turn. Evaluated at each turn. */
+  /** Favored sources go first, except in every fourth turn. */
   readonly isFavored?: (source: string) => boolean
 }
 
@@ -22,8 +22,7 @@ export function createFairQueue<T>({
   perSource,
   isFavored = () => true,
 }: FairQueueLimits): FairQueue<T> {
-  // In the order of their turns. Holds no source without items. Each change copies an array, which is cheap here: a
-  // queue holds at most a thousand items.
+  // In the order of their turns; no lane is empty. Copying is cheap, because a queue holds at most a thousand items.
   const lanes = new Map<string, T[]>()
   let size = 0
   let turns = 0
@@ -99,9 +98,8 @@ interface Newcomer {
   readonly isFavored: (source: string) => boolean
 }
 
-// The source with the most items loses one, but only if that makes it and the newcomer more equal. Refusing newcomers
-// instead would let a few sources fill the queue and keep all others out. A favored newcomer may also replace an item
-// of any source that is not favored.
+// The longest lane loses an item to a shorter lane, so that few sources cannot fill the queue.
+// A favored newcomer may replace an item of any source that is not favored.
 function sourceToShorten<T>(lanes: Lanes<T>, { newcomer, wanted, isFavored }: Newcomer): string | undefined {
   const isNewcomerFavored = isFavored(newcomer)
   let found: string | undefined

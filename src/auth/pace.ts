@@ -1,8 +1,7 @@
 // Limits how many credentials one source may check per second.
 //
-// Threat: a remembered login needs no bcrypt check. A source that checks thousands of passwords a second would find
-// the password of a user behind the same address, even while it is throttled. So each check first takes a token of
-// its source. Right credentials give the token back, so clients with the right password never run out.
+// Threat: a remembered login needs no bcrypt check, so even a throttled source could guess thousands of times a second.
+// So each check takes a token of its source, and right credentials give the token back.
 
 import { LRUCache } from 'lru-cache'
 import type { Credentials } from './basic.ts'
@@ -11,16 +10,12 @@ import { createKeyedDigest } from './keyed-digest.ts'
 import type { Throttle, ThrottleLimit } from './throttle.ts'
 
 export interface Pace {
-  /** Call it once for each connection. */
   connection(source: string): PacedConnection
 }
 
 export interface PacedConnection {
   readonly source: string
-  /**
-   * Resolves once it is known whether these credentials may be checked. If that takes time, `onWaiting` gets a
-   * function that the caller must call when the client leaves.
-   */
+  /** If the turn must wait, `onWaiting` gets a function to call when the client leaves. */
   turn(credentials: Credentials, onWaiting: (leave: () => void) => void): Promise<Turn>
 }
 
@@ -28,9 +23,8 @@ export type Turn =
   /** Call one of the two when the outcome of the check is known. */
   | { readonly kind: 'check'; succeeded(): void; failed(): void }
   | { readonly kind: 'gone' }
-  /** The turn waited too long because of many logins. The source is not throttled. */
   | { readonly kind: 'busy' }
-  /** The turn waited too long, and the source is throttled. Give no answer, because it would allow one more guess. */
+  /** The source is throttled. An answer would allow one more guess. */
   | { readonly kind: 'dropped' }
 
 export interface PaceParts {
@@ -40,15 +34,13 @@ export interface PaceParts {
   readonly now: () => number
 }
 
-// That is 864,000 guesses a day, and only at passwords that were verified from the guessing source itself. If the
-// throttle allows a source more failures, so do the tokens.
+// That is 864,000 guesses a day, and only at passwords that were verified from the guessing source itself.
 const TOKENS_PER_SECOND = 10
 
-// How many logins of one source may run at once. More would only wait for the bcrypt threads.
+// More logins at once would only wait for the bcrypt threads.
 const BURST = 20
 
-// A source that is evicted gets all its tokens again. An attacker with this many addresses gains little, because each
-// new address has a full burst anyway.
+// An evicted source gets all its tokens again, but each new address has a full burst anyway.
 const MAX_SOURCES = 20_000
 
 export function createPace({ limit, throttle, now }: PaceParts): Pace {

@@ -1,34 +1,26 @@
 // Counts failed logins per source, and per source and name.
 //
-// We do not use the package rate-limiter-flexible, because its memory limiter keeps a timer for every key and has no
-// bound. A flood from many addresses would fill the memory.
-//
-// Only failures that cost a bcrypt check count. Malformed credentials and too long passwords are no guesses, and an
-// attacker could fill the tables with them at no cost. Throttled attempts do not count either. Otherwise one client
-// that never stops would lock out the other users of its network for ever.
+// The package rate-limiter-flexible keeps a timer for every key and has no bound, so a flood would fill the memory.
+// Malformed credentials and too long passwords do not count, because an attacker could fill the tables at no cost.
+// Throttled attempts do not count. Otherwise one client that never stops would lock out its network for ever.
 
 import { LRUCache } from 'lru-cache'
 import { createKeyedDigest } from './keyed-digest.ts'
 
-/** The most failures of one source per window. The window starts with the first failure. */
+/** The window starts with the first failure. */
 export interface ThrottleLimit {
   readonly failures: number
   readonly windowMs: number
 }
 
-/**
- * A failure counts for the source, and for the pair of source and name, never for the name alone. Otherwise anyone could
- * lock that user out.
- */
+/** A failure never counts for the name alone. Otherwise anyone could lock that user out. */
 export interface SourceAndName {
   readonly source: string
   readonly username: string
 }
 
 export interface Throttle {
-  /** Milliseconds until this source may try this name again; 0 when it may now. */
   retryAfterMs(login: SourceAndName): number
-  /** Whether this source failed within the last ten windows. */
   hasFailed(source: string): boolean
   failed(login: SourceAndName): void
   succeeded(login: SourceAndName): void
@@ -40,20 +32,15 @@ interface Count {
   readonly endsAt: number
 }
 
-// Each entry is a failure that cost a bcrypt check. At cost 10 four threads run 3,400 checks a minute, so within the
-// default window no entry that matters is evicted. With longer windows or lower costs, the least recently seen source
-// is evicted first. An attacker with 20,000 addresses gains little by that, because each address has 20 guesses
-// anyway. Both full tables together take 8 MiB.
+// At cost 10, four threads run 3,400 checks a minute, so the default window evicts no entry that matters.
+// Both full tables together take 8 MiB.
 const MAX_COUNTS = 20_000
 
-// A source that fails PAIR_FAILURES times `failures` with one name has an outdated password, or is a patient attacker.
-// Then this name alone is throttled for this source, and its failures no longer use up the limit of other users behind
-// the address.
+// A client with an outdated password is then throttled for this name only, and spares other users of its address.
 const PAIR_FAILURES = 3
 const PAIR_WINDOWS = 10
 
-// How many windows `hasFailed` remembers a source. In a flood from many sources, more than one window can pass before
-// each source has failed.
+// In a flood from many sources, more than one window can pass before each source has failed.
 const MEMORY_WINDOWS = 10
 
 /** @param now milliseconds of a clock that never goes back */
@@ -64,8 +51,8 @@ export function createThrottle(limit: ThrottleLimit | 'off', now: () => number):
 function createCountingThrottle({ failures, windowMs }: ThrottleLimit, now: () => number): Throttle {
   const sources = new LRUCache<string, Count>({ max: MAX_COUNTS })
   const pairs = new LRUCache<string, Count>({ max: MAX_COUNTS })
-  // Threat: a user may type the password as the name, and a name can be as large as the request head. So we store a
-  // digest. Unknown names count like known ones. Otherwise the throttle would show which names exist.
+  // Threat: a user may type the password as the name, so only digests are stored.
+  // Unknown names count too. Otherwise the throttle would show which names exist.
   const digestOf = createKeyedDigest()
   const pairOf = ({ source, username }: SourceAndName): string => digestOf([source, username])
 
@@ -98,8 +85,7 @@ function createCountingThrottle({ failures, windowMs }: ThrottleLimit, now: () =
       add(sources, login.source, windowMs)
       add(pairs, pairOf(login), windowMs * PAIR_WINDOWS)
     },
-    // Threat: an attacker who has an account must not reset the count of the source by logging in. So only the count
-    // of this name is deleted.
+    // Threat: an attacker who has an account must not reset the count of the source by logging in.
     succeeded: (login) => {
       pairs.delete(pairOf(login))
     },

@@ -3,9 +3,7 @@
 import { LRUCache } from 'lru-cache'
 import { createKeyedDigest } from './keyed-digest.ts'
 
-// Threat: a login from one source must not be remembered for another. Otherwise a throttled source would learn that
-// its guess is right if the user logged in from elsewhere.
-/** A password that one source sent for a username, and the stored hash that it matches. */
+/** Threat: without `source`, a throttled source would learn that its guess is right when the user logs in elsewhere. */
 export interface VerifiedLogin {
   readonly source: string
   readonly username: string
@@ -25,10 +23,7 @@ export interface VerifiedCache {
 // A login takes about 200 bytes. Even a large fleet has fewer pairs of machine and user.
 const MAX_REMEMBERED = 20_000
 
-/**
- * @param ttlMs how long a success is remembered, regardless of use; `off` remembers nothing
- * @param now milliseconds of a clock that never goes back
- */
+/** Remembers a success for `ttlMs`, regardless of use. `now` is a clock that never goes back. */
 export function createVerifiedCache(
   ttlMs: number | 'off',
   now: () => number = () => performance.now(),

@@ -11,25 +11,23 @@ import type { Recollection, VerifiedCache } from './verified-cache.ts'
 
 export type RefusalReason = 'unknown user' | 'wrong password' | 'password too long' | 'entry changed'
 
-/** The outcome of checking credentials. `reason` and `isKnown` are for the log; a client must not see them. */
+/** `reason` and `isKnown` are for the log; a client must not see them. */
 export type Verdict =
   | {
       readonly kind: 'ok'
       readonly username: string
-      /** The user has a newer password, and this one is still valid: `user passwd --keep-old`. */
       readonly isOldPassword: boolean
     }
   | {
       readonly kind: 'refused'
       readonly reason: RefusalReason
-      /** Whether the table has the name. An unknown name may be a password in the wrong field. */
+      /** An unknown name may be a password in the wrong field. */
       readonly isKnown: boolean
     }
   | { readonly kind: 'busy' }
   | { readonly kind: 'throttled'; readonly retryAfterMs: number }
 
 export interface Verifier {
-  /** @param source where the credentials come from; see `sourceOf` */
   verify(credentials: Credentials, source: string): Promise<Verdict>
 }
 
@@ -37,7 +35,7 @@ export interface VerifierParts {
   readonly table: () => UserTable
   readonly cache: VerifiedCache
   readonly attempts: Pick<Attempts, 'run'>
-  /** Milliseconds since 1970. Used to decide whether an old password has expired. */
+  /** Milliseconds since 1970. */
   readonly now?: () => number
 }
 
@@ -60,8 +58,7 @@ export function createVerifier({ table, cache, attempts, now = Date.now }: Verif
   }
 
   async function verify({ username, password }: Credentials, source: string): Promise<Verdict> {
-    // Threat: bcrypt reads only 72 bytes, so the beginning of a long password would be enough. The password is refused
-    // before the hashes of the name are read, so that the response time shows nothing about the name.
+    // Threat: bcrypt reads only 72 bytes. This check comes first, so that the time shows nothing about the name.
     if (isTooLong(password)) return refuse('password too long', username)
     const hashes = validHashes(username)
     const recall = (hash: string): Recollection => cache.recall({ source, username, password, hash })
@@ -69,21 +66,19 @@ export function createVerifier({ table, cache, attempts, now = Date.now }: Verif
     const remembered = recalled.indexOf('remembered')
     if (remembered >= 0) return { kind: 'ok', username, isOldPassword: remembered > 0 }
     const dummyHashes = remainingDummyHashes(table().dummyHashes, hashes)
-    // Threat: a name with no hash, or fewer, must not be refused faster. A bcrypt check hides this small difference, but
-    // a throttled login runs no bcrypt check. So dummy hashes are looked up too.
+    // Threat: a throttled login runs no bcrypt check, so fewer lookups would show which names exist.
     dummyHashes.forEach(recall)
-    // This source proved this password before. A flood from the same source must not prevent the next check.
+    // A flood from the same source must not prevent the next check of a password that it proved.
     const isProven = recalled.includes('lapsed')
     const comparison: Comparison = { password, hashes, dummyHashes }
-    // Equal attempts from one source share one check. Sources do not share: otherwise a user with the right password
-    // would be refused because an attacker who guesses it is throttled. Hashes are part of the key, so an attempt
-    // after a change of the entry does not share an older check.
+    // Sources share no check: a right password must not be refused because a guessing source is throttled.
+    // The hashes are part of the key, so an attempt after a change does not share an older check.
     const outcome = await share(
       () => attempts.run({ source, username, comparison, isProven }),
       digestOf([source, username, password, ...hashes, ...dummyHashes]),
     )
     if (outcome.kind === 'busy' || outcome.kind === 'throttled') return outcome
-    // The check may have waited for long. A user who was removed meanwhile must be refused.
+    // A user who was removed while the check waited must be refused.
     if (outcome.kind === 'unmatched') return refuse(reasonNow(username, hashes), username)
     const hash = hashes[outcome.index]
     if (hash !== undefined) cache.remember({ source, username, password, hash })

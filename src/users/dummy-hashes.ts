@@ -1,20 +1,15 @@
 // Creates dummy hashes, so that every refusal takes equally long.
 //
-// Threat: otherwise the time shows an attacker which names exist, and which have a weaker hash or an old password.
-//
-// Every refusal computes the same set of bcrypts: for each cost, as many as the entry with most hashes of that cost has.
-// From outside nobody can see which are hashes of the entry and which are dummies. Adding only cheap bcrypts up to the same
-// total work would not be enough, because each bcrypt has a fixed overhead too. A table with one cost needs one bcrypt. A
-// mixed table needs less than twice the work of its most expensive entry.
+// Threat: otherwise the time shows which names exist, and which have a weaker hash or an old password.
+// So every refusal computes, for each cost, the most bcrypts that any entry of the table needs.
+// Cheap bcrypts up to the same total work would not do, because each bcrypt has a fixed overhead.
 
 import { randomBytes } from 'node:crypto'
 
 import { BCRYPT_ALPHABET, DEFAULT_COST, SALT_AND_DIGEST_LENGTH } from './htpasswd-line.ts'
 
-/** How many hashes there are of each cost. */
 export type CostCounts = ReadonlyMap<number, number>
 
-/** Raises the counts so that they cover these costs too. */
 export function raiseCounts(counts: CostCounts, costs: readonly number[]): CostCounts {
   if (costs.length === 1 && counts.has(costs[0] ?? 0)) return counts
   const own = countsOf(costs)
@@ -25,13 +20,13 @@ export function raiseCounts(counts: CostCounts, costs: readonly number[]): CostC
   return all
 }
 
-/** Creates bcrypt strings that no password matches, as many as counted. Without any counts: one of the default cost. */
+/** Without any counts, creates one hash of the default cost. */
 export function createDummyHashes(counts: CostCounts): readonly string[] {
   const wanted = counts.size === 0 ? new Map([[DEFAULT_COST, 1]]) : counts
   return [...wanted].flatMap(([cost, count]) => Array.from({ length: count }, () => createDummyHash(cost)))
 }
 
-/** The dummy hashes that remain to be computed besides these hashes. An unknown name has no hashes. */
+/** All dummy hashes remain for an unknown name, because it has no hashes. */
 export function remainingDummyHashes(dummyHashes: readonly string[], hashes: readonly string[]): readonly string[] {
   return hashes.reduce((left, hash) => {
     const index = left.findIndex((dummyHash) => costOf(dummyHash) === costOf(hash))

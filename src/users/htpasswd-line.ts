@@ -2,7 +2,7 @@
 
 import { hasControlCharacter } from './control-characters.ts'
 
-/** The problem of a line, without its content: anyone who reaches the admin address may read this. */
+/** Anyone who reaches the admin address may read these, so they never repeat the line. */
 export type ProblemKind =
   | 'NUL bytes'
   | 'not UTF-8'
@@ -12,18 +12,18 @@ export type ProblemKind =
   | 'duplicate name'
   | 'unusable old password'
 
-/** The content of one line. A `reason` never contains a hash or text that could be a password. */
+/** A `reason` never contains a hash or text that could be a password. */
 export type HtpasswdLine =
   | { readonly kind: 'nothing' }
   | { readonly kind: 'entry'; readonly username: string; readonly hash: string; readonly cost: number }
   | { readonly kind: 'problem'; readonly problem: ProblemKind; readonly reason: string }
 
 export const MIN_COST = 4
-// A check of 71 ms at cost 10 doubles with each step: 15 takes over two seconds, 31 takes a day and a half.
+// A check takes 71 ms at cost 10 and doubles with each step, so cost 15 takes over two seconds.
 export const MAX_COST = 15
 export const DEFAULT_COST = 10
 
-/** A bcrypt string ends with 22 characters of salt and 31 of digest, from BCRYPT_ALPHABET. */
+/** After its cost, a bcrypt string has 22 characters of salt and 31 of digest. */
 export const SALT_AND_DIGEST_LENGTH = 53
 export const BCRYPT_ALPHABET = './ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
 
@@ -43,13 +43,11 @@ const FOREIGN_KINDS: readonly (readonly [prefix: string, kind: string])[] = [
   ['{SSHA}', 'salted SHA-1 ({SSHA})'],
 ]
 
-// A compose file writes `$$` for `$`, and people copy hashes from compose files.
 const DOUBLED = 'a bcrypt hash whose $ are doubled ($$), as compose files have them'
 
 /** Reads one line without its line feed. Text after a second colon is ignored, as Apache does. */
 export function parseLine(text: string): HtpasswdLine {
-  // Checked before comments. A crash can fill the end of a file with NUL bytes. Such a file must not count as a file with
-  // only comments, which would lock everyone out.
+  // Threat: a crash can fill a file with NUL bytes. Read as a file of comments, it would lock everyone out.
   if (text.includes('\0')) return problem('NUL bytes', 'the line holds NUL bytes; remove it')
   const line = text.trimEnd()
   if (line === '' || line.trimStart().startsWith('#')) return { kind: 'nothing' }
@@ -59,12 +57,10 @@ export function parseLine(text: string): HtpasswdLine {
   return badName === undefined ? parseSecret(username, secret.trim()) : problem('invalid name', badName)
 }
 
-/** A usable hash, or the kind of an unusable one, without repeating it. */
 export type ParsedHash =
   | { readonly kind: 'hash'; readonly hash: string; readonly cost: number }
   | { readonly kind: 'unusable'; readonly found: string }
 
-/** Reads a bcrypt string of a cost from MIN_COST to MAX_COST. */
 export function parseHash(text: string): ParsedHash {
   if (!/^\$2[aby]\$/.test(text)) return { kind: 'unusable', found: foreignKind(text) }
   const digits = /^\$2[aby]\$(\d\d)\$/.exec(text)?.[1]
@@ -74,11 +70,11 @@ export function parseHash(text: string): ParsedHash {
   return found === undefined ? { kind: 'hash', hash: text, cost } : { kind: 'unusable', found }
 }
 
-/** The reason why `name` cannot be a username, or undefined. Never repeats the name. */
+/** The reason never repeats the name. */
 export function nameProblem(name: string): string | undefined {
   if (name === '') return 'the name is empty'
   if (hasControlCharacter(name)) return 'the name holds a control character'
-  // The fields were swapped. Reasons repeat names, and must not repeat a hash.
+  // The fields were swapped. Other reasons repeat the name, and must not repeat a hash.
   if (/^(?:\$+\w+\$|\{\w+\})/.test(name)) return 'the name looks like a hash; an entry is NAME:HASH'
   if (name.includes(':')) return 'the name holds a colon'
   if (name.startsWith('#')) return 'the name begins with #, which marks a comment'
@@ -117,7 +113,7 @@ function foreignKind(secret: string): string {
 }
 
 function unusable(username: string, found: string): HtpasswdLine {
-  // People paste this command into a shell, so a name with special characters is not put into it.
+  // Threat: people paste this command into a shell, so it contains no name with special characters.
   const isSafe = !found.includes('plain text') && /^[\w.@+][\w.@+-]*$/.test(username)
   const word = isSafe ? username : 'NAME'
   const hint =

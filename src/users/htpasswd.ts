@@ -1,7 +1,6 @@
 // Parses an htpasswd file into the user table.
 //
-// A generator reads it in small steps. Commands run all steps at once. The sidecar pauses between steps, because its event
-// loop carries every transfer.
+// The sidecar pauses between small steps, because its event loop carries every transfer.
 
 import { setImmediate } from 'node:timers/promises'
 
@@ -11,16 +10,15 @@ import { parseHash, parseLine, type ProblemKind } from './htpasswd-line.ts'
 import { bindingOf, MAX_KEPT, parseKeptLine, type KeptLine } from './old-password-line.ts'
 import { isUtf16, linesOf } from './text-lines.ts'
 
-/** An earlier hash of an entry that is still valid. */
 export interface PreviousHash {
   readonly hash: string
   readonly cost: number
-  /** Milliseconds since 1970. From then on it no longer matches. */
+  /** Milliseconds since 1970. */
   readonly validUntil: number
   readonly line: number
 }
 
-/** One usable line: a name and its bcrypt string with the work factor `cost`. Lines count from 1. */
+/** One usable line. Lines count from 1. */
 export interface Entry {
   readonly username: string
   readonly hash: string
@@ -29,7 +27,7 @@ export interface Entry {
   readonly previous: readonly PreviousHash[]
 }
 
-/** A line that was skipped. The reason is for the log: it may name a user, but contains no hash and no possible password. */
+/** A skipped line. Its reason may name a user, but contains no hash and no possible password. */
 export interface Problem {
   readonly line: number
   readonly kind: ProblemKind
@@ -39,7 +37,6 @@ export interface Problem {
 export interface UserTable {
   readonly entries: ReadonlyMap<string, Entry>
   readonly problems: readonly Problem[]
-  /** bcrypt strings that no password matches. The refusal of an unknown name computes them. */
   readonly dummyHashes: readonly string[]
 }
 
@@ -48,17 +45,11 @@ type Kept = KeptLine & { readonly line: number }
 
 const NONE: readonly PreviousHash[] = []
 
-// A step takes about 0.2 ms. A transfer waits for one slice, and sometimes for the garbage collector, which needs 4 to 10
-// ms for the garbage of 10,000 lines.
+// A step takes about 0.2 ms. A transfer waits for one slice, and sometimes 4 to 10 ms for the garbage collector.
 const LINES_PER_STEP = 64
 const SLICE_MS = 2
 
-/**
- * Reads an htpasswd file with bcrypt entries. Unusable lines are skipped and listed in `problems`. If a name has several
- * entries, the first counts, as with Apache. An empty file, or one with only comments, is an empty table. Throws
- * InvalidFileError for a file that has lines but no usable entry.
- * @param now milliseconds since 1970; old passwords that expired by then are left out
- */
+/** The first entry of a name counts, as with Apache. Throws InvalidFileError for a file with only unusable lines. */
 export function parseHtpasswd(bytes: Buffer, file: string, now = Date.now()): UserTable {
   const steps = read(bytes, file, now)
   for (;;) {
@@ -67,7 +58,6 @@ export function parseHtpasswd(bytes: Buffer, file: string, now = Date.now()): Us
   }
 }
 
-/** Like `parseHtpasswd`, but lets the event loop run every few milliseconds. Rejects instead of throwing. */
 export async function parseHtpasswdInSlices(
   bytes: Buffer,
   file: string,
@@ -84,7 +74,7 @@ export async function parseHtpasswdInSlices(
   }
 }
 
-/** The hashes that are valid at this time: the present one first, then the old ones. */
+/** The present hash comes first, then the old ones. */
 export function hashesAt({ hash, previous }: Entry, now: number): readonly string[] {
   return [hash, ...previous.filter(({ validUntil }) => now < validUntil).map((old) => old.hash)]
 }
@@ -107,7 +97,7 @@ function* read(bytes: Buffer, file: string, now: number): Steps {
     if ('reason' in entry) problems.push(entry)
     else entries.set(entry.username, entry)
   }
-  // Kept lines do not count here: when `htpasswd -D` removes the last user, they must not keep the file usable.
+  // Kept lines do not count: when `htpasswd -D` removes the last user, they must not keep the file usable.
   const [first] = problems
   if (entries.size === 0 && first !== undefined) {
     throw noUsableLine(file, { bytes, first })
@@ -164,14 +154,12 @@ function readEntry(
   }
 }
 
-/** An old password that is still valid, or its problem; undefined for any other line. */
 function readKept(text: string, line: number, now: number): Kept | Problem | undefined {
   const parsed = parseKeptLine(text)
   if (parsed.kind === 'malformed') return { line, kind: 'unusable old password', reason: parsed.reason }
   return parsed.kind === 'kept' && now < parsed.validUntil ? { ...parsed, line } : undefined
 }
 
-/** The entry with one more old hash, or the problem. */
 function attach(
   { username, hash, binding, validUntil, line }: Kept,
   entry: Entry | undefined,

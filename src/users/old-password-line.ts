@@ -1,12 +1,9 @@
 // Reads and writes the htpasswd line of an old, valid password.
 //
-// Such a line looks like this:
-//
 //   #registry-sidecar keep-old v1 until 2026-01-31T12:00:00.000Z beside 0123456789abcdef $2y$10$… alice
 //
-// For other readers of the file it is a comment. `beside` is a digest of the hash that replaced this one. When another
-// tool changes or removes the entry, as after a leak, the old passwords become invalid too. The name comes last, because
-// it may contain blanks.
+// `beside` is a digest of the new hash. If another tool changes the entry, as after a leak, old passwords end too.
+// The name comes last, because it may contain blanks.
 
 import { createHash } from 'node:crypto'
 
@@ -15,25 +12,24 @@ import { nameProblem } from './htpasswd-line.ts'
 export interface KeptLine {
   readonly kind: 'kept'
   readonly username: string
-  /** As in the file. Its kind is not checked here. */
+  /** Not checked yet. */
   readonly hash: string
   /** Milliseconds since 1970. */
   readonly validUntil: number
-  /** `bindingOf` the hash of the entry when this line was written. */
   readonly binding: string
 }
 
 export type ParsedKeptLine =
   KeptLine | { readonly kind: 'malformed'; readonly reason: string } | { readonly kind: 'other' }
 
-/** How many old passwords of one name may be valid. If one user has several, every refusal computes as many bcrypts. */
+/** If one user has several old passwords, every refusal computes as many bcrypts. */
 export const MAX_KEPT = 4
 
 const PREFIX = '#registry-sidecar keep-old'
 const VERSION = 'v1'
 const OTHER = { kind: 'other' } as const
 
-/** Reads one line without its line feed. `other` is any line of another kind. A reason never contains a hash. */
+/** A reason never contains a hash. */
 export function parseKeptLine(text: string): ParsedKeptLine {
   if (!text.startsWith(PREFIX)) return OTHER
   const rest = text.slice(PREFIX.length).trimEnd()
@@ -53,12 +49,10 @@ export function parseKeptLine(text: string): ParsedKeptLine {
   return { kind: 'kept', username, hash, validUntil, binding }
 }
 
-/** The line that keeps an old hash, without line feed. */
 export function formatKeptLine({ username, hash, validUntil, binding }: Omit<KeptLine, 'kind'>): string {
   return `${PREFIX} ${VERSION} until ${new Date(validUntil).toISOString()} beside ${binding} ${hash} ${username}`
 }
 
-/** Binds a kept line to its entry: 64 bits of a digest of the hash of the entry. */
 export function bindingOf(hash: string): string {
   return createHash('sha256').update(hash).digest('hex').slice(0, 16)
 }

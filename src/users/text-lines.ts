@@ -1,13 +1,11 @@
 // Decodes bytes into lines of text.
-//
-// One line at a time, because decoding a large file at once would block every transfer.
 
 import { isUtf8 } from 'node:buffer'
 
 const BYTE_ORDER_MARK = Buffer.from('\ufeff')
 const LINE_FEED = 10
 
-/** Yields each line without its line feed, or undefined for a line that is not UTF-8. */
+/** Yields undefined for a line that is not UTF-8. Decoding a large file at once would block every transfer. */
 export function* linesOf(bytes: Buffer): Generator<string | undefined> {
   let start = startsWith(bytes, BYTE_ORDER_MARK) ? BYTE_ORDER_MARK.length : 0
   while (start < bytes.length) {
@@ -19,7 +17,7 @@ export function* linesOf(bytes: Buffer): Generator<string | undefined> {
   }
 }
 
-/** Whether the bytes begin like UTF-16 text. A damaged first line may look like that too. */
+/** A damaged first line may look like UTF-16 too. */
 export function isUtf16(bytes: Buffer): boolean {
   if (startsWith(bytes, Buffer.from([0xff, 0xfe])) || startsWith(bytes, Buffer.from([0xfe, 0xff])))
     return true

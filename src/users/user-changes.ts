@@ -1,15 +1,12 @@
 // Logs which users a reload added, removed and changed.
-//
-// A table may contain 100,000 users, so the comparison pauses to let requests be served, and lists are cut.
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Entry, UserTable } from './htpasswd.ts'
 import type { Log } from '../observability/log.ts'
 
-// A person does not read more; the counts are complete.
 const MAX_LISTED = 20
 
-// Looking up this many names takes about a millisecond.
+// A table may contain 100,000 users; looking up this many takes about a millisecond.
 const NAMES_PER_TURN = 5_000
 
 export interface UserTableChange {
@@ -18,7 +15,7 @@ export interface UserTableChange {
   readonly previous: UserTable
 }
 
-/** Logs who was added, removed and changed, and which lines were skipped: names and reasons, never a hash. */
+/** Logs names and reasons, never a hash. */
 export async function logUserChanges(log: Log, { file, next, previous }: UserTableChange): Promise<void> {
   const now = Date.now()
   const [added, removed, changed] = [createNameList(), createNameList(), createNameList()]
@@ -77,8 +74,7 @@ async function visitInTurns(
   }
 }
 
-// An old password that stays valid for longer, or no longer, also changes who gets in. An expired password is no change:
-// it may be in the previous table, but is left out of the next one.
+// An expired old password is no change: it may be in the previous table, but is left out of the next one.
 function isSameEntry(one: Entry, other: Entry, now: number): boolean {
   return one.hash === other.hash && keptAt(one, now) === keptAt(other, now)
 }

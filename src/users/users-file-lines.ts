@@ -5,7 +5,7 @@ import { parseHtpasswd, type Entry } from './htpasswd.ts'
 import { bindingOf, formatKeptLine, MAX_KEPT, parseKeptLine, type ParsedKeptLine } from './old-password-line.ts'
 import { isUtf16 } from './text-lines.ts'
 
-/** Latin-1 text with line feeds. Latin-1 maps bytes to characters one to one, so bytes that are not UTF-8 survive. */
+/** Latin-1 text with line feeds. Latin-1 maps each byte to one character, so bytes that are not UTF-8 survive. */
 export type Lines = readonly string[]
 
 export interface FileLines {
@@ -20,20 +20,19 @@ export interface NewEntry {
 }
 
 export interface NewHash extends NewEntry {
-  /** Until when the present password stays valid, in milliseconds since 1970. Absent: no old password stays valid. */
+  /** Milliseconds since 1970. If absent, no old password stays valid. */
   readonly keepOldUntil?: number | undefined
 }
 
 export interface EditContext {
-  /** For messages. */
   readonly file: string
   /** Milliseconds since 1970. */
   readonly now: number
 }
 
-/** Throws InvalidFileError for UTF-16 text and binary files, which are those with NUL bytes and no usable line. */
+/** Throws InvalidFileError for UTF-16 text and for binary files. */
 export function splitLines(bytes: Buffer, file: string): FileLines {
-  // Threat: a mistyped setting names another file, perhaps a database, and `user add` appends a line to it.
+  // Threat: a mistyped setting names a database, and `user add` appends a line to it.
   if (isUtf16(bytes) || bytes.includes(0)) parseHtpasswd(bytes, file)
   const text = bytes.toString('latin1')
   const mark = text.startsWith('\xef\xbb\xbf') ? text.slice(0, 3) : ''
@@ -44,7 +43,6 @@ export function joinLines({ mark, lines }: FileLines): Buffer {
   return Buffer.from(mark + lines.join(''), 'latin1')
 }
 
-/** Appends an entry. Throws a CommandError if the name exists. */
 export function withAdded(lines: Lines, { username, hash }: NewEntry, { file }: EditContext): Lines {
   if (hasLineOf(lines, username)) throw userExists(file, username)
   const ending = usualEnding(lines)
@@ -53,10 +51,7 @@ export function withAdded(lines: Lines, { username, hash }: NewEntry, { file }: 
   return [...whole, toLine(username, hash) + ending]
 }
 
-/**
- * Replaces the first line of this name, whatever kind its hash is. Removes the old passwords, or writes those that stay
- * valid behind it. Throws a CommandError if there is no such line, or no password to keep.
- */
+/** Replaces the first line of this name, even if its hash is unusable. */
 export function withChanged(lines: Lines, change: NewHash, context: EditContext): Lines {
   const { username, hash } = change
   if (!hasLineOf(lines, username)) throw userUnknown(context.file, username)
@@ -69,7 +64,6 @@ export function withChanged(lines: Lines, change: NewHash, context: EditContext)
   return rest.with(index, replacing + ending)
 }
 
-/** Removes every line of this name, its old passwords included. Throws a CommandError if it has no entry. */
 export function withoutUser(lines: Lines, username: string, context: EditContext): Lines {
   if (!hasLineOf(lines, username)) throw userUnknown(context.file, username)
   const left = withoutKept(lines, username).filter((line) => !isOf(line, username))
@@ -77,7 +71,6 @@ export function withoutUser(lines: Lines, username: string, context: EditContext
   return left
 }
 
-/** Removes expired old passwords. */
 export function withoutExpired(lines: Lines, now: number): Lines {
   return lines.filter((line) => {
     const parsed = parseOurs(line)
@@ -93,7 +86,6 @@ function userUnknown(file: string, username: string): CommandError {
   return new CommandError(`there is no ${username} in ${file}; use \`user add\` to add one`)
 }
 
-/** The lines for the present password and for the old ones that are still valid. */
 function keptLinesOf(
   lines: Lines,
   { username, hash, keepOldUntil }: NewHash,
@@ -118,7 +110,7 @@ function keptLinesOf(
   return kept.map((old) => encode(formatKeptLine({ ...old, username, binding })))
 }
 
-// The first line of this name may be unusable, and a later line of the same name counts.
+// The first line of this name may be unusable, and a later line may count.
 function usableEntry(lines: Lines, username: string, { file, now }: EditContext): Entry | undefined {
   try {
     return parseHtpasswd(joinLines({ mark: '', lines }), file, now).entries.get(username)
@@ -128,7 +120,7 @@ function usableEntry(lines: Lines, username: string, { file, now }: EditContext)
   }
 }
 
-// A sidecar keeps its users when the file has lines but no usable one. The removed user would still get in.
+// A sidecar keeps its users when no line is usable, so the removed user would still get in.
 function refuseUselessRemoval(before: Lines, after: Lines, context: EditContext): void {
   if (isReadable(after, context) || !isReadable(before, context)) return
   throw new CommandError(

@@ -1,7 +1,6 @@
 // Edits the users file.
 //
-// One line changes, every other byte stays. The sidecar may read at any moment, and other runs may edit at the same time,
-// so edits take a lock and replace the file atomically.
+// The sidecar may read and other runs may edit at any moment, so edits take a lock and replace the file atomically.
 
 import { access, constants, lstat, mkdir, readlink, realpath, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
@@ -40,7 +39,7 @@ const HINTS: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file; `registry-sidecar user add NAME` makes it',
 }
 
-/** The bytes of the users file, or undefined if there is none. Rejects with a CommandError that contains the fix. */
+/** Rejects with a CommandError that contains the fix. */
 export async function readUsersFile(file: string): Promise<Buffer | undefined> {
   try {
     return await readIfPresent(file)
@@ -49,9 +48,6 @@ export async function readUsersFile(file: string): Promise<Buffer | undefined> {
   }
 }
 
-// Each edit also removes the expired old passwords of all users.
-
-/** Appends an entry. Creates the file and its folder if absent. Rejects with a CommandError if the name exists. */
 export async function addEntry(file: string, entry: NewEntry, now: number): Promise<void> {
   try {
     await mkdir(dirname(await followLinks(file)), { recursive: true })
@@ -61,28 +57,19 @@ export async function addEntry(file: string, entry: NewEntry, now: number): Prom
   await edit({ file, now }, (lines) => withAdded(lines, entry, { file, now }))
 }
 
-/**
- * Replaces the first line of this name, whatever kind its hash is. The old passwords of that name are removed, unless
- * `keepOldUntil` keeps them and the present one valid. Rejects with a CommandError if there is no such name, or no
- * password to keep.
- */
 export async function changeEntry(file: string, change: NewHash, now: number): Promise<void> {
   await edit({ file, now }, (lines) => withChanged(lines, change, { file, now }))
 }
 
-/** Removes every line of this name. Rejects with a CommandError if there is none. */
 export async function removeEntry(file: string, username: string, now: number): Promise<void> {
   await edit({ file, now }, (lines) => withoutUser(lines, username, { file, now }))
 }
 
-// For a check before a person types a password. The edit itself checks again, under its lock.
-
-/** Rejects if `addEntry` would reject because of the present file. Changes nothing. */
+/** Rejects if `addEntry` would, before a person types a password. The edit checks again under its lock. */
 export async function assertAddable(file: string, username: string, now: number): Promise<void> {
   await rehearse({ file, now }, (lines) => withAdded(lines, { username, hash: '' }, { file, now }))
 }
 
-/** Rejects if `changeEntry` would reject because of the present file. Changes nothing. */
 export async function assertChangeable(
   file: string,
   change: Omit<NewHash, 'hash'>,
@@ -117,7 +104,7 @@ async function edit({ file, now }: EditContext, change: (lines: Lines) => Lines)
   }
 }
 
-// A rename needs write access only to the folder. But a read-only file is meant to stay, and other tools respect that.
+// A rename needs write access only to the folder, but a read-only file is meant to stay.
 async function refuseReadOnly(target: string): Promise<void> {
   if (!(await isReadOnly(target))) return
   throw new CommandError(`${target} is read-only; if it is to be edited: chmod u+w ${target}`)
@@ -135,7 +122,7 @@ async function isReadOnly(target: string): Promise<boolean> {
   }
 }
 
-/** The file a chain of symlinks leads to, so that the links stay; it need not exist. */
+/** Follows a chain of symlinks, so that the links stay. The file need not exist. */
 async function followLinks(file: string): Promise<string> {
   try {
     return await realpath(file)

@@ -16,16 +16,12 @@ export interface Users extends Following {
   readonly state: ValueState
 }
 
-/** The warning for a bind-mounted users file. */
 export const FILE_MOUNT = {
   text: 'the users file is a bind-mounted file: replacing it on the host has no effect here',
   hint: 'mount its folder (docker: -v ./users:/users, Kubernetes: no subPath): editors, mv and `user` replace files',
 } as const
 
-/**
- * Waits for a file that is missing. Rejects with InvalidFileError when the file is unusable, because at start there is no
- * earlier table to keep.
- */
+/** Waits for a missing file. Rejects if the file is unusable, because there is no earlier table to keep. */
 export async function loadUsers({ file, pollMs, log }: FollowOptions): Promise<Users> {
   const nobody = parseHtpasswd(Buffer.alloc(0), file)
   const parse = (bytes: Buffer) => parseHtpasswdInSlices(bytes, file)
