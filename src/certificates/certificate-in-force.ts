@@ -9,20 +9,17 @@ export interface CertificateInForce {
   readonly current: CertificateBundle
   readonly state: ValueState
   readonly counts: RenewalCounts
-  /** The root that clients should trust. Undefined when someone else issued the certificate without its root. */
+  /** Undefined if someone else issued the certificate without its root. */
   readonly root: Root | undefined
-  /** Calls `listener` after another certificate came into force. */
   onChange(listener: (next: CertificateBundle) => void): void
-  /** Reads the watched files again. Rejects with InvalidFileError, and keeps what is in force, if they are unusable. */
+  /** Rejects with InvalidFileError if the files are unusable, and keeps the certificate in force. */
   reload(): Promise<void>
-  /** Waits for a running reload. Afterwards nothing is watched, read or renewed. */
+  /** Waits for a running reload. Afterwards nothing is read or renewed. */
   close(): Promise<void>
 }
 
 /** Since the start. */
 export interface RenewalCounts {
-  /** How often another certificate came into force. */
   readonly renewed: number
-  /** How often that failed, and the certificate in force stayed. */
   readonly failed: number
 }

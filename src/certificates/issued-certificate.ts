@@ -27,9 +27,7 @@ export interface Surroundings {
   readonly timetable?: Timetable
 }
 
-/**
- * Opens the state folder. Rejects with an InvalidFileError, whose message says how to fix it, if a person must act.
- */
+/** Rejects with an InvalidFileError if a person must act. */
 export async function openIssuedCertificate(
   config: Settings,
   log: Log,
