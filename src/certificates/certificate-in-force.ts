@@ -1,6 +1,6 @@
-// Describes the certificate in force, issued here or by someone else.
+// Defines the certificate in force, issued here or by someone else.
 
-import type { ValueState } from '../files/value-in-force.ts'
+import type { InForce, ValueState } from '../files/value-in-force.ts'
 import type { CertificateBundle, Root } from '../pki/certificate.ts'
 
 export interface CertificateInForce {
@@ -22,4 +22,40 @@ export interface CertificateInForce {
 export interface RenewalCounts {
   readonly renewed: number
   readonly failed: number
+}
+
+export interface CertificateSource<T> extends Pick<CertificateInForce, 'origin' | 'reload' | 'close'> {
+  readonly value: InForce<T>
+  readonly rootOf: (value: T) => Root | undefined
+}
+
+export function createCertificateInForce<T extends { readonly bundle: CertificateBundle }>({
+  origin,
+  value,
+  rootOf,
+  reload,
+  close,
+}: CertificateSource<T>): CertificateInForce {
+  return {
+    origin,
+    get current() {
+      return value.current.bundle
+    },
+    get state() {
+      return value.state
+    },
+    get counts() {
+      return { renewed: value.counts.changed, failed: value.counts.failed }
+    },
+    get root() {
+      return rootOf(value.current)
+    },
+    onChange: (listener) => {
+      value.onChange(({ bundle }) => {
+        listener(bundle)
+      })
+    },
+    reload,
+    close,
+  }
 }

@@ -4,7 +4,7 @@
 // So all are read together when one changes, and they come into force together or not at all.
 
 import { InvalidFileError } from '../errors/errors.ts'
-import type { CertificateInForce } from './certificate-in-force.ts'
+import { createCertificateInForce, type CertificateInForce } from './certificate-in-force.ts'
 import { createExpiryWarnings } from './expiry-warnings.ts'
 import type { Log } from '../observability/log.ts'
 import { createMismatchPatience } from './mismatch-patience.ts'
@@ -38,7 +38,6 @@ export async function loadOperatorCertificate(
 ): Promise<CertificateInForce> {
   const { files, pollMs, log } = options
   const pair = await loadPair(options)
-  const { value } = pair
   await warnOfOperatorFiles(files, log)
   const paths = Object.values<string | undefined>({ ...files }).filter((file) => file !== undefined)
   const watches = paths.map((file) =>
@@ -51,32 +50,17 @@ export async function loadOperatorCertificate(
     void watches[0]?.check()
   }, HOUR_MS)
 
-  return {
+  return createCertificateInForce({
     origin: 'own',
-    get current() {
-      return value.current.bundle
-    },
-    get state() {
-      return value.state
-    },
-    get counts() {
-      return { renewed: value.counts.changed, failed: value.counts.failed }
-    },
-    get root() {
-      return value.current.anchor
-    },
-    onChange: (listener) => {
-      value.onChange(({ bundle }) => {
-        listener(bundle)
-      })
-    },
+    value: pair.value,
+    rootOf: ({ anchor }) => anchor,
     reload: pair.look,
     async close() {
       clearInterval(hourly)
       await Promise.all(watches.map((watch) => watch.close()))
       await pair.close()
     },
-  }
+  })
 }
 
 interface Pair {
