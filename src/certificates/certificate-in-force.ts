@@ -1,6 +1,6 @@
-// Describes the certificate in force, issued here or by someone else.
+// Defines the certificate in force, issued here or by someone else.
 
-import type { ValueState } from '../files/value-in-force.ts'
+import type { InForce, ValueState } from '../files/value-in-force.ts'
 import type { CertificateBundle, Root } from '../pki/certificate.ts'
 
 export interface CertificateInForce {
@@ -9,20 +9,53 @@ export interface CertificateInForce {
   readonly current: CertificateBundle
   readonly state: ValueState
   readonly counts: RenewalCounts
-  /** The root that clients should trust. Undefined when someone else issued the certificate without its root. */
+  /** Undefined if someone else issued the certificate without its root. */
   readonly root: Root | undefined
-  /** Calls `listener` after another certificate came into force. */
   onChange(listener: (next: CertificateBundle) => void): void
-  /** Reads the watched files again. Rejects with InvalidFileError, and keeps what is in force, if they are unusable. */
+  /** Rejects with InvalidFileError if the files are unusable, and keeps the certificate in force. */
   reload(): Promise<void>
-  /** Waits for a running reload. Afterwards nothing is watched, read or renewed. */
+  /** Waits for a running reload. Afterwards nothing is read or renewed. */
   close(): Promise<void>
 }
 
 /** Since the start. */
 export interface RenewalCounts {
-  /** How often another certificate came into force. */
   readonly renewed: number
-  /** How often that failed, and the certificate in force stayed. */
   readonly failed: number
+}
+
+export interface CertificateSource<T> extends Pick<CertificateInForce, 'origin' | 'reload' | 'close'> {
+  readonly value: InForce<T>
+  readonly rootOf: (value: T) => Root | undefined
+}
+
+export function createCertificateInForce<T extends { readonly bundle: CertificateBundle }>({
+  origin,
+  value,
+  rootOf,
+  reload,
+  close,
+}: CertificateSource<T>): CertificateInForce {
+  return {
+    origin,
+    get current() {
+      return value.current.bundle
+    },
+    get state() {
+      return value.state
+    },
+    get counts() {
+      return { renewed: value.counts.changed, failed: value.counts.failed }
+    },
+    get root() {
+      return rootOf(value.current)
+    },
+    onChange: (listener) => {
+      value.onChange(({ bundle }) => {
+        listener(bundle)
+      })
+    },
+    reload,
+    close,
+  }
 }

@@ -11,7 +11,6 @@ import { isSameClientCa, parseClientCa, type ClientCa } from '../pki/client-ca-s
 export interface ClientCaInForce extends Following {
   readonly current: ClientCa
   readonly state: ValueState
-  /** Calls `listener` after the set of authorities changed. */
   onChange(listener: (next: ClientCa) => void): void
 }
 
@@ -75,7 +74,7 @@ export async function loadClientCa({
   }
 }
 
-// Logs each left-out certificate once. Otherwise each change of the file would log all of them again.
+// Logs each left-out certificate once, not at each change of the file.
 function createLeftOutLog(file: string, log: Log): (authorities: ClientCa) => void {
   const logged = new Set<string>()
   return ({ leftOut }) => {

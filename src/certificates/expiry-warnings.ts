@@ -9,7 +9,6 @@ const EARLY_HINT =
   'set the clock of this machine; if it is right, the issuer had a clock that was ahead: renew the certificate'
 const OPERATOR_HINT = 'it is not renewed here: replace the files with a renewed certificate and its key'
 
-/** Anything that expires. */
 export type Expiring = Pick<LeafFacts, 'notAfter' | 'fingerprint'> & Partial<Pick<LeafFacts, 'notBefore'>>
 
 export interface ExpiryWarnings {
@@ -21,18 +20,12 @@ export interface ExpiryWarningsOptions {
   readonly file: string
   readonly clock: () => Date
   readonly log: Log
-  /** What a person can do. Absent: the fix for files of the operator. */
   readonly hint?: string
-  /** The subject of the log line. */
   readonly subject?: string
-  /** How many days before the expiry. */
   readonly atDays?: readonly number[]
 }
 
-/**
- * Warns `atDays` before the expiry, at the expiry, and when the certificate is not valid yet. Each warning comes once for
- * each certificate.
- */
+/** Each warning comes once for each certificate. */
 export function createExpiryWarnings({
   file,
   clock,

@@ -6,7 +6,7 @@ import { keepLeafRenewed } from './leaf-renewal.ts'
 import type { Log } from '../observability/log.ts'
 import { lookAtMachine, type Machine } from './names/machine-facts.ts'
 import { watchNames } from './names/name-watch.ts'
-import type { CertificateInForce } from './certificate-in-force.ts'
+import { createCertificateInForce, type CertificateInForce } from './certificate-in-force.ts'
 import type { NamesUnder } from './state-folder/authority.ts'
 import type { Root } from '../pki/certificate.ts'
 import { openKeystore, type Keystore } from './state-folder/keystore.ts'
@@ -27,9 +27,7 @@ export interface Surroundings {
   readonly timetable?: Timetable
 }
 
-/**
- * Opens the state folder. Rejects with an InvalidFileError, whose message says how to fix it, if a person must act.
- */
+/** Rejects with an InvalidFileError if a person must act. */
 export async function openIssuedCertificate(
   config: Settings,
   log: Log,
@@ -55,7 +53,6 @@ export async function openIssuedCertificate(
     log,
     timetable,
   })
-  const { value } = renewal
   const watch = watchNames({
     refresh: () => machine.refresh(),
     lacks: () => lacksNames(keystore.bundle.leaf.subjectAltNames, names(keystore.narrowedRoot)),
@@ -63,31 +60,16 @@ export async function openIssuedCertificate(
     timetable,
   })
 
-  return {
+  return createCertificateInForce({
     origin: 'issued',
-    get current() {
-      return value.current.bundle
-    },
-    get state() {
-      return value.state
-    },
-    get counts() {
-      return { renewed: value.counts.changed, failed: value.counts.failed }
-    },
-    get root() {
-      return value.current.root
-    },
-    onChange: (listener) => {
-      value.onChange(({ bundle }) => {
-        listener(bundle)
-      })
-    },
+    value: renewal.value,
+    rootOf: ({ root }) => root,
     reload: () => renewal.look(),
     async close() {
       await watch.close()
       await renewal.close()
     },
-  }
+  })
 }
 
 // Trusting another root is work on every client, so the warning comes long before the root expires.

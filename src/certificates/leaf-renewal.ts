@@ -1,7 +1,6 @@
 // Keeps the issued leaf renewed, and serves what the state folder contains.
 //
-// The folder is read when the file of the leaf changes (`cert renew`, another sidecar on the same folder), and every hour
-// because time passes without an event.
+// The folder is read when the leaf's file changes, and every hour because time passes without an event.
 
 import { errorMessage } from '../errors/errors.ts'
 import type { ExpiryWarnings } from './expiry-warnings.ts'
@@ -14,7 +13,6 @@ import { watchFile } from '../files/watch.ts'
 import type { CertificateBundle, Root } from '../pki/certificate.ts'
 import type { Keystore, WantedNames } from './state-folder/keystore.ts'
 
-/** A leaf with its chain, and the root that it leads to. */
 export interface IssuedBundle {
   readonly bundle: CertificateBundle
   readonly root: Root
@@ -23,9 +21,8 @@ export interface IssuedBundle {
 export interface LeafRenewal {
   /** `stale` while the leaf is due and cannot be renewed. */
   readonly value: InForce<IssuedBundle>
-  /** Reads the folder, and renews what is due. Never rejects: after a failure it tries again later. */
+  /** Never rejects: after a failure it tries again later. */
   look(): Promise<void>
-  /** Waits for a running look. Afterwards nothing is watched or renewed. */
   close(): Promise<void>
 }
 
@@ -33,7 +30,7 @@ export interface LeafRenewalOptions {
   readonly keystore: Keystore
   readonly names: WantedNames
   readonly warnings: ExpiryWarnings
-  /** Runs at the end of each look. Must not reject. */
+  /** Must not reject. */
   readonly afterLook?: () => Promise<void>
   readonly pollMs: number | 'off'
   readonly log: Log

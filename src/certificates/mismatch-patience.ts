@@ -3,9 +3,8 @@
 import type { Timetable } from './timetable.ts'
 
 export interface MismatchPatience {
-  /** True once a mismatch has lasted for too long. */
   readonly isOver: boolean
-  /** The files do not belong together. Starts to wait, unless that has begun. */
+  /** A repeated call does not restart the wait. */
   begin(): void
   /** The files belong together, or one of them is unusable by itself. */
   end(): void
@@ -14,7 +13,7 @@ export interface MismatchPatience {
 export interface MismatchPatienceOptions {
   readonly patienceMs: number
   readonly after: Timetable['after']
-  /** Called when the patience is over, because no file may change any more. */
+  /** Called when the patience is over, because the files may never change again. */
   readonly onOver: () => void
 }
 

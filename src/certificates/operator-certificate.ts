@@ -1,10 +1,10 @@
 // Loads and follows a certificate that someone else issued.
 //
-// Certificate, key and password are separate files, and a renewal replaces them one after the other. All are read
-// together when one of them changes, and they come into force together or not at all.
+// A renewal replaces certificate, key and password one after the other.
+// So all are read together when one changes, and they come into force together or not at all.
 
 import { InvalidFileError } from '../errors/errors.ts'
-import type { CertificateInForce } from './certificate-in-force.ts'
+import { createCertificateInForce, type CertificateInForce } from './certificate-in-force.ts'
 import { createExpiryWarnings } from './expiry-warnings.ts'
 import type { Log } from '../observability/log.ts'
 import { createMismatchPatience } from './mismatch-patience.ts'
@@ -23,7 +23,7 @@ export interface OperatorCertificateOptions {
   readonly pollMs: number | 'off'
   readonly log: Log
   readonly timetable?: Timetable
-  /** How long certificate and key may not belong together before that is an error. */
+  /** How long a mismatch of certificate and key may last before it is an error. */
   readonly patienceMs?: number
 }
 
@@ -32,16 +32,12 @@ const PATIENCE_MS = 5_000
 
 const HOUR_MS = 3_600_000
 
-/**
- * Loads and watches the certificate. Rejects with InvalidFileError when it is unusable, because at start there is no
- * earlier one to keep.
- */
+/** Rejects with InvalidFileError for an unusable certificate, because no earlier one exists at start. */
 export async function loadOperatorCertificate(
   options: OperatorCertificateOptions,
 ): Promise<CertificateInForce> {
   const { files, pollMs, log } = options
   const pair = await loadPair(options)
-  const { value } = pair
   await warnOfOperatorFiles(files, log)
   const paths = Object.values<string | undefined>({ ...files }).filter((file) => file !== undefined)
   const watches = paths.map((file) =>
@@ -54,41 +50,24 @@ export async function loadOperatorCertificate(
     void watches[0]?.check()
   }, HOUR_MS)
 
-  return {
+  return createCertificateInForce({
     origin: 'own',
-    get current() {
-      return value.current.bundle
-    },
-    get state() {
-      return value.state
-    },
-    get counts() {
-      return { renewed: value.counts.changed, failed: value.counts.failed }
-    },
-    get root() {
-      return value.current.anchor
-    },
-    onChange: (listener) => {
-      value.onChange(({ bundle }) => {
-        listener(bundle)
-      })
-    },
+    value: pair.value,
+    rootOf: ({ anchor }) => anchor,
     reload: pair.look,
     async close() {
       clearInterval(hourly)
       await Promise.all(watches.map((watch) => watch.close()))
       await pair.close()
     },
-  }
+  })
 }
 
 interface Pair {
   readonly value: InForce<OperatorCertificate>
-  /** Reads the files, and puts them in force if they changed. Rejects with InvalidFileError. */
+  /** Rejects with InvalidFileError. */
   readonly look: () => Promise<void>
-  /** Warns if the certificate expires soon. */
   readonly warn: () => void
-  /** Waits for a running look. */
   readonly close: () => Promise<void>
 }
 
@@ -138,8 +117,7 @@ function createLooks(
 
   async function lookOnce(): Promise<void> {
     if (isClosed) return
-    // Asked before the files are read. If the process stood still meanwhile, as on a machine that sleeps, what was read
-    // is from before that, and says nothing about how long the mismatch lasts.
+    // Asked before the read. If the machine sleeps during the read, an old mismatch must not count as a long one.
     const wasPatienceOver = patience.isOver
     const outcome = await readOperatorPair(files, timetable.now()).catch((error: unknown) => {
       if (!(error instanceof InvalidFileError)) throw error
@@ -168,8 +146,7 @@ function createLooks(
 
 const LOOKS_AT_START = { looks: 3, pauseMs: 200 }
 
-// This process may be started between the two steps of a renewal. A program makes both steps quickly. A person may take
-// long, and the start, or its error, should not wait for that.
+// The process may start between the two steps of a renewal. It waits for a program, but not for a person.
 async function readFirst(files: OperatorFiles, now: () => Date): Promise<OperatorCertificate> {
   const outcome = await readUntilWhole(() => readOperatorPair(files, now()), {
     isWhole: ({ kind }) => kind === 'pair',

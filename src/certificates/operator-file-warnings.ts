@@ -6,7 +6,6 @@ import type { Log } from '../observability/log.ts'
 import type { OperatorFiles } from './operator-files.ts'
 import { isMountPoint } from '../files/mount-point.ts'
 
-/** Warns about bind-mounted files, and about a key or password that every user can read. */
 export async function warnOfOperatorFiles(
   { certFile, keyFile, keyPasswordFile }: OperatorFiles,
   log: Log,
@@ -16,7 +15,6 @@ export async function warnOfOperatorFiles(
   for (const file of secrets) await warnIfReadableForAll(file, log)
 }
 
-/** Warns about a bind-mounted file. `subject` names it in the log line. */
 export async function warnOfMount(file: string, log: Log, subject = 'this file'): Promise<void> {
   if (!(await isMountPoint(file))) return
   const hint = 'mount its folder, because a renewal replaces the file'

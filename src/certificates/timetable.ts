@@ -2,7 +2,7 @@
 
 export interface Timetable {
   readonly now: () => Date
-  /** Calls back once after the delay. Returns the function that cancels it. */
+  /** Returns the function that cancels the callback. */
   readonly after: (delayMs: number, callback: () => void) => () => void
 }
 

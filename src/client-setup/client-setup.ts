@@ -1,9 +1,8 @@
 // Defines client instructions, which the command line and the trust page show.
 
-/** The keys under which clients look up one registry. The first one is shown to people. */
+/** People see only the first key. */
 export type RegistryKeys = readonly [string, ...string[]]
 
-/** The commands that make one client trust the root. */
 export interface ClientTrust {
   readonly client: string
   readonly commands: readonly string[]
@@ -19,7 +18,6 @@ export interface TrustSubject {
   readonly machine: ClientMachine
 }
 
-/** The machine where the commands run. */
 export interface ClientMachine {
   readonly platform: NodeJS.Platform
   readonly isRoot: boolean

@@ -11,7 +11,6 @@ import {
   sudo,
 } from './shell-commands.ts'
 
-/** The instructions for every client. */
 export function trustClients(subject: TrustSubject): readonly ClientTrust[] {
   return [
     docker(subject),
@@ -28,7 +27,7 @@ export function trustClients(subject: TrustSubject): readonly ClientTrust[] {
   ]
 }
 
-/** The instructions for the clients that this machine most likely has. */
+/** The clients that this machine most likely has. */
 export function clientsHere(subject: TrustSubject): readonly ClientTrust[] {
   switch (subject.machine.platform) {
     case 'darwin':

@@ -8,7 +8,6 @@ const CRI_REGISTRY = {
   3: `[plugins."io.containerd.cri.v1.images".registry]`,
 } as const
 
-/** containerd with nerdctl and ctr. */
 export function containerd({ keys, file, machine }: TrustSubject): ClientTrust {
   return {
     client: 'containerd',
@@ -22,7 +21,6 @@ export function containerd({ keys, file, machine }: TrustSubject): ClientTrust {
   }
 }
 
-/** A Kubernetes node on which containerd pulls. */
 export function kubernetes({ keys }: TrustSubject): ClientTrust {
   return {
     client: 'kubernetes',
@@ -33,7 +31,6 @@ export function kubernetes({ keys }: TrustSubject): ClientTrust {
   }
 }
 
-/** k3s and RKE2, which generate the settings of their containerd. */
 export function k3s({ keys }: TrustSubject): ClientTrust {
   const caFile = `/etc/rancher/${FETCHED_FILE}`
   const lines = [

@@ -13,7 +13,7 @@ export function fetchCommands(key: string): readonly string[] {
   ]
 }
 
-/** The same for PowerShell, where `curl` is an alias for another program and openssl is missing. */
+/** PowerShell has another program named `curl`, and no openssl. */
 export function fetchCommandsForWindows(key: string): readonly string[] {
   return [
     `curl.exe -fsSk -o ${FETCHED_FILE} "https://${key}/-/ca.crt"`,
@@ -26,12 +26,11 @@ export function sudo({ isRoot }: Pick<ClientMachine, 'isRoot'>): string {
   return isRoot ? '' : 'sudo '
 }
 
-/** Copies a file with mode 644 and creates missing folders. The destination is already quoted. */
+/** The caller quotes the destination. */
 export function copyFile(file: string, destination: string): string {
   return `install -D -m 644 ${quoted(file)} ${destination}`
 }
 
-/** Pipes these lines into `command`. */
 export function hereDocument(command: string, lines: readonly string[]): string {
   return [`${command} >/dev/null <<'EOF'`, ...lines, 'EOF'].join('\n')
 }

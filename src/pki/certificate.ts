@@ -8,7 +8,7 @@ import { InvalidFileError } from '../errors/errors.ts'
 import { parseNameConstraints, type PermittedNames } from './name-constraints.ts'
 import { canonicalAddress, hasSameNames, type SubjectAltName } from './names.ts'
 
-/** What we serve: the chain as sent, leaf first, and the leaf's key. The pair has been checked. */
+/** The chain is as sent, leaf first. The pair has been checked. */
 export interface CertificateBundle {
   readonly certPem: string
   readonly keyPem: string
@@ -19,7 +19,6 @@ export interface LeafFacts {
   readonly notBefore: Date
   readonly notAfter: Date
   readonly subjectAltNames: readonly SubjectAltName[]
-  /** SHA-256, as `fingerprint256` gives it. */
   readonly fingerprint: string
 }
 
@@ -29,11 +28,9 @@ export interface BundleOrigin {
   readonly now: Date
 }
 
-/** The root certificate that clients trust. */
 export interface Root {
   readonly file: string
   readonly pem: string
-  /** SHA-256, as `fingerprint256` gives it. */
   readonly fingerprint: string
   readonly notAfter: Date
   /** The only names that its leaves may carry. Absent: any name. */
@@ -86,7 +83,7 @@ export const START_OVER =
 
 const RESTORE = `restore it from a backup, or ${START_OVER}`
 
-/** Checks the texts that are given. Throws `InvalidFileError` when they do not match; ignores the clock. */
+/** Throws `InvalidFileError` if the texts do not match. Ignores the clock. */
 export function parseRoot({ certPem, keyPem, marker }: RootTexts, files: RootFiles): Root {
   const certificate = parseCertificate(certPem, files.rootCert, RESTORE)
   const fingerprint = fingerprint256(certificate)
@@ -112,25 +109,22 @@ export function parseRoot({ certPem, keyPem, marker }: RootTexts, files: RootFil
   }
 }
 
-/** Whether the root's key signed the bundle's leaf, and the root is a CA certificate. */
 export function isIssuedBy({ certPem }: CertificateBundle, { pem }: Root): boolean {
   const [leaf, root] = [new X509Certificate(certPem), new X509Certificate(pem)]
   return root.ca && hasIssued(root, leaf)
 }
 
-/** Whether the certificate names this issuer, and the issuer signed it. */
 export function hasIssued(issuer: X509Certificate, certificate: X509Certificate): boolean {
   return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey)
 }
 
-/** Whether the leaf must be replaced: it is past two thirds of its life, or its names are not the wanted ones. */
 export function isRenewalDue({ leaf }: CertificateBundle, root: Root, wanted: WantedLeaf): boolean {
   if (!hasSameNames(leaf.subjectAltNames, wanted.names)) return true
   const start = renewalStart(leaf, root)
   return start !== undefined && wanted.now >= start
 }
 
-/** When the leaf is renewed. Undefined for a leaf that expires with its root: a new leaf would not last longer. */
+/** Undefined for a leaf that expires with its root, because a new leaf would not last longer. */
 export function renewalStart({ notBefore, notAfter }: LeafFacts, root: Root): Date | undefined {
   if (notAfter >= root.notAfter) return undefined
   const lifeMs = notAfter.getTime() - notBefore.getTime()
@@ -168,17 +162,16 @@ export function parsePrivateKey(pem: string, file: string, hint = PEM_KEY): KeyO
   }
 }
 
-/** Whether the text is a private key that needs a password. */
 export function isEncryptedKey(pem: string): boolean {
   return /^(-----BEGIN ENCRYPTED|Proc-Type: 4,ENCRYPTED)/m.test(pem)
 }
 
-/** The SHA-256 fingerprint as `openssl x509 -fingerprint -sha256` prints it: `3F:9A:…`, 32 bytes. */
+/** As `openssl x509 -fingerprint -sha256` prints it: `3F:9A:…`, 32 bytes. */
 export function fingerprint256(certificate: X509Certificate): string {
   return certificate.fingerprint256
 }
 
-/** The facts of the first certificate in the text, even if it has expired. Throws `InvalidFileError`. */
+/** Also accepts an expired leaf. Throws `InvalidFileError`. */
 export function parseLeaf(certPem: string, file: string): LeafFacts {
   return leafFacts(parseCertificate(certPem, file))
 }

@@ -10,13 +10,11 @@ import { parseChain } from './operator-bundle.ts'
 export interface ClientCa {
   /** The certificates in force. Never empty, because Node would then trust every public CA. */
   readonly pem: string
-  /** SHA-256 of the certificates in force, in the order of the file. */
   readonly fingerprints: readonly string[]
-  /** The certificates in force that issued no other certificate of the file: the ends of its chains. Never empty. */
+  /** The certificates in force that issued no other certificate of the file. Never empty. */
   readonly accepted: readonly X509Certificate[]
   /** Whether every root in force is accepted itself, and so every certificate below it. */
   readonly acceptsAllUnderRoots: boolean
-  /** The certificates in the file that are not in force. */
   readonly leftOut: readonly LeftOutCertificate[]
   /** When the first certificate in force expires. */
   readonly notAfter: Date
@@ -39,10 +37,7 @@ export interface ClientCaOrigin {
 // Every handshake sends the list of CAs to the client.
 const MAX_AUTHORITIES = 100
 
-/**
- * Throws `InvalidFileError` unless every certificate is a CA, and one of them is usable now. A CA outside its validity is
- * left out. Rejecting the whole file would keep the earlier file in force, also a CA that the operator removed.
- */
+/** Throws `InvalidFileError` unless every certificate is a CA, and one of them is usable now. */
 export function parseClientCa(text: string, { file, now }: ClientCaOrigin): ClientCa {
   const { certificates } = parseChain(text, file)
   if (certificates.length > MAX_AUTHORITIES) {
@@ -56,13 +51,14 @@ export function parseClientCa(text: string, { file, now }: ClientCaOrigin): Clie
     if (objection !== undefined)
       throw new InvalidFileError(file, `certificate number ${index + 1} ${objection}`)
   })
+  // Rejecting the whole file would keep the earlier file in force, also a CA that the operator removed.
   const inForce = withIssuers(
     certificates.filter((certificate) => outsideValidity(certificate, now) === undefined),
   )
   const leftOut = certificates.flatMap((certificate, index) =>
     inForce.includes(certificate) ? [] : [leftOutOf(certificate, index + 1, now)],
   )
-  // Compares with the whole file: a root must not replace its intermediate when that has expired.
+  // Compares with the whole file, because a root must not replace its expired intermediate.
   const accepted = inForce.filter((certificate) => isEndOfChain(certificate, certificates))
   if (accepted.length === 0) throw new InvalidFileError(file, describeNoneUsable(leftOut))
   const pem = inForce.map((certificate) => certificate.toString()).join('')
@@ -77,7 +73,6 @@ export function parseClientCa(text: string, { file, now }: ClientCaOrigin): Clie
   }
 }
 
-/** Whether both sets have the same CAs in force, in any order. */
 export function isSameClientCa(one: ClientCa, other: ClientCa): boolean {
   const asSet = (fingerprints: readonly string[]) => [...new Set(fingerprints)].toSorted().join()
   return (
@@ -86,13 +81,9 @@ export function isSameClientCa(one: ClientCa, other: ClientCa): boolean {
   )
 }
 
-/**
- * Whether an accepted CA issued this client certificate, whose chain OpenSSL has verified already.
- *
- * Threat: OpenSSL accepts every certificate below a trusted root, also from the root itself or from another
- * intermediate. So where the file holds an intermediate, an accepted CA must have signed the certificate itself. The
- * chain that the client sent is ignored: some versions of Node hide it, and none verifies its signatures.
- */
+// Threat: OpenSSL verified the chain, but it accepts every certificate below a trusted root.
+// So where the file holds an intermediate, an accepted CA must have signed the certificate itself.
+// The chain of the client is ignored: some versions of Node hide it, and none verifies its signatures.
 export function isAcceptedClient(
   certificate: X509Certificate,
   { fingerprints, accepted, acceptsAllUnderRoots }: ClientCa,
@@ -160,7 +151,7 @@ function describeNoneUsable(leftOut: readonly LeftOutCertificate[]): string {
   return `holds no CA that is valid now and signs clients' certificates${which}`
 }
 
-// A certificate with the same name belongs to the same CA after a renewal, and its former key may have signed it.
+// A renewed CA keeps its name, and its former key may have signed the renewed certificate.
 function isEndOfChain(certificate: X509Certificate, all: readonly X509Certificate[]): boolean {
   return !all.some((other) => other.subject !== certificate.subject && hasIssued(certificate, other))
 }

@@ -5,7 +5,6 @@
 
 import { DER, extensionValues, readDer, within, type DerValue } from './der.ts'
 
-/** The field of a client certificate that holds the username. */
 export interface ClientNameRule {
   readonly kind: 'cn' | keyof typeof ALT_NAME_TAGS
   /** The text before and after the username. Absent: the whole field is the username. */
@@ -47,10 +46,7 @@ export function parseClientNameRule(text: string): ParsedClientNameRule {
   return { ok: true, value: { kind, pattern: { before, after } } }
 }
 
-/**
- * Reads the username from a certificate (DER). Exactly one name must match the rule, because with two the client could
- * choose. Names are compared as written, DNS names in lower case.
- */
+/** Exactly one name must match the rule, because the client could choose between two. */
 export function clientNameOf(certificate: Buffer, rule: ClientNameRule): ClientName {
   try {
     const names = rule.kind === 'cn' ? commonNames(certificate) : alternativeNames(certificate, rule.kind)
@@ -97,13 +93,13 @@ const EXPLICIT_VERSION = 0xa0
 const COMMON_NAME = Buffer.from([0x55, 0x04, 0x03]) // 2.5.4.3
 const SUBJECT_ALT_NAME = Buffer.from([0x55, 0x1d, 0x11]) // 2.5.29.17
 
-/** The signed fields of a certificate without its optional version (RFC 5280 §4.1). */
+/** Leaves out the optional version (RFC 5280 §4.1). */
 function signedFields(certificate: Buffer): readonly DerValue[] {
   const [toBeSigned] = within(readDer(certificate)[0])
   return within(toBeSigned).filter(({ tag }) => tag !== EXPLICIT_VERSION)
 }
 
-// Reads all of them, because a subject may hold several common names, also within one relative distinguished name.
+// A subject may hold several common names, also within one relative distinguished name.
 function commonNames(certificate: Buffer): readonly string[] {
   const subject = signedFields(certificate)[4]
   const attributes = within(subject).flatMap((relative) => within(relative).map((one) => within(one)))

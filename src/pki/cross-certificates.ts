@@ -1,8 +1,8 @@
 // Reads and writes cross certificates between earlier roots and the root.
 //
-// A root renewal issues one: the name and key of the later root, signed by the earlier root. The sidecar serves them
-// behind the leaf. cross.crt holds them, newest first, each followed by the root that signed it. This file verifies
-// every link, because otherwise clients would find a broken chain first.
+// A cross certificate has the name and key of the later root, and the earlier root signed it.
+// cross.crt holds them, newest first, each followed by the root that signed it.
+// Every link is verified, because otherwise clients would find a broken chain first.
 
 import { X509Certificate } from 'node:crypto'
 
@@ -19,18 +19,15 @@ import { certificatesIn } from './pem.ts'
 
 /** A root from before a renewal. Some clients may trust no other root. */
 export interface EarlierRoot {
-  /** SHA-256, as `fingerprint256` gives it. */
   readonly fingerprint: string
-  /** When its cross certificate expires. Clients that trust no other root reject the leaf from then on. */
+  /** When its cross certificate expires; clients that trust only this root then reject the leaf. */
   readonly notAfter: Date
-  /** The only names that its leaves may carry. Absent: any name. */
   readonly permitted: PermittedNames | undefined
   readonly pem: string
-  /** The next root, signed by this one. */
+  /** The next root, signed by this root. */
   readonly crossPem: string
 }
 
-/** The roots that clients may trust for a leaf. */
 export interface Authority {
   readonly root: Root
   /** The earlier roots that lead to the root now, newest first. */
@@ -45,13 +42,12 @@ export interface EarlierOrigin {
   readonly root: Root
   readonly file: string
   readonly now: Date
-  /** The fix in the error. Absent: the fix for cross.crt. */
   readonly hint?: string
 }
 
 const RESTORE = `restore the file that belongs to this root, or, ${DROP_EARLIER_ROOTS}`
 
-/** The earlier roots that lead to `root` at that time. Throws `InvalidFileError` when the text belongs to another root. */
+/** Throws `InvalidFileError` if the text belongs to another root. */
 export function parseEarlier(
   text: string | undefined,
   { root, file, now, hint = RESTORE }: EarlierOrigin,
@@ -76,20 +72,15 @@ export function parseEarlier(
   return end === -1 ? earlier : earlier.slice(0, end)
 }
 
-/** The content of cross.crt. */
 export function formatEarlier(earlier: readonly EarlierRoot[]): string {
   return earlier.map(({ crossPem, pem }) => crossPem + pem).join('')
 }
 
-/**
- * The certificates that are served behind the leaf: cross certificates, or the root if there are none. Never both,
- * because some clients that trust an earlier root then pick the root instead of its cross certificate.
- */
+/** Never both: some clients that trust an earlier root would pick the root instead of its cross certificate. */
 export function chainBehindLeaf({ root, earlier }: Authority): string {
   return earlier.length === 0 ? root.pem : earlier.map(({ crossPem }) => crossPem).join('')
 }
 
-/** Whether the bundle carries the whole chain that clients of every root need. */
 export function hasExpectedChain({ certPem }: CertificateBundle, authority: Authority): boolean {
   const wanted = certificatesIn(chainBehindLeaf(authority)).map(withoutSpace)
   const actual = certificatesIn(certPem).slice(1).map(withoutSpace)
@@ -100,20 +91,19 @@ export function hasExpectedChain({ certPem }: CertificateBundle, authority: Auth
   )
 }
 
-/** Whether the chain holds a cross certificate, so that clients may rely on an earlier root. */
+/** With a cross certificate in the chain, clients may rely on an earlier root. */
 export function hasCrossCertificate(leafCert: string | undefined): boolean {
   return certificatesIn(leafCert ?? '')
     .slice(1)
     .some((pem) => !isSelfIssued(pem))
 }
 
-/** Whether the last certificate of the text is a root. */
 export function endsInRoot(leafCert: string | undefined): boolean {
   const last = certificatesIn(leafCert ?? '').at(-1)
   return last !== undefined && isSelfIssued(last)
 }
 
-/** The root with only those names that every root permits, because clients of every root must accept the leaf. */
+/** Keeps the names that every root permits, because clients of every root must accept the leaf. */
 export function withIntersectedConstraints({ root, earlier }: Authority): Root {
   const permitted = earlier.reduce((all, one) => permittedByBoth(all, one.permitted), root.permitted)
   return { ...root, permitted }

@@ -1,12 +1,10 @@
 // Reads and writes the DER (X.690) parts that certificates need.
 
-/** One value: its identifier byte and its content. */
 export interface DerValue {
   readonly tag: number
   readonly content: Buffer
 }
 
-/** Universal tags. Context-specific tags are defined where they are used. */
 export const DER = {
   integer: 0x02,
   octetString: 0x04,
@@ -18,10 +16,7 @@ export const DER = {
   set: 0x31,
 } as const
 
-/**
- * The sequence of values in these bytes. Throws a RangeError for encodings that two readers could read differently:
- * indefinite, overlong or excessive lengths, and tags of more than one byte.
- */
+/** Throws a RangeError for encodings that two readers could read differently, for example overlong lengths. */
 export function readDer(bytes: Buffer): readonly DerValue[] {
   const values: DerValue[] = []
   for (let offset = 0; offset < bytes.length;) {
@@ -35,7 +30,7 @@ export function readDer(bytes: Buffer): readonly DerValue[] {
   return values
 }
 
-/** The values inside this one; none if it is undefined. Throws as `readDer` does. */
+/** Throws as `readDer` does. */
 export function within(value: DerValue | undefined): readonly DerValue[] {
   return value === undefined ? [] : readDer(value.content)
 }
@@ -43,12 +38,12 @@ export function within(value: DerValue | undefined): readonly DerValue[] {
 // The tag of the list of extensions (RFC 5280 §4.1).
 const EXTENSIONS = 0xa3
 
-/** The value of the first such extension (RFC 5280 §4.2), or undefined if there is none. Throws as `readDer` does. */
+/** The first such extension (RFC 5280 §4.2). Throws as `readDer` does. */
 export function extensionValue(certificate: Buffer, oid: Buffer): DerValue | undefined {
   return extensionValues(certificate, oid)[0]
 }
 
-/** The values of all such extensions, for callers that reject duplicates. Throws as `readDer` does. */
+/** For callers that reject duplicates. Throws as `readDer` does. */
 export function extensionValues(certificate: Buffer, oid: Buffer): readonly (DerValue | undefined)[] {
   const [toBeSigned] = within(readDer(certificate)[0])
   const list = within(toBeSigned).find(({ tag }) => tag === EXTENSIONS)
@@ -62,7 +57,7 @@ function isOid(value: DerValue | undefined, oid: Buffer): boolean {
   return value?.tag === DER.oid && value.content.equals(oid)
 }
 
-/** Encodes one value of at most 65,535 bytes. */
+/** For at most 65,535 bytes. */
 export function encodeDer(tag: number, parts: readonly Buffer[]): Buffer {
   const content = Buffer.concat(parts)
   if (content.length < 0x80) return Buffer.concat([Buffer.from([tag, content.length]), content])
@@ -73,7 +68,7 @@ export function encodeDer(tag: number, parts: readonly Buffer[]): Buffer {
   return Buffer.concat([Buffer.from([tag]), shortest, content])
 }
 
-// X.690 §8.1.3 and §10.1: one byte up to 127, else the number of length bytes that the first byte gives, no more than needed.
+// X.690 §8.1.3 and §10.1: one byte up to 127, else the count of the length bytes, then no more than needed.
 function extentAt(bytes: Buffer, offset: number): { readonly start: number; readonly length: number } {
   const short = bytes.readUInt8(offset)
   if (short < 0x80) return { start: offset + 1, length: short }

@@ -18,15 +18,15 @@ import {
 // Every client must be set up for a root, so a root should outlast its machine.
 export const ROOT_VALIDITY_DAYS = 3650
 
-// Apple refuses leaves valid for more than 825 days (support.apple.com/HT210176). The leaf renews itself, so it can be
-// short, and a leaked key is then useful only for a short time.
+// Apple refuses leaves valid for more than 825 days (support.apple.com/HT210176).
+// A leaked key is useful only for a short time, because the leaf renews itself often.
 export const LEAF_VALIDITY_DAYS = 90
 
 // Clients whose clock is slow must accept a new certificate.
 const BACKDATE_MS = 3_600_000
 const DAY_MS = 86_400_000
 
-/** A certificate with its private key (PKCS#8), both as PEM. */
+/** Both are PEM; the key is PKCS#8. */
 export interface IssuedCertificate {
   readonly certPem: string
   readonly keyPem: string
@@ -44,7 +44,6 @@ export interface RootRequest {
   readonly constrainTo?: readonly SubjectAltName[] | undefined
 }
 
-/** A self-signed root, valid for `ROOT_VALIDITY_DAYS`. */
 export function issueRoot({ now, constrainTo }: RootRequest): IssuedCertificate {
   const { publicKey, privateKey } = newKeyPair()
   // The name is partly random, because trust stores look up issuers by name and confuse roots with the same name.
@@ -65,7 +64,6 @@ export function issueRoot({ now, constrainTo }: RootRequest): IssuedCertificate 
   return { certPem, keyPem: privateKey }
 }
 
-/** A server certificate for these names, valid for `LEAF_VALIDITY_DAYS`, but not longer than its root. */
 export function issueLeaf({ root, names, now }: LeafRequest): IssuedCertificate {
   const { publicKey, privateKey } = newKeyPair()
   const rootCertificate = new X509Certificate(root.certPem)
@@ -99,10 +97,7 @@ export interface CrossRequest {
   readonly signer: IssuedCertificate
 }
 
-/**
- * Signs the later root with an earlier root, so that clients of the earlier root accept leaves of the later one. Keeps
- * name, key and extensions, also name constraints. Expires with the first of the two roots. PEM.
- */
+/** Clients of the earlier root then accept leaves of the later root, which keeps its name, key and extensions. */
 export function crossSign({ certPem, signer }: CrossRequest): string {
   const [later, earlier] = [new X509Certificate(certPem), new X509Certificate(signer.certPem)]
   const [laterEnd, earlierEnd] = [new Date(later.validTo), new Date(earlier.validTo)]

@@ -18,7 +18,7 @@ const EXCLUDED = 0xa1
 const DNS_NAME = 0x82
 const IP_ADDRESS = 0x87
 
-/** The names that a root must permit for a leaf with these names: `*.a.example` needs `a.example`. */
+/** A root must permit `a.example` for a leaf with `*.a.example`. */
 export function permittedNames(names: readonly SubjectAltName[]): PermittedNames {
   const bases = names.map(({ type, value }) => ({
     type,
@@ -32,7 +32,6 @@ export function permittedNames(names: readonly SubjectAltName[]): PermittedNames
   })
 }
 
-/** The names that a leaf under this root must not carry, because clients would reject it. */
 export function notPermitted(
   names: readonly SubjectAltName[],
   permitted: PermittedNames | undefined,
@@ -41,7 +40,7 @@ export function notPermitted(
   return names.filter((name) => !permitted.some((base) => isBelow(name, base)))
 }
 
-/** The names that both permit. Undefined permits all names. */
+/** Undefined permits all names. */
 export function permittedByBoth(
   one: PermittedNames | undefined,
   other: PermittedNames | undefined,
@@ -59,7 +58,6 @@ function isBelow({ type, value }: SubjectAltName, base: SubjectAltName): boolean
   return value === base.value || (type === 'dns' && value.endsWith(`.${base.value}`))
 }
 
-/** The extension's value, which permits these names and no others. */
 export function encodeNameConstraints(permitted: PermittedNames): Buffer {
   const trees = (tag: number, bases: readonly Buffer[]) =>
     bases.length === 0
@@ -81,7 +79,6 @@ export function encodeNameConstraints(permitted: PermittedNames): Buffer {
   ])
 }
 
-/** The names that the certificate permits, or undefined if it has no constraints. */
 export function parseNameConstraints(der: Buffer): PermittedNames | undefined {
   const value = extensionValue(der, NAME_CONSTRAINTS)
   if (value === undefined) return undefined

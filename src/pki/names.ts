@@ -15,7 +15,6 @@ export interface SubjectAltName {
 export type ParsedHostName =
   { readonly ok: true; readonly name: SubjectAltName } | { readonly ok: false; readonly reason: string }
 
-/** Reads one name or address as a person writes it. The reason quotes the text and says what to write instead. */
 export function parseHostName(text: string): ParsedHostName {
   const given = text.trim()
   const host = hostPart(given)
@@ -35,10 +34,7 @@ export function parseHostName(text: string): ParsedHostName {
   return parseDnsName(given)
 }
 
-/**
- * The names that need no setting: localhost, the loopback addresses, and the names of this machine. Without link-local
- * IPv6 addresses, because clients need a zone id to reach them.
- */
+/** Leaves out link-local IPv6 addresses, because clients need a zone id to reach them. */
 export function automaticNames({ hostname, addresses }: MachineNames): readonly SubjectAltName[] {
   const candidates = ['localhost', '127.0.0.1', '::1', hostname, ...addresses]
   return candidates.flatMap((candidate) => {
@@ -53,7 +49,7 @@ export interface MachineNames {
   readonly addresses: readonly string[]
 }
 
-/** All names of a leaf without duplicates: the configured names first, in their order. */
+/** The configured names come first, in their order. */
 export function leafNames(
   configured: readonly SubjectAltName[],
   automatic: readonly SubjectAltName[],
@@ -61,35 +57,29 @@ export function leafNames(
   return [...new Map([...configured, ...automatic].map((name) => [nameKey(name), name])).values()]
 }
 
-/** Whether both lists hold the same names, in any order. */
 export function hasSameNames(one: readonly SubjectAltName[], other: readonly SubjectAltName[]): boolean {
   const keys = new Set(one.map(nameKey))
   const otherKeys = new Set(other.map(nameKey))
   return keys.size === otherKeys.size && [...keys].every((key) => otherKeys.has(key))
 }
 
-/** Whether a wanted name is missing from the present names. */
 export function lacksNames(present: readonly SubjectAltName[], wanted: readonly SubjectAltName[]): boolean {
   const presentKeys = new Set(present.map(nameKey))
   return wanted.some((name) => !presentKeys.has(nameKey(name)))
 }
 
-/**
- * Whether a certificate with these names is valid for `name`: by the same name, or by a wildcard for its first label
- * (RFC 9525 §6.3). An address matches only an address.
- */
+/** A wildcard stands for the first label only (RFC 9525 §6.3). */
 export function isCovered({ type, value }: SubjectAltName, names: readonly SubjectAltName[]): boolean {
   const parent = type === 'dns' ? value.slice(value.indexOf('.')) : ''
   const wildcard = parent.startsWith('.') ? `*${parent}` : undefined
   return names.some((name) => name.type === type && (name.value === value || name.value === wildcard))
 }
 
-/** Whether it is a loopback address. A name such as `127.example` is not. */
+/** A name such as `127.example` is not an address. */
 export function isLoopbackAddress(text: string): boolean {
   return text === '::1' || (isIP(text) === 4 && text.startsWith('127.'))
 }
 
-/** The address in canonical form, or undefined if the text is not an address. */
 export function canonicalAddress(text: string): string | undefined {
   if (isIP(text) === 0 || text.includes('%')) return undefined
   return isIPv6(text) ? new URL(`http://[${text}]`).hostname.slice(1, -1) : text
@@ -124,7 +114,7 @@ function parseDnsName(given: string): ParsedHostName {
   return { ok: true, name: { type: 'dns', value } }
 }
 
-/** The A-label form. `domainToASCII` decodes `%41` and drops tabs silently, so other characters are refused first. */
+/** `domainToASCII` decodes `%41` and drops tabs silently, so other characters are refused first. */
 function toAscii(written: string): string | undefined {
   if (!/^[a-z0-9._\u0080-\u{10ffff}-]*$/iu.test(written)) return undefined
   const isAscii = /^[a-z0-9._-]*$/i.test(written)

@@ -19,7 +19,6 @@ import { certificatesIn } from './pem.ts'
 export interface OperatorTexts {
   readonly certPem: string
   readonly keyPem: string
-  /** The password of the key, as bytes. */
   readonly keyPassword?: Buffer | undefined
 }
 
@@ -27,7 +26,7 @@ export interface OperatorOrigin extends BundleOrigin {
   readonly keyPasswordFile: string | undefined
 }
 
-/** The bundle to serve with its decrypted key, and the root of its chain if the file holds it. */
+/** The key is decrypted. `anchor` is the root of the chain, if the file holds it. */
 export interface OperatorCertificate {
   readonly bundle: CertificateBundle
   readonly anchor: Root | undefined
@@ -73,11 +72,11 @@ export interface CertificateChain {
   readonly certificates: readonly [X509Certificate, ...X509Certificate[]]
   /** Only the certificates, because the file may also hold comments and the key. */
   readonly pem: string
-  /** The last certificate if it is self-signed: clients can trust it as a root. */
+  /** The last certificate if it is self-signed, because clients can trust it as a root. */
   readonly anchor: Root | undefined
 }
 
-/** The certificates of a file, in its order. Ignores keys and the clock. Throws `InvalidFileError`. */
+/** Ignores keys and the clock. Throws `InvalidFileError`. */
 export function parseChain(certPem: string, certFile: string): CertificateChain {
   const [first = '', ...others] = certificatesIn(certPem)
   const certificates: CertificateChain['certificates'] = [
@@ -100,8 +99,7 @@ function parseFurther(
   }
 }
 
-// Checks only name and signature. OpenSSL's `checkIssued` also demands a key usage that self-signed server certificates
-// lack, although clients accept these as roots.
+// OpenSSL's `checkIssued` demands a key usage, which a self-signed server certificate may lack.
 function anchorOf(certificates: readonly X509Certificate[], certFile: string): Root | undefined {
   const last = certificates.at(-1)
   if (last === undefined || last.subject !== last.issuer || !last.verify(last.publicKey)) return undefined
@@ -159,8 +157,7 @@ function refuseUnusable({ keyUsage, publicKey }: X509Certificate, certFile: stri
   }
 }
 
-// Fails before the listener drops the former certificate. OpenSSL parses some certificates that it refuses to serve, for
-// example with short keys.
+// OpenSSL refuses to serve some certificates that it parses. This fails before the former one is dropped.
 function assertOpenSslAccepts({ certPem, keyPem }: CertificateBundle, certFile: string): void {
   try {
     createSecureContext({ cert: certPem, key: keyPem, minVersion: 'TLSv1.2' })

@@ -3,9 +3,8 @@
 const BEGIN = '-----BEGIN CERTIFICATE-----'
 const END = '-----END CERTIFICATE-----'
 
-// Threat: one regular expression for begin and end takes seconds on half a megabyte without an end. So this splits the
-// text at each begin. A certificate without an end is kept, because a half-written chain must be refused as a whole.
-/** The text of each certificate, unchanged. */
+// Threat: one regular expression for begin and end takes seconds on half a megabyte without an end.
+// A certificate without an end is kept, because a half-written chain must be refused as a whole.
 export function certificatesIn(text: string): readonly string[] {
   const [, ...parts] = text.split(BEGIN)
   return parts.map((part) => {

@@ -1,8 +1,8 @@
 // Encodes and signs X.509 certificates (RFC 5280 §4.1).
 //
-// The only file that imports node-forge. It only encodes here, because it supports no elliptic curves, and its security
-// advisories concern parsing and verifying. Keys, signatures and random numbers come from node:crypto. Every
-// certificate that this file decodes was written or accepted by node:crypto too.
+// The only file that imports node-forge, whose security advisories concern parsing and verifying.
+// So node-forge only encodes. Keys, signatures and random numbers come from node:crypto.
+// node:crypto wrote or accepted every certificate that this file decodes.
 
 import { X509Certificate, randomBytes, sign } from 'node:crypto'
 import forge from 'node-forge'
@@ -20,7 +20,6 @@ declare module 'node-forge' {
 
 const ECDSA_WITH_SHA256 = '1.2.840.10045.4.3.2'
 
-/** A distinguished name, encoded. */
 export type Name = Asn1
 
 export interface CertificateContent {
@@ -36,7 +35,6 @@ export interface CertificateContent {
   readonly extensionsOf?: X509Certificate
 }
 
-/** Version 3, signed with ECDSA and SHA-256; PEM. */
 export function signCertificate(signingKeyPem: string, content: CertificateContent): string {
   // RFC 5758 §3.2: the parameters are absent, not null.
   const algorithm = sequence(primitive(asn1.Type.OID, asn1.oidToDer(ECDSA_WITH_SHA256).getBytes()))
@@ -59,8 +57,7 @@ export function distinguishedName(commonName: string): Name {
   return pki.distinguishedNameToAsn1({ attributes: [{ type: pki.oids['commonName'], value: commonName }] })
 }
 
-// Copies the bytes, because clients compare issuer and subject byte by byte. An earlier version of this program may have
-// encoded the subject differently.
+// Copies the bytes, because clients compare issuer and subject byte by byte.
 export function subjectOf(certificate: X509Certificate): Name {
   const subject = fieldsOf(certificate)[5]
   if (subject === undefined) throw new Error('The certificate has no subject.')
@@ -78,7 +75,6 @@ export function authorityKeyIdentifier(identifier: Buffer): object {
   return { name: 'authorityKeyIdentifier', keyIdentifier: toBytes(identifier) }
 }
 
-/** An extension that node-forge does not support, with its encoded value. */
 export function criticalExtension(oid: string, value: Buffer): object {
   return { id: oid, critical: true, value: toBytes(value) }
 }

@@ -1,11 +1,10 @@
 // Asks Docker's DNS for the names of this container.
 //
-// Docker's DNS answers a reverse lookup of the address of a container with `CONTAINER.NETWORK`. Compose builds both names
-// from the project, and the container name also from the service (`shop-proxy-1.shop_default`), so it contains the service
-// name. It does not contain a `--network-alias`, and no lookup returns one.
+// A reverse lookup gives `CONTAINER.NETWORK`. Compose puts the service into it: `shop-proxy-1.shop_default`.
+// No lookup gives a `--network-alias`.
 //
-// Threat: Docker's DNS forwards unknown questions to servers outside, and their answers may be forged. So a name counts
-// only if it has no dot, because no name on the Internet is without one, and only if it resolves to our address.
+// Threat: Docker's DNS forwards unknown questions to servers outside, whose answers may be forged.
+// So a name counts only if it has no dot, as no Internet name does, and resolves to our address.
 
 import { promises as dns } from 'node:dns'
 import { isIPv4 } from 'node:net'
@@ -13,11 +12,10 @@ import type { SubjectAltName } from '../../pki/names.ts'
 import { dnsNames, type MachineFacts } from './machine-names.ts'
 
 export interface Lookups {
-  /** The names of an address, by its name below in-addr.arpa. Rejects when there is none. */
+  /** Takes a name below in-addr.arpa. Rejects if there is no answer. */
   pointers(name: string): Promise<readonly string[]>
-  /** The IPv4 addresses of a name. Rejects when there are none. */
+  /** IPv4 only. Rejects if there is no answer. */
   addresses(name: string): Promise<readonly string[]>
-  /** Ends running lookups. */
   cancel(): void
 }
 

@@ -7,10 +7,7 @@ import type { AutomaticNames } from './wanted-names.ts'
 
 export interface Machine {
   readonly names: AutomaticNames
-  /**
-   * After each change of the addresses, asks Docker's DNS on each call until it gives names, at most five times. Takes
-   * at most a second; never rejects.
-   */
+  /** Takes at most a second. Never rejects. */
   refresh(): Promise<void>
 }
 
@@ -21,11 +18,9 @@ export interface MachineSources {
 
 const SOURCES: MachineSources = { facts: readMachineFacts, inDocker: (facts) => namesInDocker(facts) }
 
-// Docker's DNS may be slow while the container starts, so we ask it again. If it has no names, as outside of Docker, we
-// stop asking.
+// Docker's DNS may be slow while the container starts. Outside of Docker it has no names.
 const MAX_QUESTIONS = 5
 
-/** Resolves after the first question to Docker's DNS. */
 export async function lookAtMachine({ facts, inDocker }: MachineSources = SOURCES): Promise<Machine> {
   let asked: string | undefined
   let questionsLeft = 0

@@ -1,7 +1,7 @@
 // Finds this machine's names in its hosts file and in Kubernetes.
 //
-// Threat: a leaf that covers more names than needed is worth more to a thief. So names come only from files that the owner
-// of the machine or container writes, and wildcards are never taken.
+// Threat: a leaf that covers more names than needed is worth more to a thief.
+// So names come only from files of the machine's owner, and wildcards are never taken.
 
 import { closeSync, openSync, readSync } from 'node:fs'
 import { hostname, networkInterfaces } from 'node:os'
@@ -16,11 +16,8 @@ import {
 /** The text of a missing file is empty. */
 export interface MachineFacts {
   readonly hostname: string
-  /** As `os.networkInterfaces()` gives them. */
   readonly addresses: readonly string[]
-  /** `/etc/hosts` */
   readonly hostsFile: string
-  /** `/etc/resolv.conf` */
   readonly resolvConf: string
   /** The namespace of the service account that Kubernetes gives to a pod. */
   readonly namespace: string
@@ -30,7 +27,6 @@ const HOSTS_FILE = '/etc/hosts'
 const RESOLV_CONF = '/etc/resolv.conf'
 const NAMESPACE_FILE = '/var/run/secrets/kubernetes.io/serviceaccount/namespace'
 
-/** The present facts. Anything unreadable counts as absent. */
 export function readMachineFacts(): MachineFacts {
   return {
     hostname: hostname(),
@@ -50,10 +46,7 @@ function addressesOfThisMachine(): readonly string[] {
   }
 }
 
-/**
- * The names that need no setting. `configured` are the names in the settings: a name in the form of a Kubernetes Service
- * has longer forms, which other namespaces use.
- */
+/** Adds the longer forms of `configured` Kubernetes Services, which other namespaces use. */
 export function namesOfMachine(
   facts: MachineFacts,
   configured: readonly SubjectAltName[],
@@ -62,7 +55,6 @@ export function namesOfMachine(
   return [...automaticNames(facts), ...aliases]
 }
 
-/** The texts that are host names, without addresses and wildcards. */
 export function dnsNames(texts: readonly string[]): readonly SubjectAltName[] {
   return texts.flatMap((text) => {
     const parsed = parseHostName(text)
@@ -73,8 +65,8 @@ export function dnsNames(texts: readonly string[]): readonly SubjectAltName[] {
 // A kubelet writes one line, compose writes one for each network.
 const MAX_HOSTS_FILE_NAMES = 32
 
-// Only lines with our own addresses count. A loopback line counts if it names this machine, as in Debian's `127.0.1.1
-// box.example box`, because block lists are a hundred thousand lines with loopback addresses.
+// Only lines with our own addresses count, because block lists hold a hundred thousand loopback lines.
+// A loopback line counts if it names this machine, as in Debian's `127.0.1.1 box.example box`.
 function namesInHostsFile({ hostsFile, hostname: own, addresses }: MachineFacts): readonly string[] {
   const ours = new Set(addresses.flatMap((address) => canonicalAddress(address) ?? []))
   const lines = hostsFile.split('\n').map((line) => line.replace(/#.*/, '').trim().split(/\s+/))

@@ -1,21 +1,18 @@
 // Renews the leaf when this machine gets a name that it lacks.
 //
-// When the machine loses a name, the leaf is not renewed at once: an extra name does no harm, it may come back, and the
-// hourly check removes it.
+// A lost name waits for the hourly renewal, because it does no harm and may come back.
 
 import type { Timetable } from '../timetable.ts'
 
 export interface NameWatch {
-  /** Waits for a running look. Afterwards names are not checked any more. */
   close(): Promise<void>
 }
 
 export interface NameWatchOptions {
   /** Updates what `lacks` looks at. Never rejects. */
   readonly refresh: () => Promise<void>
-  /** Whether a wanted name is missing from the leaf in force. */
   readonly lacks: () => boolean
-  /** Renews the leaf. Never rejects. */
+  /** Never rejects. */
   readonly renew: () => Promise<void>
   readonly timetable: Timetable
 }
@@ -23,8 +20,7 @@ export interface NameWatchOptions {
 // A new name is in the leaf within a minute. A look costs a third of a millisecond.
 const LOOK_EVERY_MS = 30_000
 
-// Addresses may come and go all day (a VPN, container networks), and every leaf is work and a log line. After this many
-// in a day, new names wait for the hourly look of the leaf renewal.
+// Addresses may come and go all day, as with a VPN. Above this number, names wait for the hourly renewal.
 const MAX_RENEWALS_A_DAY = 24
 const LOOKS_A_DAY = 86_400_000 / LOOK_EVERY_MS
 

@@ -1,8 +1,7 @@
 // Logs names missing from the leaf, and clients without the root.
 //
-// Threat: clients that cause these lines have not logged in, so anyone who reaches the port can cause them. Their number
-// per day is limited, for each source and for all, and they repeat only host names. So nobody can forge a line or fill
-// the log.
+// Threat: anyone who reaches the port can cause these lines without a login.
+// So each source, and all of them together, get a limit per day, and the lines repeat only host names.
 
 import { sourceOf } from '../../http/client-address.ts'
 import type { AskedName, AskedNames, CertificateAlert } from '../../http/connections/requested-names.ts'
@@ -95,7 +94,7 @@ function trustHint({ by, name }: AskedName, alert: CertificateAlert, { origin, r
     root === undefined
       ? 'make it trust the root of SIDECAR_TLS_CERT, and check that this file also contains the intermediate certificates'
       : 'make it trust the root: `registry-sidecar trust` shows how, and /-/ca.crt contains it'
-  // Without a name in the handshake, we know the address where the connection arrived, not the address that was dialed.
+  // Without a name in the handshake we know only the address where the connection arrived.
   if (by !== 'address' || alert === 'unknown ca') return trust
   const add = origin === 'own' ? 'issue SIDECAR_TLS_CERT again with that' : 'add that to SIDECAR_HOSTS'
   return `${trust}; or, if it dials an address other than ${name}, ${add}`

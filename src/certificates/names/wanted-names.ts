@@ -16,11 +16,7 @@ export function wantedNames(
   return leafNames(hosts, automaticNames(hosts))
 }
 
-/**
- * The names for a leaf under a root that is valid only for some names. Other names of this machine are left out and
- * reported, because they come and go, as in containers. Names in the settings are never left out: someone depends on
- * them.
- */
+/** Leaves out names of this machine that the root forbids, but never names in the settings. */
 export function wantedNamesUnder(
   { hosts }: Pick<Config, 'hosts'>,
   onLeftOut: (names: readonly SubjectAltName[]) => void,

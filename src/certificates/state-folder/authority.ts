@@ -32,11 +32,10 @@ export type NamesUnder = (root: Root) => readonly SubjectAltName[]
 
 export interface Issuer {
   readonly authority: Authority
-  /** The key of the root. */
   readonly keyPem: string
 }
 
-/** Reads the root, its key, and the earlier roots. Throws `InvalidFileError` if the root cannot issue leaves. */
+/** Throws `InvalidFileError` if the root cannot issue leaves. */
 export function issuerIn(
   texts: StateTexts,
   { paths, now }: { readonly paths: StatePaths; readonly now: Date },
@@ -55,7 +54,7 @@ export function issuerIn(
   return { authority: { root, earlier }, keyPem: texts.rootKey }
 }
 
-/** True for an empty folder, and when a first start stopped after it wrote the key of the root. */
+/** Also true if a first start stopped after it wrote the key of the root. */
 export function isEmptyState({ rootCert, marker, leafKey, leafCert, nextRootCert }: StateTexts): boolean {
   return [rootCert, marker, leafKey, leafCert, nextRootCert].every((text) => text === undefined)
 }
@@ -74,7 +73,7 @@ export interface IssueRequest extends WantedLeaf {
   readonly issuer: Issuer
 }
 
-/** Issues a leaf and writes it with the chain to every root. Throws `InvalidFileError`. */
+/** Writes the leaf with the chain to every root. Throws `InvalidFileError`. */
 export async function issueInto(
   paths: StatePaths,
   { issuer, names, now }: IssueRequest,
@@ -99,7 +98,7 @@ function issueUnder(root: Root, request: LeafRequest): IssuedCertificate {
   }
 }
 
-// Clients refuse a leaf with names that its root must not issue. A leaf without these names would fail later.
+// Clients would refuse such a leaf, and a leaf without these names would fail later.
 function refuseNamesNotPermitted(
   names: readonly SubjectAltName[],
   { root, earlier }: Authority,
@@ -126,10 +125,7 @@ function refuseNamesNotPermitted(
   }
 }
 
-/**
- * Returns the names of the present leaf, because the sidecar chose them with its settings. If there is no readable leaf,
- * returns the wanted names.
- */
+/** Prefers the names of the present leaf, because the sidecar chose them with its settings. */
 export function namesToKeep(
   { leafCert }: StateTexts,
   { names, authority }: { readonly names: NamesUnder; readonly authority: Authority },

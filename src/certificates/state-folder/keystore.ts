@@ -1,9 +1,9 @@
 // Opens the state folder, and renews its root and leaf.
 //
-// Order matters. A first start writes root.key, root.crt, root.sha256, leaf.key, leaf.crt, each completely before the
-// next, so the files show where a crash happened. A root.key alone was never used and is replaced. When root.crt exists,
-// a client may trust the root, and only a command of the operator replaces it: see root-renewal.ts. The states and what
-// follows from each are in repair-state.ts.
+// Order matters. A first start writes root.key, root.crt, root.sha256, leaf.key, leaf.crt, one after the other.
+// A root.key alone was never used and is replaced.
+// When root.crt exists, clients may trust it, so only an operator's command replaces it (root-renewal.ts).
+// repair-state.ts lists the states after a crash and the next step of each.
 
 import { mkdir } from 'node:fs/promises'
 
@@ -18,24 +18,17 @@ import { createState, repairState } from './repair-state.ts'
 import { pathsIn, readFiles, restrictKeyFile, rethrowWithFix, underLock } from './state-files.ts'
 import { readLeaf, readRoot, type StoredLeaf } from './stored-state.ts'
 
-/** The names that the leaf should contain, or a function that derives them from the root. */
 export type WantedNames = readonly SubjectAltName[] | NamesUnder
 
 export interface Keystore {
   readonly root: Root
-  /** The root, limited to the names that all earlier roots permit too: clients may still trust only one of those. */
+  /** Permits only what all earlier roots permit too, because clients may trust only one of them. */
   readonly narrowedRoot: Root
-  /** The leaf in force, with its chain. */
   readonly bundle: CertificateBundle
   /** The file that a renewal writes last. */
   readonly leafFile: string
-  /** What opening had to issue. */
   readonly issued: { readonly root: boolean; readonly leaf: boolean }
-  /**
-   * Reads the folder again. Issues a leaf when the present one is past two thirds of its life, has other names or is
-   * unusable. Resolves to the new bundle, or to undefined when the one in force stays. Never issues a root. Rejects with
-   * `InvalidFileError`; then nothing has changed.
-   */
+  /** Resolves to undefined if the leaf stays. Never issues a root. Rejects with `InvalidFileError`. */
   renewIfDue(names: WantedNames, now: Date): Promise<CertificateBundle | undefined>
 }
 
@@ -43,12 +36,12 @@ export interface KeystoreOptions {
   readonly folder: string
   readonly names: WantedNames
   readonly now: Date
-  /** The only names that a root issued now will ever be valid for. Absent: all names. */
+  /** The only names for which a root issued now is valid. Absent: all names. */
   readonly constrainTo?: readonly SubjectAltName[] | undefined
   readonly log?: Log | undefined
 }
 
-/** Reads root and leaf, or issues what is missing. Throws `InvalidFileError` with the fix if a person must act. */
+/** Throws `InvalidFileError` with the fix if a person must act. */
 export async function openKeystore(options: KeystoreOptions): Promise<Keystore> {
   const { folder, names, now, constrainTo, log } = options
   const paths = pathsIn(folder)
@@ -82,7 +75,7 @@ export async function openKeystore(options: KeystoreOptions): Promise<Keystore> 
     leafFile: paths.leafCert,
     issued,
     renewIfDue(names, now) {
-      // One after the other: what was read earlier must not come into force after what was read later.
+      // One after the other, because an older read must not come into force after a newer read.
       return inOrder(() => renew(names, now))
     },
   }
@@ -90,14 +83,14 @@ export async function openKeystore(options: KeystoreOptions): Promise<Keystore> 
 
 export interface RenewalRequest {
   readonly folder: string
-  /** For a folder without a leaf. Otherwise the names of the leaf are kept: the sidecar that issued it knows them best. */
+  /** Only for a folder without a leaf; otherwise the names of the leaf stay. */
   readonly names: NamesUnder
   readonly now: Date
 }
 
 export interface RenewedLeaf extends StoredLeaf, Authority {}
 
-/** Issues a leaf under the present root, even if none is due. Throws `InvalidFileError`. */
+/** Renews even if no renewal is due. Throws `InvalidFileError`. */
 export async function renewLeaf({ folder, names, now }: RenewalRequest): Promise<RenewedLeaf> {
   await readRoot(folder)
   const paths = pathsIn(folder)
@@ -117,11 +110,7 @@ export interface RootRenewalRequest extends RenewalRequest {
   readonly constrainTo?: readonly SubjectAltName[] | undefined
 }
 
-/**
- * Issues another root and a leaf under it. Clients that trust the earlier root accept the new leaf until the earlier
- * root expires; its key is deleted. Throws `InvalidFileError`; then nothing has changed, or the next process that opens the
- * folder finishes the renewal.
- */
+/** Deletes the key of the earlier root. Throws `InvalidFileError`; the next process finishes a decided renewal. */
 export async function renewRoot(request: RootRenewalRequest): Promise<RenewedLeaf> {
   const { folder, names, now, constrainTo } = request
   await readRoot(folder)

@@ -1,8 +1,7 @@
 // Publishes the root in a folder that contains nothing else.
 //
-// Some clients read whole folders. skopeo, podman and buildah treat each *.key in the --cert-dir folder as the key of a
-// client certificate, and stop if its *.cert is missing. The state folder contains such keys, so the state folder cannot
-// be used as --cert-dir.
+// skopeo, podman and buildah use each *.key in --cert-dir as a client key, and stop if its *.cert is missing.
+// So the state folder, which contains such keys, cannot be their --cert-dir.
 
 import { chmod, mkdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -13,12 +12,11 @@ import { readRegular } from '../../files/regular-file.ts'
 import { pathsIn, rethrowWithFix, underLock, write } from './state-files.ts'
 import { readRoot } from './stored-state.ts'
 
-/** The file in that folder. Clients trust every *.crt there as a root. */
+/** Clients trust every *.crt in the folder of this file as a root. */
 export function publicRootFile(stateFolder: string): string {
   return join(stateFolder, 'trust', 'ca.crt')
 }
 
-/** Whether the file exists and contains this root. */
 export async function isPublished(stateFolder: string, rootPem: string): Promise<boolean> {
   return readRegular(publicRootFile(stateFolder)).then(
     (bytes) => bytes.toString() === rootPem,
@@ -27,11 +25,11 @@ export async function isPublished(stateFolder: string, rootPem: string): Promise
 }
 
 export interface PublicRoot {
-  /** Writes the file unless it contains this root. Never rejects: logs a failure, once per reason. */
+  /** Never rejects: logs a failure, once per reason. */
   publish(rootPem: string): Promise<void>
 }
 
-/** The sidecar works without that file, for example if the state folder is read-only. */
+/** The sidecar works without the file, for example if the state folder is read-only. */
 export function createPublicRoot(stateFolder: string, log: Log | undefined): PublicRoot {
   const file = publicRootFile(stateFolder)
   let logged: string | undefined
@@ -58,8 +56,7 @@ async function writePublicRoot(stateFolder: string): Promise<void> {
     const folder = dirname(file)
     const isNew =
       (await mkdir(folder, { recursive: true }).catch(rethrowWithFix(folder, 'written'))) !== undefined
-    // chmod is needed because the umask may have reduced the mode. The owner decides about the mode of a folder that
-    // existed before.
+    // The umask may have reduced the mode. The owner decides about the mode of an older folder.
     if (isNew) await chmod(folder, 0o755)
     await write(file, pem, { mode: 0o644, lock })
   })

@@ -14,8 +14,7 @@
 // | cross.crt missing, but part of leaf.crt     | cross certificates lost        | refuse: a person must restore it         |
 // | root.key or root.sha256 of another root     | mixed folder                   | refuse: a person must restore it         |
 //
-// Reading takes no lock, writing always does. A reader may come between two writes, so it reads again before it believes
-// a mismatch.
+// Readers take no lock, so they read again before they believe a mismatch. Writers always take the lock.
 
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 
@@ -39,23 +38,20 @@ import {
   type StateTexts,
 } from './state-files.ts'
 
-/** A root with a leaf that is not due. */
 export interface WholeState extends Authority {
   readonly bundle: CertificateBundle
-  /** Whether the leaf was issued just now. */
   readonly isNew: boolean
 }
 
 export interface RepairRequest {
   readonly names: NamesUnder
   readonly now: Date
-  /** The leaf in force. It stays when the folder contains the leaf of another sidecar, for other names. */
+  /** It stays when the folder contains the leaf of another sidecar, for other names. */
   readonly inForce?: CertificateBundle | undefined
-  /** The names that a first root is limited to. Absent: all names. */
   readonly constrainTo?: readonly SubjectAltName[] | undefined
 }
 
-/** Reads root and leaf, and issues another leaf if needed. Throws `InvalidFileError`. */
+/** Issues another leaf if needed. Throws `InvalidFileError`. */
 export async function repairState(paths: StatePaths, request: RepairRequest): Promise<WholeState> {
   const texts = await readWhole(paths, request)
   if (!isRenewingRoot(texts)) {
@@ -66,7 +62,7 @@ export async function repairState(paths: StatePaths, request: RepairRequest): Pr
   return underLock(paths, (lock) => repairLocked(paths, request, lock))
 }
 
-/** For a folder without a root. If two sidecars start at once, one issues the root and the other waits and finds it. */
+/** If two sidecars start at once, one issues the root and the other waits and finds it. */
 export async function createState(
   paths: StatePaths,
   request: RepairRequest,
@@ -104,7 +100,6 @@ interface LeafQuestion {
   readonly request: RepairRequest
 }
 
-/** The leaf that stays in force, or undefined when another must be issued. */
 function usableLeafIn(
   texts: StateTexts,
   { paths, authority, request }: LeafQuestion,
@@ -117,8 +112,7 @@ function usableLeafIn(
   const wantedLeaf = { names: request.names(root), now }
   const isUsable = (bundle: CertificateBundle) => !isRenewalDue(bundle, root, wantedLeaf)
   if (isUsable(present)) return present
-  // Two sidecars with different names share the folder. If each replaced the leaf of the other with one for its own
-  // names, they would never stop.
+  // Sidecars with different names may share the folder. They must not replace each other's leaf forever.
   return inForce !== undefined && leadsTo(inForce, authority) && isUsable(inForce) ? inForce : undefined
 }
 

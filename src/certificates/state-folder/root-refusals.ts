@@ -12,7 +12,7 @@ export function foreignRoot({ file }: Root, cause?: unknown): InvalidFileError {
   return new InvalidFileError(file, reason, { cause })
 }
 
-// The message mentions the clock first. Otherwise a person whose clock is wrong might delete a good root.
+// The clock comes first, because a person whose clock is wrong might delete a good root.
 export function expiredRoot({ file, notAfter }: Root, now: Date): InvalidFileError {
   const reason =
     `expired on ${notAfter.toISOString()}: this machine's clock says ${now.toISOString()}; if that is wrong, set the ` +
@@ -20,11 +20,9 @@ export function expiredRoot({ file, notAfter }: Root, now: Date): InvalidFileErr
   return new InvalidFileError(file, reason)
 }
 
-// A small machine without a battery for its clock starts in 1970 and keeps that date until it gets the time from the
-// network. A root issued with a date of 1970 would already be expired.
+// A machine without a clock battery starts in 1970, and a root with that date would already be expired.
 const FIRST_POSSIBLE_YEAR = 2025
 
-/** Throws `InvalidFileError` when the clock is obviously wrong. */
 export function refuseEarlyClock(rootFile: string, now: Date): void {
   if (now.getUTCFullYear() >= FIRST_POSSIBLE_YEAR) return
   throw new InvalidFileError(

@@ -1,10 +1,9 @@
 // Replaces the root by another one without breaking any client.
 //
-// Order matters. next-root.key and next-root.crt are written first; next-root.crt contains the new root and the future
-// content of cross.crt. From then on the renewal is decided, and the next process that takes the lock of the folder
-// finishes it: it writes cross.crt, leaf.key, leaf.crt, root.key, root.crt, root.sha256, then removes next-root.crt and,
-// last, next-root.key. The leaf is replaced before the root, so at every moment clients that trust root.crt accept what is
-// served: the cross certificate makes the new leaf valid under the present root too. next-root.key alone was never used.
+// Order matters. next-root.key comes first; without next-root.crt it was never used, and is removed.
+// next-root.crt also holds the future cross.crt. It decides the renewal: the next process with the lock finishes it.
+// It writes cross.crt, leaf.key, leaf.crt, root.key, root.crt, root.sha256, then removes next-root.crt, next-root.key.
+// The leaf comes before the root, and the cross certificate makes it valid under both, so every client accepts it.
 
 import { X509Certificate } from 'node:crypto'
 
@@ -31,14 +30,10 @@ import { readFiles, remove, write, writePair, type StatePaths, type StateTexts }
 export interface RootRenewal {
   readonly issuer: Issuer
   readonly now: Date
-  /** The names that the new root is valid for. Absent: all names. */
   readonly constrainTo?: readonly SubjectAltName[] | undefined
 }
 
-/**
- * Decides the renewal; `finishRootRenewal` does the rest. Throws `InvalidFileError`, and changes nothing, when the present
- * root cannot sign another one.
- */
+/** Throws `InvalidFileError`, and changes nothing, if the present root cannot sign another root. */
 export async function beginRootRenewal(
   paths: StatePaths,
   { issuer, now, constrainTo }: RootRenewal,
@@ -57,8 +52,7 @@ export async function beginRootRenewal(
   await writePair(files, { certPem, keyPem: next.keyPem }, lock)
 }
 
-// If a cross certificate that is not valid under the present root were written, every later start would fail. That happens
-// when a person has put the root of another program there, with a kind of key that we cannot sign with.
+// A cross certificate that is not valid under the present root would make every later start fail.
 function crossUnder(root: Root, request: CrossRequest): string {
   const crossPem = signedOrRefused(root, request)
   const [cross, signer] = [new X509Certificate(crossPem), new X509Certificate(root.pem)]
@@ -75,17 +69,16 @@ function signedOrRefused(root: Root, request: CrossRequest): string {
 }
 
 export interface Finish {
-  /** For a folder without a leaf. */
   readonly names: NamesUnder
   readonly now: Date
 }
 
-/** True during a renewal, and after one that stopped halfway. */
+/** Also true after a renewal that stopped halfway. */
 export function isRenewingRoot({ nextRootCert, nextRootKey }: StateTexts): boolean {
   return nextRootCert !== undefined || nextRootKey !== undefined
 }
 
-/** Finishes a decided renewal, and removes the files of an undecided one. Throws `InvalidFileError`. */
+/** Also removes the files of an undecided renewal. Throws `InvalidFileError`. */
 export async function finishRootRenewal(
   paths: StatePaths,
   { names, now }: Finish,
@@ -97,7 +90,7 @@ export async function finishRootRenewal(
     await write(paths.crossCert, crossText, { mode: 0o644, lock })
     const { authority, keyPem } = issuer
     await issueInto(paths, { issuer, names: namesToKeep(texts, { names, authority }), now }, lock)
-    // This deletes the key of the earlier root. Clients that trust that root now depend on the cross certificate.
+    // This deletes the key of the earlier root, whose clients now depend on the cross certificate.
     const files = { certFile: paths.rootCert, keyFile: paths.rootKey }
     await writePair(files, { certPem: authority.root.pem, keyPem }, lock)
     await write(paths.marker, `${authority.root.fingerprint}\n`, { mode: 0o644, lock })

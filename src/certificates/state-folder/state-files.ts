@@ -27,7 +27,6 @@ export function pathsIn(folder: string) {
   }
 }
 
-/** Reads the files that exist. Throws `InvalidFileError`. */
 export async function readFiles(paths: Partial<StatePaths>): Promise<StateTexts> {
   const reads = Object.entries(paths).map(async ([part, file]) => {
     const bytes = await readIfPresent(file).catch(rethrowWithFix(file, 'read'))
@@ -36,11 +35,9 @@ export async function readFiles(paths: Partial<StatePaths>): Promise<StateTexts>
   return Object.fromEntries((await Promise.all(reads)).filter(([, text]) => text !== undefined))
 }
 
-// A reader takes no lock, so it may read between two writes of a pair. The writes are milliseconds apart, so the reader
-// tries again.
+// A reader takes no lock, so it may read between two writes of a pair, which are milliseconds apart.
 export const LOOKS_OF_A_READER = { looks: 6, pauseMs: 50 }
 
-/** What `parse` returns, or undefined when it throws `InvalidFileError`. */
 export function unlessInvalid<T>(parse: () => T): T | undefined {
   try {
     return parse()
@@ -50,10 +47,7 @@ export function unlessInvalid<T>(parse: () => T): T | undefined {
   }
 }
 
-/**
- * Runs `action` while no other process writes to the folder. Every writer takes this one lock, because two writers at
- * once would leave the key of one beside the certificate of the other. Throws `InvalidFileError`.
- */
+/** Two writers at once would leave the key of one beside the certificate of the other. */
 export async function underLock<T>(paths: StatePaths, action: (lock: FileLock) => Promise<T>): Promise<T> {
   return withFileLock(paths.rootCert, action).catch(rethrowWithFix(dirname(paths.rootCert), 'written'))
 }
@@ -63,16 +57,12 @@ export interface WriteOptions {
   readonly lock: FileLock
 }
 
-/**
- * Replaces a file as a whole. The mode is set on the temporary file, before it is renamed to its final name. Throws
- * `InvalidFileError`.
- */
+/** Sets the mode before the file gets its final name. Throws `InvalidFileError`. */
 export async function write(file: string, text: string, { mode, lock }: WriteOptions): Promise<void> {
   const replaced = replaceFile(file, text, { mode, beforeRename: () => lock.assertHeld() })
   await replaced.catch(rethrowWithFix(dirname(file), 'written'))
 }
 
-/** Removes a file if it exists. Throws `InvalidFileError`. */
 export async function remove(file: string, lock: FileLock): Promise<void> {
   await lock
     .assertHeld()
@@ -85,7 +75,7 @@ export interface PairFiles {
   readonly keyFile: string
 }
 
-// The key first: see the order in keystore.ts. A watcher of the certificate then finds its key in place.
+// The key comes first, so a watcher of the certificate finds its key in place.
 export async function writePair(
   { certFile, keyFile }: PairFiles,
   pair: IssuedCertificate,
@@ -95,7 +85,6 @@ export async function writePair(
   await write(certFile, pair.certPem, { mode: 0o644, lock })
 }
 
-/** Makes a private key unreadable for other users, and logs that. */
 export async function restrictKeyFile(keyFile: string, log: Log | undefined): Promise<void> {
   if (platform() === 'win32') return
   const mode = await stat(keyFile).then(
@@ -111,7 +100,7 @@ export async function restrictKeyFile(keyFile: string, log: Log | undefined): Pr
   )
 }
 
-/** Returns a function that turns a system error about `file` into an `InvalidFileError` with the fix. */
+/** Turns a system error about `file` into an `InvalidFileError` with the fix. */
 export function rethrowWithFix(file: string, access: 'read' | 'written'): (error: unknown) => never {
   const action = access === 'read' ? 'read it' : 'write to it'
   const denied = `this user has no permission to ${action}: change its owner to the user that runs the sidecar`

@@ -18,12 +18,12 @@ import {
 const NO_ROOT_YET = 'does not exist yet; start the sidecar once: it issues its root at the first start'
 const NO_LEAF = 'is missing; start the sidecar, or run `registry-sidecar cert renew`: both issue one'
 
-/** Reads the root of a folder. Throws `InvalidFileError`, also when there is none. */
+/** Throws `InvalidFileError`, also if there is no root. */
 export async function readRoot(folder: string): Promise<Root> {
   return readConsistently(pathsIn(folder), rootIn)
 }
 
-/** Reads the root, with the earlier roots that lead to it at that time. */
+/** Leaves out earlier roots that have expired at that time. */
 export async function readAuthority(folder: string, now: Date): Promise<Authority> {
   return readConsistently(pathsIn(folder), (texts, paths) => {
     const root = rootIn(texts, paths)
@@ -36,7 +36,7 @@ export interface StoredLeaf {
   readonly leaf: LeafFacts
 }
 
-/** Reads the leaf of a folder, also one that has expired. Throws `InvalidFileError`. */
+/** Also reads an expired leaf. Throws `InvalidFileError`. */
 export async function readLeaf(folder: string): Promise<StoredLeaf> {
   const { leafCert: file } = pathsIn(folder)
   const { leafCert } = await readFiles({ leafCert: file })
@@ -59,7 +59,7 @@ async function readConsistently<T>(paths: StatePaths, parse: Parse<T>): Promise<
   return parseAll(await readUntilWhole(() => readPublic(paths), { isWhole, ...LOOKS_OF_A_READER }))
 }
 
-// Without the keys, because a user who asks which root to trust need not have the right to read them.
+// Without the keys, because users who may not read keys ask which root to trust.
 function readPublic({
   rootCert,
   marker,
