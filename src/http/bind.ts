@@ -9,14 +9,11 @@ export interface BoundAddress {
 }
 
 export interface BindOptions {
-  /** Undefined for every address of this machine. */
   readonly host: string | undefined
   readonly port: number
-  /** The setting that an error names. */
   readonly setting: string
 }
 
-/** Binds a server. Rejects with a CommandError that names the address and the fix. */
 export function bind(server: Server, { host, port, setting }: BindOptions): Promise<BoundAddress> {
   return new Promise((resolve, reject) => {
     server.once('error', onError)

@@ -3,21 +3,16 @@
 import ipaddr from 'ipaddr.js'
 import type { Socket } from 'node:net'
 
-/** The client's address as TCP reports it; undefined once the connection has closed. */
 export function clientAddressOf({ remoteAddress }: Pick<Socket, 'remoteAddress'>): string | undefined {
   return remoteAddress === undefined ? undefined : withoutMapping(remoteAddress)
 }
 
-/** Writes an IPv4 address that came over an IPv6 socket (`::ffff:192.0.2.1`) as an IPv4 address. */
+/** Writes `::ffff:192.0.2.1` as `192.0.2.1`. */
 export function withoutMapping(address: string): string {
   return address.replace(/^::ffff:(?=\d+\.)/, '')
 }
 
-/**
- * The source that an address belongs to, which limits count by. An IPv4 address is a source by itself, also in the
- * form of IPv6. An IPv6 address counts as its /64, because a client gets at least that many (RFC 6177). A client that
- * can send from one of them can send from all of them. Text that is not an address is a source of that name.
- */
+/** An IPv6 address counts as its /64, because a client can send from all addresses of one (RFC 6177). */
 export function sourceOf(address: string): string {
   if (!ipaddr.isValid(address)) return address
   const parsed = ipaddr.process(address)

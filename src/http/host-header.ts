@@ -1,7 +1,6 @@
 // Parses the Host header.
 
 export interface HostHeader {
-  /** A name or address as the client sent it, without brackets. */
   readonly name: string
   readonly port: number | undefined
 }

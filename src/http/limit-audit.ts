@@ -1,12 +1,9 @@
 // Counts and logs reached limits, in bounded number.
-//
-// A flood is often what reaches a limit, so most cases are only counted.
 
 import type { Log } from '../observability/log.ts'
 import type { Metrics } from '../observability/metrics.ts'
 import { createBoundedLog } from '../observability/bounded-log.ts'
 
-/** Every limit: the setting that raises it, and what happens when it is reached. Also the values of the metric's label. */
 export const LIMITS = {
   connections: {
     setting: 'SIDECAR_MAX_CONNECTIONS',
@@ -35,7 +32,7 @@ export const LIMITS = {
   },
   'requests-per-connection': {
     setting: 'SIDECAR_MAX_REQUESTS_PER_CONNECTION',
-    // Not a refusal: the client continues on a new connection.
+    // Not a refusal, because the client continues on a new connection.
     level: 'info',
     event: 'connections ended after their last request',
   },
@@ -54,18 +51,13 @@ export const LIMITS = {
 export type LimitName = keyof typeof LIMITS
 
 export interface LimitAudit {
-  /**
-   * Counts that a limit was reached. `who` caused it: a source, a username or an error code. Writes a line, or counts
-   * it for the line at the end of the window.
-   */
+  /** `who` is the cause: a source, a username or an error code. */
   reached(limit: LimitName, who: string): void
-  /** Writes the counts of the current window. */
   close(): void
 }
 
 const WINDOW_MS = 10_000
 
-// Only the top source is logged, so a cap on the counted ones hides nothing useful.
 const MAX_LISTED = 1_000
 
 interface Reached {
@@ -75,7 +67,6 @@ interface Reached {
 
 export function createLimitAudit(log: Log, metrics: Pick<Metrics, 'limitReached'>): LimitAudit {
   const names = Object.keys(LIMITS)
-  // How often each source reached a limit without a line.
   const timesOf = new Map<LimitName, Map<string, number>>()
   for (const limit of names) metrics.limitReached(limit, 0)
 

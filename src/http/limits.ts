@@ -14,7 +14,6 @@ export interface Limits {
   readonly headerTimeoutMs: number
 }
 
-/** The parsed settings of these names. */
 export interface LimitSettings {
   readonly maxConnections: number | 'off'
   readonly maxConnectionsPerSource: number | 'off'
@@ -27,9 +26,8 @@ export interface LimitSettings {
 export interface LimitsOptions {
   readonly log: Log
   readonly metrics: Pick<Metrics, 'limitReached'>
-  /** How many connections the file descriptors allow. */
   readonly affordable: number
-  /** Milliseconds. */
+  /** In milliseconds. */
   readonly clock: () => number
 }
 
@@ -60,8 +58,7 @@ export function createLimits(
   }
 }
 
-// At most half of all connections, so that no single source keeps the others out. Operators whose clients share one
-// source, such as another proxy, set `off`.
+// At most half of all connections, so that one source cannot keep the others out.
 function perSource(limit: number | 'off', total: number): number {
   return limit === 'off' ? Infinity : Math.min(limit, Math.ceil(total / 2))
 }

@@ -3,7 +3,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { endWhenRead, isStillSending } from '../upstream/drain-request-body.ts'
 
-/** The statuses and error codes in use, from the distribution specification and registry:2. */
+/** From the distribution specification and registry:2. */
 export const REFUSALS = {
   badRequest: { status: 400, code: 'UNSUPPORTED' },
   unauthorized: { status: 401, code: 'UNAUTHORIZED' },
@@ -27,11 +27,9 @@ export interface Refusal {
   readonly code: string
   readonly message: string
   readonly headers: Readonly<Record<string, string>>
-  /** The connection ends with this answer. */
   readonly closes?: boolean
 }
 
-/** A refusal as a value: the kind gives status and code, the message is for the person who reads it. */
 export function refusal(
   kind: keyof typeof REFUSALS,
   message: string,
@@ -40,15 +38,11 @@ export function refusal(
   return { ...REFUSALS[kind], message, headers }
 }
 
-/**
- * The challenge that every client understands: one `WWW-Authenticate` line, with the same bytes for every reason.
- * Threat: a client that can distinguish "unknown user" from "wrong password" can list the users.
- */
+/** Threat: a client that can distinguish "unknown user" from "wrong password" can list the users. */
 export function unauthorized(challenge: string): Refusal {
   return refusal('unauthorized', 'authentication required', { 'WWW-Authenticate': challenge })
 }
 
-/** Answers with a refusal. An upload that still arrives gets the answer, is read a little longer, and then cut. */
 export function sendRefusal(incoming: IncomingMessage, outgoing: ServerResponse, answer: Refusal): void {
   if (outgoing.headersSent || outgoing.destroyed) {
     outgoing.destroy()
@@ -61,7 +55,6 @@ export function sendRefusal(incoming: IncomingMessage, outgoing: ServerResponse,
   endWhenRead(incoming, outgoing)
 }
 
-/** The bytes of a refusal, for a connection whose request cannot be parsed. */
 export function formatRefusal(answer: Refusal): string {
   const body = bodyOf(answer)
   const headers = { ...commonHeaders(body), ...answer.headers, Connection: 'close' }
@@ -69,12 +62,11 @@ export function formatRefusal(answer: Refusal): string {
   return `HTTP/1.1 ${answer.status} Refused\r\n${lines.join('')}\r\n${body}`
 }
 
-/** The envelope (OCI distribution specification, "Error codes"). */
+/** OCI distribution specification, "Error codes". */
 export function bodyOf({ code, message }: Refusal): string {
   return `${JSON.stringify({ errors: [{ code, message, detail: null }] })}\n`
 }
 
-/** The headers of every refusal. */
 export function commonHeaders(body: string): Record<string, string> {
   return {
     'Content-Type': 'application/json',

@@ -1,7 +1,5 @@
 // Reads a connection to its end before a failed write destroys it.
-//
-// A registry that refuses an upload answers at once and closes. Later writes fail, and Node would destroy the socket
-// together with the unread answer in the kernel.
+// A registry that refuses an upload answers and closes. A failed write would destroy the unread answer.
 
 import type { Socket } from 'node:net'
 import type { Writable } from 'node:stream'
@@ -9,7 +7,6 @@ import { errorCode } from '../errors/errors.ts'
 
 type Written = Parameters<Writable['_write']>[2]
 
-/** Delays the error of a write to a closed peer until everything that the peer sent was read. */
 export function readBeforeFailing(socket: Socket): void {
   const write = socket._write.bind(socket)
   const writev = socket._writev?.bind(socket)
@@ -29,7 +26,7 @@ function delayed(socket: Socket, written: Written): Written {
       written(error)
       return
     }
-    // Until then nothing more is written. Reading ends because the kernel knows that the peer has closed.
+    // Reading ends, because the kernel knows that the peer has closed.
     socket.once('end', report)
     socket.once('close', report)
 

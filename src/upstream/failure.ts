@@ -2,13 +2,12 @@
 
 import { errorCode } from '../errors/errors.ts'
 
-/** `client-closed`: nobody reads an answer any more; the log has the status 499. */
 export type FailureKind =
   'unreachable' | 'exhausted' | 'timed-out' | 'broke-off' | 'demands-login' | 'client-closed'
 
 export interface UpstreamFailure {
   readonly kind: FailureKind
-  /** For the log: the code of a system error, or a sentence. Never bytes of headers or bodies. */
+  /** The code of a system error, or a sentence. Threat: it must not contain bytes of headers or bodies. */
   readonly cause: string
 }
 
@@ -26,7 +25,7 @@ const UNREACHABLE_CODES: ReadonlySet<string> = new Set([
   'EADDRNOTAVAIL',
 ])
 
-// This process or this machine has no file descriptor left. The registry may work.
+// Not the registry's fault.
 const EXHAUSTED_CODES: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE'])
 
 export function failureOf(error: unknown): UpstreamFailure {

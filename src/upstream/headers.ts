@@ -1,50 +1,35 @@
 // Lists which headers are forwarded, removed and added, and why.
-//
-// Threat: the registry, or a proxy before it, believes headers from any client. No list can name all headers from
-// which servers take a user, an address, a target or a method. So a request gets only the headers in REQUEST_HEADERS
-// and our own. Answers come from the registry, which we trust with content, and clients know headers that we do not.
-// So answers keep all headers except listed ones.
+// Threat: the registry, or a proxy before it, believes headers from any client. So requests get only listed headers.
 
 import type { IncomingHttpHeaders } from 'node:http'
 import type { LocationRewrite } from './location-rewrite.ts'
 import { WITHHELD_HEADERS } from './withheld-headers.ts'
 
-/** Headers that are forwarded to the registry, each with its use there. */
 export const REQUEST_HEADERS: ReadonlySet<string> = new Set([
-  // The registry builds Locations from it.
   'host',
-  // The end of the body. `admit` refuses requests with both. With neither, a body would be the next request.
+  // Threat: a body without either would be the next request. `admit` refuses requests with both.
   'content-length',
   'transfer-encoding',
-  // The kind of a pushed manifest. Uploads must have application/octet-stream.
   'content-type',
-  // The place of a chunk in an upload.
   'content-range',
   'accept',
-  // The registry compresses nothing, but a proxy before it may.
   'accept-encoding',
-  // Resumed pulls: parts of blobs, and whether a blob is still the same.
   'range',
   'if-range',
-  // Manifests and blobs have ETags, so that a client does not download them twice.
   'if-match',
   'if-none-match',
   'if-modified-since',
   'if-unmodified-since',
-  // Makes a pull-through cache check its source again.
   'cache-control',
-  // For the registry's log and notifications.
   'user-agent',
-  // W3C Trace Context: registry 3 continues the client's trace. Both are ids and cannot name a user.
+  // W3C Trace Context; both are ids and cannot name a user.
   'traceparent',
   'tracestate',
 ])
 
-// Left out on purpose: Authorization and Cookie (only the sidecar may read them), Expect (the sidecar answers it),
-// Forwarded, X-Forwarded-*, X-Real-IP and the like (only the sidecar may set them), X-Request-Id (the sidecar's own
-// joins both logs), Origin and Referer (registry:2 ignores them), and hop-by-hop headers.
+// Only the sidecar reads Authorization, Cookie and Expect, and only the sidecar sets X-Forwarded-* and X-Request-Id.
 
-// These headers end at the next hop (RFC 9110 §7.6.1).
+// RFC 9110 §7.6.1.
 const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'connection',
   'keep-alive',
@@ -57,7 +42,7 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'http2-settings',
 ])
 
-// Threat: a client lists one of these in `Connection`. Removing it would change the end or the meaning of the body.
+// Threat: a client lists one of these in `Connection`, so that the end or the meaning of the body changes.
 const NEVER_HOP_BY_HOP: ReadonlySet<string> = new Set([
   'host',
   'content-length',
@@ -69,15 +54,12 @@ const NEVER_HOP_BY_HOP: ReadonlySet<string> = new Set([
 
 const NONE: ReadonlySet<string> = new Set()
 
-/** The sender of a request, as far as the registry gets to know it. */
 export interface ForwardedFor {
   readonly username: string
   readonly address: string
-  /** The request's id in our log. */
   readonly requestId: string
 }
 
-/** Returns the headers for the registry: the listed ones of the client, and those that only the sidecar may set. */
 export function requestHeaders(
   received: IncomingHttpHeaders,
   { username, address, requestId }: ForwardedFor,
@@ -104,10 +86,7 @@ export interface AnswerContext {
   readonly rewriteLocation: LocationRewrite
 }
 
-/**
- * Returns the headers for the client, as a flat list of names and values in the registry's spelling. Keeps the length
- * of the body but not its transfer coding, because Node frames our answer for the client's HTTP version.
- */
+/** Returns a flat list of names and values. Node frames the answer for the client's HTTP version. */
 export function responseHeaders(rawHeaders: readonly string[], context: AnswerContext): string[] {
   const { listed, isChunked } = framingOf(rawHeaders)
   const forwarded: string[] = []
@@ -119,7 +98,7 @@ export function responseHeaders(rawHeaders: readonly string[], context: AnswerCo
     if (key === 'x-content-type-options') isSniffable = false
     forwarded.push(name, key === 'location' ? locationFor(value, context) : value)
   }
-  // Threat: a blob holds what a user pushed. A browser must not show it as a page.
+  // Threat: a browser shows a blob that a user pushed as a page.
   if (isSniffable) forwarded.push('X-Content-Type-Options', 'nosniff')
   return forwarded
 }

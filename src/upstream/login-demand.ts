@@ -5,7 +5,7 @@ export const LOGIN_DEMANDED = {
   hint: 'take `auth` out of its settings (REGISTRY_AUTH), or the login out of the proxy before it: the sidecar asks',
 } as const
 
-/** Whether an answer with this status asks for a login; 407 comes from a proxy before the registry. */
+/** 407 comes from a proxy before the registry. */
 export function demandsLogin(status: number | undefined): boolean {
   return status === 401 || status === 407
 }

@@ -1,8 +1,5 @@
 // Sends a request's body to the registry.
-//
-// Not Readable.pipe, because each TLS record arrives in separate memory, which Node 24 frees too late: a push of 1 GiB
-// then marks the whole heap thirty times, which takes a quarter of the CPU time. Here the memory is freed as soon as the
-// bytes are on the registry's connection.
+// Node 24 frees the memory of TLS records late. Freeing it at once saves a quarter of the CPU time of a push.
 
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import { hasBody } from './drain-request-body.ts'
@@ -14,7 +11,7 @@ export interface Upload {
 // Node 20 has no transfer(), and frees the memory in time.
 type Detachable = ArrayBufferLike & { readonly transfer?: (length: number) => unknown }
 
-/** Sends the body as it arrives, no faster than the registry reads it. Does not end a body that broke off. */
+/** Does not end a body that broke off. */
 export function sendBody(incoming: IncomingMessage, request: ClientRequest): Upload {
   // Threat: behind a head without a length, a body would be a second request that nobody authenticated.
   if (!hasBody({ headers: request.getHeaders() })) {
@@ -50,7 +47,7 @@ export function sendBody(incoming: IncomingMessage, request: ClientRequest): Upl
   }
 }
 
-// Frees only memory that holds nothing but this chunk.
 function free({ buffer, byteLength }: Buffer): void {
-  if (buffer.byteLength === byteLength) (buffer as Detachable).transfer?.(0)
+  const holdsOnlyThisChunk = buffer.byteLength === byteLength
+  if (holdsOnlyThisChunk) (buffer as Detachable).transfer?.(0)
 }

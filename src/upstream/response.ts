@@ -15,14 +15,14 @@ export interface ResponseParts {
   readonly rewriteLocation: LocationRewrite
 }
 
-/** Forwards an answer as it arrives. If it breaks off, destroys the client's connection, so that it looks incomplete. */
+/** An answer that breaks off destroys the client's connection, so that it looks incomplete. */
 export function forwardResponse(
   exchange: Exchange,
   response: IncomingMessage,
   { memory, rewriteLocation }: ResponseParts,
 ): void {
   const { incoming, outgoing } = exchange
-  // An answer that breaks off emits 'error' and then 'close', which is handled below.
+  // 'error' and then 'close' follow if the answer breaks off.
   response.on('error', () => undefined)
   if (exchange.isOver || outgoing.destroyed || outgoing.headersSent) {
     response.destroy()
@@ -63,7 +63,7 @@ function writeHead(exchange: Exchange, response: IncomingMessage, rewriteLocatio
   }
 }
 
-// If headers were set before, writeHead() would join listed headers of the same name in one line.
+// After setHeader(), writeHead() would join headers of the same name in one line.
 function writeHeaders(outgoing: ServerResponse, status: number, headers: string[]): void {
   if (outgoing.getHeaderNames().length === 0) {
     outgoing.writeHead(status, headers)
@@ -80,9 +80,7 @@ function writeHeaders(outgoing: ServerResponse, status: number, headers: string[
   outgoing.writeHead(status)
 }
 
-// The answer came while the client still uploads. Node's HTTP client no longer emits 'drain' then, so the upload
-// could stall for good. So the rest does not go to the registry: it is read for a while, and the connection is
-// closed.
+// Node's client emits no 'drain' after an early answer, so the rest of the upload could stall.
 function forwardEarly({ incoming, outgoing, request, upload }: Exchange, response: IncomingMessage): void {
   upload?.stop()
   response.pipe(outgoing, { end: false })

@@ -4,14 +4,13 @@ import type { IncomingMessage } from 'node:http'
 import type { UpstreamFailure } from './failure.ts'
 import { demandsLogin, LOGIN_DEMANDED } from './login-demand.ts'
 
-/** Returns why the answer must not be forwarded, or undefined if it may be. */
 export function unusableAnswer({
   statusCode,
   headers,
 }: Pick<IncomingMessage, 'statusCode' | 'headers'>): UpstreamFailure | undefined {
   // Threat: a challenge may name any host as its realm, and a client that follows it sends its password there.
   if (demandsLogin(statusCode)) return { kind: 'demands-login', cause: LOGIN_DEMANDED.reason }
-  // Node decodes only `chunked`. A body in another coding would reach the client as if it had no coding.
+  // Node decodes only `chunked`, so a body in another coding would reach the client undecoded.
   const coding = headers['transfer-encoding']?.toLowerCase() ?? 'chunked'
   if (coding !== 'chunked') {
     return { kind: 'broke-off', cause: 'the answer has a transfer coding other than chunked' }

@@ -1,8 +1,5 @@
 // Forwards requests to the registry through http-proxy.
-//
-// No other file imports http-proxy. Bodies are streamed, never held in memory. GET and HEAD are sent at most twice,
-// all else once. http-proxy 1.18.1 is no longer maintained. Each thing that this file switches off, removes or guards
-// closes a hole in it, and test/upstream has a test for each hole.
+// http-proxy 1.18.1 is no longer maintained. This file closes its holes, and test/upstream has a test for each.
 
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
 import { createRequire } from 'node:module'
@@ -22,13 +19,9 @@ import { sendBody } from './request-body.ts'
 import { createWatchdog, type WatchdogLimits } from './watchdog.ts'
 
 export interface Upstream {
-  /**
-   * Forwards one admitted and authenticated request, and its answer back. The caller has checked method, target and
-   * framing. Calls `onFailure` at most once. If no head was sent before that, the caller must answer.
-   */
+  /** Forwards one authenticated request. Calls `onFailure` at most once; the caller answers if no head was sent. */
   forward(incoming: IncomingMessage, outgoing: ServerResponse, context: ForwardContext): void
   probe(): Promise<ProbeOutcome>
-  /** Bytes of the buffers that large bodies use now. */
   readonly spliceBytesInUse: number
   close(): void
 }
@@ -40,7 +33,7 @@ export interface ForwardContext extends ForwardedFor {
 export interface UpstreamOptions extends WatchdogLimits {
   readonly hostname: string
   readonly port: number
-  /** Limit for the buffers of all large bodies together, in bytes. */
+  /** In bytes, for the buffers of all large bodies together. */
   readonly spliceMemory: number
 }
 
@@ -93,7 +86,7 @@ export function createUpstream({ hostname, port, spliceMemory, ...limits }: Upst
       return
     }
     exchange.isRetried = true
-    // The event 'close' of this request follows in this tick. It must not fail the retried exchange.
+    // The 'close' of this request follows in this tick and must not fail the retried exchange.
     exchange.request = undefined
     send(exchange)
   }
@@ -119,12 +112,11 @@ function startRequest(
 ): void {
   const { incoming, outgoing, registryHeaders } = exchange
   const received = incoming.headers
-  // http-proxy copies these headers inside web(). At the event 'proxyReq' the head may already be sent.
+  // http-proxy copies these headers inside web(). At 'proxyReq' the head may already be sent.
   incoming.headers = registryHeaders
   try {
     proxy.web(incoming, outgoing, options, onError)
   } catch (error) {
-    // Some targets and header values throw here instead of calling back.
     failExchange(exchange, failureOf(error))
   } finally {
     incoming.headers = received
@@ -149,7 +141,6 @@ const NEW = {
   isOver: false,
 } as const
 
-// Called when the request gets its socket. Its head may already be sent, so nothing may change it.
 function onRequest(request: ClientRequest, incoming: WithExchange): void {
   const exchange = incoming[EXCHANGE]
   if (exchange === undefined || exchange.isOver || exchange.outgoing.destroyed) {
@@ -157,7 +148,7 @@ function onRequest(request: ClientRequest, incoming: WithExchange): void {
     return
   }
   exchange.request = request
-  // Node drops some answers, such as an unexpected 101. They end with 'close', without 'response' or 'error'.
+  // Node drops some answers, such as an unexpected 101, with 'close' alone.
   request.once('close', () => {
     if (request === exchange.request && exchange.answer === undefined && request.errored === null) {
       failExchange(exchange, { kind: 'broke-off', cause: 'the registry closed without an answer' })
@@ -165,7 +156,6 @@ function onRequest(request: ClientRequest, incoming: WithExchange): void {
   })
 }
 
-// The registry closed a kept connection while this request went out on it. GET and HEAD are sent once more.
 function isStaleConnection({ incoming, request, isRetried, answer }: Exchange, error: Error): boolean {
   if (isRetried || answer !== undefined || request?.reusedSocket !== true) return false
   if (errorCode(error) !== 'ECONNRESET' && errorCode(error) !== 'EPIPE') return false
@@ -176,18 +166,17 @@ function createProxy(target: httpProxy.ProxyTarget): httpProxy {
   const proxy = loadHttpProxy().createProxyServer({
     target,
     selfHandleResponse: true,
-    // Both together make http-proxy forward the target byte for byte instead of through url.parse.
+    // Both together make http-proxy forward the target byte for byte.
     toProxy: true,
     prependPath: false,
     xfwd: false,
   }) as httpProxy & { webPasses: { readonly name: string }[] }
-  // Threat: for a chunked DELETE or OPTIONS this pass writes "content-length: 0" and still sends the body. On a kept
-  // connection that body is a second request that nobody authenticated.
+  // Threat: this pass writes "content-length: 0" for a chunked DELETE, and its body is a second request.
   proxy.webPasses = proxy.webPasses.filter((pass) => pass.name !== 'deleteLength')
   return proxy
 }
 
-// http-proxy reads util._extend when it is loaded. Newer versions of Node print a warning when it is called.
+// Newer versions of Node print a warning when http-proxy calls util._extend.
 function loadHttpProxy(): typeof httpProxy {
   const legacy = util as unknown as { _extend: unknown }
   const deprecated = legacy._extend

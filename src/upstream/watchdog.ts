@@ -1,14 +1,11 @@
 // Ends exchanges that move no bytes for too long.
-//
-// One timer checks all exchanges in flight, so a request costs no timer. Only moved bytes count, not the duration.
 
 import { failExchange, type Exchange } from './exchange.ts'
 import type { UpstreamFailure } from './failure.ts'
 
 export interface WatchdogLimits {
-  /** A transfer ends if no byte moves for this long in either direction. */
   readonly idleTimeoutMs: number
-  /** How long the registry may take from the end of the request to the start of its answer. */
+  /** From the end of the request to the start of the answer. */
   readonly responseTimeoutMs: number
 }
 
@@ -18,17 +15,14 @@ export interface Watchdog {
   close(): void
 }
 
-// A registry on the same network answers a SYN within milliseconds.
 const CONNECT_TIMEOUT_MS = 10_000
 
-// A transfer ends at most a quarter later than its limit. This many checks in a row must find no moved byte: after a
-// pause of this process (`docker pause`, a busy machine), the first check comes before it reads what arrived meanwhile.
+// After `docker pause` the first check comes before any read, so several checks must find no moved byte.
 const CHECKS_PER_LIMIT = 4
 
 interface Progress {
   bytes: number
   movedAt: number
-  /** How many checks since then found no moved byte. */
   checks: number
 }
 
@@ -51,8 +45,7 @@ export function createWatchdog(limits: WatchdogLimits): Watchdog {
       progress.checks += 1
       const { limitMs, failure } = limitFor(exchange, limits)
       if (now - progress.movedAt < limitMs || progress.checks < CHECKS_PER_LIMIT) continue
-      // failExchange() does not destroy an answer that was written to its end. A client that does not read it must
-      // not stay.
+      // failExchange() keeps a written answer, but a client that does not read it must not stay.
       const isWritten = exchange.outgoing.writableEnded
       failExchange(exchange, failure)
       if (isWritten) exchange.outgoing.destroy()
@@ -87,7 +80,6 @@ function limitFor({ incoming, request, answer }: Exchange, limits: WatchdogLimit
       failure: { kind: 'timed-out', cause: 'the registry did not begin its answer' },
     }
   }
-  // Either the registry does not read, or the client does not send.
   return request.writableNeedDrain
     ? { limitMs, failure: { kind: 'timed-out', cause: 'the registry read no byte of the request' } }
     : { limitMs, failure: { kind: 'client-closed', cause: 'the client sent no byte of its request' } }
@@ -97,8 +89,7 @@ function bytesMoved({ incoming, outgoing, request, answer }: Exchange): number {
   const client = incoming.socket
   // After the whole answer, the registry's connection may already serve another request.
   const registry = outgoing.writableEnded ? undefined : request?.socket
-  // Bytes before the answer do not count. Interim answers (1xx), or a head that arrives byte by byte, could go on for
-  // good.
+  // Threat: interim answers (1xx), or a head that arrives byte by byte, could go on without end.
   const received = answer === undefined ? 0 : (registry?.bytesRead ?? 0)
   return client.bytesRead + client.bytesWritten + received + (registry?.bytesWritten ?? 0)
 }

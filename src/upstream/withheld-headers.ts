@@ -1,8 +1,6 @@
 // Lists headers of the registry's answers that never reach a client.
 
-// Threat: a browser applies these headers of one answer below /v2/ to the whole origin, for which it may hold
-// credentials. It would store cookies, clear its storage, open another page, report requests to other hosts, or let
-// foreign pages read what the user may read. No client of a registry needs any of them.
+// Threat: a browser applies these headers below /v2/ to the whole origin, for which it may hold credentials.
 const PAGE_HEADERS: readonly string[] = [
   'set-cookie',
   'set-cookie2',
@@ -37,16 +35,15 @@ const PAGE_HEADERS: readonly string[] = [
   'access-control-max-age',
 ]
 
-/** Headers that the registry must not send to clients. */
 export const WITHHELD_HEADERS: ReadonlySet<string> = new Set([
   'server',
   'x-powered-by',
-  // About TLS. The registry sends them over plain HTTP, where clients must ignore them (RFC 6797 §8.1).
+  // Clients must ignore them over plain HTTP (RFC 6797 §8.1), which the registry uses.
   'strict-transport-security',
   'public-key-pins',
   'public-key-pins-report-only',
   'expect-ct',
-  // Clients would bypass the sidecar.
+  // Threat: clients would bypass the sidecar.
   'alt-svc',
   // Threat: a client sends its password to the host that a challenge names.
   'www-authenticate',

@@ -1,6 +1,5 @@
 // Serves health checks, metrics and a status page over plain HTTP.
-//
-// Nothing here needs a login, so nothing here may contain a secret.
+// Threat: nothing here needs a login, so nothing here may contain a secret.
 
 import { getRequestListener } from '@hono/node-server'
 import { Hono } from 'hono'
@@ -14,10 +13,8 @@ import { clientAddressOf } from '../client-address.ts'
 import { PAGE_HEADERS } from '../pages/document.ts'
 import { statusPage, type StatusFigures } from '../pages/status-page.ts'
 
-/** One part of the sidecar as `/readyz` reports it. */
 export interface PartState {
   readonly ready: boolean
-  /** One word: `ok`, `stale`, `missing`, … */
   readonly state: string
   readonly reason?: string
 }
@@ -38,16 +35,13 @@ export interface AdminOptions {
   readonly host: string | undefined
   readonly port: number
   readonly readiness: () => Promise<Readiness>
-  /** Further figures of the status page. */
   readonly figures: () => StatusFigures
   readonly metrics: Pick<Metrics, 'contentType' | 'text'>
 }
 
-// Applies to connections of this machine, and again to all others. Neither may take the file descriptors that transfers
-// need. Threat: a flood keeps out the container's own health check, which uses the loopback, and the container restarts.
+// For loopback and others each. Threat: a flood blocks the container's health check, and the container restarts.
 const MAX_CONNECTIONS = 64
 
-/** Binds and starts to accept. Rejects with a CommandError that names the fix when it cannot. */
 export async function createAdminListener({
   readiness,
   figures,
@@ -60,7 +54,7 @@ export async function createAdminListener({
   const shareText = shareInFlight<string>()
   const metricsText = () =>
     shareText(async () => {
-      // Collecting takes no turn of the event loop. Wait for one, so that requests read in this turn share the text.
+      // Collecting takes no turn of the event loop, so requests that were read in this turn could not share it.
       await nextTurn()
       return metrics.text()
     })
@@ -106,13 +100,12 @@ function limitConnections(server: Server): void {
   })
 }
 
-// Closes the oldest connection that waits for no answer, else the oldest. Answers are quick, but silent connections cost
-// a flood nothing.
+// Answers are quick, but silent connections cost a flood nothing.
 function closeOne(open: Set<Socket>, answering: WeakSet<Socket>): void {
   const [oldest] = open
   const closed = [...open].find((socket) => !answering.has(socket)) ?? oldest
   if (closed === undefined) return
-  // Removed here and not at its 'close', because other connections arrive before that.
+  // Removed before 'close', because other connections arrive until then.
   open.delete(closed)
   closed.destroy()
 }

@@ -16,7 +16,7 @@ export interface AcceptOptions {
   readonly askedNames: AskedNames
 }
 
-/** Takes the place of Node's listeners and calls them in turn. Called once, before the server listens. */
+/** Replaces Node's listeners, and calls them in turn. Called once, before the server listens. */
 export function handleConnections(server: Server, { limits, clientCas, askedNames }: AcceptOptions): void {
   const { audit, connections } = limits
   const startTls = takeListeners(server, 'connection')
@@ -25,13 +25,13 @@ export function handleConnections(server: Server, { limits, clientCas, askedName
   takeListeners(server, 'tlsClientError')
 
   server.on('connection', (tcp: Socket) => {
-    // Limits come before TLS, so a refused connection costs no TLS state.
+    // Before TLS, so that a refused connection costs no TLS state.
     if (connections.accept(tcp, clientCas.current)) startTls(tcp)
   })
 
   server.on('secureConnection', (tls) => {
     const connection = attachTls(tls)
-    // Impossible on a Node that passed the check at start; without a record no limit would apply.
+    // Without a record no limit would apply.
     if (connection === undefined) {
       tls.destroy()
       return
@@ -57,8 +57,7 @@ export function handleConnections(server: Server, { limits, clientCas, askedName
     answerUnparsable(connection, { error, socket })
   })
 
-  // Node closes a connection for which no file descriptor is left. If that fails too, the error comes here and would
-  // end the process without a listener. `bind` handles errors before the server listens.
+  // Without a listener, a connection that gets no file descriptor could end the process. `bind` handles earlier errors.
   server.on('error', (error) => {
     if (server.listening) audit.reached('file-descriptors', errorCode(error) ?? 'unknown')
   })
@@ -66,7 +65,6 @@ export function handleConnections(server: Server, { limits, clientCas, askedName
 
 type SocketOf<Event> = Event extends 'connection' ? Socket : TLSSocket
 
-// Node's TLS and HTTP layers are listeners like any others.
 function takeListeners<Event extends 'connection' | 'secureConnection' | 'tlsClientError'>(
   server: Server,
   event: Event,

@@ -3,19 +3,14 @@
 import type { X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
 
-/**
- * `require`: a valid certificate, and then the password. `instead`: the name in a valid certificate is the user, without
- * a password. `optional`: as `instead` with a valid certificate, as without client certificates otherwise.
- */
+/** `require`: certificate and password. `instead`: certificate only. `optional`: certificate or password. */
 export type ClientAuthMode = 'require' | 'instead' | 'optional'
 
 export interface CertificateDemand {
   readonly mode: ClientAuthMode
-  /** The user name in a certificate; a `reason` never repeats the certificate's text. */
+  /** Threat: a certificate chooses its text, so no `reason` repeats it. */
   readonly nameOf: (certificate: X509Certificate) => NameInCertificate
-  /** Whether a verified certificate was issued by a currently accepted client CA. */
   readonly isAccepted: (certificate: X509Certificate) => boolean
-  /** Asked at each request. */
   readonly isUser: (name: string) => boolean
 }
 
@@ -27,7 +22,6 @@ export type CertificateVerdict =
   | { readonly kind: 'invalid'; readonly fault: Fault }
   | { readonly kind: 'valid'; readonly notAfter: number; readonly name: NameInCertificate }
 
-/** `reason` is for the log, `message` for the client. */
 export interface Fault {
   readonly reason: string
   readonly message: string
@@ -44,7 +38,7 @@ const FOREIGN: Fault = {
     'your client certificate was not signed by an authority that this registry accepts: use another certificate, or append the intermediates to your certificate file',
 }
 
-// OpenSSL's codes, as Node names them (X509_verify_cert_error_string(3)). All others mean a foreign certificate.
+// Codes of X509_verify_cert_error_string(3). All others mean a foreign certificate.
 const FAULTS: Readonly<Record<string, Fault>> = {
   CERT_HAS_EXPIRED: EXPIRED,
   CERT_NOT_YET_VALID: {
@@ -58,7 +52,6 @@ const FAULTS: Readonly<Record<string, Fault>> = {
   },
 }
 
-/** Judges the certificate that the client sent in its handshake. */
 export function judgeCertificate(
   tls: TLSSocket | undefined,
   { isAccepted, nameOf }: Pick<CertificateDemand, 'isAccepted' | 'nameOf'>,

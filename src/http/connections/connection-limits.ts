@@ -1,9 +1,5 @@
 // Limits open connections, in all and per source, and requests per connection.
-//
-// A connection counts from the moment TCP accepts it until it is closed: one that never finishes its handshake takes a
-// file descriptor like any other. When a limit is reached, an open connection is closed for the new one. Refusing the
-// new one instead would let anyone who holds enough silent connections lock out everyone. Connections that carry a
-// verified user's request stay. If all do, the new connection is closed before its handshake.
+// Threat: silent connections lock out everyone. So a connection without a verified request is closed for a new one.
 
 import type { RequestListener } from 'node:http'
 import type { Socket } from 'node:net'
@@ -12,11 +8,8 @@ import { createConnectionTable, type ConnectionTable } from './connection-table.
 import { connectionOf, openConnection, type ClientCaGeneration, type Connection } from './connection.ts'
 
 export interface ConnectionLimits {
-  /** Registers a new connection; false if it is closed instead. */
   accept(tcp: Socket, clientCas: ClientCaGeneration): boolean
-  /** Counts the requests of each connection and ends it with its last answer. */
   readonly limitRequests: (listener: RequestListener) => RequestListener
-  /** The only list of open connections. */
   readonly table: ConnectionTable<Connection>
 }
 
@@ -26,7 +19,7 @@ export interface ConnectionLimitsOptions {
   readonly maxPerSource: number
   readonly maxRequests: number
   readonly audit: LimitAudit
-  /** Milliseconds. */
+  /** In milliseconds. */
   readonly clock: () => number
 }
 
@@ -62,7 +55,7 @@ export function createConnectionLimits(options: ConnectionLimitsOptions): Connec
 
   function makeRoom(connection: Connection | undefined): boolean {
     if (connection === undefined) return false
-    // Removed here and not at its 'close', because other connections arrive before that.
+    // Removed before 'close', because other connections arrive until then.
     table.remove(connection)
     connection.tcp.destroy()
     return true
@@ -73,7 +66,6 @@ export function createConnectionLimits(options: ConnectionLimitsOptions): Connec
     limitRequests: (listener) => (incoming, outgoing) => {
       const connection = connectionOf(incoming.socket)
       if (++connection.requests >= maxRequests) {
-        // The last answer announces the end, so that no request is on its way when the connection ends.
         outgoing.shouldKeepAlive = false
         audit.reached('requests-per-connection', connection.source)
       }

@@ -1,43 +1,33 @@
 // Keeps the open connections and picks one to close for another.
-//
-// The source with most connections gives one up, so a source with few always gets in. A connection that a verified user
-// uses is never picked and does not count. Each operation costs the same however many connections are open, because a
-// flood causes one for every connection.
+// The source with most connections loses one first. Each operation takes constant time, because a flood causes many.
 
-/** A connection as the table sees it. */
 export interface Entry {
   readonly source: string
 }
 
 export interface ConnectionTable<E extends Entry> {
   readonly size: number
-  /** All open connections. */
   readonly all: Iterable<E>
   countOf(source: string): number
   add(entry: E): void
-  /** Does nothing for an entry that has been removed already. */
   remove(entry: E): void
-  /** A verified user's request begins: until it ends the entry is never picked. */
+  /** Protects the entry until `end`. */
   begin(entry: E): void
   end(entry: E): void
-  /** The least useful connection of this source, or of the source with most. Undefined if all are in use. */
+  /** Picks from this source, or from the source with most. Undefined if all connections are in use. */
   leastUseful(source?: string): E | undefined
 }
 
 interface Source<E> {
-  /** All connections of the source. */
   count: number
   /** Connections without a verified request, and when they were accepted; oldest first. */
   readonly unproven: Map<E, number>
   /** Connections that are idle after a verified request, and since when; longest idle first. */
   readonly idle: Map<E, number>
-  /** How many connections are unproven or idle. */
   spare: number
 }
 
-// An unproven connection is closed before an idle one, unless the idle one is older by this much. Without the exception,
-// clients of a large network, which is one source, would interrupt each other's handshakes while old idle connections
-// stay. A client that is in the middle of an operation sends its next request well within this time.
+// An idle connection that is this much older is closed first, so that handshakes of one source can finish.
 export const IDLE_PREFERENCE_MS = 10_000
 
 export function createConnectionTable<E extends Entry>(clock: () => number): ConnectionTable<E> {
@@ -99,29 +89,26 @@ function leastUsefulOf<E>({ unproven, idle }: Source<E>): E | undefined {
 }
 
 interface Ranking<S> {
-  /** A source with most spare connections; undefined if no source has any. */
   readonly first: S | undefined
-  /** Changes a source's number of spare connections by one. */
   rank(source: S, change: 1 | -1): void
 }
 
 function createRanking<S extends { spare: number }>(): Ranking<S> {
-  /** Sources by their number of spare connections. */
-  const ranks: Set<S>[] = []
+  const sourcesBySpare: Set<S>[] = []
   let highest = 0
 
   return {
     get first() {
-      const [source] = ranks[highest] ?? []
+      const [source] = sourcesBySpare[highest] ?? []
       return source
     },
     rank: (source, change) => {
-      ranks[source.spare]?.delete(source)
+      sourcesBySpare[source.spare]?.delete(source)
       source.spare += change
-      if (source.spare > 0) (ranks[source.spare] ??= new Set()).add(source)
+      if (source.spare > 0) (sourcesBySpare[source.spare] ??= new Set()).add(source)
       if (source.spare > highest) highest = source.spare
-      // One step is enough: the source is now one rank lower, unless that is 0.
-      else if (ranks[highest]?.size === 0) highest -= 1
+      // One step is enough, because the source is now one rank lower.
+      else if (sourcesBySpare[highest]?.size === 0) highest -= 1
     },
   }
 }

@@ -9,58 +9,43 @@ import type { RequestFacts, Transfer } from '../request-facts.ts'
 import type { CertificateVerdict } from './certificate-verdict.ts'
 
 export interface Connection {
-  /** The client's address when TCP accepted the connection; a closed socket has none. */
+  /** Kept, because a closed socket has no address. */
   readonly address: string
-  /** The address's source, the unit of all limits. */
   readonly source: string
-  /** The address of this machine that the client connected to. */
   readonly localAddress: string
   readonly tcp: Socket
-  /** The TLS socket, which requests arrive on. Undefined until the handshake has ended. */
   tls: TLSSocket | undefined
   /** `performance.now()` when the handshake ended. */
   secureSince: number
-  /** The client CAs that judge this handshake. */
   readonly clientCas: ClientCaGeneration
-  /** The verdict on the client's certificate; undefined until the first request needs it. */
   certificate: CertificateVerdict | undefined
-  /** Answers in flight, oldest first, with those that wait for their turn. */
+  /** Oldest first, with those that wait for their turn. */
   readonly answers: Map<ServerResponse, Answer>
   readonly turns: Turns
-  /** Requests so far. */
   requests: number
-  /** Bytes of the requests that have ended. */
+  /** Bytes of finished requests. */
   charged: Bytes
-  /** The pace of this connection's logins; undefined until the first login. */
   paced: PacedConnection | undefined
-  /** The last Host header, so that each one is reported once. */
+  /** The last Host header that was reported. */
   host: string | undefined
-  /** The client sent bytes that are no request, and the end of the connection is on its way. */
+  /** The client sent bytes that are no request. */
   isEnding: boolean
 }
 
-/** The time from one change of the client CAs to the next. */
 export interface ClientCaGeneration {
   isReplaced: boolean
 }
 
-/** An answer in flight, and what is known of its request. */
 export interface Answer {
   readonly connection: Connection
   readonly outgoing: ServerResponse
-  /** Undefined until the pipeline begins with the request. */
   facts: RequestFacts | undefined
-  /** Undefined until a verified user's request is admitted. */
   transfer: Transfer | undefined
 }
 
-/** The order of pipelined requests. */
 export interface Turns {
-  /** The answer that the next request waits for. */
   current: ServerResponse | undefined
-  /** Begins the requests that wait, oldest first. */
   readonly waiting: (() => void)[]
-  /** Requests ignored since one was over the limit; undefined before that. */
   ignored: number | undefined
 }
 
@@ -73,10 +58,9 @@ const CONNECTION = Symbol('connection')
 
 type WithConnection = Socket & { [CONNECTION]?: Connection }
 
-/** A TLS socket with Node's private name for the TCP socket below it. */
+/** `_parent` is Node's private name for the TCP socket below TLS. */
 type OnTcp = TLSSocket & { readonly _parent?: WithConnection | null }
 
-/** Starts the record of a TCP connection. Undefined if the client has closed it already. */
 export function openConnection(tcp: WithConnection, clientCas: ClientCaGeneration): Connection | undefined {
   const address = clientAddressOf(tcp)
   if (address === undefined) return undefined
@@ -101,7 +85,7 @@ export function openConnection(tcp: WithConnection, clientCas: ClientCaGeneratio
   return connection
 }
 
-/** Finds the connection below a TLS socket, also below one whose handshake failed. Undefined only if Node changed. */
+/** Also for a failed handshake. Undefined only if Node changed. */
 export function attachTls(tls: OnTcp & WithConnection): Connection | undefined {
   const connection = tls._parent?.[CONNECTION]
   if (connection === undefined) return undefined
@@ -111,18 +95,14 @@ export function attachTls(tls: OnTcp & WithConnection): Connection | undefined {
   return connection
 }
 
-/** The connection of a request's socket. */
 export function connectionOf(socket: WithConnection): Connection {
   const connection = socket[CONNECTION]
-  // Impossible: accept.ts lets no socket reach Node's HTTP server without a record.
+  // accept.ts lets no socket reach Node's HTTP server without a record.
   if (connection === undefined) throw new Error('a request came on an unknown connection')
   return connection
 }
 
-/**
- * Throws unless a TLS socket leads to its TCP socket on this Node. Threat: limits and client-CA changes find a
- * connection through that private property.
- */
+/** Throws if this Node lacks `_parent`. Threat: limits and client-CA changes would find no connection. */
 export function checkTlsLeadsToTcp(
   secure: (tcp: Socket) => TLSSocket = (tcp) => new TLSSocket(tcp, { isServer: true }),
 ): void {

@@ -20,29 +20,21 @@ import {
 
 export interface Listener {
   readonly address: BoundAddress
-  /** Uses this certificate for new connections; open ones keep theirs. */
   serve(certificate: ServedCertificate): void
-  /**
-   * Accepts client certificates of these CAs from now on. Ends earlier connections once they have nothing in flight.
-   * Only for a listener that was created with client CAs.
-   */
+  /** Ends earlier connections after their answers. Only for a listener that was created with client CAs. */
   accept(clientCaPem: string): void
-  /** Accepts no more connections; open ones stay. */
   stopAccepting(): void
-  /** Ends every connection, even during its handshake, and frees all that belongs to the listener. */
   close(): Promise<void>
 }
 
-// A session ticket contains the keys of a connection, encrypted with the ticket keys. Threat: anyone who steals them can
-// decrypt recorded traffic. So they stay in memory and are replaced hourly.
+// Threat: anyone who steals the ticket keys can decrypt recorded traffic. So they stay in memory for one hour.
 export const TICKET_KEYS_LIFE_MS = 3_600_000
 const TICKET_KEYS_BYTES = 48
 
-// The longest time between two of Node's checks for late heads. Its default of 30 s would turn 60 s into up to 90.
+// Node's default of 30 s would turn a limit of 60 s into up to 90 s.
 const LATE_HEADS_CHECK_MS = 1_000
 
-// Longer than any client keeps an idle connection (buildkit: 120 s). If the sidecar closed first, a request that the
-// client is sending would be lost.
+// No client keeps an idle connection longer (buildkit: 120 s). Closing first would lose a request on its way.
 const KEEP_ALIVE_TIMEOUT_MS = 180_000
 
 export interface ListenerOptions {
@@ -50,17 +42,15 @@ export interface ListenerOptions {
   readonly handler: RequestListener
   readonly host: string | undefined
   readonly port: number
-  /** Ends a connection on which nothing moves for this long, unless its request is with the pipeline or the registry. */
+  /** Does not apply while the pipeline or the registry works on a request. */
   readonly idleTimeoutMs: number
-  /** Gets the names that clients use for this server. */
   readonly askedNames: AskedNames
   readonly limits: Limits
-  /** Requests client certificates of these CAs (PEM); the pipeline judges them. Undefined: requests none. */
+  /** PEM. Undefined: no client certificates are requested. */
   readonly clientCaPem: string | undefined
   readonly ticketKeysLifeMs: number
 }
 
-/** Binds and starts to accept. Rejects with a CommandError that names the fix when it cannot. */
 export async function createListener({
   handler,
   idleTimeoutMs,
@@ -85,7 +75,7 @@ export async function createListener({
     server.setTicketKeys(randomBytes(TICKET_KEYS_BYTES))
   }, ticketKeysLifeMs)
 
-  // The new context has new ticket keys, so no earlier ticket brings back the previous certificate or client CAs.
+  // The new context has new ticket keys, so no old ticket brings back the previous certificate or client CAs.
   function use(next: HandshakeFiles): void {
     server.setSecureContext(tlsOptions(next))
     files = next
@@ -103,8 +93,7 @@ export async function createListener({
       clientCas.clientCaChanged(connections.all)
     },
     stopAccepting: () => {
-      // Node's own close() also ends connections whose answer is written but not yet sent. A slow client would lose the
-      // last bytes.
+      // Node's own close() also ends connections whose answer is not sent yet, so a slow client would lose bytes.
       tls.Server.prototype.close.call(server)
     },
     close: () => {
@@ -119,13 +108,12 @@ function handleRequests(
   { handler, idleTimeoutMs }: Pick<ListenerOptions, 'handler' | 'idleTimeoutMs'>,
 ): void {
   server.on('request', handler)
-  // Both must reach the pipeline, because only a verified client may send its body.
+  // The pipeline decides first, because only a verified client may send its body.
   server.on('checkContinue', handler)
   server.on('checkExpectation', handler)
-  // For answers of the sidecar itself: a client that does not read them must not hold its connection for ever.
+  // A client that does not read the sidecar's own answers must not hold its connection.
   server.timeout = idleTimeoutMs
-  // Node would drop headers beyond a limit, even a Content-Length, and forward the request without it. Its body would
-  // be the upstream's next request. The head's size is limited instead, and admit counts the headers.
+  // Threat: Node drops headers beyond a limit, even Content-Length; the body would be the next request.
   server.maxHeadersCount = 0
 }
 
@@ -137,12 +125,12 @@ function httpOptions({ handshakeTimeoutMs, headerTimeoutMs }: Limits): ServerOpt
     handshakeTimeout: handshakeTimeoutMs,
     headersTimeout: headerTimeoutMs,
     connectionsCheckingInterval: Math.min(LATE_HEADS_CHECK_MS, headerTimeoutMs),
-    // Counts the whole request, so any limit is too short for some push. The upstream's watchdog ends idle ones.
+    // Any limit for the whole request is too short for some push. The upstream's watchdog ends idle ones.
     requestTimeout: 0,
     maxHeaderSize: MAX_HEAD_BYTES,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     noDelay: true,
-    // Explicit, so that `--insecure-http-parser` in NODE_OPTIONS cannot make the parser lenient.
+    // Explicit, because NODE_OPTIONS may contain `--insecure-http-parser`.
     insecureHTTPParser: false,
     // The pipeline refuses a missing Host in the registry's form.
     requireHostHeader: false,
@@ -151,7 +139,7 @@ function httpOptions({ handshakeTimeoutMs, headerTimeoutMs }: Limits): ServerOpt
 
 function closeServer(server: Server, connections: Iterable<Connection>): Promise<void> {
   return new Promise((resolve) => {
-    // Node calls back with an error if the server has stopped accepting; it is closed then, or closes with its connections.
+    // Node reports an error if the server has stopped accepting already.
     server.close(() => {
       resolve()
     })

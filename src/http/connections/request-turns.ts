@@ -1,7 +1,5 @@
 // Handles pipelined requests one after the other and limits how many wait.
-//
-// Node emits every request that it has parsed at once. A client that sends thousands and reads nothing would open
-// thousands of upstream connections, and requests behind a refused one would still be served.
+// Threat: a client sends thousands of pipelined requests, and each opens an upstream connection.
 
 import type { RequestListener, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
@@ -12,8 +10,7 @@ import { discard, endWith } from './unparsable-requests.ts'
 // Registry clients do not pipeline.
 const MAX_WAITING = 16
 
-// Requests that Node has read together with the first one over the limit: ordinary heads of one TLS record. Node keeps
-// 1.4 KB for each until the connection ends, so a connection that sends more is cut without an answer.
+// One TLS record holds about this many heads. Node keeps 1.4 KB for each until the connection ends.
 const MAX_IGNORED = 128
 
 const TOO_MANY = refusal(
@@ -24,10 +21,7 @@ const TOO_MANY = refusal(
   },
 )
 
-/**
- * Calls `listener` for a request once the request before it on the connection has been answered. A request over the
- * limit is refused in its turn, and the connection ends with that refusal.
- */
+/** A request over the limit is refused in its turn, and the connection ends with that refusal. */
 export function oneAtATime(listener: RequestListener): RequestListener {
   return function takeTurn(incoming, outgoing) {
     const { socket } = incoming
@@ -43,7 +37,6 @@ export function oneAtATime(listener: RequestListener): RequestListener {
   }
 }
 
-/** Begins the next request once an answer has closed. */
 export function nextTurn(turns: Turns, answered: ServerResponse): void {
   if (turns.current !== answered) return
   const next = turns.waiting.shift()
@@ -54,7 +47,7 @@ export function nextTurn(turns: Turns, answered: ServerResponse): void {
 
 function refuseInTurn(turns: Turns, socket: Socket): void {
   turns.ignored = 0
-  // Otherwise Node would parse and keep more requests while the answers before this one are sent.
+  // Otherwise Node would parse and keep more requests while earlier answers are sent.
   discard(socket)
   turns.waiting.push(() => {
     endWith(TOO_MANY, socket)

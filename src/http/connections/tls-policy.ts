@@ -3,13 +3,11 @@
 import { constants } from 'node:crypto'
 import type { ServerOptions } from 'node:https'
 
-/** Certificate chain and key as PEM texts. */
 export interface ServedCertificate {
   readonly certPem: string
   readonly keyPem: string
 }
 
-/** What a handshake uses; both can be replaced. */
 export interface HandshakeFiles {
   readonly certificate: ServedCertificate
   readonly clientCaPem: string | undefined
@@ -31,10 +29,9 @@ const CIPHERS = [
 // Threat: on TLS 1.2 each renegotiation costs the server a handshake and the attacker almost nothing.
 const SECURE_OPTIONS = constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_NO_COMPRESSION
 
-// The curves that browsers and Go prefer, in their order.
+// Browsers and Go prefer these curves in this order.
 const CURVES = 'X25519:P-256:P-384'
 
-/** Options for a server and for its `setSecureContext`; each call leads to new ticket keys. */
 export function tlsOptions({ certificate, clientCaPem }: HandshakeFiles): ServerOptions {
   return {
     cert: certificate.certPem,
@@ -43,17 +40,13 @@ export function tlsOptions({ certificate, clientCaPem }: HandshakeFiles): Server
     ciphers: CIPHERS,
     ecdhCurve: CURVES,
     honorCipherOrder: true,
-    // A resumed session keeps the verdict of an earlier handshake on the client certificate. Registry clients resume none.
+    // A resumed session keeps an old verdict on the client certificate. Registry clients resume none.
     secureOptions: clientCaPem === undefined ? SECURE_OPTIONS : SECURE_OPTIONS | constants.SSL_OP_NO_TICKET,
     ...(clientCaPem === undefined ? {} : { ca: clientCaPem }),
   }
 }
 
-/**
- * A client with a missing or invalid certificate also finishes the handshake, so that the pipeline can answer why.
- * OpenSSL verifies the certificate anyway, and client-certificate.ts refuses every client that it has not authorized.
- * Only `/-/`, which gives out the root, needs no certificate.
- */
+/** The handshake accepts every client, so that the pipeline can answer why; client-certificate.ts refuses it. */
 export function clientCertificateOptions({ clientCaPem }: HandshakeFiles): ServerOptions {
   return clientCaPem === undefined ? {} : { requestCert: true, rejectUnauthorized: false }
 }

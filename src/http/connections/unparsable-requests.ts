@@ -1,6 +1,5 @@
 // Answers connections whose bytes are not a request.
-//
-// Node has no response object for them, so these answers are written to the socket by hand.
+// Node has no response object for them, so the answers are written to the socket.
 
 import type { ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
@@ -13,7 +12,6 @@ type ReadSocket = Duplex & { readonly bytesRead: number }
 
 type ParsedSocket = ReadSocket & { destroySoon(): void }
 
-/** Answers a failed handshake if a client sent HTTP to the TLS port; else closes the connection. */
 export function answerFailedHandshake({ tls, tcp }: Connection, error: Error): void {
   // The TLS layer has ended, but the TCP connection can still carry an answer.
   if (errorCode(error) !== 'ERR_SSL_HTTP_REQUEST' || !tcp.writable) {
@@ -24,7 +22,6 @@ export function answerFailedHandshake({ tls, tcp }: Connection, error: Error): v
   tcp.end(formatRefusal(refusal('badRequest', 'this port speaks HTTPS: write https://')))
 }
 
-/** Answers bytes that Node's parser rejects, and ends the connection. */
 export function answerUnparsable(
   connection: Connection,
   { error, socket }: { readonly error: Error; readonly socket: ParsedSocket },
@@ -38,13 +35,12 @@ export function answerUnparsable(
   connection.isEnding = true
   const [answer] = connection.answers.keys()
   if (answer?.req.complete === true) endAfter(answer, socket)
-  // A body that turns malformed while its request is being answered must not get a second answer.
+  // The request has its answer already, so a malformed body gets none.
   else if (answer?.headersSent === true) socket.destroySoon()
   else endWith(refusalOf(error), socket)
 }
 
-// The malformed bytes follow a complete request that is still being answered. The client would take a refusal now for
-// that request's answer, though the registry may execute the request. So the request's own answer is the last one.
+// The client would take a refusal for the answer to its earlier, complete request.
 function endAfter(answer: ServerResponse, socket: ParsedSocket): void {
   answer.shouldKeepAlive = false
   answer.once('close', () => {
@@ -52,9 +48,9 @@ function endAfter(answer: ServerResponse, socket: ParsedSocket): void {
   })
 }
 
-/** Ends a connection with a refusal, past Node's HTTP server. Nothing else may be waiting to be written. */
+/** Nothing else may be waiting to be written. */
 export function endWith(answer: Refusal, socket: ReadSocket): void {
-  // If the socket closed with unread bytes, TCP would reset it and the client would lose the refusal.
+  // TCP resets a socket that closes with unread bytes, and the client would lose the refusal.
   discard(socket)
   const timer = setTimeout(() => socket.destroy(), MAX_DRAIN_MS)
   socket.once('close', () => {
@@ -63,7 +59,7 @@ export function endWith(answer: Refusal, socket: ReadSocket): void {
   socket.end(formatRefusal(answer))
 }
 
-/** Reads on without parsing, so that the client's end is noticed. Cuts a client that sends too much. */
+/** Reads on, so that the client's end is noticed, and cuts a client that sends too much. */
 export function discard(socket: ReadSocket): void {
   const readBefore = socket.bytesRead
   // Removes Node's parser, which would make requests of the bytes.

@@ -1,7 +1,5 @@
 // Renders the HTML document and headers that all pages share.
-//
-// Threat: a client chooses a value that a page shows. So `html` escapes every value, and the content security policy
-// lets a page run, load and send nothing.
+// Threat: a client chooses a value on a page. `html` escapes each value, and the policy allows no script.
 
 import { html, raw } from 'hono/html'
 import { createHash } from 'node:crypto'
@@ -25,10 +23,9 @@ th, td { border-bottom: 1px solid var(--faint); padding: .4rem .6rem .4rem 0; te
 .small { font-size: .9rem; opacity: .8 }
 `
 
-// The policy allows exactly these bytes as a style.
 const STYLE_HASH = createHash('sha256').update(STYLE).digest('base64')
 
-/** Headers of every page. No cache may keep a page because the next renewal can change it. */
+/** No cache may keep a page, because the next renewal can change it. */
 export const PAGE_HEADERS = {
   'Content-Type': 'text/html; charset=utf-8',
   'Content-Security-Policy': `default-src 'none'; style-src 'sha256-${STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,

@@ -1,6 +1,4 @@
 // Routes browsers to the trust page on the TLS listener.
-//
-// No login is needed because the page explains how to log in.
 
 import type { Hono } from 'hono'
 import type { Env, Step } from '../pipeline/step.ts'
@@ -14,7 +12,6 @@ export interface PageFacts extends CertificateNames {
 
 const TRUST_PAGE = '/-/'
 
-/** Adds `/-/`, and a redirect from `/` for browsers. All other requests fall through. */
 export function addPages(app: Hono<Env>, facts: PageFacts): void {
   app.get(TRUST_PAGE, async (c) => {
     const keys = shownKeys(c.env.incoming.headers.host, facts)
@@ -27,7 +24,7 @@ export function addPages(app: Hono<Env>, facts: PageFacts): void {
 function redirectBrowsers(): Step {
   return async function redirectBrowser(c, next) {
     if (!/\btext\/html\b/i.test(c.env.incoming.headers.accept ?? '')) return next()
-    // Threat: a forged Host header. The relative location repeats nothing that the client sent.
+    // Threat: a forged Host header. The location is relative, so it repeats nothing that the client sent.
     return c.body(null, 302, { Location: TRUST_PAGE, Vary: 'Accept', 'Cache-Control': 'no-store' })
   }
 }

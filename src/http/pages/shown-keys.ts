@@ -1,21 +1,17 @@
 // Chooses the registry keys that a page shows.
-//
-// Threat: people paste commands with these keys, and a client can send any Host header. So a page shows a requested
-// name only if the certificate covers it.
+// Threat: people paste commands with these keys, and a client can send any Host header.
 
 import type { RegistryKeys } from '../../client-setup/client-setup.ts'
 import { parseHost } from '../host-header.ts'
 
 export interface CertificateNames {
-  /** Whether the certificate covers this name or address, written without brackets. */
   readonly isCovered: (name: string) => boolean
-  /** The name to show instead of one that is not covered. */
   readonly fallback: string
 }
 
 const HTTPS_PORT = 443
 
-/** The keys for a request with this Host header. Port 443 gives two keys because people may leave it out. */
+/** Port 443 gives two keys, because people may leave it out. */
 export function shownKeys(
   hostHeader: string | undefined,
   { isCovered, fallback }: CertificateNames,

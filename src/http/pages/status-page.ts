@@ -1,6 +1,5 @@
 // Renders the status page, `/` of the admin listener.
-//
-// Anyone who reaches the admin address may read it without a login, so it shows no secrets.
+// Threat: anyone who reaches the admin address reads it without a login, so it shows no secrets.
 
 import { html } from 'hono/html'
 import { renderDocument } from './document.ts'
@@ -17,9 +16,8 @@ export interface Status extends StatusFigures {
 }
 
 export interface StatusFigures {
-  /** How many users may log in. */
   readonly users: number
-  /** Whole days until the leaf expires. */
+  /** Whole days. */
   readonly certificateDaysLeft: number
   readonly inFlight: number
 }

@@ -14,11 +14,10 @@ export interface RootSummary {
 
 export interface TrustPage {
   readonly keys: RegistryKeys
-  /** Undefined when the certificate was issued elsewhere and the sidecar does not have its root. */
   readonly root: RootSummary | undefined
 }
 
-/** Shows nothing about this machine that its certificate does not show to every client. */
+/** Threat: shows nothing about this machine that its certificate does not show to every client. */
 export function trustPage({ keys, root }: TrustPage): Promise<string> {
   const [key] = keys
   const trust = root === undefined ? renderNothingToTrust() : renderRootSection(keys, root)
@@ -52,7 +51,6 @@ function renderNothingToTrust(): Html {
     </p>`
 }
 
-// Readers of the page most likely use one of these clients; `registry-sidecar trust` lists all clients.
 const COMMON_CLIENTS = ['docker', 'podman', 'containerd', 'macos', 'windows']
 
 const TITLES: Readonly<Record<string, string>> = {

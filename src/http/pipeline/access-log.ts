@@ -13,14 +13,12 @@ export interface AccessLine {
 
 export interface AccessLog {
   request(line: AccessLine): void
-  /** Reports a request whose target and Host make no URL. */
   unroutable(reason: string): void
   close(): void
 }
 
 const WINDOW_MS = 60_000
 
-// Above what one docker client needs: it begins each pull and push with a request without a login.
 const LINES_PER_WINDOW = 60
 
 // At most 200 lines a second in total: 60 lines for each of 200 sources in a minute.

@@ -34,9 +34,8 @@ export function authenticate(options: AuthenticateOptions): Step {
 
   return async function authenticateRequest(c, next) {
     if (!hasUsers()) return refuse(c, NO_USERS, 'no users file')
-    const { address, username } = c.var.facts
-    // A client certificate has set the username already.
-    if (username !== undefined) {
+    const { address, username: certificateUser } = c.var.facts
+    if (certificateUser !== undefined) {
       await next()
       return undefined
     }

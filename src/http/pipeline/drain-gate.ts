@@ -9,7 +9,6 @@ export interface DrainGate {
   readonly inFlight: number
   /** Counts the login as in flight only while it is checked. */
   checking<T>(login: Promise<T>): Promise<T>
-  /** After this call only requests that finish an upload are admitted. */
   beginDrain(): void
   /** Resolves when nothing has been in flight for a second, or at once if nothing is. */
   drained(): Promise<void>

@@ -27,9 +27,7 @@ export function forward(upstream: Upstream, { metrics, audit }: FailureObservers
   return function forwardRequest(c) {
     const { incoming, outgoing } = c.env
     const { username, address, id } = c.var.facts
-    // Guards against a wrong order of the steps.
     if (username === undefined) throw new Error('a request reached the upstream without a verified user')
-    // The client may have left during its password check.
     if (outgoing.destroyed) return RESPONSE_ALREADY_SENT
     // HTTP/1.0 has no interim answers (RFC 9110 §10.1.1).
     if (incoming.headers.expect !== undefined && incoming.httpVersionMinor > 0) outgoing.writeContinue()

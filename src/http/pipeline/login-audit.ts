@@ -27,7 +27,6 @@ const LOGGED_ONCE: ReadonlySet<string> = new Set([THROTTLED_REASON, DROPPED_REAS
 
 const WINDOW_MS = 60_000
 
-// More failures than the throttle's default allows one source.
 const LINES_PER_WINDOW = 60
 
 // Guesses have their own limit, so that refusals without a bcrypt check cannot push them out of the log.

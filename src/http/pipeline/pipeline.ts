@@ -83,7 +83,6 @@ function listenerOf(app: Hono<Env>, accessLog: AccessLog): RequestListener {
   const listener = getRequestListener(app.fetch, {
     // With its own global Response the marker for "already answered" turns into an empty 200.
     overrideGlobalObjects: false,
-    // drain-request-body.ts drains unread bodies.
     autoCleanupIncoming: false,
     errorHandler: (error) => answerUnroutable(accessLog, error),
   })

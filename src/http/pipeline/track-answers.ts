@@ -11,7 +11,6 @@ export interface TrackAnswersOptions {
   readonly transfers: Pick<Transfers, 'end'>
 }
 
-/** Runs before all other handlers. */
 export function trackAnswers({
   report,
   transfers,

@@ -5,14 +5,12 @@ import { sendSmallRequest } from './small-request.ts'
 
 export type ProbeOutcome =
   | { readonly kind: 'answers' }
-  /** `hint` says what to do, where that is known. */
   | { readonly kind: 'unexpected'; readonly reason: string; readonly hint?: string }
   | { readonly kind: 'unreachable'; readonly reason: string }
 
-// Health checks commonly give up after a few seconds themselves.
 const PROBE_TIMEOUT_MS = 2_000
 
-/** Sends `GET /v2/` (OCI distribution specification, end-1) to the registry on a new connection. */
+/** Sends `GET /v2/` (OCI distribution specification, end-1) on a new connection. */
 export async function probeRegistry(
   to: { readonly hostname: string; readonly port: number },
   timeoutMs = PROBE_TIMEOUT_MS,

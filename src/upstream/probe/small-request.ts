@@ -5,15 +5,13 @@ import type { Socket } from 'node:net'
 import { errorCode, errorMessage } from '../../errors/errors.ts'
 
 export interface SmallRequest {
-  /** A server to connect to, or an open connection. */
   readonly to: { readonly hostname: string; readonly port: number } | { readonly connection: Socket }
-  /** By default GET. */
   readonly method?: string
   readonly path: string
   readonly headers?: Readonly<Record<string, string>>
   /** For the connection, the head and the body together. */
   readonly timeoutMs: number
-  /** How many characters of the body to read. With 0 the request is over as soon as the head has arrived. */
+  /** In characters. With 0 the request ends when the head has arrived. */
   readonly maxBodyLength: number
 }
 
@@ -23,14 +21,12 @@ export type SmallAnswer =
       readonly status: number
       readonly headers: IncomingHttpHeaders
       readonly body: string
-      /** False if the body broke off or is longer than `maxBodyLength`. */
       readonly isWhole: boolean
     }
-  /** No connection, or no HTTP on it. The code is Node's, or else the message of the error. */
   | { readonly kind: 'failed'; readonly code: string }
   | { readonly kind: 'timeout' }
 
-/** Uses no connection twice. Never rejects. */
+/** Never rejects. */
 export function sendSmallRequest(options: SmallRequest): Promise<SmallAnswer> {
   const { to, method = 'GET', path, headers = {}, timeoutMs, maxBodyLength } = options
   const signal = AbortSignal.timeout(timeoutMs)
@@ -57,11 +53,10 @@ function answerOf(response: IncomingMessage, body: string): SmallAnswer {
   return { kind: 'answer', status, headers, body, isWhole }
 }
 
-// Threat: a server that sends without end must not fill the memory.
+// Threat: a server that sends without end fills the memory.
 function readBody(response: IncomingMessage, maxLength: number): Promise<string> {
   return new Promise((resolve) => {
     let body = ''
-    // The event 'close' follows.
     response.on('error', () => undefined)
     response.on('close', () => {
       resolve(body)

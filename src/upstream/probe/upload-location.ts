@@ -4,11 +4,9 @@ import { createLocationRewrite } from '../location-rewrite.ts'
 import { demandsLogin } from '../login-demand.ts'
 import { sendSmallRequest } from './small-request.ts'
 
-/** Which Location the registry gives for an upload that a client begins at `https://<host>`. */
 export type LocationFinding =
   | { readonly kind: 'fitting'; readonly location: string }
   | { readonly kind: 'misleading'; readonly location: string }
-  /** The registry begins no upload without a login. */
   | { readonly kind: 'demands-login' }
   | { readonly kind: 'unknown'; readonly reason: string }
 
@@ -21,10 +19,7 @@ export interface LocationQuestion {
 
 const TIMEOUT_MS = 5_000
 
-/**
- * Begins an upload as the sidecar would for a client, reads the Location that the client would get, and cancels the
- * upload. Clients send their password to that Location, so it must be relative or name the sidecar.
- */
+/** Threat: clients send their password to the Location, so it must be relative or name the sidecar. */
 export async function askForLocation({ hostname, port, host }: LocationQuestion): Promise<LocationFinding> {
   const headers = { host, 'x-forwarded-proto': 'https', 'x-forwarded-host': host, 'content-length': '0' }
   const request = { to: { hostname, port }, headers, timeoutMs: TIMEOUT_MS, maxBodyLength: 0 }

@@ -1,51 +1,39 @@
 // Lends buffers to splices, within a fixed total.
-//
-// Transfers to fast clients get larger buffers than transfers to slow clients.
 
-/** The buffer of one transfer. The transfer writes the bytes of one read, and only then reads again. */
+/** The transfer writes the bytes of one read, and only then reads again. */
 export interface SpliceLease {
-  /** The buffer for the next read. Only `advance` changes it. */
   readonly buffer: Buffer
-  /** Call it when a write of `buffer` starts. The next read may use another buffer. */
   advance(): void
-  /** Call it when that write has ended, with its bytes and its duration. */
   sent(bytes: number, ms: number): void
-  /** Returns all buffers. They are `reusable` only if nothing can still read from them. */
+  /** `reusable` only if nothing can still read from the buffers. */
   release(options: { readonly reusable: boolean }): void
 }
 
 export interface SpliceMemory {
-  /** Lends a buffer to one transfer. Without enough memory, returns undefined; then the body must be piped. */
   acquire(): SpliceLease | undefined
   readonly inUse: number
 }
 
 const KIB = 1024
 
-// Per byte, reads of 1 MiB cost about 20 % less than reads of 256 KiB, and half as much as reads of 64 KiB
-// (measured).
+// Reads of 1 MiB cost about half as much per byte as reads of 64 KiB (measured).
 const SIZES = [16 * KIB, 64 * KIB, 256 * KIB, 1024 * KIB] as const
 const FIRST_SIZE = 1
 
-// A larger buffer is lent only while this many of its size fit, which leaves room for later transfers.
 const SPARE = 4
 
-// A share for transfers that change to a smaller buffer. For a moment they hold both. They should change when all
-// memory is in use, and could not without this share.
+// A transfer that changes to a smaller buffer holds both for a moment, even when all memory is in use.
 const RESERVE_SHARE = 16
 
-// The TLS layer keeps the encrypted bytes until they are sent, which doubles the memory.
+// The TLS layer keeps the encrypted bytes until they are sent.
 const BYTES_PER_BUFFER_BYTE = 2
 
-// A write that takes this long waits for the client's network. A larger buffer would not help.
 const SLOW_MS = 200
 
-// The kernel's buffers take some bytes at once, whatever the client does. So a fast client must take this many bytes
-// fast.
+// The kernel takes some bytes at once, so only this many fast bytes show a fast client.
 const QUICK_MS = 20
 const QUICK_BYTES = 4 * KIB * KIB
 
-/** @param totalBytes limit for the buffers and their encrypted copies */
 export function createSpliceMemory(totalBytes: number): SpliceMemory {
   const pool = createPool(Math.floor(totalBytes / BYTES_PER_BUFFER_BYTE))
 
@@ -64,7 +52,6 @@ function createLease(pool: Pool, firstLevel: number): SpliceLease {
   let level = firstLevel
   let wanted = firstLevel
   let buffer = pool.take(level)
-  // The last write still uses it, while the next read uses `buffer`.
   let retired: Buffer | undefined
   let quickBytes = 0
 
@@ -102,7 +89,6 @@ function createLease(pool: Pool, firstLevel: number): SpliceLease {
 interface Pool {
   readonly inUse: number
   fits(level: number): boolean
-  /** Whether a smaller buffer may replace a larger one, which comes back a moment later. */
   hasReserve(level: number): boolean
   take(level: number): Buffer
   takeBack(buffer: Buffer, options: { readonly reusable: boolean }): void
@@ -120,7 +106,6 @@ function createPool(budget: number): Pool {
     return buffer
   }
 
-  // Drops idle buffers until the new one fits in the budget.
   function makeRoom(size: number): void {
     for (let level = SIZES.length - 1; level >= 0; level--) {
       while (inUse + idleBytes + size > budget && takeIdle(level) !== undefined) continue

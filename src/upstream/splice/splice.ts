@@ -1,11 +1,5 @@
 // Splices large bodies from socket to socket, past Node's HTTP parser.
-//
-// Piping allocates and copies 64 KiB at a time and moves each piece through four streams. A splice reads into one
-// buffer, writes it, and then reads into it again: no allocation, no copy, half the CPU time.
-//
-// The reuse is safe because only one write uses the buffer, and the next read waits for the callback of that write.
-// At the callback the TLS layer has encrypted the bytes into other memory and sent them. This wait is also the
-// back-pressure: a slow client stops the reading.
+// One buffer for each body halves the CPU time. The next read waits until TLS has encrypted the bytes.
 
 import { Agent, type AgentOptions, type IncomingMessage } from 'node:http'
 import net, { type NetConnectOpts, type Socket } from 'node:net'
@@ -16,26 +10,22 @@ import type { SpliceLease } from './splice-memory.ts'
 
 const ROUTE = Symbol('route')
 
-/** Receives a socket's bytes instead of the parser. */
 interface Sink {
   readonly lease: SpliceLease
-  /** Takes the bytes of one read. Returns false to stop reading until the socket is resumed. */
+  /** Returns false to stop reading until the socket is resumed. */
   readonly take: (view: Buffer) => boolean
 }
 
 interface Route {
   socket?: Socket
-  /** Without a sink, the parser gets the bytes. */
   sink?: Sink
 }
 
-// The size of a read for the parser, as in Node.
 const PARSED_READ_BYTES = 64 * 1024
 
 // A spliced connection cannot be used again. For smaller bodies a kept connection saves more.
 const MIN_SPLICED_BYTES = 1024 * 1024
 
-/** Creates an agent whose sockets can be spliced. Until then, the parser gets their bytes as usual. */
 export function createSplicingAgent(options: AgentOptions): Agent {
   return Object.assign(new Agent(options), { createConnection: connect })
 }
@@ -54,7 +44,7 @@ export interface Splice {
   readonly lease: SpliceLease
 }
 
-/** Sends the body of an answer whose head is already written. A body of another length fails the exchange. */
+/** The head must already be written. A body of another length fails the exchange. */
 export function spliceBody(exchange: Exchange, response: IncomingMessage, { length, lease }: Splice): void {
   const { outgoing } = exchange
   const { socket } = response
@@ -64,8 +54,6 @@ export function spliceBody(exchange: Exchange, response: IncomingMessage, { leng
   outgoing.once('close', () => {
     lease.release({ reusable: outgoing.writableFinished })
   })
-  // The parser may have read the start of the body with the head. These bytes come in this tick, before the next
-  // read.
   response.on('data', (chunk: Buffer) => {
     send(chunk)
   })
@@ -76,7 +64,7 @@ export function spliceBody(exchange: Exchange, response: IncomingMessage, { leng
   if (route !== undefined) route.sink = { lease, take }
 
   function take(view: Buffer): boolean {
-    // This cannot happen because reading stops for each write. If it did, unsent bytes would have been overwritten.
+    // Reading stops for each write; otherwise unsent bytes would be overwritten.
     if (isWriting) {
       failExchange(exchange, { kind: 'broke-off', cause: 'a read overtook a write' })
       return false
@@ -113,13 +101,12 @@ function routeOf(response: IncomingMessage): Route | undefined {
   return socket[ROUTE]
 }
 
-// All connections share it, because the bytes of a read are copied before the next read of any connection.
+// All connections share it, because the bytes of a read are copied before the next read.
 const PARSER_BUFFER = Buffer.allocUnsafeSlow(PARSED_READ_BYTES)
 
 function connect(options: NetConnectOpts): Socket {
   const route: Route = {}
   const onread = {
-    // Called after each read, for the next one.
     buffer: () => route.sink?.lease.buffer ?? PARSER_BUFFER,
     callback: (bytes: number, memory: Uint8Array): boolean => {
       const view = Buffer.from(memory.buffer, memory.byteOffset, bytes)
