@@ -24,7 +24,6 @@ export interface AccessRules {
   readonly file: RulesFile
   readonly decide: (subject: Subject, question: Question) => Decision
   readonly hasRules: (subject: Subject) => boolean
-  /** An immutable tag cannot be pushed again with other content. */
   readonly isImmutable: (repository: string, tag: string) => boolean
   readonly hasImmutableTags: (repository: string) => boolean
 }
@@ -74,7 +73,6 @@ function isFallbackTag(tag: string): boolean {
 
 interface WhoRules {
   readonly onRepositories: RuleIndex
-  /** The number of the first rule for each action. */
   readonly onRegistry: ReadonlyMap<Action, number>
 }
 

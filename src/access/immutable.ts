@@ -1,5 +1,7 @@
 // Keeps immutable tags from being moved or deleted.
 //
+// Threat: 1,000 pushes would hold 4 GiB, so the caller limits all collected bodies together to 64 MiB.
+// The caller does not send a body that breaks off before the end of its framing.
 // Several sidecars do not share turns, so two pushes of a new tag at the same moment can both pass.
 
 import { createHash } from 'node:crypto'
@@ -11,7 +13,7 @@ export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024
 
 /** Each method rejects when the registry does not answer the question. Then nothing is sent. */
 export interface TagLookup {
-  /** Accepts all manifest types. Otherwise registry:2 converts a manifest list and answers another digest. */
+  /** Must accept all manifest types. Otherwise registry:2 converts a manifest list and answers another digest. */
   readonly digestOf: (repository: string, tag: string) => Promise<string | undefined>
   readonly tagsOf: (repository: string) => Promise<readonly string[]>
   readonly childrenOf: (repository: string, digest: string) => Promise<readonly string[]>

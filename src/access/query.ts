@@ -8,7 +8,6 @@ export interface Query {
 export interface Parameter {
   readonly key: string
   readonly value: string
-  /** The parameter as the client sent it, still encoded. */
   readonly text: string
 }
 

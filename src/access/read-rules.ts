@@ -78,7 +78,6 @@ function problem(message: string): RulesFileError {
   return new RulesFileError([{ line: 1, column: 1, message }])
 }
 
-// The extension is .ts in tests and .js in dist.
 function workerFile(): string {
   const self = import.meta.url
   return fileURLToPath(new URL(`./rules-worker${extname(self)}`, self))

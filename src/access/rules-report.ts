@@ -37,7 +37,6 @@ export function rulesForNobody({ groups, rules }: RulesFile, known: ReadonlySet<
   })
 }
 
-/** Such users can log in, but nothing else. */
 export function usersWithoutRights(rules: AccessRules, known: Iterable<string>): readonly string[] {
   return [...known].filter((username) => !rules.hasRules({ kind: 'user', username }))
 }

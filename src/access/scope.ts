@@ -56,7 +56,6 @@ const READING_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS'])
 
 const NOT_AN_ADDRESS = unrecognized('the path is not an address of the registry API')
 
-/** `target` is the path and query as the client sent them. */
 export function scopeOf(method: string, target: string): Scope {
   const mark = target.indexOf('?')
   const path = mark < 0 ? target : target.slice(0, mark)

@@ -13,7 +13,6 @@ import { ifPresent } from './regular-file.ts'
 export interface ReplaceOptions {
   /** If absent, the mode of the replaced file, or 0644 minus the umask. */
   readonly mode?: number
-  /** May reject, and then `file` is not replaced. */
   readonly beforeRename?: () => Promise<void>
 }
 

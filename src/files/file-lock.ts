@@ -15,7 +15,6 @@ export type FileLock = Pick<HeldLock, 'assertHeld'>
 
 export interface LockTimes {
   readonly waitMs: number
-  /** How long a lock may stay untouched before it counts as left behind. */
   readonly staleMs: number
 }
 
@@ -81,10 +80,8 @@ function createContender(path: string, staleMs: number): Contender {
 }
 
 interface LockWatch {
-  /** Undefined if the last look saw no lock. */
   readonly state: string | undefined
   look(): Promise<void>
-  /** The state of a lock that has not been touched for `staleMs`. */
   staleState(): string | undefined
 }
 

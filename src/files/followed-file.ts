@@ -17,7 +17,6 @@ export interface FollowOptions {
   readonly log: Log
 }
 
-/** Resolves when changes of the file are noticed. */
 export async function follow<T>(
   value: Reloadable<T>,
   { file, pollMs, log }: FollowOptions,

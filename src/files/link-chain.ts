@@ -8,7 +8,6 @@ import path from 'node:path'
 // Linux gives up after 40 symlinks.
 const MAX_HOPS = 40
 
-/** The real path of a folder, and the names in it that matter. */
 export interface DecidingFolder {
   readonly folder: string
   readonly names: ReadonlySet<string>

@@ -49,7 +49,6 @@ export function readIfPresent(file: string): Promise<Buffer | undefined> {
   return ifPresent(readRegular(file))
 }
 
-/** Resolves to undefined if `look` rejects because there is no such file. */
 export async function ifPresent<T>(look: Promise<T>): Promise<T | undefined> {
   try {
     return await look
@@ -59,7 +58,6 @@ export async function ifPresent<T>(look: Promise<T>): Promise<T | undefined> {
   }
 }
 
-/** False also when the path cannot be reached. */
 export function existsFile(path: string): Promise<boolean> {
   return access(path).then(
     () => true,

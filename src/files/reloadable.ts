@@ -1,6 +1,4 @@
 // Reads a file into a value in force.
-//
-// `current` has always passed `parse`. A reload that fails changes only `state`.
 
 import { createHash } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'

@@ -17,7 +17,6 @@ export type ChangeListener<T> = (next: T, previous: T) => void
 
 export interface ChangeCounts {
   readonly changed: number
-  /** How many failures were logged. */
   readonly failed: number
 }
 
@@ -39,7 +38,6 @@ export interface ValueInForceOptions<T> {
   readonly initialState?: ValueState
   readonly isSame?: ((one: T, other: T) => boolean) | undefined
   readonly logChange?: ((next: T, previous: T) => void | Promise<void>) | undefined
-  /** Called when a good value follows a failure that was logged. */
   readonly logRecovery?: () => void
 }
 
@@ -103,7 +101,6 @@ export function createValueInForce<T>(options: ValueInForceOptions<T>): ValueInF
   }
 }
 
-/** Throws what the first listener threw, after all were called. */
 function callAll<T>(listeners: readonly ChangeListener<T>[], next: T, previous: T): void {
   const failures = listeners.flatMap((listener) => {
     try {

@@ -13,7 +13,6 @@ import { isUnchanged, takeSnapshot, type Snapshot } from './file-snapshot.ts'
 export interface FileWatch {
   /** Resolves after the first call of `onSettled`, when events are listened to. Never rejects. */
   readonly ready: Promise<void>
-  /** Calls `onSettled` without waiting for an event. */
   check(): Promise<void>
   /** Waits for a running `onSettled`. Afterwards nothing is called and nothing is watched. */
   close(): Promise<void>
@@ -27,7 +26,6 @@ export interface FileWatchOptions {
   readonly onError: (error: unknown) => void
 }
 
-/** Watches the folder of `file` and of each symlink that leads to it. Folders may vanish and come back. */
 export function watchFile(file: string, { pollMs, onSettled, onError }: FileWatchOptions): FileWatch {
   let isClosed = false
   let isDue = true

@@ -17,9 +17,7 @@ export interface BoundedLogOptions<T> {
   /** The event adds a key only if there are fewer keys than this. */
   readonly maxKeysOf: (event: T) => number
   readonly write: (event: T) => void
-  /** Logs how many events with the same key as this one had no line. */
   readonly writeCounted: (last: T, count: number) => void
-  /** Logs how many events had no line because there were too many keys. */
   readonly writeUnlisted: (count: number) => void
 }
 

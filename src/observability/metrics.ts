@@ -27,7 +27,6 @@ export interface GaugeDescription {
   readonly name: string
   readonly help: string
   readonly labels?: readonly string[]
-  /** Called at each scrape. */
   readonly read: () => readonly Sample[]
 }
 

@@ -15,7 +15,6 @@ export interface Sources {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Flags win over the environment. */
   readonly flags?: Readonly<Partial<Record<SettingName, string>>>
-  /** Values that count where neither flag nor variable is set. */
   readonly found?: Readonly<Partial<Record<SettingName, string>>>
 }
 

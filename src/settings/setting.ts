@@ -6,7 +6,6 @@ export interface Setting {
   readonly default: string
   /** The kind of value, for help. Shells complete `file` and `folder`. */
   readonly form: string
-  /** Values that shells complete. */
   readonly words?: readonly string[]
   readonly parse: (text: string) => Parsed<unknown>
   /** One sentence, for help and documentation. */
