@@ -5,7 +5,7 @@ import { appendTo, createRuleIndex, type NumberedRule, type RuleIndex } from './
 import type { Rule, RulesFile } from './rules-file.ts'
 import { isRepositoryAction, type Action } from './rules-schema.ts'
 
-/** The client that asks. A username can also be `anonymous` or `@ci`, so only `kind` says which subject is anonymous. */
+/** A username can also be `anonymous` or `@ci`, so only `kind` says which subject is anonymous. */
 export type Subject = { readonly kind: 'anonymous' } | { readonly kind: 'user'; readonly username: string }
 
 export const ANONYMOUS: Subject = { kind: 'anonymous' }
@@ -22,19 +22,14 @@ export type Decision =
 
 export interface AccessRules {
   readonly file: RulesFile
-  /** Finds the first rule of the file that allows the action. */
   readonly decide: (subject: Subject, question: Question) => Decision
-  /** Whether any rule applies to this subject, whatever the rule allows. */
   readonly hasRules: (subject: Subject) => boolean
-  /** Whether pushing this tag a second time with other content is refused. */
   readonly isImmutable: (repository: string, tag: string) => boolean
-  /** Whether some tags of the repository are immutable. */
   readonly hasImmutableTags: (repository: string) => boolean
 }
 
 const DENIED: Decision = { kind: 'denied' }
 
-/** Indexes a rules file by the names in it. */
 export function createAccessRules(file: RulesFile): AccessRules {
   const rulesFor = createDirectory(file)
   const frozen = file.immutable.map(({ repositories, tags }) => ({
@@ -68,25 +63,21 @@ export function createAccessRules(file: RulesFile): AccessRules {
   }
 }
 
-// Clients without the referrers API use the tag `sha256-<hex>` (OCI distribution specification 1.1, "Referrers Tag
-// Schema"), and cosign uses `sha256-<hex>.sig`. Clients change the content of these tags with every signature. The
-// pattern lists the algorithms, because `release-<hex>` with the hash of a commit is an ordinary tag.
+// Clients change these tags with every signature (OCI distribution specification 1.1, "Referrers Tag Schema"; cosign).
+// The algorithms are listed, because `release-<hex>` with the hash of a commit is an ordinary tag.
 const FALLBACK_TAG = /^sha(?:256|384|512)-[0-9a-f]{64}(?:\.[a-z]+)?$/
 
 function isFallbackTag(tag: string): boolean {
   return FALLBACK_TAG.test(tag)
 }
 
-/** The rules that share the same `who`. */
 interface WhoRules {
   readonly onRepositories: RuleIndex
-  /** The number of the first rule for each action that concerns the registry as a whole. */
   readonly onRegistry: ReadonlyMap<Action, number>
 }
 
-// The directory grows with the file and not with products of its lists: a rule for 10,000 names in 10,000 repositories
-// must not become 100,000,000 entries. A user may do everything that anonymous may do, because a refusal would only
-// make clients log out.
+// A rule for 10,000 names in 10,000 repositories must not become 100,000,000 entries.
+// A user may do all that anonymous may do. Otherwise clients would log out.
 function createDirectory({ groups, rules }: RulesFile): (subject: Subject) => readonly WhoRules[] {
   const byName = rulesByName(rules)
   const groupsOf = new Map<string, string[]>()
@@ -132,7 +123,6 @@ function indexRules(rules: readonly NumberedRule[]): WhoRules {
   return { onRepositories: createRuleIndex(rules), onRegistry }
 }
 
-/** Whether a name in a rule is a username, and not a group, `*` or `anonymous`. */
 export function isUsername(name: string): boolean {
   return !name.startsWith('@') && name !== '*' && name !== 'anonymous'
 }

@@ -4,24 +4,22 @@ import type { AccessRules, Question, Subject } from './access-rules.ts'
 import type { Scope } from './scope.ts'
 
 export type Authorization =
-  /** `target` is the target to forward: as the client sent it, or without parameters that the client may not use. */
+  /** `target` may lack parameters that the client may not use. */
   { readonly kind: 'allowed'; readonly target: string } | Denial
 
 export interface Denial {
   readonly kind: 'denied'
-  /** The missing right. Undefined for a request that no rule can allow. */
+  /** Undefined for a request that no rule can allow. */
   readonly missing: Question | undefined
-  /** The message for the client. It does not depend on whether the repository exists. */
+  /** The message does not depend on whether the repository exists. */
   readonly message: string
 }
 
 export interface ScopedRequest {
   readonly scope: Scope
-  /** The target as the client sent it. */
   readonly target: string
 }
 
-/** Decides whether the subject may send this request, and which target to forward. */
 export function authorize(rules: AccessRules, subject: Subject, request: ScopedRequest): Authorization {
   const { scope, target } = request
   const allowed = (forwarded: string): Authorization => ({ kind: 'allowed', target: forwarded })
@@ -57,7 +55,7 @@ function denial(subject: Subject, missing: Question): Denial {
   return { kind: 'denied', missing, message: `${nameOf(subject)} may not ${inWords(missing)}` }
 }
 
-/** A question as the end of a sentence: "push to team/app". */
+/** Returns the end of a sentence, as in "push to team/app". */
 export function inWords({ action, repository = '' }: Question): string {
   return {
     pull: `pull ${repository}`,

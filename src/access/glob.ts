@@ -1,9 +1,8 @@
 // Matches repository names and tags against patterns with `*` and `**`.
 //
-// Threat: as a regular expression, a pattern such as `**/*a*a*a` could backtrack for minutes. So this file uses its own
-// matcher, whose work is at most the length of the pattern times the length of the name.
+// Threat: the regular expression of a pattern such as `**/*a*a*a` could backtrack for minutes.
+// The work of this matcher is at most the length of the pattern times the length of the name.
 
-/** A name to match, split once for all patterns. */
 export interface SplitName {
   readonly text: string
   readonly segments: readonly string[]
@@ -21,18 +20,14 @@ export function splitName(text: string): SplitName {
   return { text, segments: text.split('/') }
 }
 
-/**
- * Compiles a valid pattern by the rules of gitignore(5). `*` matches zero or more characters within a segment. `**` is
- * a whole segment: at the end it matches one or more segments, elsewhere zero or more. So `team/**` does not match
- * `team`, but "a", "**", "b" joined by slashes matches `a/b`.
- */
+/** Follows gitignore(5), so `team/**` does not match `team`, but a `**` between slashes matches zero segments. */
 export function compileGlob(pattern: string): Matcher {
   if (!pattern.includes('*')) return (name) => name.text === pattern
   const segments = segmentPatterns(pattern)
   const prefix = pattern.slice(0, pattern.indexOf('*'))
   const suffix = literalEnd(pattern)
   const ending = suffix.charCodeAt(suffix.length - 1)
-  // The last character is compared first: this rejects most names, seven times as fast as `endsWith` (measured).
+  // The last character is compared first. It rejects most names, seven times as fast as `endsWith` (measured).
   return ({ text, segments: names }) =>
     (suffix === '' || text.charCodeAt(text.length - 1) === ending) &&
     text.endsWith(suffix) &&
@@ -40,7 +35,6 @@ export function compileGlob(pattern: string): Matcher {
     matchSegments(segments, names)
 }
 
-/** Why no repository could match the pattern, or undefined. */
 export function repositoryPatternProblem(pattern: string): string | undefined {
   if (/[A-Z]/.test(pattern)) return 'repository names are lower-case'
   if (!/^[a-z0-9._*/-]*$/.test(pattern))
@@ -53,7 +47,6 @@ export function repositoryPatternProblem(pattern: string): string | undefined {
   return lengthProblem(pattern, MAX_REPOSITORY_PATTERN_LENGTH)
 }
 
-/** Why no tag could match the pattern, or undefined. */
 export function tagPatternProblem(pattern: string): string | undefined {
   if (!/^[\w.*-]+$/.test(pattern))
     return 'a tag pattern can contain only letters, digits, ".", "_", "-" and "*"'
@@ -72,14 +65,13 @@ function segmentPatterns(pattern: string): readonly SegmentPattern[] {
   return texts.map((text) => (text === '**' ? text : text.split('*')))
 }
 
-// Returns the text after the last star. After `**`, a name may lack the slash: `**/app` matches `app`.
+// After `**`, a name may lack the slash: `**/app` matches `app`.
 function literalEnd(pattern: string): string {
   const end = pattern.slice(pattern.lastIndexOf('*') + 1)
   return pattern.endsWith(`**${end}`) && end.startsWith('/') ? end.slice(1) : end
 }
 
-// After a mismatch, only the last `**` takes another segment. The last `**` can match whatever an earlier `**` would
-// match in addition, so earlier ones need no second try.
+// After a mismatch, only the last `**` takes another segment, because it matches all that an earlier `**` could.
 function matchSegments(patterns: readonly SegmentPattern[], names: readonly string[]): boolean {
   let next = 0
   let afterStars = -1

@@ -1,7 +1,6 @@
 // Reads a query as Go's net/url does, or not at all.
 
 export interface Query {
-  /** All values of a parameter, decoded, in their order. */
   readonly valuesOf: (key: string) => readonly string[]
   readonly parameters: readonly Parameter[]
 }
@@ -9,14 +8,10 @@ export interface Query {
 export interface Parameter {
   readonly key: string
   readonly value: string
-  /** The parameter as the client sent it, still encoded. */
   readonly text: string
 }
 
-/**
- * Returns undefined for a query that versions of Go read differently or read only in part: a query with ";", with a
- * malformed escape, or with escapes that are not UTF-8. Known clients do not send such queries.
- */
+/** Threat: versions of Go read ";" and malformed or non-UTF-8 escapes differently, so such a query is undefined. */
 export function readQuery(text: string): Query | undefined {
   if (text.includes(';')) return undefined
   const parameters: Parameter[] = []
@@ -34,13 +29,12 @@ export function readQuery(text: string): Query | undefined {
   }
 }
 
-/** The target without the parameters in `keys`. The other parameters keep their exact bytes. */
 export function withoutParameters(path: string, query: Query, keys: readonly string[]): string {
   const kept = query.parameters.filter(({ key }) => !keys.includes(key)).map(({ text }) => text)
   return kept.length === 0 ? path : `${path}?${kept.join('&')}`
 }
 
-// Reads a plus as a space, as Go's QueryUnescape does.
+// Go's QueryUnescape reads a plus as a space.
 function decode(text: string): string | undefined {
   try {
     return decodeURIComponent(text.replaceAll('+', ' '))

@@ -1,7 +1,7 @@
 // Reads a rules file within limits of size, time and memory.
 //
-// The YAML parser needs 50 to 500 ms for a rules file of ordinary size. Some of its loops are quadratic, so a hostile
-// file of 200 KB takes minutes. So the parser runs in a worker thread, which is terminated at a deadline.
+// Threat: loops of the YAML parser are quadratic, so a hostile file of 200 KB takes minutes.
+// So the parser runs in a worker thread, which is terminated at a deadline.
 
 import { isUtf8 } from 'node:buffer'
 import { extname } from 'node:path'
@@ -19,7 +19,6 @@ const PARSE_TIMEOUT_MS = 10_000
 
 const MAX_HEAP_MIB = 256
 
-/** The rules file cannot be used. `problems` has each one with its place; the message lists them, one a line. */
 export class RulesFileError extends Error {
   readonly problems: readonly Problem[]
 
@@ -39,7 +38,7 @@ export interface ReadOptions {
   readonly timeoutMs?: number
 }
 
-/** Reads the bytes of a rules file. Rejects with RulesFileError, and settles within seconds whatever the bytes are. */
+/** Rejects with RulesFileError. Settles within seconds for any bytes. */
 export async function readRules(
   bytes: Buffer,
   { timeoutMs = PARSE_TIMEOUT_MS }: ReadOptions = {},
@@ -79,7 +78,6 @@ function problem(message: string): RulesFileError {
   return new RulesFileError([{ line: 1, column: 1, message }])
 }
 
-// The worker file is in the folder of this file and has the same extension: .ts in tests, .js in dist.
 function workerFile(): string {
   const self = import.meta.url
   return fileURLToPath(new URL(`./rules-worker${extname(self)}`, self))

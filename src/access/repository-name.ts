@@ -6,10 +6,7 @@ const MAX_NAME_LENGTH = 255
 const TAG = /^\w[\w.-]{0,127}$/
 const DIGEST = /^[A-Za-z0-9]+(?:[+._-][A-Za-z0-9]+)*:[A-Za-z0-9=_-]{1,255}$/
 
-/**
- * Whether the OCI distribution specification 1.1 allows this repository name. registry:2 also accepts names that begin
- * with a host such as `Host:5000/`, but clients do not send such names.
- */
+/** Follows the OCI distribution specification 1.1. Names with a host (`Host:5000/`) work in registry:2 only. */
 export function isRepositoryName(text: string): boolean {
   return text.length <= MAX_NAME_LENGTH && NAME.test(text)
 }
@@ -18,7 +15,7 @@ export function isTag(text: string): boolean {
   return TAG.test(text)
 }
 
-/** Accepts digests of any algorithm. A digest is never a tag, because a tag cannot contain a colon. */
+/** Accepts any algorithm. A digest is never a tag, because a tag cannot contain a colon. */
 export function isDigest(text: string): boolean {
   return DIGEST.test(text)
 }

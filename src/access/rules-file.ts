@@ -24,7 +24,7 @@ export interface ImmutableRule extends Place {
   readonly tags: readonly string[]
 }
 
-/** A rules file that passed every check. Plain data, so that a worker thread can hand it over. */
+/** Plain data, so that a worker thread can hand it over. */
 export interface RulesFile {
   readonly groups: readonly Group[]
   readonly rules: readonly Rule[]
@@ -33,10 +33,9 @@ export interface RulesFile {
 
 export type RulesReading =
   | { readonly kind: 'rules'; readonly file: RulesFile }
-  /** Sorted by place, at least one. */
   | { readonly kind: 'problems'; readonly problems: readonly Problem[] }
 
-/** Reads the text and finds all problems at once. Slow for hostile texts: see read-rules.ts. */
+/** Finds all problems at once. Hostile texts need the limits of read-rules.ts. */
 export function parseRules(text: string): RulesReading {
   try {
     return parse(text)
@@ -68,7 +67,7 @@ function parse(text: string): RulesReading {
 
 const EMPTY = 'the file is empty; to allow nothing to anyone, write "rules: []"'
 
-// In a text that is not a rules file, every line can be a problem, and a log entry of that length is useless.
+// In a text that is not a rules file, every line can be a problem.
 const MAX_PROBLEMS = 100
 
 function failure(all: readonly Problem[]): RulesReading {
@@ -97,7 +96,6 @@ interface PathOfName {
   readonly path: readonly PropertyKey[]
 }
 
-// "who" is one name or a list.
 function namesIn(who: unknown, path: readonly PropertyKey[]): readonly PathOfName[] {
   if (typeof who === 'string') return [{ name: who, path }]
   if (!Array.isArray(who)) return []

@@ -6,7 +6,7 @@ import type { Mention, RulesFile } from './rules-file.ts'
 import { isRepositoryAction } from './rules-schema.ts'
 import type { Place, Problem } from './yaml-text.ts'
 
-/** Names that are missing from the users file. The rules stay valid, because users come and go. */
+/** The rules stay valid, because users come and go. */
 export function unknownUsers({ groups, rules }: RulesFile, known: ReadonlySet<string>): readonly Problem[] {
   const isUnknown = ({ name }: Mention): boolean => isUsername(name) && !known.has(name)
   const inGroups = groups.flatMap(({ name: group, members }) =>
@@ -23,7 +23,6 @@ export function unknownUsers({ groups, rules }: RulesFile, known: ReadonlySet<st
   return [...inGroups, ...inRules]
 }
 
-/** Rules that apply to nobody: the users file has none of their users and none of the members of their groups. */
 export function rulesForNobody({ groups, rules }: RulesFile, known: ReadonlySet<string>): readonly Problem[] {
   const inhabited = new Set(
     groups.filter(({ members }) => members.some(({ name }) => known.has(name))).map(({ name }) => `@${name}`),
@@ -38,12 +37,10 @@ export function rulesForNobody({ groups, rules }: RulesFile, known: ReadonlySet<
   })
 }
 
-/** Users without any rule: they can log in, but nothing else. */
 export function usersWithoutRights(rules: AccessRules, known: Iterable<string>): readonly string[] {
   return [...known].filter((username) => !rules.hasRules({ kind: 'user', username }))
 }
 
-/** Rules that allow more than they seem to. */
 export function surprisingRules({ rules }: RulesFile): readonly Problem[] {
   return rules.flatMap((rule, index) => {
     const { who, repositories, allow } = rule
@@ -64,11 +61,9 @@ export function surprisingRules({ rules }: RulesFile): readonly Problem[] {
 
 export interface Explanation {
   readonly isAllowed: boolean
-  /** One sentence that names the deciding rule. */
   readonly message: string
 }
 
-/** What `access test` prints. */
 export function explain(rules: AccessRules, subject: Subject, question: Question): Explanation {
   const decision = rules.decide(subject, question)
   const may = `${nameOf(subject)} may${decision.kind === 'allowed' ? '' : ' not'} ${inWords(question)}`

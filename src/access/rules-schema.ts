@@ -7,12 +7,11 @@ export const ACTIONS = ['pull', 'push', 'delete', 'catalog', 'status'] as const
 
 export type Action = (typeof ACTIONS)[number]
 
-/** The actions on one repository. The others concern the registry as a whole. */
 export const REPOSITORY_ACTIONS = ['pull', 'push', 'delete'] as const satisfies readonly Action[]
 
 export type RepositoryAction = (typeof REPOSITORY_ACTIONS)[number]
 
-// A colon ends the name in a users file, so a username cannot contain a colon.
+// A colon ends the name in a users file.
 const username = z
   .string()
   .regex(/^[^:\p{Cc}]+$/u, { error: 'a username must not be empty or contain colons or control characters' })
@@ -85,12 +84,11 @@ export function isRepositoryAction(action: Action): action is RepositoryAction {
   return REPOSITORY_ACTIONS.some((known) => known === action)
 }
 
-/** The JSON Schema for editors: docs/access-rules.schema.json. */
 export function rulesJsonSchema(): unknown {
   return z.toJSONSchema(rulesFileSchema, { io: 'input' })
 }
 
-/** A violation of the schema at `path`, described by `message`. If `key` is set, the key is wrong and not its value. */
+/** If `key` is set, the key is wrong and not its value. */
 export interface ShapeProblem {
   readonly path: readonly PropertyKey[]
   readonly key?: string
@@ -101,7 +99,6 @@ export type ShapeCheck =
   | { readonly kind: 'valid'; readonly value: RulesFileShape }
   | { readonly kind: 'invalid'; readonly problems: readonly ShapeProblem[] }
 
-/** Checks a value against the schema and describes every violation in words. */
 export function checkShape(value: unknown): ShapeCheck {
   const result = rulesFileSchema.safeParse(value, { reportInput: true })
   if (result.success) return { kind: 'valid', value: result.data }
@@ -150,7 +147,7 @@ function problemsOf(issue: Issue, parent: readonly PropertyKey[]): readonly Shap
   }
 }
 
-// "who" accepts text or a list. If a list contains invalid items, report the items. Any other value is of a wrong type.
+// "who" accepts text or a list. If a list contains invalid items, report the items.
 function unionProblems(
   issue: z.core.$ZodIssueInvalidUnion,
   path: readonly PropertyKey[],

@@ -1,8 +1,7 @@
 // Derives the right that a request needs from its method and target.
 //
-// Threat: if we find another repository in a target than the registry does, the rules protect nothing. So we read a
-// target from its end, where every address of the registry has a fixed word and at most one more segment. Targets that
-// we do not recognize are refused.
+// Threat: if we find another repository in a target than the registry does, the rules protect nothing.
+// So we read a target from its end, where every address has a fixed word, and refuse unrecognized targets.
 
 import { readQuery, withoutParameters } from './query.ts'
 import { isDigest, isRepositoryName, isTag } from './repository-name.ts'
@@ -11,7 +10,6 @@ import { REPOSITORY_ACTIONS, type RepositoryAction } from './rules-schema.ts'
 export type Scope =
   /** `/v2/`: every user who logged in may ask. */
   | { readonly kind: 'login' }
-  /** The list of all repositories. */
   | { readonly kind: 'catalog' }
   | RepositoryScope
   | { readonly kind: 'unrecognized'; readonly reason: string }
@@ -21,20 +19,18 @@ export interface RepositoryScope {
   readonly repository: string
   /** One of these actions is enough. A refusal names the first action. */
   readonly anyOf: readonly RepositoryAction[]
-  /** Forward this target instead of the one that the client sent: it lacks the parameters that no client may use. */
+  /** If set, forward this target, which lacks the parameters that no client may use. */
   readonly target?: string
   readonly mount?: Mount
   readonly change?: Change
 }
 
-/** A push that mounts a blob from another repository instead of uploading the blob. */
 export interface Mount {
   readonly from: string
-  /** Forward this target if the client may not pull from `from`; the registry then asks for an upload. */
+  /** Forward this target if the client may not pull from `from`. The registry then asks for an upload. */
   readonly targetWithout: string
 }
 
-/** What the request changes, for immutable tags. */
 export type Change = { readonly kind: 'put-tag'; readonly tag: string } | Deletion
 
 export type Deletion =
@@ -43,14 +39,12 @@ export type Deletion =
 
 type Rights = ReadonlyMap<string, readonly RepositoryAction[]>
 
-// Before a push, clients send HEAD to check whether the registry already has the content. The answer reveals a digest
-// and a size, which a client that may push could also find out by pushing.
+// Clients send HEAD before a push. A client that may push could find out the digest and size by pushing.
 const MANIFEST = rights({ GET: ['pull'], HEAD: ['pull', 'push'], PUT: ['push'], DELETE: ['delete'] })
 const BLOB = rights({ GET: ['pull'], HEAD: ['pull', 'push'], DELETE: ['delete'] })
 const LIST = rights({ GET: ['pull'], HEAD: ['pull'] })
 const NEW_UPLOAD = rights({ POST: ['push'] })
-// DELETE only cancels the upload. Threat: POST is missing on purpose, because registry:2 begins another upload at this
-// address and accepts a mount there. Clients do not send that request.
+// DELETE only cancels the upload. Threat: at this address, registry:2 accepts a POST that mounts a blob.
 const UPLOAD = rights({ GET: ['push'], HEAD: ['push'], PATCH: ['push'], PUT: ['push'], DELETE: ['push'] })
 
 // registry:2 answers OPTIONS with the methods that an address supports, and reveals nothing about the repository.
@@ -62,7 +56,6 @@ const READING_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS'])
 
 const NOT_AN_ADDRESS = unrecognized('the path is not an address of the registry API')
 
-/** The right that a request needs. `target` is the path and query as the client sent them. */
 export function scopeOf(method: string, target: string): Scope {
   const mark = target.indexOf('?')
   const path = mark < 0 ? target : target.slice(0, mark)
@@ -93,8 +86,8 @@ interface Address {
 
 const UPLOAD_ID = /^[A-Za-z0-9._=-]+$/
 
-// The word before the last segment decides, so a path has one meaning: `/v2/a/manifests/b/blobs/sha256:…` is a blob of
-// the repository `a/manifests/b`. gorilla/mux in registry:2 reads the path in the same way.
+// As in gorilla/mux of registry:2, the word before the last segment decides, so a path has one meaning:
+// `/v2/a/manifests/b/blobs/sha256:…` is a blob of the repository `a/manifests/b`.
 function addressOf(path: string): Address | undefined {
   if (!path.startsWith('/v2/')) return undefined
   const segments = path.slice('/v2/'.length).split('/')
@@ -145,8 +138,7 @@ function withDetails(scope: RepositoryScope, { kind, last }: Address, request: R
   return withoutTags(put, path, query)
 }
 
-// Threat: OCI distribution specification 1.1 allows a registry to search all repositories if `from` is missing. So
-// `mount` without `from` is removed too.
+// Threat: without `from`, a registry may search all repositories (OCI distribution specification 1.1).
 function withMount(scope: RepositoryScope, path: string, text: string | undefined): Scope {
   if (text === undefined) return scope
   const query = readQuery(text)
@@ -161,9 +153,8 @@ function withMount(scope: RepositoryScope, path: string, text: string | undefine
   return { ...scope, mount: { from, targetWithout } }
 }
 
-// Threat: versions of the specification after 1.1 allow a push by digest to set tags with `?tag=v1&tag=v2`, which would
-// bypass the checks of immutable tags. Without these parameters the registry does not set the tags. The client sees
-// this in the answer and pushes the tags one by one.
+// Threat: in later specifications, a push by digest may set tags with `?tag=v1&tag=v2`, and bypass immutable tags.
+// Without these parameters the client pushes the tags one by one.
 function withoutTags(scope: RepositoryScope, path: string, text: string | undefined): Scope {
   if (text === undefined) return scope
   const query = readQuery(text)

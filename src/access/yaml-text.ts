@@ -18,7 +18,7 @@ export interface Place {
   readonly column: number
 }
 
-/** Something wrong with the file, and where. Line and column begin at 1. */
+/** Line and column begin at 1. */
 export interface Problem extends Place {
   readonly message: string
 }
@@ -27,26 +27,21 @@ export interface YamlText {
   /** Undefined when the text cannot be parsed; `problems` then says why. */
   readonly value: unknown
   readonly problems: readonly Problem[]
-  /** Where the value at `path` begins, or the nearest value above it that exists. */
+  /** If no value exists at `path`, returns the place of the nearest value above. */
   readonly placeOf: (path: readonly PropertyKey[]) => Place
-  /** Where a key of the mapping at `path` stands. */
   readonly placeOfKey: (path: readonly PropertyKey[], key: string) => Place
 }
 
-/**
- * Reads one YAML 1.2 document. Aliases, tags and keys that are not text are problems: rules need none of them, and
- * aliases let a small file expand without end.
- */
+/** Aliases let a small file expand without end, so they are problems, as are tags and keys that are not text. */
 export function readYaml(text: string): YamlText {
   const lines = new LineCounter()
   const document = parseDocument(text, {
-    // The schema is set explicitly, so that a %YAML directive cannot switch to YAML 1.1, where "no" is false and "<<"
-    // merges.
+    // Set explicitly, so that a %YAML directive cannot switch to YAML 1.1, where "no" is false and "<<" merges.
     schema: 'core',
     resolveKnownTags: false,
     strict: true,
     stringKeys: true,
-    // The check of `yaml` takes quadratic time. `repeatedKeys` below does the same check in one pass.
+    // The check of `yaml` takes quadratic time. `repeatedKeys` does the same check in one pass.
     uniqueKeys: false,
     prettyErrors: false,
     logLevel: 'error',
@@ -84,9 +79,8 @@ interface Finding {
   readonly message: string
 }
 
-// Returns the problems that make the meaning of the text unclear.
 function obstaclesIn(document: Document.Parsed): readonly Finding[] {
-  // The parser reports this error again for each following character, so only the first is kept.
+  // The parser reports this error again for each following character.
   const tooDeep = document.errors.find(({ code }) => code === 'RESOURCE_EXHAUSTION')
   if (tooDeep !== undefined) return [{ offset: tooDeep.pos[0], message: TOO_DEEP }]
   const findings = new Map<number, string>()
@@ -100,7 +94,7 @@ function obstaclesIn(document: Document.Parsed): readonly Finding[] {
     Value: (_key, node) => {
       if (node.tag !== undefined) findings.set(startOf(node), 'tags that begin with "!" are not supported')
     },
-    // The key `__proto__` has a special meaning in JavaScript, and zod ignores it silently. So it is refused here.
+    // Threat: the key `__proto__` has a special meaning in JavaScript, and zod ignores it silently.
     Pair: (_key, { key }) => {
       if (isScalar(key) && key.value === '__proto__') findings.set(startOf(key), 'unknown key "__proto__"')
     },

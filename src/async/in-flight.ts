@@ -1,9 +1,6 @@
 // Shares asynchronous work that is already running, and orders work.
 
-/**
- * Shares one run of `work` between all calls with the same key until it settles: a client that repeats a request ten
- * times at once causes the work once. A failure is shared too, and the next call tries again.
- */
+/** All calls with the same key share one run, also if it fails. The next call after it tries again. */
 export function shareInFlight<T>(): (work: () => Promise<T>, key?: string) => Promise<T> {
   const inFlight = new Map<string, Promise<T>>()
   return (work, key = '') => {
@@ -15,7 +12,7 @@ export function shareInFlight<T>(): (work: () => Promise<T>, key?: string) => Pr
   }
 }
 
-/** Runs tasks one at a time, in the order of the calls. A task that fails does not stop the next one. */
+/** A task that fails does not stop the next one. */
 export function oneAfterTheOther(): <T>(task: () => Promise<T>) => Promise<T> {
   let previous: Promise<unknown> = Promise.resolve()
   return (task) => {
@@ -25,10 +22,7 @@ export function oneAfterTheOther(): <T>(task: () => Promise<T>) => Promise<T> {
   }
 }
 
-/**
- * Runs `task` one at a time. All calls during a run share one further run, so a hundred calls cost two runs. That run
- * starts after the calls, so no caller gets an outcome older than its call.
- */
+/** All calls during a run share one further run. It starts after them, so no caller gets an outdated outcome. */
 export function shareNextRun<T>(task: () => Promise<T>): () => Promise<T> {
   const inOrder = oneAfterTheOther()
   let waiting: Promise<T> | undefined

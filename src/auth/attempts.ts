@@ -18,12 +18,10 @@ export interface Attempt {
 export type AttemptOutcome =
   | { readonly kind: 'matched'; readonly index: number }
   | { readonly kind: 'unmatched' }
-  /** Nothing is known about the password. */
   | { readonly kind: 'busy' }
   | { readonly kind: 'throttled'; readonly retryAfterMs: number }
 
 export interface Attempts {
-  /** Rejects only if the check could not be run. */
   run(attempt: Attempt): Promise<AttemptOutcome>
   close(): void
 }
@@ -110,7 +108,7 @@ export function createAttempts({ throttle, compare, threads }: AttemptsParts): A
   return { run, close }
 }
 
-// Called on arrival, so that a flood does not fill the queue, and again at its turn, after earlier attempts failed.
+// Called on arrival, so that a flood does not fill the queue, and again at its turn, when earlier ones may have failed.
 function throttledOutcome(throttle: Throttle, attempt: Attempt): AttemptOutcome | undefined {
   const retryAfterMs = attempt.isProven ? 0 : throttle.retryAfterMs(attempt)
   return retryAfterMs > 0 ? { kind: 'throttled', retryAfterMs } : undefined

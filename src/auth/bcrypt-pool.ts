@@ -57,7 +57,6 @@ export function createBcryptPool(): BcryptPool {
   }
 }
 
-// The extension is .ts in tests and .js in the build.
 function workerFile(): string {
   const self = import.meta.url
   return fileURLToPath(new URL(`./bcrypt${extname(self)}`, self))

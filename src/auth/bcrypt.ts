@@ -6,7 +6,6 @@ import { compareSync, hashSync, truncates } from 'bcryptjs'
 
 export interface Comparison {
   readonly password: string
-  /** Empty for an unknown name. */
   readonly hashes: readonly string[]
   /** Compared only if no hash matched, so that every refusal costs the same. */
   readonly dummyHashes: readonly string[]

@@ -2,7 +2,6 @@
 
 export interface CheckTokens {
   take(lane: Lane): boolean
-  /** Gives `onWaiting` the function that ends the wait as `gone`. */
   wait(lane: Lane, onWaiting: (leave: () => void) => void): Promise<'taken' | 'gone' | 'late'>
   giveBack(): void
 }
@@ -13,7 +12,6 @@ export type Lane = 'fresh' | 'repeated'
 export interface CheckTokensOptions {
   readonly burst: number
   readonly perMs: number
-  /** Milliseconds of a clock that never goes back. */
   readonly now: () => number
 }
 

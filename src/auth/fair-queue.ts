@@ -11,7 +11,6 @@ export interface FairQueue<T> {
 export interface FairQueueLimits {
   readonly total: number
   readonly perSource: number
-  /** Favored sources go first, except in every fourth turn. */
   readonly isFavored?: (source: string) => boolean
 }
 

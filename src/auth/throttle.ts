@@ -7,7 +7,6 @@
 import { LRUCache } from 'lru-cache'
 import { createKeyedDigest } from './keyed-digest.ts'
 
-/** The window starts with the first failure. */
 export interface ThrottleLimit {
   readonly failures: number
   readonly windowMs: number
@@ -32,11 +31,10 @@ interface Count {
   readonly endsAt: number
 }
 
-// At cost 10, four threads run 3,400 checks a minute, so the default window evicts no entry that matters.
-// Both full tables together take 8 MiB.
+// Both full tables take 8 MiB. Four threads run 3,400 checks a minute, so no entry that matters is evicted.
 const MAX_COUNTS = 20_000
 
-// A client with an outdated password is then throttled for this name only, and spares other users of its address.
+// A client with an outdated password is throttled for this name only, and spares other users of its address.
 const PAIR_FAILURES = 3
 const PAIR_WINDOWS = 10
 

@@ -23,7 +23,6 @@ export interface VerifiedCache {
 // A login takes about 200 bytes. Even a large fleet has fewer pairs of machine and user.
 const MAX_REMEMBERED = 20_000
 
-/** Remembers a success for `ttlMs`, regardless of use. `now` is a clock that never goes back. */
 export function createVerifiedCache(
   ttlMs: number | 'off',
   now: () => number = () => performance.now(),

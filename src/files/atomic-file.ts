@@ -1,7 +1,6 @@
 // Replaces a file atomically: writes beside it, flushes, renames.
 //
-// Written by hand because write-file-atomic does not check how much was written. On a full disk it renamed a truncated
-// file over the complete one (version 7.0.1, seen on a tmpfs).
+// On a full disk, write-file-atomic 7.0.1 renamed a truncated file over the complete one, so it is not used here.
 
 import { randomBytes } from 'node:crypto'
 import type { Stats } from 'node:fs'
@@ -12,16 +11,12 @@ import { CommandError } from '../errors/errors.ts'
 import { ifPresent } from './regular-file.ts'
 
 export interface ReplaceOptions {
-  /** The exact mode. Absent: the mode of the replaced file, or 0644 minus the umask. */
+  /** If absent, the mode of the replaced file, or 0644 minus the umask. */
   readonly mode?: number
-  /** May reject, and then `file` is not replaced. */
   readonly beforeRename?: () => Promise<void>
 }
 
-/**
- * Replaces the content of `file`, and keeps its owner and mode. It is never visible half-written, or with a wider mode than
- * the final one. After a failure `file` is unchanged.
- */
+/** Keeps the owner and mode. After a failure `file` is unchanged. */
 export async function replaceFile(
   file: string,
   content: Buffer | string,
@@ -29,7 +24,7 @@ export async function replaceFile(
 ): Promise<void> {
   const previous = await ifPresent(stat(file))
   const temporary = join(dirname(file), `.${basename(file)}.${randomBytes(6).toString('hex')}.tmp`)
-  // Not readable for others until it has the owner and mode of the replaced file.
+  // Threat: the new file must not be readable for others before it has the owner and mode of the replaced file.
   const handle = await open(temporary, 'wx', previous === undefined && mode === undefined ? 0o644 : 0o600)
   try {
     await fill(handle, content, { previous, mode })
@@ -64,7 +59,7 @@ async function fill(
   }
 }
 
-// An error instead of a warning: with another owner the sidecar might lose the right to read the file.
+// With another owner the sidecar might lose the right to read the file.
 async function keepOwner(handle: FileHandle, previous: Stats): Promise<void> {
   const { uid, gid } = previous
   const own = await handle.stat()

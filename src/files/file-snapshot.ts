@@ -3,18 +3,15 @@
 import { stat } from 'node:fs/promises'
 import { errorCode } from '../errors/errors.ts'
 
-// Some file systems count whole seconds, so a recently changed file may change again with the same time stamps. git calls
-// such entries racily clean.
+// Some file systems count whole seconds, so a recent file may change again with the same time stamps.
 const RACY_MS = 2000
 
-/** Size, times and identity of a file. */
 export interface Snapshot {
   readonly signature: string
   /** False for a file that changed so recently that the next change may not show in its time stamps. */
   readonly isConclusive: boolean
 }
 
-/** Follows symlinks. A file that cannot be read has a snapshot too. */
 export async function takeSnapshot(file: string): Promise<Snapshot> {
   try {
     const { dev, ino, size, mtimeNs, ctimeNs } = await stat(file, { bigint: true })
@@ -26,7 +23,6 @@ export async function takeSnapshot(file: string): Promise<Snapshot> {
   }
 }
 
-/** Whether the file cannot have changed between the two snapshots. */
 export function isUnchanged(earlier: Snapshot | undefined, later: Snapshot): boolean {
   return earlier !== undefined && earlier.isConclusive && earlier.signature === later.signature
 }

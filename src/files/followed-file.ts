@@ -6,7 +6,6 @@ import type { Reloadable } from './reloadable.ts'
 import { watchFile } from './watch.ts'
 
 export interface Following {
-  /** Reads the file again. Rejects as `Reloadable.reload` does. */
   reload(): Promise<void>
   /** Waits for a running reload. Afterwards the file is neither watched nor read. */
   close(): Promise<void>
@@ -18,7 +17,6 @@ export interface FollowOptions {
   readonly log: Log
 }
 
-/** Resolves when changes of the file are noticed. */
 export async function follow<T>(
   value: Reloadable<T>,
   { file, pollMs, log }: FollowOptions,
@@ -40,7 +38,6 @@ export async function follow<T>(
   }
 }
 
-/** Returns a function that logs an error of a watch. The polls of the watch continue. */
 export function logWatchErrors(file: string, log: Log): (error: unknown) => void {
   return (error) => {
     log.error({ file, err: error }, 'watching this file failed; it is polled instead')

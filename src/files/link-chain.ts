@@ -1,7 +1,6 @@
 // Finds the folders that decide which file a path leads to.
 //
-// A path through symlinks leads to another file when any of them changes. Kubernetes uses two in a row (users →
-// ..data/users, ..data → a folder with a date). So a watch on the folder of the file is not enough.
+// Kubernetes uses two symlinks in a row, and each can change, so a watch on the folder of the file is not enough.
 
 import { lstat, readlink, stat } from 'node:fs/promises'
 import path from 'node:path'
@@ -9,7 +8,6 @@ import path from 'node:path'
 // Linux gives up after 40 symlinks.
 const MAX_HOPS = 40
 
-/** The real path of a folder, and the names in it that matter. */
 export interface DecidingFolder {
   readonly folder: string
   readonly names: ReadonlySet<string>
@@ -22,10 +20,7 @@ interface Entry {
   readonly name: string
 }
 
-/**
- * The folder of each symlink on the way, and the folder of the file at the end. If a part of the path is missing, the last
- * is the folder that exists, with the missing name.
- */
+/** If a part of the path is missing, the last folder is the one that exists, with the missing name. */
 export async function decidingFolders(file: string): Promise<readonly DecidingFolder[]> {
   const namesByFolder = new Map<string, Set<string>>()
   for (const { folder, name } of await decidingEntries(path.resolve(file))) {
@@ -84,7 +79,7 @@ async function entryAt(entry: string): Promise<Found> {
   }
 }
 
-// The inode alone is not enough: a folder created right after another was removed often gets the same inode.
+// A folder created right after another was removed often gets the same inode.
 async function folderIdentity(folder: string): Promise<string> {
   try {
     const { dev, ino, birthtimeNs } = await stat(folder, { bigint: true })

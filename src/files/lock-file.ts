@@ -8,11 +8,10 @@ import { ifPresent, readIfPresent, readRegular } from './regular-file.ts'
 
 const TOUCH_EVERY_MS = 1_000
 
-/** A lock file that this process created. It is touched every second until it is released. */
 export interface HeldLock {
   /** Rejects with a CommandError when another process took the lock over, because this one was stopped for too long. */
   assertHeld(): Promise<void>
-  /** Renames the lock over another one. Resolves to false when another process took this lock over before. */
+  /** Resolves to false when another process took this lock over before. */
   moveTo(target: string): Promise<boolean>
   release(): Promise<void>
 }

@@ -5,11 +5,7 @@ import path from 'node:path'
 
 const MOUNT_TABLE = '/proc/self/mountinfo'
 
-/**
- * Whether `file`, through symlinks, is a mount point, as with `docker run -v FILE:FILE` and a Kubernetes `subPath`. Such a
- * mount stays with its inode: when the file is replaced on the host, the previous file stays visible here. False for a
- * missing file.
- */
+/** Such a mount stays with its inode: when the file is replaced on the host, the previous file stays visible here. */
 export async function isMountPoint(file: string, mountTable = MOUNT_TABLE): Promise<boolean> {
   const target = await realpath(file).catch(() => undefined)
   if (target === undefined) return false
@@ -17,7 +13,7 @@ export async function isMountPoint(file: string, mountTable = MOUNT_TABLE): Prom
   return table === undefined ? isOnOtherDevice(target) : mountPointsIn(table).has(target)
 }
 
-/** The mount points in a mountinfo text (proc_pid_mountinfo(5), fifth field). */
+/** Reads the fifth field of a mountinfo text (proc_pid_mountinfo(5)). */
 export function mountPointsIn(mountinfo: string): ReadonlySet<string> {
   const fields = mountinfo.split('\n').map((line) => line.split(' ')[4])
   return new Set(fields.filter((field) => field !== undefined).map(unescapeOctal))
@@ -28,8 +24,7 @@ function unescapeOctal(text: string): string {
   return text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(parseInt(digits, 8)))
 }
 
-// Only for systems without a mount table. It does not notice a mount from the same file system. On stacked file systems
-// (overlay) a file may have another device than its folder without being a mount.
+// Only for systems without a mount table: it misses mounts from the same file system, and overlays confuse it.
 async function isOnOtherDevice(file: string): Promise<boolean> {
   const [own, folder] = await Promise.all([stat(file), stat(path.dirname(file))])
   return own.dev !== folder.dev

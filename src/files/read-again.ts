@@ -8,7 +8,6 @@ export interface ReadAgainOptions<T> {
   readonly pauseMs: number
 }
 
-/** Resolves to the first whole value, or to the value of the last look. Rejects as `read` does. */
 export async function readUntilWhole<T>(
   read: () => Promise<T>,
   { isWhole, looks, pauseMs }: ReadAgainOptions<T>,

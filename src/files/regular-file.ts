@@ -1,7 +1,6 @@
 // Reads regular files, with a size limit.
 //
-// Threat: someone may put a named pipe or a device at the path. Opening a pipe without a writer never returns, and a device
-// never ends. Neither may block the process or fill its memory.
+// Threat: a named pipe without a writer must not block the process, and an endless device must not fill its memory.
 
 import { constants, type BigIntStats, type Stats } from 'node:fs'
 import { access, open, type FileHandle } from 'node:fs/promises'
@@ -10,15 +9,13 @@ import { errorCode, InvalidFileError } from '../errors/errors.ts'
 const MIB = 1024 * 1024
 const MAX_MIB = 64
 const MAX_BYTES = MAX_MIB * MIB
-// Most files are far smaller. With pieces of a MiB the garbage collector would run after every few reads.
+// With pieces of a MiB the garbage collector would run after every few reads.
 const PIECE_BYTES = 64 * 1024
 
-/** Opens a file for reading without blocking. Rejects with system errors. */
 export function openToRead(file: string): Promise<FileHandle> {
   return open(file, constants.O_RDONLY | constants.O_NONBLOCK)
 }
 
-/** Throws `InvalidFileError` unless it is a regular file of at most 64 MiB. */
 export function refuseUnlessRegular(stats: Stats | BigIntStats, file: string): void {
   if (!stats.isFile()) {
     throw new InvalidFileError(file, 'is a pipe, a device or a socket: put a regular file in its place')
@@ -26,12 +23,9 @@ export function refuseUnlessRegular(stats: Stats | BigIntStats, file: string): v
   if (stats.size > MAX_BYTES) throw tooLarge(file)
 }
 
-/**
- * The bytes of an open file from its start. Rejects with `InvalidFileError` after 64 MiB, because a file may grow while it
- * is read, and files of /proc report size 0 although some never end.
- */
+/** A file may grow while it is read, and files of /proc report size 0 although some never end. */
 export async function readBounded(handle: FileHandle, file: string): Promise<Buffer> {
-  // One whole piece more than allowed, not one byte: some files of /proc cannot be read with odd lengths.
+  // One whole piece more than allowed, because some files of /proc cannot be read with odd lengths.
   const end = MAX_BYTES + PIECE_BYTES - 1
   const stream = handle.createReadStream({ autoClose: false, start: 0, end, highWaterMark: PIECE_BYTES })
   const bytes = Buffer.concat((await stream.toArray()) as Buffer[])
@@ -39,7 +33,7 @@ export async function readBounded(handle: FileHandle, file: string): Promise<Buf
   return bytes
 }
 
-/** The bytes of a file. Rejects with system errors (`EISDIR` for a folder), and as `refuseUnlessRegular` does. */
+/** Rejects with system errors (`EISDIR` for a folder), and with InvalidFileError over 64 MiB. */
 export async function readRegular(file: string): Promise<Buffer> {
   const handle = await openToRead(file)
   try {
@@ -51,12 +45,10 @@ export async function readRegular(file: string): Promise<Buffer> {
   }
 }
 
-/** The same, or undefined if there is no such file. */
 export function readIfPresent(file: string): Promise<Buffer | undefined> {
   return ifPresent(readRegular(file))
 }
 
-/** Waits for a look at a file. Resolves to undefined if there is no such file. */
 export async function ifPresent<T>(look: Promise<T>): Promise<T | undefined> {
   try {
     return await look
@@ -66,7 +58,6 @@ export async function ifPresent<T>(look: Promise<T>): Promise<T | undefined> {
   }
 }
 
-/** Whether a file or folder exists at this path. False also when the path cannot be reached. */
 export function existsFile(path: string): Promise<boolean> {
   return access(path).then(
     () => true,

@@ -1,6 +1,4 @@
 // Reads a file into a value in force.
-//
-// `current` has always passed `parse`. A reload that fails leaves it alone and says so in `state`.
 
 import { createHash } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
@@ -17,11 +15,7 @@ import {
 
 /** `current` is `initial`, and stale, until the first good content. */
 export interface Reloadable<T> extends InForce<T> {
-  /**
-   * Reads the file again; equal bytes are `unchanged`, and not parsed. Rejects with InvalidFileError when the file
-   * cannot be read or parsed; then only `state` has changed. Rejects as `ValueInForce.publish` does. Calls run one after
-   * the other, so older content never replaces newer content.
-   */
+  /** Rejects with InvalidFileError for an unusable file, and as `publish` does. Calls run one after the other. */
   readonly reload: () => Promise<'changed' | 'unchanged'>
 }
 
@@ -30,17 +24,13 @@ export interface ReloadableOptions<T> extends Pick<
   'initial' | 'isSame' | 'logChange'
 > {
   readonly file: string
-  /**
-   * Must depend only on the bytes, and on the clock for expired content. The content is refused when it throws or
-   * rejects. While its promise is pending, the previous value stays in force and no other reload begins.
-   */
+  /** Must depend only on the bytes, and on the clock for expired content. */
   readonly parse: (bytes: Buffer) => T | Promise<T>
   readonly log?: Log
-  /** A file that does not exist yet is no error then. A file that was there and is gone is an error. */
+  /** A file that does not exist yet is no error. A file that was there and is gone is an error. */
   readonly mayAppearLater?: boolean
 }
 
-/** A value that `reload()` takes from `file`. Reads nothing by itself. */
 export function createReloadable<T>(options: ReloadableOptions<T>): Reloadable<T> {
   const { file, parse, log, mayAppearLater = false } = options
   const value = createValueInForce({
@@ -104,8 +94,7 @@ export function createReloadable<T>(options: ReloadableOptions<T>): Reloadable<T
   }
 }
 
-// About 3 ms of hashing. The largest file we read would hold up the event loop for over 40 ms at a stretch, and
-// WebCrypto, which hashes in another thread, as long for the copy that it makes first.
+// Hashing a slice takes about 3 ms. The largest file at once would block the event loop for over 40 ms.
 const SLICE_BYTES = 4 * 1024 * 1024
 
 async function digestOf(bytes: Buffer): Promise<string> {

@@ -1,7 +1,6 @@
 // Reads a file that may be changing at this moment.
 //
-// Every way to change a file has intermediate states: truncate-and-write leaves it empty, remove-and-create leaves it
-// missing, a copy leaves half of it. None of them must be taken for the wanted content.
+// A file is empty, missing or half written while it is changed, and that must not count as the wanted content.
 
 import type { FileHandle } from 'node:fs/promises'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -20,11 +19,7 @@ type Look =
   | { readonly kind: 'missing'; readonly cause: unknown }
   | { readonly kind: 'changing' }
 
-/**
- * The bytes of `file` after it did not change for 40 ms. If it is empty for 280 ms, the buffer is empty; if it is missing
- * for 280 ms, rejects with InvalidFileError. Also rejects with it when the file is not readable, not a regular file, larger
- * than 64 MiB, or still being written after 5 s.
- */
+/** Resolves after 40 ms without a change, or 280 ms without content. Rejects with InvalidFileError, within about 5 s. */
 export async function readSettled(file: string): Promise<Buffer> {
   let gone = 0
   for (let looks = 0; looks < LOOKS_UNTIL_GIVEN_UP; looks++) {
@@ -53,7 +48,7 @@ async function lookAt(file: string): Promise<Look> {
   }
 }
 
-// All looks use one open file. A rename over its name does not change it, and a stream of renames cannot prevent a read.
+// All looks use one open file, so a stream of renames over its name cannot prevent a read.
 async function lookInside(handle: FileHandle, file: string): Promise<Look> {
   const before = await extentOf(handle, file)
   await pause(LOOK_PAUSE_MS)

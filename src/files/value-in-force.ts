@@ -1,36 +1,27 @@
 // Holds a value that is replaced while the process runs.
 //
-// A change has one order: `current` is set, then the listeners are called, then the change is logged. `current` comes
-// first because it may take access away: a removed user or client CA must be out even if a listener fails. So a listener
-// that throws does not bring the previous value back. The other listeners are called, the state is stale, nothing is
-// logged as changed, and `publish` rejects. The next `publish` calls all listeners again, also for an equal value.
+// Threat: a removed user or client CA must be out even if a listener fails, so `current` is set first.
+// If a listener throws, the state is stale, and the next `publish` calls all listeners again, also for an equal value.
 
-/** `stale`: what is in force is not what its source says now. The reason is public: it contains no username. */
+/** `stale`: the value in force is not the one in its source. The reason is public: it contains no username. */
 export type ValueState = { readonly kind: 'fresh' } | { readonly kind: 'stale'; readonly reason: string }
 
 export interface InForce<T> {
   readonly current: T
   readonly state: ValueState
   readonly counts: ChangeCounts
-  /** Calls `listener` after each change, with the value before. */
   readonly onChange: (listener: ChangeListener<T>) => void
 }
 
 export type ChangeListener<T> = (next: T, previous: T) => void
 
-/** Since the start. */
 export interface ChangeCounts {
-  /** How often another value came into force. */
   readonly changed: number
-  /** How many failures were logged. */
   readonly failed: number
 }
 
 export interface ValueInForce<T> extends InForce<T> {
-  /**
-   * Puts a good value in force. Calls the listeners unless it is the same. Resolves when the change is logged; rejects
-   * with what a listener threw. Calls must wait for each other.
-   */
+  /** Resolves when the change is logged. Rejects with what a listener threw. Calls must wait for each other. */
   publish(next: T): Promise<void>
   /** Keeps the value and makes it stale. Without `report` nothing is logged or counted. */
   fail(reason: string, report?: FailureReport): void
@@ -38,18 +29,15 @@ export interface ValueInForce<T> extends InForce<T> {
 
 export interface FailureReport {
   readonly log: () => void
-  /** A failure with the same key as the previous failure is not logged. Absent: each failure is logged. */
+  /** A failure with the same key as the previous failure is not logged. */
   readonly key?: string
 }
 
 export interface ValueInForceOptions<T> {
   readonly initial: T
-  /** Absent: fresh. */
   readonly initialState?: ValueState
-  /** Whether two values are the same for listeners. Absent: `Object.is`. */
   readonly isSame?: ((one: T, other: T) => boolean) | undefined
   readonly logChange?: ((next: T, previous: T) => void | Promise<void>) | undefined
-  /** Called when a good value follows a failure that was logged. */
   readonly logRecovery?: () => void
 }
 
@@ -113,7 +101,6 @@ export function createValueInForce<T>(options: ValueInForceOptions<T>): ValueInF
   }
 }
 
-/** Throws what the first listener threw, after all were called. */
 function callAll<T>(listeners: readonly ChangeListener<T>[], next: T, previous: T): void {
   const failures = listeners.flatMap((listener) => {
     try {

@@ -1,7 +1,6 @@
 // Notices that a file may have changed, by events and by polls.
 //
-// Polls are needed because events get lost (network file systems, bind mounts, inotify limits). This is the only file that
-// imports chokidar. It decides when to look; `onSettled` finds out whether the content changed.
+// Polls are needed because events get lost (network file systems, bind mounts, inotify limits).
 
 import { watch, type FSWatcher } from 'chokidar'
 import path from 'node:path'
@@ -14,28 +13,19 @@ import { isUnchanged, takeSnapshot, type Snapshot } from './file-snapshot.ts'
 export interface FileWatch {
   /** Resolves after the first call of `onSettled`, when events are listened to. Never rejects. */
   readonly ready: Promise<void>
-  /** Calls `onSettled` without waiting for an event. Resolves when that is over, also after a failure. */
   check(): Promise<void>
   /** Waits for a running `onSettled`. Afterwards nothing is called and nothing is watched. */
   close(): Promise<void>
 }
 
 export interface FileWatchOptions {
-  /** How often to look without events, in milliseconds. */
   readonly pollMs: number | 'off'
-  /**
-   * Called at the start, after a burst of changes, and after a poll that found a difference; never twice at a time. When
-   * it rejects, every poll calls it again. InvalidFileError means that the problem is already logged.
-   */
+  /** Runs never overlap. If it rejects, every poll calls it again; InvalidFileError means already logged. */
   readonly onSettled: () => Promise<void>
-  /** Called with all other errors; with an error of a watch only once per reason. */
+  /** Called only once per reason for errors of a watch. */
   readonly onError: (error: unknown) => void
 }
 
-/**
- * Watches the folder of `file` and of each symlink that leads to it. After each change it follows the new symlinks. Folders
- * may be missing, and may vanish and come back.
- */
 export function watchFile(file: string, { pollMs, onSettled, onError }: FileWatchOptions): FileWatch {
   let isClosed = false
   let isDue = true
@@ -89,8 +79,7 @@ const WATCH_OPTIONS = {
   followSymlinks: false,
   // It would delay removals for 100 ms, and ignore files whose names look like those of an editor.
   atomic: false,
-  // Persistent watchers of one folder share one handle per process. After the folder was replaced, they would share the
-  // handle of the old folder.
+  // Persistent watchers of one folder share a handle, also after the folder was replaced.
   persistent: false,
 } as const
 
@@ -98,7 +87,6 @@ const WATCH_OPTIONS = {
 const MAX_FOLLOW_ROUNDS = 5
 
 interface FolderWatches {
-  /** Watches the folders that decide now which file it is. */
   follow(): Promise<void>
   close(): Promise<void>
 }

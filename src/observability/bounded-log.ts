@@ -1,10 +1,8 @@
 // Bounds log lines that clients cause, and counts the rest.
 //
-// Threat: anyone who reaches the port could fill the disk, and hide important lines among many others. So each key of
-// events gets a few lines per time window, and one more line with the count of the rest.
+// Threat: anyone who reaches the port could fill the disk, and hide important lines among many others.
 
 export interface BoundedLog<T> {
-  /** Writes a line for the event, or counts the event for the end of the window. */
   add(event: T): 'written' | 'counted'
   /** Writes the counts. Later events still get lines within the same bounds, but are not counted. */
   close(): void
@@ -13,16 +11,13 @@ export interface BoundedLog<T> {
 export interface BoundedLogOptions<T> {
   readonly windowMs: number
   readonly keyOf: (event: T) => string
-  /** How many lines the key of this event may have per window. */
   readonly linesOf: (event: T) => number
-  /** The same for a window right after one in which the key had more events than lines. By default `linesOf`. */
+  /** The lines for a window right after one in which the key had more events than lines. */
   readonly ongoingLines?: number
   /** The event adds a key only if there are fewer keys than this. */
   readonly maxKeysOf: (event: T) => number
   readonly write: (event: T) => void
-  /** Logs how many events with the same key as this one had no line. */
   readonly writeCounted: (last: T, count: number) => void
-  /** Logs how many events had no line because there were too many keys. */
   readonly writeUnlisted: (count: number) => void
 }
 

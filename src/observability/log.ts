@@ -13,10 +13,7 @@ export interface LogOptions {
   readonly destination: NodeJS.WritableStream
 }
 
-/**
- * Writes one line per event to `destination`: JSON for programs, or a readable form for a terminal.
- * Callers must not pass credentials, hashes or keys, because the logger does not filter them.
- */
+/** Callers must not pass credentials, hashes or keys, because the logger does not filter them. */
 export function createLog({ level, format, destination }: LogOptions): Log {
   const stream: DestinationStream =
     format === 'pretty'

@@ -1,15 +1,14 @@
 // Counts events and formats metrics for Prometheus.
 //
-// No other file imports prom-client. Threat: anyone who reaches the admin address reads the metrics. So no label holds a
-// username, a repository or an address, and none shows whether a user exists. Each label has few, fixed values.
+// Threat: anyone who reaches the admin address reads the metrics.
+// So each label has few, fixed values: no username, repository or address, and no sign whether a user exists.
 
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 
-/** A finished request, as the client saw it. */
 export interface RequestOutcome {
   /** From a small, fixed set, because each value makes a time series. */
   readonly method: string
-  /** As in the log: 499 if the client left before a status was sent. */
+  /** 499 if the client left before a status was sent. */
   readonly status: number
   readonly seconds: number
   readonly receivedBytes: number
@@ -28,27 +27,21 @@ export interface GaugeDescription {
   readonly name: string
   readonly help: string
   readonly labels?: readonly string[]
-  /** Called at each scrape. */
   readonly read: () => readonly Sample[]
 }
 
 export interface Metrics {
   readonly contentType: string
-  /** All metrics in Prometheus' text format. */
   text(): Promise<string>
   requestFinished(outcome: RequestOutcome): void
   loginRefused(kind: RefusedLoginKind): void
   upstreamFailed(kind: string): void
   /** Call with 0 times for each limit at start, so that Prometheus sees the first increase. */
   limitReached(limit: string, times?: number): void
-  /**
-   * Adds the usual metrics of a Node process. Call it at most once, and only if something can read the metrics: it costs a
-   * timer and a hook on each garbage collection.
-   */
+  /** Call at most once, and only if something reads the metrics: it costs a timer and a hook on each collection. */
   measureProcess(): void
-  /** Adds a gauge that another part provides. */
   gauge(description: GaugeDescription): void
-  /** Adds a counter that another part provides; its name ends in `_total`. */
+  /** The name must end in `_total`. */
   counter(description: Pick<GaugeDescription, 'name' | 'help'> & { readonly read: () => number }): void
 }
 

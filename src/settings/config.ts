@@ -4,7 +4,6 @@ import { ConfigError } from '../errors/errors.ts'
 import { flagOf, variableOf } from './setting.ts'
 import { settingNames, settingOf, type SettingName, type SETTINGS } from './table.ts'
 
-/** Every setting, with the value that its parser returns. */
 export type Config = {
   readonly [N in SettingName]: Extract<
     ReturnType<(typeof SETTINGS)[N]['parse']>,
@@ -14,17 +13,12 @@ export type Config = {
 
 export interface Sources {
   readonly env: Readonly<Record<string, string | undefined>>
-  /** Values of flags, by setting; they win over the environment. */
+  /** Flags win over the environment. */
   readonly flags?: Readonly<Partial<Record<SettingName, string>>>
-  /** Values that count where neither flag nor variable is set. */
   readonly found?: Readonly<Partial<Record<SettingName, string>>>
 }
 
-/**
- * The settings in force. An empty value counts as unset, since compose files pass on variables that way.
- *
- * @throws ConfigError with every problem there is, unknown `SIDECAR_…` variables included
- */
+/** An empty value counts as unset, as in compose files. Throws ConfigError with every problem. */
 export function parseConfig({ env, flags = {}, found = {} }: Sources): Config {
   const problems = unknownVariables(env)
   const config: Record<string, unknown> = {}
@@ -53,7 +47,7 @@ function incompleteTls({ env, flags = {} }: Sources): readonly string[] {
   return [`${variableOf('tlsKeyPasswordFile')}: set ${cert} and ${key} too; it is the password of that key`]
 }
 
-// A demand that nothing checks is worse than none, because the operator believes that the registry is protected.
+// Threat: a demand that nothing checks makes the operator believe that the registry is protected.
 function uselessClientSettings(sources: Sources): readonly string[] {
   const isSet = isSetIn(sources)
   if (isSet('tlsClientCa')) return []
@@ -62,7 +56,6 @@ function uselessClientSettings(sources: Sources): readonly string[] {
   return useless.map((name) => `${variableOf(name)}: ${hint}`)
 }
 
-/** Whether a flag or variable gives a setting a value. */
 export function isSetIn({ env, flags = {} }: Sources): (name: SettingName) => boolean {
   return (name) => (flags[name] ?? env[variableOf(name)] ?? '') !== ''
 }

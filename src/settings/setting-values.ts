@@ -3,7 +3,7 @@
 export type Parsed<T> =
   { readonly ok: true; readonly value: T } | { readonly ok: false; readonly reason: string }
 
-/** Where to bind. Without a host: every address of this machine, IPv6 and IPv4. */
+/** Without a host: every address of this machine, IPv6 and IPv4. */
 export interface ListenAddress {
   readonly host: string | undefined
   readonly port: number
@@ -37,7 +37,7 @@ export function parseDuration(text: string): Parsed<number> {
   return span
 }
 
-/** `12h`, `365d` → whole seconds, at least 1, for times that clients remember and no timer waits for. */
+/** `12h`, `365d` → whole seconds, at least 1, for times that clients remember. */
 export function parseAge(text: string): Parsed<number> {
   const span = parseSpan(text)
   if (!span.ok) return span
@@ -57,7 +57,6 @@ function parseSpan(text: string): Parsed<number> {
   return { ok: true, value: milliseconds }
 }
 
-/** The most failed logins per window. */
 export interface FailureRate {
   readonly failures: number
   readonly windowMs: number
@@ -80,7 +79,6 @@ export function parseSize(text: string): Parsed<number> {
   return { ok: true, value: Number(match[1]) * (BYTES_IN[match[2] ?? ''] ?? Number.NaN) }
 }
 
-/** A whole number from 1 to 9,999,999, without a unit. */
 export function parseCount(text: string): Parsed<number> {
   if (!/^[1-9]\d{0,6}$/.test(text))
     return refused(`"${text}" is not a count: write a whole number, as in 2000`)
@@ -98,7 +96,6 @@ export function parseListen(text: string): Parsed<ListenAddress> {
   return { ok: true, value: { host: host === '' ? undefined : host, port } }
 }
 
-/** `http://host[:port]` and nothing after it. */
 export function parseUpstream(text: string): Parsed<UpstreamAddress> {
   if (!URL.canParse(text)) return refused(`"${text}" is not a URL: write http://host:port`)
   const url = new URL(text)
@@ -116,7 +113,6 @@ export function parseUpstream(text: string): Parsed<UpstreamAddress> {
   return { ok: true, value: { hostname, port: url.port === '' ? 80 : Number(url.port) } }
 }
 
-/** Any of the given words. */
 export function parseWord<const W extends string>(words: readonly W[]): (text: string) => Parsed<W> {
   return (text) => {
     const word = words.find((candidate) => candidate === text)
@@ -132,22 +128,18 @@ export function parseSwitch(text: string): Parsed<boolean> {
   return word.ok ? { ok: true, value: word.value === 'true' } : word
 }
 
-/** The word `off`, or a text for the other parser. */
 export function orOff<T>(parse: (text: string) => Parsed<T>): (text: string) => Parsed<T | 'off'> {
   return (text) => (text === 'off' ? { ok: true, value: 'off' } : parse(text))
 }
 
-/** An empty text, which is undefined, or a text for the other parser. */
 export function optional<T>(parse: (text: string) => Parsed<T>): (text: string) => Parsed<T | undefined> {
   return (text) => (text === '' ? { ok: true, value: undefined } : parse(text))
 }
 
-/** Any text that can be a path. */
 export function parseText(text: string): Parsed<string> {
   return text.includes('\0') ? refused('a path holds no NUL character') : { ok: true, value: text }
 }
 
-/** Printable ASCII with at least one visible character, because the challenge quotes it. */
 export function parseRealm(text: string): Parsed<string> {
   if (text.trim() === '') return refused('the realm must not be empty: podman and skopeo refuse that')
   if (!/^[\x20-\x7e]+$/.test(text)) return refused('the realm must be printable ASCII')

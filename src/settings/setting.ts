@@ -3,16 +3,14 @@
 import type { Parsed } from './setting-values.ts'
 
 export interface Setting {
-  /** The text that counts when none is given. */
   readonly default: string
-  /** What a value is, for help. Shells complete `file` and `folder`. */
+  /** The kind of value, for help. Shells complete `file` and `folder`. */
   readonly form: string
-  /** Values that shells complete. */
   readonly words?: readonly string[]
   readonly parse: (text: string) => Parsed<unknown>
   /** One sentence, for help and documentation. */
   readonly meaning: string
-  /** What only the documentation says, as Markdown. */
+  /** Markdown for the documentation only. */
   readonly details?: string
 }
 

@@ -21,7 +21,6 @@ export interface Topic {
   readonly names: readonly SettingName[]
 }
 
-/** The topics in the order in which help and documentation show them. */
 export const TOPICS: readonly Topic[] = [
   topic('Addresses', ADDRESSES),
   topic('Users and logins', LOGINS),
@@ -36,7 +35,6 @@ export function settingNames(): readonly SettingName[] {
   return Object.keys(SETTINGS) as SettingName[]
 }
 
-/** The setting without the type of its value. */
 export function settingOf(name: SettingName): Setting {
   return SETTINGS[name]
 }

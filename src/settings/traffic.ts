@@ -78,8 +78,7 @@ export const TRANSFERS = {
 } as const satisfies Settings
 
 export const LIMITS = {
-  // With two file descriptors each they fit into 16,384. A thousand machines that pull at once stay below it, and idle
-  // connections make room.
+  // With two file descriptors each they fit into 16,384. A thousand machines that pull at once stay below it.
   maxConnections: {
     default: '8000',
     form: 'count',
@@ -87,8 +86,7 @@ export const LIMITS = {
     meaning: 'How many connections may be open at once; off for no limit.',
     details: 'Never more than (`ulimit -n` − 256) ÷ 2.',
   },
-  // Half of all, so that no single source keeps the others out. Whole fleets share one address, so it is far above what
-  // one machine opens (about 10).
+  // Half of all, so that no source keeps the others out. Whole fleets share one address, and a machine opens about 10.
   maxConnectionsPerSource: {
     default: '4000',
     form: 'count',
@@ -96,16 +94,14 @@ export const LIMITS = {
     meaning: 'How many connections one IPv4 address or IPv6 /64 may have open; off for no limit.',
     details: 'At most half of all connections. Set it to `off` where all clients share one address.',
   },
-  // An ordinary pull makes fewer than a hundred. Copying a whole registry over one connection reaches the limit, and
-  // then costs one more handshake.
+  // An ordinary pull makes fewer than a hundred. Copying a whole registry then costs one more handshake.
   maxRequestsPerConnection: {
     default: '10000',
     form: 'count',
     parse: orOff(parseCount),
     meaning: 'How many requests one connection may make before it ends; off for no limit.',
   },
-  // One name often serves a whole fleet, as the pull secret of a cluster does. 600 nodes that pull three layers each at
-  // the same moment stay below it.
+  // One name often serves a whole fleet: 600 nodes that pull three layers each at once stay below it.
   maxTransfersPerUser: {
     default: '2000',
     form: 'count',

@@ -20,7 +20,6 @@ export function raiseCounts(counts: CostCounts, costs: readonly number[]): CostC
   return all
 }
 
-/** Without any counts, creates one hash of the default cost. */
 export function createDummyHashes(counts: CostCounts): readonly string[] {
   const wanted = counts.size === 0 ? new Map([[DEFAULT_COST, 1]]) : counts
   return [...wanted].flatMap(([cost, count]) => Array.from({ length: count }, () => createDummyHash(cost)))

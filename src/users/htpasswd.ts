@@ -18,7 +18,6 @@ export interface PreviousHash {
   readonly line: number
 }
 
-/** One usable line. Lines count from 1. */
 export interface Entry {
   readonly username: string
   readonly hash: string

@@ -12,7 +12,6 @@ import { nameProblem } from './htpasswd-line.ts'
 export interface KeptLine {
   readonly kind: 'kept'
   readonly username: string
-  /** Not checked yet. */
   readonly hash: string
   /** Milliseconds since 1970. */
   readonly validUntil: number

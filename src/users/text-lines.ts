@@ -17,7 +17,6 @@ export function* linesOf(bytes: Buffer): Generator<string | undefined> {
   }
 }
 
-/** A damaged first line may look like UTF-16 too. */
 export function isUtf16(bytes: Buffer): boolean {
   if (startsWith(bytes, Buffer.from([0xff, 0xfe])) || startsWith(bytes, Buffer.from([0xfe, 0xff])))
     return true

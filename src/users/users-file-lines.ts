@@ -51,7 +51,6 @@ export function withAdded(lines: Lines, { username, hash }: NewEntry, { file }: 
   return [...whole, toLine(username, hash) + ending]
 }
 
-/** Replaces the first line of this name, even if its hash is unusable. */
 export function withChanged(lines: Lines, change: NewHash, context: EditContext): Lines {
   const { username, hash } = change
   if (!hasLineOf(lines, username)) throw userUnknown(context.file, username)
