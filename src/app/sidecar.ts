@@ -93,11 +93,11 @@ async function openAdminListener(
 
 async function openListener(config: Config, parts: WatchedFiles & RequestParts, log: Log): Promise<Listener> {
   const { certificate, clientCa, users, limits } = parts
-  const askedNames = createUncoveredNames({ certificate, log })
+  const requestedNames = createUncoveredNames({ certificate, log })
   const handler = createApp({
     ...parts,
     log,
-    askedNames,
+    requestedNames,
     realm: config.realm,
     hasUsers: () => users.isLoaded,
     demand: certificateDemandOf(config, users, clientCa),
@@ -111,7 +111,7 @@ async function openListener(config: Config, parts: WatchedFiles & RequestParts, 
     clientCaPem: accepted?.pem,
     handler,
     idleTimeoutMs: config.idleTimeout,
-    askedNames,
+    requestedNames,
     limits,
     ticketKeysLifeMs: TICKET_KEYS_LIFE_MS,
     ...config.listen,

@@ -4,7 +4,11 @@
 // So each source, and all of them together, get a limit per day, and the lines repeat only host names.
 
 import { sourceOf } from '../../http/client-address.ts'
-import type { AskedName, AskedNames, CertificateAlert } from '../../http/connections/requested-names.ts'
+import type {
+  RequestedName,
+  RequestedNames,
+  CertificateAlert,
+} from '../../http/connections/requested-names.ts'
 import type { Log } from '../../observability/log.ts'
 import type { CertificateInForce } from '../certificate-in-force.ts'
 import { notPermitted } from '../../pki/name-constraints.ts'
@@ -26,21 +30,21 @@ export function createUncoveredNames({
   certificate,
   log,
   clock = () => performance.now(),
-}: UncoveredNamesOptions): AskedNames {
+}: UncoveredNamesOptions): RequestedNames {
   const names = createOncePerDay({ clock, max: MAX_NAMES, maxOfASource: MAX_NAMES_OF_A_SOURCE })
   const distrust = createOncePerDay({ clock, max: MAX_SOURCES, maxOfASource: 1 })
 
   return {
-    asked(asked) {
-      const name = nameOf(asked)
-      if (name !== undefined && !isInLeaf(name)) logName(asked, name)
+    requested(requested) {
+      const name = nameOf(requested)
+      if (name !== undefined && !isInLeaf(name)) logName(requested, name)
     },
-    refused(asked, alert) {
-      const name = nameOf(asked)
+    refused(requested, alert) {
+      const name = nameOf(requested)
       const isWrongName = name !== undefined && !isInLeaf(name)
-      if (isWrongName) logName(asked, name)
+      if (isWrongName) logName(requested, name)
       // Go sends one alert for every problem. If the name is right, the problem must be the root.
-      if (!isWrongName || alert === 'unknown ca') logDistrust(asked, name, alert)
+      if (!isWrongName || alert === 'unknown ca') logDistrust(requested, name, alert)
     },
   }
 
@@ -48,22 +52,26 @@ export function createUncoveredNames({
     return isCovered(name, certificate.current.leaf.subjectAltNames)
   }
 
-  function logName({ address, by }: AskedName, name: SubjectAltName): void {
+  function logName({ address, by }: RequestedName, name: SubjectAltName): void {
     const turn = names.turn(`${name.type}:${name.value}`, sourceOf(address))
     if (turn === 'logged') return
     if (turn === 'first too many') log.warn(MORE_NAMES)
     else log.warn({ address, name: name.value, by, hint: nameHint(name, certificate) }, NOT_COVERED)
   }
 
-  function logDistrust(asked: AskedName, name: SubjectAltName | undefined, alert: CertificateAlert): void {
-    const { address, by } = asked
+  function logDistrust(
+    requested: RequestedName,
+    name: SubjectAltName | undefined,
+    alert: CertificateAlert,
+  ): void {
+    const { address, by } = requested
     const source = sourceOf(address)
     const turn = distrust.turn(source, source)
     if (turn === 'logged') return
     if (turn === 'first too many') log.warn(MORE_DISTRUST)
     else
       log.warn(
-        { address, name: name?.value, by, alert, hint: trustHint(asked, alert, certificate) },
+        { address, name: name?.value, by, alert, hint: trustHint(requested, alert, certificate) },
         DISTRUST,
       )
   }
@@ -75,7 +83,7 @@ const DISTRUST = 'a client refused the certificate: it does not seem to trust it
 const MORE_DISTRUST = 'more clients refused the certificate than are listed today'
 
 // No certificate can contain other texts, such as a wildcard, an address with a zone, or nonsense.
-function nameOf({ name }: AskedName): SubjectAltName | undefined {
+function nameOf({ name }: RequestedName): SubjectAltName | undefined {
   const parsed = parseHostName(name)
   return parsed.ok && !parsed.name.value.startsWith('*') ? parsed.name : undefined
 }
@@ -89,7 +97,11 @@ function nameHint(name: SubjectAltName, { origin, root }: Certificate): string {
   return `${add}; its root is not valid for that name (SIDECAR_CA_CONSTRAIN), so also start again with an empty state folder`
 }
 
-function trustHint({ by, name }: AskedName, alert: CertificateAlert, { origin, root }: Certificate): string {
+function trustHint(
+  { by, name }: RequestedName,
+  alert: CertificateAlert,
+  { origin, root }: Certificate,
+): string {
   const trust =
     root === undefined
       ? 'make it trust the root of SIDECAR_TLS_CERT, and check that this file also contains the intermediate certificates'

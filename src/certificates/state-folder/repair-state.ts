@@ -1,6 +1,6 @@
 // Repairs the state folder: issues and writes what is missing.
 //
-// Files are written one after the other, so after a crash the files that are there say what to do next:
+// Files are written one after the other. After a crash, the files that exist say what to do next:
 //
 // | Files                                       | State                          | Next step                                |
 // |---------------------------------------------|--------------------------------|------------------------------------------|

@@ -7,17 +7,20 @@ import { errorCode } from '../../errors/errors.ts'
 import type { Limits } from '../limits.ts'
 import type { ClientCaGenerations } from './client-ca-change.ts'
 import { attachTls, connectionOf } from './connection.ts'
-import { reportFailedHandshake, reportServerName, type AskedNames } from './requested-names.ts'
+import { reportFailedHandshake, reportServerName, type RequestedNames } from './requested-names.ts'
 import { answerFailedHandshake, answerUnparsable } from './unparsable-requests.ts'
 
 export interface AcceptOptions {
   readonly limits: Pick<Limits, 'audit' | 'connections'>
   readonly clientCas: ClientCaGenerations
-  readonly askedNames: AskedNames
+  readonly requestedNames: RequestedNames
 }
 
 /** Replaces Node's listeners, and calls them in turn. Called once, before the server listens. */
-export function handleConnections(server: Server, { limits, clientCas, askedNames }: AcceptOptions): void {
+export function handleConnections(
+  server: Server,
+  { limits, clientCas, requestedNames }: AcceptOptions,
+): void {
   const { audit, connections } = limits
   const startTls = takeListeners(server, 'connection')
   const startHttp = takeListeners(server, 'secureConnection')
@@ -36,7 +39,7 @@ export function handleConnections(server: Server, { limits, clientCas, askedName
       tls.destroy()
       return
     }
-    reportServerName(connection, askedNames)
+    reportServerName(connection, requestedNames)
     startHttp(tls)
   })
 
@@ -47,7 +50,7 @@ export function handleConnections(server: Server, { limits, clientCas, askedName
       return
     }
     if (errorCode(error) === 'ERR_TLS_HANDSHAKE_TIMEOUT') audit.reached('handshake-time', connection.source)
-    reportFailedHandshake(connection, { error, names: askedNames })
+    reportFailedHandshake(connection, { error, names: requestedNames })
     answerFailedHandshake(connection, error)
   })
 

@@ -10,7 +10,7 @@ import { MAX_HEAD_BYTES } from '../pipeline/admit.ts'
 import { handleConnections } from './accept.ts'
 import { createClientCaGenerations } from './client-ca-change.ts'
 import { checkTlsLeadsToTcp, type Connection } from './connection.ts'
-import type { AskedNames } from './requested-names.ts'
+import type { RequestedNames } from './requested-names.ts'
 import {
   clientCertificateOptions,
   tlsOptions,
@@ -44,7 +44,7 @@ export interface ListenerOptions {
   readonly port: number
   /** Does not apply while the pipeline or the registry works on a request. */
   readonly idleTimeoutMs: number
-  readonly askedNames: AskedNames
+  readonly requestedNames: RequestedNames
   readonly limits: Limits
   /** PEM. Undefined: no client certificates are requested. */
   readonly clientCaPem: string | undefined
@@ -54,7 +54,7 @@ export interface ListenerOptions {
 export async function createListener({
   handler,
   idleTimeoutMs,
-  askedNames,
+  requestedNames,
   limits,
   ticketKeysLifeMs,
   ...options
@@ -68,7 +68,7 @@ export async function createListener({
   })
   const clientCas = createClientCaGenerations()
   const connections = limits.connections.table
-  handleConnections(server, { limits, clientCas, askedNames })
+  handleConnections(server, { limits, clientCas, requestedNames })
   handleRequests(server, { handler, idleTimeoutMs })
   const address = await bind(server, { ...options, setting: 'SIDECAR_LISTEN' })
   const rotation = setInterval(() => {

@@ -6,7 +6,7 @@ import { errorCode } from '../../errors/errors.ts'
 import { connectionOf, type Connection } from './connection.ts'
 
 /** Threat: the client chooses the text. */
-export interface AskedName {
+export interface RequestedName {
   readonly name: string
   readonly by: 'server name' | 'address' | 'host header'
   readonly address: string
@@ -15,40 +15,40 @@ export interface AskedName {
 /** RFC 8446 §6.2. */
 export type CertificateAlert = 'unknown ca' | 'bad certificate' | 'certificate unknown'
 
-export interface AskedNames {
-  asked(name: AskedName): void
-  refused(name: AskedName, alert: CertificateAlert): void
+export interface RequestedNames {
+  requested(name: RequestedName): void
+  refused(name: RequestedName, alert: CertificateAlert): void
 }
 
-export function reportServerName(connection: Connection, names: AskedNames): void {
-  names.asked(serverNameOf(connection))
+export function reportServerName(connection: Connection, names: RequestedNames): void {
+  names.requested(serverNameOf(connection))
 }
 
 export function reportFailedHandshake(
   connection: Connection,
-  { error, names }: { readonly error: Error; readonly names: AskedNames },
+  { error, names }: { readonly error: Error; readonly names: RequestedNames },
 ): void {
-  const asked = serverNameOf(connection)
+  const requested = serverNameOf(connection)
   const alert = alertOf(error)
-  if (alert !== undefined) names.refused(asked, alert)
+  if (alert !== undefined) names.refused(requested, alert)
   // A connection that ends without a server name may be a port scan.
-  else if (asked.by === 'server name') names.asked(asked)
+  else if (requested.by === 'server name') names.requested(requested)
 }
 
-export function reportHostHeaders(names: AskedNames): (listener: RequestListener) => RequestListener {
+export function reportHostHeaders(names: RequestedNames): (listener: RequestListener) => RequestListener {
   return (listener) => (incoming, outgoing) => {
     const connection = connectionOf(incoming.socket)
     const { host } = incoming.headers
     if (host !== undefined && host !== connection.host) {
       connection.host = host
       const name = host.replace(/:\d*$/, '')
-      names.asked({ name, by: 'host header', address: connection.address })
+      names.requested({ name, by: 'host header', address: connection.address })
     }
     listener(incoming, outgoing)
   }
 }
 
-function serverNameOf({ tls, address, localAddress }: Connection): AskedName {
+function serverNameOf({ tls, address, localAddress }: Connection): RequestedName {
   // Node's type lacks `servername` on sockets of a server.
   const { servername } = (tls ?? {}) as { readonly servername?: string | false | null }
   return typeof servername === 'string' && servername !== ''

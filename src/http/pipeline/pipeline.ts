@@ -14,7 +14,7 @@ import { demandClientCertificate, refuseOutdated } from './client-certificate.ts
 import { forward } from './forward.ts'
 import type { Limits } from '../limits.ts'
 import type { CertificateDemand } from '../connections/certificate-verdict.ts'
-import { reportHostHeaders, type AskedNames } from '../connections/requested-names.ts'
+import { reportHostHeaders, type RequestedNames } from '../connections/requested-names.ts'
 import { oneAtATime } from '../connections/request-turns.ts'
 import { createReporter, observe } from './observe.ts'
 import { addPages, type PageFacts } from '../pages/routes.ts'
@@ -28,7 +28,7 @@ export interface AppOptions extends AuthenticateOptions {
   readonly metrics: Metrics
   readonly upstream: Upstream
   readonly limits: Limits
-  readonly askedNames: AskedNames
+  readonly requestedNames: RequestedNames
   readonly demand: CertificateDemand | undefined
   /** PEM; undefined if the sidecar does not have the root. */
   readonly rootPem: () => string | undefined
@@ -41,12 +41,12 @@ const NO_ROOT =
   'the certificate of this registry was issued elsewhere: clients that do not trust it get the root from its issuer'
 
 export function createApp(options: AppOptions): RequestListener {
-  const { accessLog, metrics, limits, askedNames } = options
+  const { accessLog, metrics, limits, requestedNames } = options
   const around = [
     trackAnswers({ report: createReporter({ accessLog, metrics }), transfers: limits.transfers }),
     oneAtATime,
     limits.connections.limitRequests,
-    reportHostHeaders(askedNames),
+    reportHostHeaders(requestedNames),
   ]
   const steps = listenerOf(createSteps(options), accessLog)
   return around.reduceRight((inner, wrap) => wrap(inner), steps)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { AskedName } from '../../../src/http/connections/requested-names.ts'
+import type { RequestedName } from '../../../src/http/connections/requested-names.ts'
 import type { CertificateInForce } from '../../../src/certificates/certificate-in-force.ts'
 import type { Root } from '../../../src/pki/certificate.ts'
 import type { SubjectAltName } from '../../../src/pki/names.ts'
@@ -35,17 +35,17 @@ function setScene({ origin = 'issued', ...settings }: Settings = {}) {
     log,
     clock: () => now,
   })
-  const asked = (
+  const requested = (
     name: string,
-    { by = 'server name', address = '192.0.2.1' }: Partial<AskedName> = {},
-  ): AskedName => ({ name, by, address })
+    { by = 'server name', address = '192.0.2.1' }: Partial<RequestedName> = {},
+  ): RequestedName => ({ name, by, address })
   return {
     lines,
-    ask: (name: string, how?: Partial<AskedName>) => {
-      names.asked(asked(name, how))
+    ask: (name: string, how?: Partial<RequestedName>) => {
+      names.requested(requested(name, how))
     },
-    refuse: (name: string, alert: Parameters<typeof names.refused>[1], how?: Partial<AskedName>) => {
-      names.refused(asked(name, how), alert)
+    refuse: (name: string, alert: Parameters<typeof names.refused>[1], how?: Partial<RequestedName>) => {
+      names.refused(requested(name, how), alert)
     },
     pass: (ms: number) => (now += ms),
     reissue: (next: readonly SubjectAltName[]) => (subjectAltNames = next),

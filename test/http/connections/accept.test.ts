@@ -23,7 +23,7 @@ function handle(server: Server, { accept, reached }: Partial<Parts>): void {
       connections: { ...connections, ...(accept === undefined ? {} : { accept }) },
     },
     clientCas: createClientCaGenerations(),
-    askedNames: { asked: () => undefined, refused: () => undefined },
+    requestedNames: { requested: () => undefined, refused: () => undefined },
   })
 }
 
