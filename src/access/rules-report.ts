@@ -1,13 +1,16 @@
 // Finds rules that probably do not do what their author meant.
 
 import { isUsername, type AccessRules, type Question, type Subject } from './access-rules.ts'
-import { inWords, nameOf } from './authorize.ts'
+import { inWords, nameOf } from './authorization.ts'
 import type { Mention, RulesFile } from './rules-file.ts'
 import { isRepositoryAction } from './rules-schema.ts'
 import type { Place, Problem } from './yaml-text.ts'
 
-/** The rules stay valid, because users come and go. */
-export function unknownUsers({ groups, rules }: RulesFile, known: ReadonlySet<string>): readonly Problem[] {
+/** The names in the users file. */
+export type Usernames = Pick<ReadonlySet<string>, 'has'>
+
+/** Names that are missing from the users file. The rules stay valid, because users come and go. */
+export function unknownUsers({ groups, rules }: RulesFile, known: Usernames): readonly Problem[] {
   const isUnknown = ({ name }: Mention): boolean => isUsername(name) && !known.has(name)
   const inGroups = groups.flatMap(({ name: group, members }) =>
     members.filter(isUnknown).map((mention) => ({
@@ -23,7 +26,8 @@ export function unknownUsers({ groups, rules }: RulesFile, known: ReadonlySet<st
   return [...inGroups, ...inRules]
 }
 
-export function rulesForNobody({ groups, rules }: RulesFile, known: ReadonlySet<string>): readonly Problem[] {
+/** Rules that apply to nobody: the users file has none of their users and none of the members of their groups. */
+export function rulesForNobody({ groups, rules }: RulesFile, known: Usernames): readonly Problem[] {
   const inhabited = new Set(
     groups.filter(({ members }) => members.some(({ name }) => known.has(name))).map(({ name }) => `@${name}`),
   )

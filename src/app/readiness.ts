@@ -2,6 +2,7 @@
 
 import type { PartState, Readiness } from '../http/admin/admin-listener.ts'
 import type { DrainGate } from '../http/pipeline/drain-gate.ts'
+import type { RulesInForce } from '../access/rules-in-force.ts'
 import type { ClientCaInForce } from '../certificates/client-ca-in-force.ts'
 import type { CertificateInForce } from '../certificates/certificate-in-force.ts'
 import type { LeafFacts } from '../pki/certificate.ts'
@@ -12,6 +13,8 @@ export interface Parts {
   readonly users: Users
   readonly certificate: CertificateInForce
   readonly clientCa?: ClientCaInForce | undefined
+  /** Undefined without a rules file. */
+  readonly rules?: RulesInForce | undefined
   readonly upstream: Upstream
   readonly gate: DrainGate
 }
@@ -22,6 +25,7 @@ export async function readinessOf({
   users,
   certificate,
   clientCa,
+  rules,
   upstream,
   gate,
 }: Parts): Promise<Readiness> {
@@ -29,6 +33,7 @@ export async function readinessOf({
     users: usersState(users),
     certificate: certificateState(certificate),
     ...(clientCa === undefined ? {} : { clientCa: clientCaState(clientCa) }),
+    ...(rules === undefined ? {} : { access: rulesState(rules) }),
     upstream: await upstreamState(upstream),
     draining: gate.isDraining
       ? { ready: false, state: 'draining', reason: `${gate.inFlight} requests in flight` }
@@ -84,6 +89,12 @@ function clientCaState({ current, state }: ClientCaInForce): PartState {
   const left = `${current.fingerprints.length} accepted; the first ${expiry}`
   if (state.kind === 'stale') return { ready: true, state: 'stale', reason: `${left}; ${state.reason}` }
   return { ready: true, state: days < 0 ? 'expired' : 'ok', reason: left }
+}
+
+// Stays ready: the last good rules are in force.
+function rulesState({ current, state }: RulesInForce): PartState {
+  if (state.kind === 'stale') return { ready: true, state: 'stale', reason: state.reason }
+  return { ready: true, state: 'ok', reason: `${current.file.rules.length} rules` }
 }
 
 async function upstreamState(upstream: Upstream): Promise<PartState> {

@@ -17,6 +17,7 @@ export interface OpenParts {
   readonly upstream?: Closable | undefined
   readonly limits?: { readonly audit: Closable } | undefined
   readonly clientCa?: Closable | undefined
+  readonly rules?: Closable | undefined
   readonly users?: Closable | undefined
   readonly certificate?: Closable | undefined
 }
@@ -49,6 +50,7 @@ async function closeParts(parts: OpenParts): Promise<void> {
     parts.upstream,
     parts.limits?.audit,
     parts.clientCa,
+    parts.rules,
     parts.users,
     parts.certificate,
   ]

@@ -1,5 +1,6 @@
 // Composes a running sidecar from settings.
 
+import { loadRules, type RulesInForce } from '../access/rules-in-force.ts'
 import type { CertificateInForce } from '../certificates/certificate-in-force.ts'
 import { loadClientCa, type ClientCaInForce } from '../certificates/client-ca-in-force.ts'
 import { openIssuedCertificate } from '../certificates/issued-certificate.ts'
@@ -38,6 +39,7 @@ interface WatchedFiles {
   readonly certificate: CertificateInForce
   readonly users: Users
   readonly clientCa: ClientCaInForce | undefined
+  readonly rules: RulesInForce | undefined
 }
 
 /** Rejects, with nothing left open, when a file is invalid or an address cannot be bound. */
@@ -49,7 +51,7 @@ export async function createSidecar(config: Config, log: Log): Promise<Sidecar> 
   const parts = { ...files, ...createRequestParts(config, { log, users: files.users, affordable }) }
   const admin = await closeOnFailure(openAdminListener(config, parts), parts)
   const listener = await closeOnFailure(openListener(config, parts, log), { ...parts, admin })
-  const { certificate, users, clientCa, pool } = parts
+  const { certificate, users, clientCa, rules, pool } = parts
   return {
     address: listener.address,
     adminAddress: admin?.address,
@@ -59,7 +61,7 @@ export async function createSidecar(config: Config, log: Log): Promise<Sidecar> 
       return pool.comparisons
     },
     readiness: () => readinessOf(parts),
-    reload: () => reloadAll([users, certificate, ...(clientCa === undefined ? [] : [clientCa])]),
+    reload: () => reloadAll([users, certificate, clientCa, rules]),
     drain: (deadlineMs) => shutDown({ ...parts, admin, listener }, deadlineMs),
   }
 }
@@ -72,7 +74,8 @@ async function loadFiles(config: Config, log: Log): Promise<WatchedFiles> {
     : loadOperatorCertificate({ files: operatorFiles, pollMs, log }))
   const users = await closeOnFailure(loadUsers({ file: config.users, pollMs, log }), { certificate })
   const clientCa = await closeOnFailure(openClientCa(config, log), { certificate, users })
-  return { certificate, users, clientCa }
+  const rules = await closeOnFailure(openRules(config, { users, log }), { certificate, users, clientCa })
+  return { certificate, users, clientCa, rules }
 }
 
 async function openAdminListener(
@@ -92,7 +95,7 @@ async function openAdminListener(
 }
 
 async function openListener(config: Config, parts: WatchedFiles & RequestParts, log: Log): Promise<Listener> {
-  const { certificate, clientCa, users, limits } = parts
+  const { certificate, clientCa, users, rules, limits } = parts
   const requestedNames = createUncoveredNames({ certificate, log })
   const handler = createApp({
     ...parts,
@@ -101,6 +104,7 @@ async function openListener(config: Config, parts: WatchedFiles & RequestParts, 
     realm: config.realm,
     hasUsers: () => users.isLoaded,
     demand: certificateDemandOf(config, users, clientCa),
+    rules: () => rules?.current,
     rootPem: () => certificate.root?.pem,
     page: pageFactsOf(config, certificate),
     hsts: config.hsts,
@@ -133,7 +137,16 @@ async function openClientCa(config: Config, log: Log): Promise<ClientCaInForce |
   return file === undefined ? undefined : loadClientCa({ file, pollMs, log })
 }
 
+async function openRules(
+  { access: file, watchPoll: pollMs }: Config,
+  { users, log }: { readonly users: Users; readonly log: Log },
+): Promise<RulesInForce | undefined> {
+  if (file === undefined) return undefined
+  const usernames = () => (users.isLoaded ? users.table.entries : undefined)
+  return loadRules({ file, pollMs, log, usernames })
+}
+
 // Reads all files even if one of them is invalid.
-async function reloadAll(parts: readonly { reload(): Promise<void> }[]): Promise<void> {
-  await Promise.all(parts.map((part) => part.reload()))
+async function reloadAll(parts: readonly ({ reload(): Promise<void> } | undefined)[]): Promise<void> {
+  await Promise.all(parts.map(async (part) => part?.reload()))
 }

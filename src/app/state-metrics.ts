@@ -1,5 +1,6 @@
 // Registers metrics that read the state of each part.
 
+import type { RulesInForce } from '../access/rules-in-force.ts'
 import type { BcryptPool } from '../auth/bcrypt-pool.ts'
 import type { ClientCaInForce } from '../certificates/client-ca-in-force.ts'
 import type { DrainGate } from '../http/pipeline/drain-gate.ts'
@@ -13,6 +14,7 @@ export interface MeasuredParts {
   readonly users: Users
   readonly certificate: CertificateInForce
   readonly clientCa?: ClientCaInForce | undefined
+  readonly rules?: RulesInForce | undefined
   readonly upstream: Upstream
   readonly gate: DrainGate
   readonly limits: Limits
@@ -21,7 +23,7 @@ export interface MeasuredParts {
 
 export function registerStateMetrics(
   metrics: Metrics,
-  { users, certificate, clientCa, upstream, gate, limits, pool }: MeasuredParts,
+  { users, certificate, clientCa, rules, upstream, gate, limits, pool }: MeasuredParts,
 ): void {
   registerLoad(metrics, { gate, limits })
   metrics.gauge({
@@ -44,6 +46,9 @@ export function registerStateMetrics(
       ...(clientCa === undefined
         ? []
         : [{ labels: { part: 'client_ca' }, value: Number(clientCa.state.kind === 'stale') }]),
+      ...(rules === undefined
+        ? []
+        : [{ labels: { part: 'access' }, value: Number(rules.state.kind === 'stale') }]),
     ],
   })
   registerCertificates(metrics, { certificate, clientCa })

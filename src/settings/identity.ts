@@ -24,6 +24,13 @@ export const LOGINS = {
     parse: parseText,
     meaning: 'The htpasswd file with bcrypt entries; changes take effect without a restart.',
   },
+  access: {
+    default: '',
+    form: 'file',
+    parse: optional(parseText),
+    meaning: 'The YAML file with access rules; without it every user may do everything.',
+    details: 'Changes take effect without a restart. [Access rules](access.md) explains the file.',
+  },
   realm: {
     default: 'Registry',
     form: 'text',

@@ -6,6 +6,8 @@ import type { Upload } from './request-body.ts'
 
 export interface Exchange {
   readonly incoming: IncomingMessage
+  /** The registry gets it instead of the client's. */
+  readonly target: string
   readonly registryHeaders: IncomingHttpHeaders
   readonly outgoing: ServerResponse
   request: ClientRequest | undefined

@@ -27,6 +27,8 @@ export interface Upstream {
 }
 
 export interface ForwardContext extends ForwardedFor {
+  /** Sent to the registry byte for byte, instead of the target of `incoming`. */
+  readonly target: string
   readonly onFailure: (failure: UpstreamFailure) => void
 }
 
@@ -56,9 +58,9 @@ export function createUpstream({ hostname, port, spliceMemory, ...limits }: Upst
   })
 
   function forward(incoming: WithExchange, outgoing: ServerResponse, context: ForwardContext): void {
-    const { onFailure } = context
+    const { target, onFailure } = context
     const registryHeaders = requestHeaders(incoming.headers, context)
-    const exchange: Exchange = { incoming, registryHeaders, outgoing, onFailure, ...NEW }
+    const exchange: Exchange = { incoming, target, registryHeaders, outgoing, onFailure, ...NEW }
     incoming[EXCHANGE] = exchange
     watchdog.watch(exchange)
     outgoing.once('close', () => {
@@ -110,16 +112,18 @@ function startRequest(
   options: httpProxy.ServerOptions,
   onError: (error: Error) => void,
 ): void {
-  const { incoming, outgoing, registryHeaders } = exchange
-  const received = incoming.headers
-  // http-proxy copies these headers inside web(). At 'proxyReq' the head may already be sent.
+  const { incoming, outgoing, target, registryHeaders } = exchange
+  const { headers, url } = incoming
+  // http-proxy copies these inside web(). At 'proxyReq' the head may already be sent.
+  incoming.url = target
   incoming.headers = registryHeaders
   try {
     proxy.web(incoming, outgoing, options, onError)
   } catch (error) {
     failExchange(exchange, failureOf(error))
   } finally {
-    incoming.headers = received
+    incoming.url = url
+    incoming.headers = headers
   }
 }
 

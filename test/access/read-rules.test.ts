@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { MAX_RULES_FILE_BYTES, readRules, RulesFileError } from '../../src/access/read-rules.ts'
+import {
+  createRulesReader,
+  MAX_RULES_FILE_BYTES,
+  readRules,
+  RulesFileError,
+} from '../../src/access/read-rules.ts'
 
 const read = (text: string, options = {}): ReturnType<typeof readRules> =>
   readRules(Buffer.from(text), options)
@@ -67,5 +72,12 @@ describe('reading a rules file', () => {
   it('gives up at the deadline, whatever the parser is doing', async () => {
     const text = `"${'\\q'.repeat(100_000)}"`
     await expect(read(text, { timeoutMs: 20 })).rejects.toThrow('takes over 0.02 s')
+  })
+  it('goes on after a file that took too long', async () => {
+    const reader = createRulesReader({ timeoutMs: 1_000 })
+    const hostile = Buffer.from(`"${'\\q'.repeat(100_000)}"`)
+    await expect(reader.read(hostile)).rejects.toThrow('takes over 1 s')
+    expect((await reader.read(Buffer.from(manyRules(2)))).rules).toHaveLength(2)
+    await reader.close()
   })
 })

@@ -1,9 +1,8 @@
 // Prints what authorizing one request costs at 1,000 rules: `npm run bench:access`. Exits 1 above the limit.
 
 import { createAccessRules, type AccessRules, type Subject } from '../../src/access/access-rules.ts'
-import { authorize } from '../../src/access/authorize.ts'
+import { authorize, rightsOf } from '../../src/access/authorization.ts'
 import { parseRules } from '../../src/access/rules-file.ts'
-import { scopeOf } from '../../src/access/scope.ts'
 
 const RULES = 1_000
 const LIMIT_MICROSECONDS = 20
@@ -83,7 +82,7 @@ function measure({ rules, username, target }: Situation): number {
   const times = Array.from({ length: ROUNDS }, () => {
     const start = process.cpuUsage()
     for (let i = 0; i < REQUESTS_PER_ROUND; i++)
-      authorize(rules, subject, { scope: scopeOf('GET', target), target })
+      authorize(rightsOf(rules, subject), { subject, method: 'GET', target })
     const { user, system } = process.cpuUsage(start)
     return (user + system) / REQUESTS_PER_ROUND
   })

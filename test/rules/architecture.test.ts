@@ -38,7 +38,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   users: ['errors', 'files', 'observability'],
   // The table of users is what credentials are checked against.
   auth: ['async', 'users'],
-  access: ['errors'],
+  access: ['errors', 'files', 'observability'],
   upstream: ['errors'],
   // Texts only.
   'client-setup': [],
@@ -46,17 +46,18 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     ...['async', 'errors', 'files', 'http', 'observability', 'pki', 'settings'],
     'http/connections',
   ],
-  http: ['errors', 'observability', 'upstream', 'http/connections', 'http/pipeline'],
+  http: ['access', 'errors', 'observability', 'upstream', 'http/connections', 'http/pipeline'],
   'http/connections': ['auth', 'errors', 'http', 'http/pipeline', 'upstream'],
   'http/pages': ['client-setup', 'http', 'http/pipeline'],
   'http/pipeline': [
-    ...['auth', 'errors', 'observability', 'upstream'],
+    ...['access', 'auth', 'errors', 'observability', 'upstream'],
     ...['http', 'http/connections', 'http/pages'],
   ],
   'http/admin': ['async', 'observability', 'http', 'http/pages'],
   // The composition root sees every room below the commands.
   app: [
-    ...['auth', 'certificates', 'errors', 'observability', 'pki', 'settings', 'upstream', 'users'],
+    ...['access', 'auth', 'certificates', 'errors', 'observability'],
+    ...['pki', 'settings', 'upstream', 'users'],
     ...['http', 'http/admin', 'http/connections', 'http/pages', 'http/pipeline'],
   ],
   cli: [

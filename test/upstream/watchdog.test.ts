@@ -26,6 +26,7 @@ function answered({ writableEnded }: { readonly writableEnded: boolean }) {
   const outgoing = Object.assign(new EventEmitter(), { writableEnded, headersSent: true, destroy: vi.fn() })
   const exchange: Exchange = {
     incoming: { socket: client, complete: true } as unknown as IncomingMessage,
+    target: '/v2/',
     registryHeaders: {},
     outgoing: outgoing as unknown as ServerResponse,
     request: { socket: registry, destroy: vi.fn() } as unknown as ClientRequest,

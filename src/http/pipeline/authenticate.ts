@@ -34,7 +34,7 @@ export function authenticate(options: AuthenticateOptions): Step {
 
   return async function authenticateRequest(c, next) {
     if (!hasUsers()) return refuse(c, NO_USERS, 'no users file')
-    const { address, username: certificateUser } = c.var.facts
+    const { address, subject: certificateUser } = c.var.facts
     if (certificateUser !== undefined) {
       await next()
       return undefined
@@ -56,7 +56,7 @@ export function authenticate(options: AuthenticateOptions): Step {
       metrics.loginRefused(verdict.kind)
       return refuse(c, answer, reason)
     }
-    c.var.facts.username = verdict.username
+    c.var.facts.subject = { kind: 'user', username: verdict.username }
     c.var.facts.isOldPassword = verdict.isOldPassword
     await next()
     return undefined

@@ -65,7 +65,7 @@ export function demandClientCertificate(options: ClientCertificateOptions): Step
         if (!hasUsers()) return refuse(c, NO_USERS, 'no users file')
         if (!name.ok) return deny(c, options, faultOfName(name.reason))
         if (!demand.isUser(name.name)) return deny(c, options, NO_USER)
-        facts.username = name.name
+        facts.subject = { kind: 'user', username: name.name }
       }
     } else if (demand.mode !== 'optional') {
       return deny(c, options, verdict.kind === 'none' ? NO_CERTIFICATE : verdict.fault)

@@ -6,6 +6,7 @@ import type { Metrics } from '../../observability/metrics.ts'
 import type { FailureKind, UpstreamFailure } from '../../upstream/failure.ts'
 import type { Upstream } from '../../upstream/upstream.ts'
 import type { LimitAudit } from '../limit-audit.ts'
+import { usernameOf } from '../request-facts.ts'
 import { pauseIdleTimer, type Env, type PipelineContext } from './step.ts'
 import { refusal, sendRefusal, type Refusal } from '../refusals.ts'
 
@@ -26,8 +27,10 @@ export interface FailureObservers {
 export function forward(upstream: Upstream, { metrics, audit }: FailureObservers): Handler<Env> {
   return function forwardRequest(c) {
     const { incoming, outgoing } = c.env
-    const { username, address, id } = c.var.facts
+    const { address, id, target } = c.var.facts
+    const username = usernameOf(c.var.facts)
     if (username === undefined) throw new Error('a request reached the upstream without a verified user')
+    if (target === undefined) throw new Error('a request reached the upstream without authorization')
     if (outgoing.destroyed) return RESPONSE_ALREADY_SENT
     // HTTP/1.0 has no interim answers (RFC 9110 §10.1.1).
     if (incoming.headers.expect !== undefined && incoming.httpVersionMinor > 0) outgoing.writeContinue()
@@ -38,7 +41,7 @@ export function forward(upstream: Upstream, { metrics, audit }: FailureObservers
       if (failure.kind === 'exhausted') audit.reached('file-descriptors', failure.cause)
       answerFailure(c, failure)
     }
-    upstream.forward(incoming, outgoing, { username, address, requestId: id, onFailure })
+    upstream.forward(incoming, outgoing, { username, address, requestId: id, target, onFailure })
     return RESPONSE_ALREADY_SENT
   }
 }

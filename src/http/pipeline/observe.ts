@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Metrics } from '../../observability/metrics.ts'
 import { connectionOf, type Answer, type Bytes, type Connection } from '../connections/connection.ts'
-import type { RequestFacts } from '../request-facts.ts'
+import { usernameOf, type RequestFacts } from '../request-facts.ts'
 import type { AccessLog } from './access-log.ts'
 import { METHODS } from './admit.ts'
 import type { Step } from './step.ts'
@@ -20,10 +20,12 @@ export function observe(): Step {
       id: nextId(),
       address: answer.connection.address,
       startedAt: performance.now(),
-      username: undefined,
+      subject: undefined,
       isOldPassword: false,
       clientCertificate: undefined,
       certificateProblem: undefined,
+      target: undefined,
+      missing: undefined,
       reason: undefined,
     }
     answer.facts = facts
@@ -63,7 +65,7 @@ export function createReporter({ accessLog, metrics }: ReporterOptions): (answer
     })
     accessLog.request({
       id: facts.id,
-      user: facts.username,
+      user: usernameOf(facts),
       method,
       path: pathOf(incoming.url ?? ''),
       status,
@@ -76,6 +78,8 @@ export function createReporter({ accessLog, metrics }: ReporterOptions): (answer
       oldPassword: facts.isOldPassword || undefined,
       cut: !outgoing.writableFinished || undefined,
       reason: facts.reason,
+      action: facts.missing?.action,
+      repository: facts.missing?.repository,
     })
   }
 }

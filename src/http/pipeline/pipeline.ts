@@ -3,6 +3,7 @@
 import { getRequestListener } from '@hono/node-server'
 import { Hono } from 'hono'
 import type { RequestListener } from 'node:http'
+import type { AccessRules } from '../../access/access-rules.ts'
 import { errorMessage } from '../../errors/errors.ts'
 import type { Log } from '../../observability/log.ts'
 import type { Metrics } from '../../observability/metrics.ts'
@@ -10,6 +11,7 @@ import type { Upstream } from '../../upstream/upstream.ts'
 import type { AccessLog } from './access-log.ts'
 import { admit, METHODS } from './admit.ts'
 import { authenticate, type AuthenticateOptions } from './authenticate.ts'
+import { authorize } from './authorize.ts'
 import { demandClientCertificate, refuseOutdated } from './client-certificate.ts'
 import { forward } from './forward.ts'
 import type { Limits } from '../limits.ts'
@@ -30,6 +32,8 @@ export interface AppOptions extends AuthenticateOptions {
   readonly limits: Limits
   readonly requestedNames: RequestedNames
   readonly demand: CertificateDemand | undefined
+  /** Undefined without a rules file. */
+  readonly rules: () => AccessRules | undefined
   /** PEM; undefined if the sidecar does not have the root. */
   readonly rootPem: () => string | undefined
   readonly page: PageFacts
@@ -53,7 +57,7 @@ export function createApp(options: AppOptions): RequestListener {
 }
 
 function createSteps(options: AppOptions): Hono<Env> {
-  const { log, metrics, gate, upstream, limits, demand, rootPem, page, hsts } = options
+  const { log, metrics, gate, upstream, limits, demand, rules, rootPem, page, hsts } = options
   const app = new Hono<Env>({ strict: true })
   app.use(observe())
   if (hsts !== 'off') app.use(strictTransport(hsts))
@@ -71,6 +75,7 @@ function createSteps(options: AppOptions): Hono<Env> {
     ...(demand === undefined ? [] : [refuseOutdated(), demandClientCertificate({ ...options, demand })]),
     authenticate(options),
     ...(demand === undefined ? [] : [refuseOutdated()]),
+    authorize(rules),
     limits.transfers.step,
     forward(upstream, { metrics, audit: limits.audit }),
   )

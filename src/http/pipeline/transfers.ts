@@ -8,7 +8,7 @@ import type { ConnectionTable } from '../connections/connection-table.ts'
 import type { Answer, Connection } from '../connections/connection.ts'
 import type { LimitAudit } from '../limit-audit.ts'
 import { refusal } from '../refusals.ts'
-import type { RequestFacts, Transfer, TransferKind } from '../request-facts.ts'
+import { usernameOf, type RequestFacts, type Transfer, type TransferKind } from '../request-facts.ts'
 import { refuse, type Step } from './step.ts'
 
 export interface Transfers {
@@ -79,10 +79,10 @@ export function createTransfers({ maxPerUser, audit, connections }: TransfersOpt
   }
 }
 
-function transferOf(incoming: IncomingMessage, { id, username = '' }: RequestFacts): Transfer {
+function transferOf(incoming: IncomingMessage, facts: RequestFacts): Transfer {
   return {
-    id,
-    user: username,
+    id: facts.id,
+    user: usernameOf(facts) ?? '',
     method: incoming.method ?? '',
     kind: kindOf(incoming),
     since: performance.now(),

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { ANONYMOUS, type Subject } from '../../src/access/access-rules.ts'
-import { authorize, type Authorization } from '../../src/access/authorize.ts'
-import { scopeOf } from '../../src/access/scope.ts'
+import { authorize, rightsOf, type Authorization } from '../../src/access/authorization.ts'
 import { rulesOf, user } from './rules-of.ts'
 
 const DIGEST = `sha256:${'a'.repeat(64)}`
@@ -16,7 +15,7 @@ const RULES = rulesOf(`rules:
 `)
 
 function ask(subject: Subject, method: string, target: string): Authorization {
-  return authorize(RULES, subject, { scope: scopeOf(method, target), target })
+  return authorize(rightsOf(RULES, subject), { subject, method, target })
 }
 
 const BLOB = `/v2/app/blobs/${DIGEST}`
@@ -46,6 +45,15 @@ const DELETING = [
   ['DELETE', `/v2/app/manifests/${DIGEST}`],
   ['DELETE', BLOB],
 ] as const
+
+describe('without a rules file', () => {
+  it('users who logged in may do everything, and anonymous nothing', () => {
+    const verdictFor = (subject: Subject) =>
+      authorize(rightsOf(undefined, subject), { subject, method: 'GET', target: '/v2/public/app/tags/list' })
+    expect(verdictFor(user('alice')).kind).toBe('allowed')
+    expect(verdictFor(ANONYMOUS).kind).toBe('denied')
+  })
+})
 
 describe('authorizing', () => {
   it.each<readonly [string, readonly (readonly (readonly [string, string])[])[]]>([

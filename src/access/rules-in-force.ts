@@ -1,0 +1,110 @@
+// Loads and follows the rules file.
+
+import { InvalidFileError } from '../errors/errors.ts'
+import { follow, type Following, type FollowOptions } from '../files/followed-file.ts'
+import { createReloadable } from '../files/reloadable.ts'
+import type { ValueState } from '../files/value-in-force.ts'
+import type { Log } from '../observability/log.ts'
+import { createAccessRules, type AccessRules } from './access-rules.ts'
+import { createRulesReader, RulesFileError, type RulesReader } from './read-rules.ts'
+import { surprisingRules, unknownUsers, type Usernames } from './rules-report.ts'
+import type { Problem } from './yaml-text.ts'
+
+export interface RulesInForce extends Following {
+  readonly current: AccessRules
+  readonly state: ValueState
+}
+
+export interface RulesInForceOptions extends FollowOptions {
+  /** The users that the rules can name; undefined until the users file has been read. */
+  readonly usernames: () => Usernames | undefined
+}
+
+/** Rejects with InvalidFileError when the file is unusable, because at start there are no earlier rules to keep. */
+export async function loadRules({
+  file,
+  pollMs,
+  log,
+  usernames,
+}: RulesInForceOptions): Promise<RulesInForce> {
+  const reader = createRulesReader()
+  const rules = createReloadable<AccessRules | undefined>({
+    file,
+    parse: (bytes) => parse(bytes, { file, reader }),
+    initial: undefined,
+    log,
+    logChange: (next) => {
+      logRules(log, { file, rules: loaded(next), usernames: usernames() })
+    },
+  })
+  try {
+    await rules.reload()
+  } catch (error) {
+    await reader.close()
+    throw error
+  }
+  const following = await follow(rules, { file, pollMs, log })
+  return {
+    get current() {
+      return loaded(rules.current)
+    },
+    get state() {
+      return rules.state
+    },
+    reload: () => following.reload(),
+    async close() {
+      await following.close()
+      await reader.close()
+    },
+  }
+}
+
+interface ParseContext {
+  readonly file: string
+  readonly reader: RulesReader
+}
+
+async function parse(bytes: Buffer, { file, reader }: ParseContext): Promise<AccessRules> {
+  try {
+    return createAccessRules(await reader.read(bytes))
+  } catch (error) {
+    if (!(error instanceof RulesFileError)) throw error
+    throw new InvalidFileError(file, error.message, { cause: error, publicReason: placesOf(error.problems) })
+  }
+}
+
+const MAX_LISTED = 10
+
+// Threat: the messages repeat usernames and repositories of the file, and /readyz needs no login.
+function placesOf(problems: readonly Problem[]): string {
+  const listed = problems.slice(0, MAX_LISTED).map(({ line, column }) => `line ${line}, column ${column}`)
+  const more = problems.length - listed.length
+  return `problems at ${listed.join('; ')}${more > 0 ? `; and ${more} more` : ''}`
+}
+
+function loaded(rules: AccessRules | undefined): AccessRules {
+  if (rules === undefined) throw new Error('the rules file is not loaded')
+  return rules
+}
+
+interface LoggedRules {
+  readonly file: string
+  readonly rules: AccessRules
+  readonly usernames: Usernames | undefined
+}
+
+const MAX_WARNINGS = 20
+
+function logRules(log: Log, { file, rules, usernames }: LoggedRules): void {
+  const { groups, rules: all, immutable } = rules.file
+  log.info(
+    { file, rules: all.length, groups: groups.length, immutable: immutable.length },
+    'access rules in force',
+  )
+  const unknown = usernames === undefined ? [] : unknownUsers(rules.file, usernames)
+  const warnings = [...unknown, ...surprisingRules(rules.file)]
+  for (const { line, column, message } of warnings.slice(0, MAX_WARNINGS))
+    log.warn({ file, line, column }, message)
+  const more = warnings.length - MAX_WARNINGS
+  if (more > 0) log.warn({ file, more }, 'more warnings about the access rules; `check` lists them')
+}
