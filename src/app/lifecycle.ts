@@ -1,6 +1,7 @@
 // Maps signals to reload, drain and exit.
 
 import type { World, ExitCode } from './world.ts'
+import { isLoggedAtReload } from '../errors/errors.ts'
 import type { Log } from '../observability/log.ts'
 import type { Sidecar } from './sidecar.ts'
 
@@ -10,17 +11,19 @@ export interface LifecycleOptions {
   readonly onSignal: World['onSignal']
 }
 
-/** Exit code 0: all transfers finished. 1: the drain deadline passed, or a second signal arrived. */
+/** Exit code 0: all transfers finished. 1: the deadline passed, a second signal arrived, or a close failed. */
 export function runUntilStopped(
-  sidecar: Sidecar,
+  sidecar: Pick<Sidecar, 'reload' | 'drain'>,
   { drainTimeoutMs, log, onSignal }: LifecycleOptions,
 ): Promise<ExitCode> {
-  return new Promise((resolve, reject) => {
+  return new Promise((resolve) => {
     let isStopping = false
     const ignoreReloads = onSignal(['SIGHUP'], () => {
       log.info('SIGHUP received; reloading')
-      // The reload has logged its errors and kept the last good values.
-      sidecar.reload().catch(() => undefined)
+      sidecar.reload().catch((error: unknown) => {
+        if (!isLoggedAtReload(error))
+          log.error({ err: error }, 'reload failed; the last good values stay in use')
+      })
     })
     const ignoreStops = onSignal(['SIGTERM', 'SIGINT'], (signal) => {
       if (isStopping) {
@@ -30,11 +33,17 @@ export function runUntilStopped(
       }
       isStopping = true
       log.info({ signal, timeoutMs: drainTimeoutMs }, 'draining; transfers in flight may finish')
-      sidecar.drain(drainTimeoutMs).then((isDrained) => {
-        if (isDrained) log.info('drained; all transfers finished')
-        else log.warn('drain deadline passed; remaining transfers were cut')
-        finish(isDrained ? 0 : 1)
-      }, reject)
+      sidecar.drain(drainTimeoutMs).then(
+        (isDrained) => {
+          if (isDrained) log.info('drained; all transfers finished')
+          else log.warn('drain deadline passed; remaining transfers were cut')
+          finish(isDrained ? 0 : 1)
+        },
+        (error: unknown) => {
+          log.error({ err: error }, 'a part of the sidecar did not close; stopping anyway')
+          finish(1)
+        },
+      )
     })
 
     function finish(code: ExitCode): void {

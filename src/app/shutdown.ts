@@ -1,5 +1,6 @@
 // Stops the sidecar: drains, then closes each part in order.
 
+import { errorMessage } from '../errors/errors.ts'
 import type { DrainGate } from '../http/pipeline/drain-gate.ts'
 import type { Listener } from '../http/connections/listener.ts'
 
@@ -38,7 +39,7 @@ export async function shutDown(parts: RunningParts, deadlineMs: number): Promise
   return isDrained
 }
 
-/** Closes each part before the parts that it uses. */
+/** Closes each part before the parts that it uses. Rejects after all parts are closed, if one of them failed. */
 async function closeParts(parts: OpenParts): Promise<void> {
   const closingOrder: readonly (Closable | undefined)[] = [
     parts.listener,
@@ -54,7 +55,16 @@ async function closeParts(parts: OpenParts): Promise<void> {
     parts.users,
     parts.certificate,
   ]
-  for (const part of closingOrder) await part?.close()
+  const failures: unknown[] = []
+  for (const part of closingOrder) {
+    try {
+      await part?.close()
+    } catch (error) {
+      failures.push(error)
+    }
+  }
+  if (failures.length > 1) throw new AggregateError(failures, failures.map(errorMessage).join('; '))
+  if (failures.length === 1) throw failures[0]
 }
 
 /** Waits for the next step of the start; closes the open parts if that step fails. */
@@ -62,7 +72,8 @@ export async function closeOnFailure<T>(next: Promise<T>, open: OpenParts): Prom
   try {
     return await next
   } catch (error) {
-    await closeParts(open)
+    // The operator must act on the error of the start, so it is not replaced by an error of a close.
+    await closeParts(open).catch(() => undefined)
     throw error
   }
 }

@@ -6,20 +6,17 @@ import { loadClientCa, type ClientCaInForce } from '../certificates/client-ca-in
 import { openIssuedCertificate } from '../certificates/issued-certificate.ts'
 import { operatorFilesOf } from '../certificates/operator-files.ts'
 import { loadOperatorCertificate } from '../certificates/operator-certificate.ts'
-import { createUncoveredNames } from '../certificates/names/uncovered-names.ts'
 import type { Config } from '../settings/config.ts'
-import { certificateDemandOf } from './certificate-demand.ts'
 import { affordableConnections, openFilesLimit } from './file-descriptors.ts'
 import { createAdminListener, type AdminListener, type Readiness } from '../http/admin/admin-listener.ts'
-import { createApp } from '../http/pipeline/pipeline.ts'
 import type { BoundAddress } from '../http/bind.ts'
-import { createListener, TICKET_KEYS_LIFE_MS, type Listener } from '../http/connections/listener.ts'
 import type { Log } from '../observability/log.ts'
-import { pageFactsOf, statusFiguresOf } from './page-facts.ts'
+import { statusFiguresOf } from './page-facts.ts'
 import { readinessOf } from './readiness.ts'
 import { createRequestParts, type RequestParts } from './request-parts.ts'
 import { closeOnFailure, shutDown } from './shutdown.ts'
 import { registerStateMetrics } from './state-metrics.ts'
+import { openTlsListener } from './tls-listener.ts'
 import { loadUsers, type Users } from '../users/users.ts'
 
 export interface Sidecar {
@@ -46,11 +43,9 @@ interface WatchedFiles {
 export async function createSidecar(config: Config, log: Log): Promise<Sidecar> {
   // An address is bound only after all files are loaded.
   const files = await loadFiles(config, log)
-  const openFiles = await openFilesLimit()
-  const affordable = affordableConnections({ wanted: config.maxConnections, openFiles }, log)
-  const parts = { ...files, ...createRequestParts(config, { log, users: files.users, affordable }) }
+  const parts = { ...files, ...(await closeOnFailure(openRequestParts(config, files, log), files)) }
   const admin = await closeOnFailure(openAdminListener(config, parts), parts)
-  const listener = await closeOnFailure(openListener(config, parts, log), { ...parts, admin })
+  const listener = await closeOnFailure(openTlsListener(config, parts, log), { ...parts, admin })
   const { certificate, users, clientCa, rules, pool } = parts
   return {
     address: listener.address,
@@ -78,6 +73,12 @@ async function loadFiles(config: Config, log: Log): Promise<WatchedFiles> {
   return { certificate, users, clientCa, rules }
 }
 
+async function openRequestParts(config: Config, { users }: WatchedFiles, log: Log): Promise<RequestParts> {
+  const openFiles = await openFilesLimit()
+  const affordable = affordableConnections({ wanted: config.maxConnections, openFiles }, log)
+  return createRequestParts(config, { log, users, affordable })
+}
+
 async function openAdminListener(
   { adminListen }: Config,
   parts: WatchedFiles & RequestParts,
@@ -92,44 +93,6 @@ async function openAdminListener(
     figures: () => statusFiguresOf(parts),
     metrics,
   })
-}
-
-async function openListener(config: Config, parts: WatchedFiles & RequestParts, log: Log): Promise<Listener> {
-  const { certificate, clientCa, users, rules, limits } = parts
-  const requestedNames = createUncoveredNames({ certificate, log })
-  const handler = createApp({
-    ...parts,
-    log,
-    requestedNames,
-    realm: config.realm,
-    hasUsers: () => users.isLoaded,
-    demand: certificateDemandOf(config, users, clientCa),
-    rules: () => rules?.current,
-    rootPem: () => certificate.root?.pem,
-    page: pageFactsOf(config, certificate),
-    hsts: config.hsts,
-  })
-  const [served, accepted] = [certificate.current, clientCa?.current]
-  const listener = await createListener({
-    certificate: served,
-    clientCaPem: accepted?.pem,
-    handler,
-    idleTimeoutMs: config.idleTimeout,
-    requestedNames,
-    limits,
-    ticketKeysLifeMs: TICKET_KEYS_LIFE_MS,
-    ...config.listen,
-  })
-  certificate.onChange((next) => {
-    listener.serve(next)
-  })
-  clientCa?.onChange(({ pem }) => {
-    listener.accept(pem)
-  })
-  // The files may have changed while the address was being bound.
-  if (certificate.current !== served) listener.serve(certificate.current)
-  if (clientCa !== undefined && clientCa.current !== accepted) listener.accept(clientCa.current.pem)
-  return listener
 }
 
 async function openClientCa(config: Config, log: Log): Promise<ClientCaInForce | undefined> {

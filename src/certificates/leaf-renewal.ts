@@ -2,7 +2,7 @@
 //
 // The folder is read when the leaf's file changes, and every hour because time passes without an event.
 
-import { errorMessage } from '../errors/errors.ts'
+import { errorMessage, NotAppliedError } from '../errors/errors.ts'
 import type { ExpiryWarnings } from './expiry-warnings.ts'
 import type { Log } from '../observability/log.ts'
 import { SYSTEM_TIMETABLE, type Timetable } from './timetable.ts'
@@ -49,6 +49,8 @@ export async function keepLeafRenewed(options: LeafRenewalOptions): Promise<Leaf
   const file = keystore.leafFile
   const value = createValueInForce({
     initial: bundleIn(keystore),
+    file,
+    log,
     isSame: (one, other) => one.bundle === other.bundle,
     logChange: (next, previous) => {
       logRenewal(log, next, previous)
@@ -94,6 +96,7 @@ export async function keepLeafRenewed(options: LeafRenewalOptions): Promise<Leaf
       return LOOK_EVERY_MS
     } catch (error) {
       const retryInMs = Math.min(FIRST_RETRY_MS * 2 ** failures++, LOOK_EVERY_MS)
+      if (error instanceof NotAppliedError) return retryInMs
       const { notAfter } = value.current.bundle.leaf
       value.fail(`not renewed: ${errorMessage(error)}`, {
         log: () => {

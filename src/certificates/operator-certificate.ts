@@ -77,6 +77,8 @@ async function loadPair(options: OperatorCertificateOptions): Promise<Pair> {
   const value = createValueInForce({
     initial: await readFirst(files, now),
     isSame,
+    file: files.certFile,
+    log,
     logChange: (next) => {
       log.info(factsOf(next, files), 'certificate replaced: new connections get it')
       warn()

@@ -31,6 +31,19 @@ export class InvalidFileError extends Error {
   }
 }
 
+/** A new value is in force, but a part that uses it failed. The next reload tries again. */
+export class NotAppliedError extends Error {
+  constructor(cause: unknown) {
+    super(`a change could not be applied: ${errorMessage(cause)}`, { cause })
+    this.name = 'NotAppliedError'
+  }
+}
+
+/** Whether a reload has logged this error where it happened. */
+export function isLoggedAtReload(error: unknown): boolean {
+  return error instanceof InvalidFileError || error instanceof NotAppliedError
+}
+
 /** A command failed. The message says what to do. The process exits 1. */
 export class CommandError extends Error {
   constructor(message: string, options?: ErrorOptions) {

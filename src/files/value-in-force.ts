@@ -3,6 +3,9 @@
 // Threat: a removed user or client CA must be out even if a listener fails, so `current` is set first.
 // If a listener throws, the state is stale, and the next `publish` calls all listeners again, also for an equal value.
 
+import { errorMessage, NotAppliedError } from '../errors/errors.ts'
+import type { Log } from '../observability/log.ts'
+
 /** `stale`: the value in force is not the one in its source. The reason is public: it contains no username. */
 export type ValueState = { readonly kind: 'fresh' } | { readonly kind: 'stale'; readonly reason: string }
 
@@ -21,7 +24,7 @@ export interface ChangeCounts {
 }
 
 export interface ValueInForce<T> extends InForce<T> {
-  /** Resolves when the change is logged. Rejects with what a listener threw. Calls must wait for each other. */
+  /** Resolves when the change is logged. Rejects with NotAppliedError. Calls must wait for each other. */
   publish(next: T): Promise<void>
   /** Keeps the value and makes it stale. Without `report` nothing is logged or counted. */
   fail(reason: string, report?: FailureReport): void
@@ -35,13 +38,15 @@ export interface FailureReport {
 
 export interface ValueInForceOptions<T> {
   readonly initial: T
+  readonly file?: string
+  readonly log?: Log
   readonly initialState?: ValueState
   readonly isSame?: ((one: T, other: T) => boolean) | undefined
   readonly logChange?: ((next: T, previous: T) => void | Promise<void>) | undefined
   readonly logRecovery?: () => void
 }
 
-const NOT_APPLIED: ValueState = { kind: 'stale', reason: 'a change could not be applied; it is tried again' }
+const NOT_APPLIED = 'a change could not be applied; it is tried again'
 
 export function createValueInForce<T>(options: ValueInForceOptions<T>): ValueInForce<T> {
   const { initial, initialState = { kind: 'fresh' }, isSame = Object.is, logChange, logRecovery } = options
@@ -84,8 +89,12 @@ export function createValueInForce<T>(options: ValueInForceOptions<T>): ValueInF
 
   function apply(next: T, previous: T): void {
     isApplied = false
-    state = NOT_APPLIED
-    callAll(listeners, next, previous)
+    try {
+      callAll(listeners, next, previous)
+    } catch (error) {
+      fail(NOT_APPLIED, reportOf(error, options))
+      throw new NotAppliedError(error)
+    }
     applied = next
     isApplied = true
   }
@@ -98,6 +107,17 @@ export function createValueInForce<T>(options: ValueInForceOptions<T>): ValueInF
     if (isRepeated) return
     counts.failed += 1
     report.log()
+  }
+}
+
+function reportOf(
+  error: unknown,
+  { file, log }: Pick<ValueInForceOptions<unknown>, 'file' | 'log'>,
+): FailureReport {
+  return {
+    key: `not applied: ${errorMessage(error)}`,
+    log: () =>
+      log?.error({ file, err: error }, 'a change of this file is not applied; the next reload tries again'),
   }
 }
 

@@ -4,7 +4,7 @@
 
 import { watch, type FSWatcher } from 'chokidar'
 import path from 'node:path'
-import { errorCode, errorMessage, InvalidFileError } from '../errors/errors.ts'
+import { errorCode, errorMessage, isLoggedAtReload } from '../errors/errors.ts'
 import { createBurst } from './event-burst.ts'
 import { shareNextRun } from '../async/in-flight.ts'
 import { decidingFolders, type DecidingFolder } from './link-chain.ts'
@@ -20,7 +20,7 @@ export interface FileWatch {
 
 export interface FileWatchOptions {
   readonly pollMs: number | 'off'
-  /** Runs never overlap. If it rejects, every poll calls it again; InvalidFileError means already logged. */
+  /** Runs never overlap. If it rejects, every poll calls it again. */
   readonly onSettled: () => Promise<void>
   /** Called only once per reason for errors of a watch. */
   readonly onError: (error: unknown) => void
@@ -59,7 +59,7 @@ export function watchFile(file: string, { pollMs, onSettled, onError }: FileWatc
       await onSettled()
       return true
     } catch (error) {
-      if (!(error instanceof InvalidFileError)) onError(error)
+      if (!isLoggedAtReload(error)) onError(error)
       return false
     }
   }

@@ -57,6 +57,24 @@ describe('a shutdown', () => {
     expect(await shutDown(parts, 1)).toBe(false)
     expect(steps).toEqual(['not ready', 'no new connections', ...ORDER])
   })
+
+  it('closes all other parts when one does not close, and rejects with its error', async () => {
+    const { parts, steps } = recordedParts()
+    const error = new Error('still open')
+    await expect(shutDown({ ...parts, admin: failing(error) }, 60_000)).rejects.toBe(error)
+    expect(steps.slice(2)).toEqual(ORDER.filter((name) => name !== 'admin'))
+  })
+
+  it('rejects with one error that names all parts that do not close', async () => {
+    const { parts, steps } = recordedParts()
+    const open = {
+      ...parts,
+      admin: failing(new Error('still open')),
+      users: failing(new Error('still read')),
+    }
+    await expect(shutDown(open, 60_000)).rejects.toThrow('still open; still read')
+    expect(steps.slice(2)).toEqual(ORDER.filter((name) => name !== 'admin' && name !== 'users'))
+  })
 })
 
 describe('a start', () => {
@@ -70,12 +88,27 @@ describe('a start', () => {
     expect(steps).toEqual(['upstream', 'users', 'certificate'])
   })
 
+  it('that fails rejects with its own error even if an open part does not close', async () => {
+    const { parts, steps } = recordedParts()
+    const { certificate } = parts
+    const open = { certificate, users: failing(new Error('still read')) }
+    await expect(closeOnFailure(Promise.reject(new Error('address in use')), open)).rejects.toThrow(
+      'address in use',
+    )
+    expect(steps).toEqual(['certificate'])
+  })
+
   it('that succeeds closes nothing', async () => {
     const { parts, steps } = recordedParts()
     expect(await closeOnFailure(Promise.resolve('bound'), parts)).toBe('bound')
     expect(steps).toEqual([])
   })
 })
+
+/** A part that does not close. */
+function failing(error: Error) {
+  return { close: () => Promise.reject(error) }
+}
 
 function deferred(): { readonly promise: Promise<void>; readonly resolve: () => void } {
   let resolve = (): void => undefined

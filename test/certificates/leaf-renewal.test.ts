@@ -152,9 +152,19 @@ it('a leaf that is not valid yet, after the clock was set back, is logged once w
 
 it('a leaf that could not be served is served at the next attempt', async () => {
   let obstacle: Error | undefined = new Error('cannot be served')
-  const { served, pending, pass } = await setScene({ serving: () => obstacle })
+  const { renewal, served, pending, pass, lines } = await setScene({ serving: () => obstacle })
   await pass(61 * DAY_MS)
   expect([served.length, pending()]).toEqual([0, [5_000]])
+  expect(renewal.value.state).toEqual({
+    kind: 'stale',
+    reason: 'a change could not be applied; it is tried again',
+  })
+  expect(lines.filter(({ level }) => level === 50)).toMatchObject([
+    {
+      msg: 'a change of this file is not applied; the next reload tries again',
+      err: { message: 'cannot be served' },
+    },
+  ])
   obstacle = undefined
   await pass()
   expect([served.length, pending()]).toEqual([1, [HOUR_MS]])

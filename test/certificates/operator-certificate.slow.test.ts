@@ -6,6 +6,7 @@ import type { CertificateInForce } from '../../src/certificates/certificate-in-f
 import type { OperatorFiles } from '../../src/certificates/operator-files.ts'
 import { loadOperatorCertificate } from '../../src/certificates/operator-certificate.ts'
 import { SYSTEM_TIMETABLE, type Timetable } from '../../src/certificates/timetable.ts'
+import { NotAppliedError } from '../../src/errors/errors.ts'
 import type { IssuedCertificate } from '../../src/pki/issue.ts'
 import {
   connectSteadily,
@@ -239,7 +240,7 @@ describe('a listener', () => {
   })
 
   it('that throws is called again at the next look, and the state is stale until it succeeds', async () => {
-    const { put, certificate, lines } = await setScene({ pollMs: 'off' })
+    const { put, certificate, lines, messages } = await setScene({ pollMs: 'off' })
     let obstacle: Error | undefined = new Error('refused')
     certificate.onChange(() => {
       if (obstacle !== undefined) throw obstacle
@@ -251,14 +252,14 @@ describe('a listener', () => {
       deadlineMs: 5_000,
       what: 'the new certificate is in force',
     })
-    await expect(certificate.reload()).rejects.toBe(obstacle)
+    await expect(certificate.reload()).rejects.toEqual(new NotAppliedError(obstacle))
     expect(certificate.state).toMatchObject({ kind: 'stale' })
-    expect(lines.filter(({ msg }) => msg === REPLACED)).toEqual([])
+    expect(messages()).toEqual(['a change of this file is not applied; the next reload tries again'])
 
     obstacle = undefined
     await certificate.reload()
 
-    expect([certificate.state, certificate.counts]).toEqual([{ kind: 'fresh' }, { renewed: 1, failed: 0 }])
+    expect([certificate.state, certificate.counts]).toEqual([{ kind: 'fresh' }, { renewed: 1, failed: 1 }])
     expect(lines.filter(({ msg }) => msg === REPLACED)).toHaveLength(1)
   })
 })

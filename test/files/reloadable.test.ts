@@ -3,9 +3,11 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { PassThrough } from 'node:stream'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { InvalidFileError } from '../../src/errors/errors.ts'
+import { InvalidFileError, NotAppliedError } from '../../src/errors/errors.ts'
 import { createLog } from '../../src/observability/log.ts'
+import { follow } from '../../src/files/followed-file.ts'
 import { createReloadable } from '../../src/files/reloadable.ts'
+import { recordedLog } from '../fixtures/recorded-log.ts'
 
 let base = ''
 let file = ''
@@ -94,12 +96,33 @@ it('calls a listener again at the next reload after it threw, even for the same 
   })
   await writeFile(file, '1')
 
-  await expect(value.reload()).rejects.toBe(obstacle)
+  await expect(value.reload()).rejects.toEqual(new NotAppliedError(obstacle))
   expect([value.current, value.state.kind]).toEqual([1, 'stale'])
   obstacle = undefined
 
   expect(await value.reload()).toBe('unchanged')
   expect([called, value.state.kind, parses]).toEqual([[1, 1], 'fresh', 1])
+})
+
+it('logs the error of a listener once, and not as a failure of the file or of its watch', async () => {
+  const { log, lines } = recordedLog()
+  const value = createReloadable({ file, parse, initial: 0, log })
+  let obstacle: Error | undefined = new Error('refused')
+  value.onChange(() => {
+    if (obstacle !== undefined) throw obstacle
+  })
+  await writeFile(file, '1')
+
+  const following = await follow(value, { file, pollMs: 'off', log })
+  await expect(following.reload()).rejects.toEqual(new NotAppliedError(obstacle))
+  obstacle = undefined
+  await following.reload()
+  await following.close()
+
+  expect(lines.map(({ level, msg }) => [level, msg])).toEqual([
+    [50, 'a change of this file is not applied; the next reload tries again'],
+    [30, 'file can be used again'],
+  ])
 })
 
 it('distinguishes contents of many megabytes that differ only in the last byte', async () => {

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import { NotAppliedError } from '../../src/errors/errors.ts'
 import { createValueInForce, type ValueInForceOptions } from '../../src/files/value-in-force.ts'
+import { recordedLog } from '../fixtures/recorded-log.ts'
 
 /** A text value that records all events in order. */
 function createScene(options: Partial<ValueInForceOptions<string>> = {}) {
@@ -56,20 +58,21 @@ describe('a change', () => {
 
 describe('a listener that throws', () => {
   function createThrowingScene() {
-    const scene = createScene()
+    const { log, lines } = recordedLog()
+    const scene = createScene({ file: 'users', log })
     const obstacle: { current?: Error } = { current: new Error('refused') }
     scene.value.onChange((next) => {
       scene.events.push(`called with ${next}`)
       if (obstacle.current !== undefined) throw obstacle.current
     })
     scene.value.onChange((next) => scene.events.push(`other called with ${next}`))
-    return { ...scene, obstacle }
+    return { ...scene, obstacle, lines }
   }
 
   it('does not bring the previous value back, and does not prevent calls of other listeners', async () => {
     const { value, events, obstacle } = createThrowingScene()
 
-    await expect(value.publish('two')).rejects.toBe(obstacle.current)
+    await expect(value.publish('two')).rejects.toEqual(new NotAppliedError(obstacle.current))
 
     expect(value.current).toBe('two')
     expect(value.state).toEqual({ kind: 'stale', reason: 'a change could not be applied; it is tried again' })
@@ -85,8 +88,24 @@ describe('a listener that throws', () => {
 
     await value.publish('two')
 
-    expect(events).toEqual(['called with two', 'other called with two', 'log one > two'])
+    expect(events).toEqual(['called with two', 'other called with two', 'log recovery', 'log one > two'])
     expect([value.state, value.counts.changed]).toEqual([{ kind: 'fresh' }, 1])
+  })
+
+  it('is logged with its own error, once while the error stays the same', async () => {
+    const { value, obstacle, lines } = createThrowingScene()
+    const message = 'a change of this file is not applied; the next reload tries again'
+
+    for (const error of ['refused', 'refused', 'other']) {
+      obstacle.current = new Error(error)
+      await value.publish('two').catch(() => undefined)
+    }
+
+    expect(lines).toMatchObject([
+      { level: 50, file: 'users', err: { message: 'refused' }, msg: message },
+      { level: 50, file: 'users', err: { message: 'other' }, msg: message },
+    ])
+    expect(value.counts).toEqual({ changed: 0, failed: 2 })
   })
 
   it('is called with the previous value when that comes back, because other listeners use the newer one', async () => {

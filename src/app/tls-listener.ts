@@ -1,0 +1,80 @@
+// Opens the TLS listener and keeps its certificates current.
+
+import type { RulesInForce } from '../access/rules-in-force.ts'
+import type { CertificateInForce } from '../certificates/certificate-in-force.ts'
+import type { ClientCaInForce } from '../certificates/client-ca-in-force.ts'
+import { createUncoveredNames } from '../certificates/names/uncovered-names.ts'
+import { createListener, TICKET_KEYS_LIFE_MS, type Listener } from '../http/connections/listener.ts'
+import { createApp } from '../http/pipeline/pipeline.ts'
+import type { Log } from '../observability/log.ts'
+import type { CertificateBundle } from '../pki/certificate.ts'
+import type { ClientCa } from '../pki/client-ca-set.ts'
+import type { Config } from '../settings/config.ts'
+import type { Users } from '../users/users.ts'
+import { certificateDemandOf } from './certificate-demand.ts'
+import { pageFactsOf } from './page-facts.ts'
+import type { RequestParts } from './request-parts.ts'
+
+export interface ListenerParts extends RequestParts {
+  readonly certificate: CertificateInForce
+  readonly clientCa: ClientCaInForce | undefined
+  readonly users: Users
+  readonly rules: RulesInForce | undefined
+}
+
+/** Rejects, with nothing bound, when the address cannot be bound or a certificate cannot be served. */
+export async function openTlsListener(config: Config, parts: ListenerParts, log: Log): Promise<Listener> {
+  const { certificate, clientCa, users, rules, limits } = parts
+  const requestedNames = createUncoveredNames({ certificate, log })
+  const handler = createApp({
+    ...parts,
+    log,
+    requestedNames,
+    realm: config.realm,
+    hasUsers: () => users.isLoaded,
+    demand: certificateDemandOf(config, users, clientCa),
+    rules: () => rules?.current,
+    rootPem: () => certificate.root?.pem,
+    page: pageFactsOf(config, certificate),
+    hsts: config.hsts,
+  })
+  const [served, accepted] = [certificate.current, clientCa?.current]
+  const listener = await createListener({
+    certificate: served,
+    clientCaPem: accepted?.pem,
+    handler,
+    idleTimeoutMs: config.idleTimeout,
+    requestedNames,
+    limits,
+    ticketKeysLifeMs: TICKET_KEYS_LIFE_MS,
+    ...config.listen,
+  })
+  try {
+    followChanges(listener, parts, { served, accepted })
+  } catch (error) {
+    await listener.close()
+    throw error
+  }
+  return listener
+}
+
+interface InUse {
+  readonly served: CertificateBundle
+  readonly accepted: ClientCa | undefined
+}
+
+function followChanges(
+  listener: Listener,
+  { certificate, clientCa }: Pick<ListenerParts, 'certificate' | 'clientCa'>,
+  { served, accepted }: InUse,
+): void {
+  certificate.onChange((next) => {
+    listener.serve(next)
+  })
+  clientCa?.onChange(({ pem }) => {
+    listener.accept(pem)
+  })
+  // The files may have changed while the address was being bound.
+  if (certificate.current !== served) listener.serve(certificate.current)
+  if (clientCa !== undefined && clientCa.current !== accepted) listener.accept(clientCa.current.pem)
+}

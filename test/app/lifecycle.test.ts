@@ -1,0 +1,51 @@
+import { describe, expect, it } from 'vitest'
+import { runUntilStopped } from '../../src/app/lifecycle.ts'
+import type { Sidecar } from '../../src/app/sidecar.ts'
+import { InvalidFileError } from '../../src/errors/errors.ts'
+import { recordedLog } from '../fixtures/recorded-log.ts'
+
+/** Runs a sidecar whose parts the test chooses; `signal` calls the listeners as a signal does. */
+function run(parts: Partial<Pick<Sidecar, 'reload' | 'drain'>>) {
+  const { log, lines } = recordedLog()
+  const listeners = new Map<NodeJS.Signals, (signal: NodeJS.Signals) => void>()
+  const exitCode = runUntilStopped(
+    { reload: () => Promise.resolve(), drain: () => Promise.resolve(true), ...parts },
+    {
+      log,
+      drainTimeoutMs: 1_000,
+      onSignal: (signals, listener) => {
+        for (const signal of signals) listeners.set(signal, listener)
+        return () => {
+          for (const signal of signals) listeners.delete(signal)
+        }
+      },
+    },
+  )
+  const signal = (name: NodeJS.Signals) => listeners.get(name)?.(name)
+  const errors = () => lines.filter(({ level }) => level === 50)
+  return { exitCode, signal, errors, listeners }
+}
+
+describe('a stop', () => {
+  it('that fails to close a part is logged once and exits 1', async () => {
+    const { exitCode, signal, errors, listeners } = run({
+      drain: () => Promise.reject(new Error('still open')),
+    })
+    signal('SIGTERM')
+    expect(await exitCode).toBe(1)
+    expect(errors()).toMatchObject([{ err: { message: 'still open' } }])
+    expect(listeners.size).toBe(0)
+  })
+})
+
+describe('a reload', () => {
+  it.each<[what: string, error: Error, logged: readonly string[]]>([
+    ['that rejects with an error of a file logs nothing more', new InvalidFileError('users', 'is empty'), []],
+    ['that rejects with another error logs it', new Error('unexpected'), ['unexpected']],
+  ])('%s', async (_what, error, logged) => {
+    const { signal, errors } = run({ reload: () => Promise.reject(error) })
+    signal('SIGHUP')
+    await new Promise(setImmediate)
+    expect(errors().map(({ err }) => (err as Error).message)).toEqual(logged)
+  })
+})
