@@ -1,17 +1,23 @@
+import { readdirSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import path from 'node:path'
 import { defineConfig } from 'vitest/config'
 import type { InlineConfig } from 'vitest/node'
-import { EndToEndFirst } from './test/fixtures/end-to-end-first.ts'
+import { SlowFirst } from './test/fixtures/slow-first.ts'
 
 // Absolute, so that this configuration also works with another `--root`.
-const FIXTURES = path.join(import.meta.dirname, 'test', 'fixtures')
+const TESTS = path.join(import.meta.dirname, 'test')
+const FIXTURES = path.join(TESTS, 'fixtures')
 
 // Tests that start processes, use real parts, or take long on purpose. All others are fast, which
 // test/rules/fast-tests.test.ts holds.
 const SLOW = ['test/{behavior,e2e,fuzz}/**/*.test.ts', '**/*.{process,slow}.test.ts']
 // Compares times by statistics, so it takes over a minute.
 const TIMING = ['test/timing/**/*.test.ts']
+// Tests that replace a module, which would reach other tests of the same process.
+const MOCKING = testsWith('vi.mock(')
+// Tests that choose a number of repetitions. They run in `fast` or `slow` too, with fewer.
+const STRESS = testsWith('/fixtures/repetitions.ts')
 
 const shared = {
   pool: 'forks',
@@ -20,19 +26,41 @@ const shared = {
   testTimeout: 60_000,
   hookTimeout: 60_000,
 } satisfies InlineConfig
+// For tests that start processes.
+const built = { ...shared, globalSetup: `${FIXTURES}/build-if-stale.ts` }
+// The files of a worker share one process. Loading the modules again for each file takes a third of the time.
+const together = { isolate: false }
 
 export default defineConfig({
   test: {
     // Most tests wait for timers and other processes most of the time.
     maxWorkers: 2 * availableParallelism(),
-    sequence: { sequencer: EndToEndFirst },
+    sequence: { sequencer: SlowFirst },
     // With the setup file above it fails a run that logged a secret.
     globalSetup: `${FIXTURES}/no-secret-is-logged.ts`,
     coverage: { provider: 'v8', include: ['src/**'] },
     projects: [
-      { test: { ...shared, name: 'fast', include: ['test/**/*.test.ts'], exclude: [...SLOW, ...TIMING] } },
-      { test: { ...shared, name: 'slow', include: SLOW, globalSetup: `${FIXTURES}/build-if-stale.ts` } },
+      {
+        test: {
+          ...shared,
+          ...together,
+          name: 'fast',
+          include: ['test/**/*.test.ts'],
+          exclude: [...SLOW, ...TIMING],
+        },
+      },
+      { test: { ...built, ...together, name: 'slow', include: SLOW, exclude: MOCKING } },
+      { test: { ...built, name: 'slow-alone', include: MOCKING, exclude: TIMING } },
+      { test: { ...built, name: 'stress', include: STRESS, env: { STRESS: '1' } } },
       { test: { ...shared, name: 'timing', include: TIMING } },
     ],
   },
 })
+
+/** The test files with this text. */
+function testsWith(text: string): string[] {
+  return readdirSync(TESTS, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.test.ts'))
+    .filter((name) => readFileSync(path.join(TESTS, name), 'utf8').includes(text))
+    .map((name) => `test/${name}`)
+}

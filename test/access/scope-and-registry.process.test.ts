@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { isRepositoryName } from '../../src/access/repository-name.ts'
 import { scopeOf } from '../../src/access/scope.ts'
 import { registryProgram } from '../fixtures/registry.ts'
+import { repetitions } from '../fixtures/repetitions.ts'
 import { startLoggingRegistry, type LoggingRegistry } from './logging-registry.ts'
 
 const HEX = 'a'.repeat(64)
@@ -72,7 +73,7 @@ const target = fc
   .filter((text) => !/\/\.{1,2}(?:\/|$)/.test(text))
 const method = fc.constantFrom('GET', 'HEAD', 'OPTIONS', 'PUT', 'PATCH', 'POST', 'DELETE')
 
-const CASES = 4_000
+const CASES = repetitions({ usual: 1_000, stress: 4_000 })
 
 describe.skipIf(registryProgram === undefined)('the real registry', () => {
   let registry: LoggingRegistry

@@ -1,4 +1,4 @@
-// Renews the leaf a hundred times while transfers run.
+// Renews the leaf many times while transfers run.
 //
 // New connections see each renewal, and each transfer moves bytes between two renewals.
 
@@ -11,6 +11,7 @@ import path from 'node:path'
 import { expect, it, onTestFinished, vi } from 'vitest'
 import { renewLeaf } from '../../src/certificates/state-folder/keystore.ts'
 import { fingerprintServed } from '../fixtures/own-certificate.ts'
+import { repetitions } from '../fixtures/repetitions.ts'
 import { ALICE, sidecarForTest, type TestSidecar } from '../fixtures/sidecar.ts'
 import { until } from '../fixtures/until.ts'
 
@@ -21,11 +22,11 @@ vi.mock(import('../../src/certificates/names/machine-names.ts'), async (importOr
   return { ...original, readMachineFacts: () => facts }
 })
 
-const RENEWALS = 100
+const RENEWALS = repetitions({ usual: 25, stress: 100 })
 const PULLS = 25
 const PUSHES = 25
 // Together larger than the minimum size for splicing.
-const PART_BYTES = 12 * 1024
+const PART_BYTES = Math.ceil((1_200 * 1024) / RENEWALS)
 const FIRST_PART = randomBytes(PART_BYTES)
 const PARTS = Array.from({ length: RENEWALS + 1 }, () => randomBytes(PART_BYTES))
 const BLOB = Buffer.concat([FIRST_PART, ...PARTS])

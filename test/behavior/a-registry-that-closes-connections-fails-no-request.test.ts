@@ -6,9 +6,10 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { frontBefore, frontFor } from '../fixtures/front.ts'
 import { OK } from '../fixtures/programmable-upstream.ts'
+import { repetitions } from '../fixtures/repetitions.ts'
 import { until } from '../fixtures/until.ts'
 
-const ROUNDS = 60
+const ROUNDS = repetitions({ usual: 20, stress: 60 })
 const CLOSINGS: Readonly<Record<string, (socket: Socket) => unknown>> = {
   FIN: (socket) => socket.end(),
   RST: (socket) => socket.resetAndDestroy(),

@@ -6,18 +6,19 @@ import { expect, it, onTestFinished } from 'vitest'
 import { peakRssMib } from '../bench/process-tree.ts'
 import { endlessRegistry, pullSlowly, standIdle, type Host } from '../fixtures/crowd.ts'
 import { portOf, start } from '../fixtures/process.ts'
+import { repetitions } from '../fixtures/repetitions.ts'
 import { ALICE, ALICE_ENTRY } from '../fixtures/sidecar.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 import { until } from '../fixtures/until.ts'
 
 const GIB = 1024 ** 3
-const IDLE = 2_000
-const PULLS = 200
+const IDLE = repetitions({ usual: 400, stress: 2_000 })
+const PULLS = repetitions({ usual: 100, stress: 200 })
 
 // Far above the time of an answer on a slow machine; the pulls would take hours.
 const ANSWER_TIMEOUT_MS = 30_000
 
-// Far above the figures of `npm run bench:crowd`, and far below 200 pulls that each hold 16 MiB of their body.
+// Far above the figures of `npm run bench:crowd`, and far below pulls that each hold 16 MiB of their body.
 const MOST_MIB = 600
 
 function statusOf({ port, ca }: Host): Promise<number> {

@@ -7,8 +7,19 @@ import { syncBuiltinESMExports } from 'node:module'
  * Returns a function that undoes this.
  */
 export function withoutFileEvents(): () => void {
+  return replaceWatch(() => Object.assign(new EventEmitter(), silentWatch))
+}
+
+/** Makes every new watch of this process fail as if inotify had no watches left. Returns a function that undoes this. */
+export function withFailingWatches(): () => void {
+  return replaceWatch(() => {
+    throw Object.assign(new Error('no inotify watches left'), { code: 'ENOSPC' })
+  })
+}
+
+function replaceWatch(replacement: () => EventEmitter): () => void {
   const { watch } = fs
-  fs.watch = (() => Object.assign(new EventEmitter(), silentWatch)) as unknown as typeof watch
+  fs.watch = replacement as unknown as typeof watch
   syncBuiltinESMExports()
   return () => {
     fs.watch = watch

@@ -1,19 +1,24 @@
-// Tests the watch without file events: a stand-in for chokidar fails as if inotify had no watches left.
+// Tests the watch without file events, because all watches fail.
 
-import { EventEmitter } from 'node:events'
 import { mkdir, rm, stat, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import path from 'node:path'
-import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
+import { withFailingWatches } from './no-file-events.ts'
 import { createWatchedFile, GARBAGE, plainFile, type WatchedFile } from './watched-file.ts'
 import { renameOver, WAYS_TO_CHANGE } from './ways-to-change.ts'
 import { until } from '../fixtures/until.ts'
 
-vi.mock('chokidar', () => ({ watch: failingWatch }))
-
 const POLL_MS = 100
 const open: WatchedFile[] = []
 
+let undo = (): void => undefined
+beforeAll(() => {
+  undo = withFailingWatches()
+})
+afterAll(() => {
+  undo()
+})
 afterEach(async () => {
   for (const watched of open.splice(0)) await watched.remove()
 })
@@ -116,12 +121,4 @@ it('a closed watch does not poll', async () => {
 function untilState(watched: WatchedFile, expected: unknown): Promise<number> {
   const wanted = JSON.stringify(expected)
   return until(() => JSON.stringify(watched.value.state) === wanted, { deadlineMs: 1500, what: wanted })
-}
-
-function failingWatch(): EventEmitter {
-  const watcher = Object.assign(new EventEmitter(), { close: () => Promise.resolve() })
-  setImmediate(() => {
-    watcher.emit('error', Object.assign(new Error('no inotify watches left'), { code: 'ENOSPC' }))
-  })
-  return watcher
 }

@@ -1,4 +1,4 @@
-// Holds what `npm run test:fast` promises: its tests start no process.
+// Holds the rules of fast tests: they start no process and replace no module.
 
 import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
@@ -16,6 +16,12 @@ const fastTests = readdirSync(path.join(ROOT, 'test'), { recursive: true, encodi
 it('a test that starts processes is named *.process.test.ts, or lies in behavior/ or e2e/', () => {
   expect(fastTests.length).toBeGreaterThan(50)
   expect(fastTests.flatMap((file) => pathToProcesses(file, new Set()) ?? [])).toEqual([])
+})
+
+it('a fast test replaces no module, because the tests of a worker share their modules', () => {
+  const replaces = (file: string) => /\bvi\.(?:do)?mock\(/i.test(readFileSync(path.join(ROOT, file), 'utf8'))
+  expect(fastTests.filter(replaces)).toEqual([])
+  expect(replaces('test/behavior/a-hundred-renewals-cut-no-transfer.test.ts')).toBe(true)
 })
 
 it('an import that leads to processes is found', () => {

@@ -8,11 +8,12 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import type { Upstream } from '../../../src/upstream/upstream.ts'
 import { frontFor } from '../../fixtures/front.ts'
+import { repetitions } from '../../fixtures/repetitions.ts'
 import { until } from '../../fixtures/until.ts'
 
 const MIB = 1024 * 1024
 const BLOB = randomBytes(3.5 * MIB)
-const CUTS = 150
+const CUTS = repetitions({ usual: 50, stress: 150 })
 
 const digestOf = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')
 
