@@ -23,6 +23,15 @@ export function parseBasic(header: string | undefined): ParsedBasic {
   return bytes ? splitCredentials(decodeText(bytes)) : malformed('the credentials are not base64')
 }
 
+/** For a name and a password from anywhere. podman without a login sends both empty, which counts as no credentials. */
+export function checkCredentials({ username, password }: Credentials): ParsedBasic {
+  if (username === '' && password === '') return { kind: 'absent' }
+  if (hasControlCharacter(username + password)) return malformed('the credentials hold a control character')
+  if (username === '') return malformed('the username is empty')
+  if (password === '') return malformed('the password is empty')
+  return { kind: 'credentials', username, password }
+}
+
 /** Quotes the realm (RFC 9110 §11.6.1, §5.6.4). Throws a RangeError if it is empty or not printable ASCII. */
 export function formatChallenge(realm: string): string {
   if (!/^[ -~]+$/.test(realm)) throw new RangeError('a realm is printable ASCII, and not empty')
@@ -30,12 +39,9 @@ export function formatChallenge(realm: string): string {
 }
 
 function splitCredentials(text: string): ParsedBasic {
-  if (hasControlCharacter(text)) return malformed('the credentials hold a control character')
   const colon = text.indexOf(':')
   if (colon < 0) return malformed('the credentials have no colon')
-  if (colon === 0) return malformed('the username is empty')
-  if (colon === text.length - 1) return malformed('the password is empty')
-  return { kind: 'credentials', username: text.slice(0, colon), password: text.slice(colon + 1) }
+  return checkCredentials({ username: text.slice(0, colon), password: text.slice(colon + 1) })
 }
 
 function malformed(reason: string): ParsedBasic {

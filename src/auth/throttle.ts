@@ -31,7 +31,8 @@ interface Count {
   readonly endsAt: number
 }
 
-// Both full tables take 8 MiB. Four threads run 3,400 checks a minute, so no entry that matters is evicted.
+// Both full tables take 8 MiB. Four threads run 3,400 checks a minute, and wrong tokens fill one entry per source, so no
+// entry that matters is evicted.
 const MAX_COUNTS = 20_000
 
 // A client with an outdated password is throttled for this name only, and spares other users of its address.

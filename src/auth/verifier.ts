@@ -17,6 +17,8 @@ export type Verdict =
       readonly kind: 'ok'
       readonly username: string
       readonly isOldPassword: boolean
+      /** The stored hash that the password matches. A token is bound to it. */
+      readonly hash: string
     }
   | {
       readonly kind: 'refused'
@@ -50,7 +52,9 @@ export function createVerifier({ table, cache, attempts, now = Date.now }: Verif
 
   function accept(username: string, hash: string | undefined): Verdict {
     const index = hash === undefined ? -1 : validHashes(username).indexOf(hash)
-    return index < 0 ? refuse('entry changed', username) : { kind: 'ok', username, isOldPassword: index > 0 }
+    return hash === undefined || index < 0
+      ? refuse('entry changed', username)
+      : { kind: 'ok', username, isOldPassword: index > 0, hash }
   }
 
   function refuse(reason: RefusalReason, username: string): Verdict {
@@ -64,7 +68,7 @@ export function createVerifier({ table, cache, attempts, now = Date.now }: Verif
     const recall = (hash: string): Recollection => cache.recall({ source, username, password, hash })
     const recalled = hashes.map(recall)
     const remembered = recalled.indexOf('remembered')
-    if (remembered >= 0) return { kind: 'ok', username, isOldPassword: remembered > 0 }
+    if (remembered >= 0) return accept(username, hashes[remembered])
     const dummyHashes = remainingDummyHashes(table().dummyHashes, hashes)
     // Threat: a throttled login runs no bcrypt check, so fewer lookups would show which names exist.
     dummyHashes.forEach(recall)

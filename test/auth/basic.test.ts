@@ -1,6 +1,7 @@
 // Tests parsing of Basic credentials.
 
 import { describe, expect, it } from 'vitest'
+import { parseAuthorization } from '../../src/auth/authorization-header.ts'
 import { formatChallenge, parseBasic } from '../../src/auth/basic.ts'
 
 const encode = (text: string, encoding: BufferEncoding = 'utf8'): string =>
@@ -34,8 +35,37 @@ describe('parseBasic accepts', () => {
   })
 })
 
-it('a request without the header has no credentials', () => {
-  expect(parseBasic(undefined)).toEqual({ kind: 'absent' })
+it.each([
+  ['without the header', undefined],
+  ['of podman without a login, an empty name and password', 'Basic Og=='],
+  ['with the same without padding', 'Basic Og'],
+])('a request %s has no credentials', (_what, header) => {
+  expect(parseBasic(header)).toEqual({ kind: 'absent' })
+})
+
+describe('parseAuthorization', () => {
+  it.each<[what: string, header: string | undefined, expected: object]>([
+    ['a token', 'Bearer a.b-c_d', { kind: 'token', token: 'a.b-c_d' }],
+    ['the scheme in any case', 'bEARER abc', { kind: 'token', token: 'abc' }],
+    ['several spaces', 'Bearer   abc', { kind: 'token', token: 'abc' }],
+    ['a token of any characters, for its own check', 'Bearer "<>"', { kind: 'token', token: '"<>"' }],
+    ['Basic', bytes('alice:pw'), credentials('alice', 'pw')],
+    ['nothing', undefined, { kind: 'absent' }],
+  ])('reads %s', (_what, header, expected) => {
+    expect(parseAuthorization(header)).toEqual(expected)
+  })
+
+  it.each([
+    ['the scheme alone', 'Bearer'],
+    ['the scheme with a blank', 'Bearer '],
+    ['two tokens', 'Bearer abc def'],
+    ['both schemes', `Bearer abc, Basic ${encode('alice:pw')}`],
+    ['the schemes the other way round', `Basic ${encode('alice:pw')}, Bearer abc`],
+    ['a tab', 'Bearer\tabc'],
+    ['another scheme with the same start', 'Bearers abc'],
+  ])('refuses %s', (_what, header) => {
+    expect(parseAuthorization(header)).toMatchObject({ kind: 'malformed' })
+  })
 })
 
 describe('parseBasic refuses', () => {

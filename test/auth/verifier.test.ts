@@ -64,7 +64,7 @@ function verifierOver(text: string, { ttlMs = MINUTE, outcome }: TestOptions = {
   }
 }
 
-const ok = { kind: 'ok', username: 'alice', isOldPassword: false }
+const ok = { kind: 'ok', username: 'alice', isOldPassword: false, hash: expect.any(String) as string }
 const oldOk = { ...ok, isOldPassword: true }
 const refused = (reason: string, isKnown = true) => ({ kind: 'refused', reason, isKnown })
 
@@ -84,6 +84,14 @@ describe('a verdict', () => {
   ])('for %s', async (_what, username, password, verdict) => {
     const { verify } = verifierOver(`${LINES.alice}\n${LINES.bob}\n`)
     expect(await verify(username, password)).toEqual(verdict)
+  })
+
+  it('names the hash that matched, also when the login is remembered', async () => {
+    const { verify } = verifierOver(ROTATED)
+    for (const password of ['a', 'old', 'older', 'a', 'older']) {
+      const hash = HASHES[password as keyof typeof HASHES]
+      expect(await verify('alice', password)).toMatchObject({ kind: 'ok', hash })
+    }
   })
 
   it('refuses a longer password with the same first 72 bytes, without a bcrypt check', async () => {

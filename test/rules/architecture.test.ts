@@ -38,6 +38,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   users: ['errors', 'files', 'observability'],
   // The table of users is what credentials are checked against.
   auth: ['async', 'users'],
+  tokens: ['auth', 'users'],
   access: ['errors', 'files', 'observability'],
   upstream: ['errors'],
   // Texts only.
@@ -77,11 +78,12 @@ const HOME_OF: Readonly<Record<string, RegExp>> = {
   'http-proxy': /^upstream\/upstream\.ts$/,
   'node-forge': /^pki\/signed-certificate\.ts$/,
   chokidar: /^files\/watch\.ts$/,
+  jose: /^tokens\/signed-tokens\.ts$/,
   bcryptjs: /^auth\/bcrypt\.ts$/,
   hono: /^http\//,
   '@hono/node-server': /^http\//,
   piscina: /^(?:auth\/bcrypt-pool|access\/read-rules)\.ts$/,
-  'lru-cache': /^auth\/(?:verified-cache|throttle|pace)\.ts$/,
+  'lru-cache': /^auth\/(?:verified-cache|throttle|pace|repeated-failures)\.ts$/,
   'ipaddr.js': /^http\/client-address\.ts$/,
   pino: /^observability\/log\.ts$/,
   'pino-pretty': /^observability\/log\.ts$/,

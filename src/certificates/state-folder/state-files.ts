@@ -58,8 +58,12 @@ export interface WriteOptions {
 }
 
 /** Sets the mode before the file gets its final name. Throws `InvalidFileError`. */
-export async function write(file: string, text: string, { mode, lock }: WriteOptions): Promise<void> {
-  const replaced = replaceFile(file, text, { mode, beforeRename: () => lock.assertHeld() })
+export async function write(
+  file: string,
+  content: Buffer | string,
+  { mode, lock }: WriteOptions,
+): Promise<void> {
+  const replaced = replaceFile(file, content, { mode, beforeRename: () => lock.assertHeld() })
   await replaced.catch(rethrowWithFix(dirname(file), 'written'))
 }
 

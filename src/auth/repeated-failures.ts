@@ -1,0 +1,54 @@
+// Recognizes a wrong password that one client sends twice in a row.
+//
+// containerd and BuildKit send a password to /token as a form and, if it is refused, again as Basic credentials. That is
+// one guess, so it must count once: otherwise half of the allowed failures would throttle a user.
+
+import { LRUCache } from 'lru-cache'
+import type { Credentials } from './basic.ts'
+import { createKeyedDigest } from './keyed-digest.ts'
+
+export interface RepeatedFailures {
+  /**
+   * Whether these credentials were refused a moment ago. True only once per refusal, so that a client that repeats one
+   * password still reaches the throttle.
+   */
+  isSecond(credentials: Credentials, source: string): boolean
+  refused(credentials: Credentials, source: string): void
+}
+
+export interface RepeatedFailuresParts {
+  /** The table that judges the credentials. A refusal says nothing about another table. */
+  readonly table: () => object
+  /** Milliseconds of a clock that never goes back. */
+  readonly now: () => number
+}
+
+// The second request follows at once, but its connection may have to wait.
+const REPETITION_MS = 5_000
+
+// Each entry cost a bcrypt check; see throttle.ts.
+const MAX_REFUSED = 20_000
+
+export function createRepeatedFailures({ table, now }: RepeatedFailuresParts): RepeatedFailures {
+  const refusedAt = new LRUCache<string, number>({ max: MAX_REFUSED })
+  const digestOf = createKeyedDigest()
+  let judge = table()
+
+  function keyOf({ username, password }: Credentials, source: string): string {
+    if (table() !== judge) refusedAt.clear()
+    judge = table()
+    return digestOf([source, username, password])
+  }
+
+  return {
+    isSecond: (credentials, source) => {
+      const key = keyOf(credentials, source)
+      const isSecond = now() - (refusedAt.get(key) ?? -Infinity) < REPETITION_MS
+      refusedAt.delete(key)
+      return isSecond
+    },
+    refused: (credentials, source) => {
+      refusedAt.set(keyOf(credentials, source), now())
+    },
+  }
+}

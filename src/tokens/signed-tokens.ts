@@ -1,0 +1,122 @@
+// Signs and verifies tokens, which say who a client is.
+//
+// No other file imports jose. A token never says what its holder may do: the access rules decide that at each request,
+// so a change of the rules takes effect at once.
+
+import { errors, jwtVerify, SignJWT, type JWTPayload } from 'jose'
+import { deriveTokenKeys } from './token-keys.ts'
+
+/** The audience of tokens, and `service` in challenges. Jib does not encode it, and regclient expects that it never changes. */
+export const TOKEN_SERVICE = 'registry-sidecar'
+
+/** What answers promise. Tools fetch one token for a whole push, so shorter lives break long pushes. */
+export const TOKEN_LIFE_S = 3600
+
+// Clients use a token until its last second, and their requests take time to arrive.
+const GRACE_S = 120
+
+/** A user with the longest name needs half of it. */
+const MAX_TOKEN_LENGTH = 2048
+
+/** The client that a token was issued to. A username may be `anonymous`, so only `kind` says which holder is anonymous. */
+export type TokenHolder =
+  | { readonly kind: 'anonymous' }
+  | {
+      readonly kind: 'user'
+      readonly username: string
+      /** Binds the token to the stored secret that the user proved; see `fingerprintOf`. */
+      readonly fingerprint: string
+    }
+
+export type ReadToken =
+  | { readonly kind: 'valid'; readonly holder: TokenHolder }
+  /** Signed with this key, and too old. Its holder was right once, so this is no guess. */
+  | { readonly kind: 'expired' }
+  /** Not signed with this key, or not a token. The log's reason never repeats the token. */
+  | { readonly kind: 'wrong'; readonly reason: string }
+
+export interface SignedTokens {
+  readonly issue: (holder: TokenHolder) => Promise<string>
+  /** Reads a token from a client. Never rejects. */
+  readonly read: (token: string) => Promise<ReadToken>
+  readonly fingerprintOf: (username: string, storedSecret: string) => string
+}
+
+export interface SignedTokensOptions {
+  /** 32 random bytes. */
+  readonly key: Buffer
+  /** Milliseconds since 1970. */
+  readonly now?: (() => number) | undefined
+}
+
+const ISSUER = 'registry-sidecar'
+const TYPE = 'JWT'
+
+// The signature, 32 bytes, ends in two bits without meaning. Threat: some decoders ignore them, so that one token would
+// have four texts.
+const TOKEN = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/
+
+export function createSignedTokens({ key, now = Date.now }: SignedTokensOptions): SignedTokens {
+  const { signing, id, fingerprintOf } = deriveTokenKeys(key)
+
+  return {
+    fingerprintOf,
+    issue: (holder) => {
+      const issuedAt = Math.floor(now() / 1000)
+      return new SignJWT(claimsOf(holder))
+        .setProtectedHeader({ alg: 'HS256', typ: TYPE, kid: id })
+        .setIssuer(ISSUER)
+        .setAudience(TOKEN_SERVICE)
+        .setIssuedAt(issuedAt)
+        .setExpirationTime(issuedAt + TOKEN_LIFE_S)
+        .sign(signing)
+    },
+    read: async (token) => {
+      if (token.length > MAX_TOKEN_LENGTH) return { kind: 'wrong', reason: 'token too long' }
+      if (!TOKEN.test(token)) return { kind: 'wrong', reason: 'malformed token' }
+      try {
+        const { payload } = await jwtVerify(
+          token,
+          ({ kid }) => {
+            if (kid !== id) throw new ForeignKeyError()
+            return signing
+          },
+          {
+            // Threat: the token's own head must not choose the algorithm ("none", or RS256 with our key as public key).
+            algorithms: ['HS256'],
+            typ: TYPE,
+            issuer: ISSUER,
+            audience: TOKEN_SERVICE,
+            requiredClaims: ['exp', 'iat'],
+            clockTolerance: GRACE_S,
+            currentDate: new Date(now()),
+          },
+        )
+        const holder = holderIn(payload)
+        return holder === undefined
+          ? { kind: 'wrong', reason: 'token of another kind' }
+          : { kind: 'valid', holder }
+      } catch (error) {
+        // jose looks at the claims only after the signature was right.
+        if (error instanceof errors.JWTExpired) return { kind: 'expired' }
+        if (error instanceof ForeignKeyError) return { kind: 'wrong', reason: 'token of another key' }
+        if (error instanceof errors.JOSEError) return { kind: 'wrong', reason: 'wrong token' }
+        throw error
+      }
+    },
+  }
+}
+
+class ForeignKeyError extends Error {}
+
+function claimsOf(holder: TokenHolder): JWTPayload {
+  return holder.kind === 'anonymous'
+    ? { kind: 'anonymous' }
+    : { kind: 'user', sub: holder.username, fingerprint: holder.fingerprint }
+}
+
+function holderIn({ kind, sub, fingerprint }: JWTPayload): TokenHolder | undefined {
+  if (kind === 'anonymous') return { kind: 'anonymous' }
+  if (kind !== 'user' || typeof sub !== 'string' || typeof fingerprint !== 'string') return undefined
+  return { kind: 'user', username: sub, fingerprint }
+}

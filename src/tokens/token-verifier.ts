@@ -1,0 +1,76 @@
+// Checks the token of a request against the users in force.
+
+import type { Throttle } from '../auth/throttle.ts'
+import { hashesAt, type UserTable } from '../users/htpasswd.ts'
+import type { SignedTokens, TokenHolder } from './signed-tokens.ts'
+
+/** The reasons are for the log; a client must not see them. */
+export type TokenVerdict =
+  | { readonly kind: 'anonymous' }
+  | {
+      readonly kind: 'user'
+      readonly username: string
+      /** The user has a newer password, and the one behind this token is still valid. */
+      readonly isOldPassword: boolean
+    }
+  /** It was valid once, so this is no guess. */
+  | { readonly kind: 'ended'; readonly reason: string }
+  /** It never was. */
+  | { readonly kind: 'wrong'; readonly reason: string }
+  | { readonly kind: 'throttled'; readonly retryAfterMs: number }
+
+export interface TokenVerifier {
+  /** @param source where the token comes from; see `sourceOf` */
+  verify(token: string, source: string): Promise<TokenVerdict>
+}
+
+export interface TokenVerifierParts {
+  readonly tokens: Pick<SignedTokens, 'read' | 'fingerprintOf'>
+  readonly table: () => UserTable
+  readonly throttle: Throttle
+  /** Milliseconds since 1970. Used to decide whether an old password has expired. */
+  readonly now?: (() => number) | undefined
+}
+
+// Wrong tokens have no known user, and no user has this name.
+const NO_NAME = ''
+
+export function createTokenVerifier({
+  tokens,
+  table,
+  throttle,
+  now = Date.now,
+}: TokenVerifierParts): TokenVerifier {
+  return {
+    verify: async (token, source) => {
+      const read = await tokens.read(token)
+      switch (read.kind) {
+        case 'valid':
+          return verdictOn(read.holder)
+        case 'expired':
+          return { kind: 'ended', reason: 'token expired' }
+        // A valid token needs no mercy of the throttle: nobody guesses 256 bits.
+        case 'wrong': {
+          const login = { source, username: NO_NAME }
+          const retryAfterMs = throttle.retryAfterMs(login)
+          if (retryAfterMs > 0) return { kind: 'throttled', retryAfterMs }
+          throttle.failed(login)
+          return read
+        }
+      }
+    },
+  }
+
+  function verdictOn(holder: TokenHolder): TokenVerdict {
+    if (holder.kind === 'anonymous') return holder
+    const { username, fingerprint } = holder
+    const entry = table().entries.get(username)
+    if (entry === undefined) return { kind: 'ended', reason: 'token of a removed user' }
+    const index = hashesAt(entry, now()).findIndex(
+      (hash) => tokens.fingerprintOf(username, hash) === fingerprint,
+    )
+    return index < 0
+      ? { kind: 'ended', reason: 'token of a replaced password' }
+      : { kind: 'user', username, isOldPassword: index > 0 }
+  }
+}
