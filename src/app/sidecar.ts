@@ -108,6 +108,7 @@ async function openListener(config: Config, parts: WatchedFiles & RequestParts, 
     rootPem: () => certificate.root?.pem,
     page: pageFactsOf(config, certificate),
     hsts: config.hsts,
+    corsOrigins: config.corsOrigins,
   })
   const [served, accepted] = [certificate.current, clientCa?.current]
   const listener = await createListener({
