@@ -9,7 +9,7 @@ const FIXTURES = path.join(import.meta.dirname, 'test', 'fixtures')
 
 // Tests that start processes, use real parts, or take long on purpose. All others are fast, which
 // test/rules/fast-tests.test.ts holds.
-const SLOW = ['test/{behavior,e2e,fuzz}/**/*.test.ts', '**/*.{process,slow}.test.ts']
+const SLOW = ['test/{behavior,browser,e2e,fuzz}/**/*.test.ts', '**/*.{process,slow}.test.ts']
 // Compares times by statistics, so it takes over a minute.
 const TIMING = ['test/timing/**/*.test.ts']
 
