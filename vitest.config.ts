@@ -11,7 +11,7 @@ const FIXTURES = path.join(TESTS, 'fixtures')
 
 // Tests that start processes, use real parts, or take long on purpose. All others are fast, which
 // test/rules/fast-tests.test.ts holds.
-const SLOW = ['test/{behavior,e2e,fuzz}/**/*.test.ts', '**/*.{process,slow}.test.ts']
+const SLOW = ['test/{behavior,browser,e2e,fuzz}/**/*.test.ts', '**/*.{process,slow}.test.ts']
 // Compares times by statistics, so it takes over a minute.
 const TIMING = ['test/timing/**/*.test.ts']
 // Tests that replace a module, which would reach other tests of the same process.

@@ -37,6 +37,7 @@ export async function openTlsListener(config: Config, parts: ListenerParts, log:
     rootPem: () => certificate.root?.pem,
     page: pageFactsOf(config, certificate),
     hsts: config.hsts,
+    corsOrigins: config.corsOrigins,
   })
   const [served, accepted] = [certificate.current, clientCa?.current]
   const listener = await createListener({

@@ -13,6 +13,7 @@ import {
   refused,
   type Parsed,
 } from './setting-values.ts'
+import { parseOrigins } from './origins.ts'
 import { parseClientNameRule } from '../pki/client-name.ts'
 import { parseHostName, type SubjectAltName } from '../pki/names.ts'
 import type { Settings } from './setting.ts'
@@ -51,6 +52,16 @@ export const LOGINS = {
     details:
       'A source is one IPv4 address or one IPv6 /64. If all clients share one address, for example behind another ' +
       'proxy, 20 failures of anyone block new logins for a minute: set a higher limit or `off` there.',
+  },
+  corsOrigins: {
+    default: '',
+    form: 'origins',
+    parse: parseOrigins,
+    meaning: 'The origins whose pages may call the registry from a browser, separated by commas.',
+    details:
+      'Write each as browsers send it: `https://ui.example`, or `http://localhost:8080` with a port that is not the ' +
+      'default. A page of a listed origin can do whatever the login of its visitor allows: see ' +
+      '[a registry UI in the browser](clients.md#a-registry-ui-in-the-browser).',
   },
 } as const satisfies Settings
 

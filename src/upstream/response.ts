@@ -76,7 +76,11 @@ function writeHeaders(outgoing: ServerResponse, status: number, headers: string[
     line.values.push(value)
     lines.set(name.toLowerCase(), line)
   }
-  for (const { name, values } of lines.values()) outgoing.setHeader(name, values)
+  for (const [key, { name, values }] of lines) {
+    // Answers of the registry may vary by more than the sidecar's own part.
+    if (key === 'vary') outgoing.appendHeader(name, values)
+    else outgoing.setHeader(name, values)
+  }
   outgoing.writeHead(status)
 }
 

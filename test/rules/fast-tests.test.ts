@@ -6,14 +6,14 @@ import { expect, it } from 'vitest'
 
 const ROOT = path.join(import.meta.dirname, '..', '..')
 // As in vitest.config.ts.
-const IS_SLOW = /^test\/(?:behavior|e2e|fuzz|timing)\/|\.(?:process|slow)\.test\.ts$/
+const IS_SLOW = /^test\/(?:behavior|browser|e2e|fuzz|timing)\/|\.(?:process|slow)\.test\.ts$/
 const IMPORT = /^(?:import|export|\}) (?!type ).*'([^']+)'$|\bimport\('([^']+)'\)/gm
 
 const fastTests = readdirSync(path.join(ROOT, 'test'), { recursive: true, encoding: 'utf8' })
   .map((name) => path.posix.join('test', name.split(path.sep).join('/')))
   .filter((file) => file.endsWith('.test.ts') && !IS_SLOW.test(file))
 
-it('a test that starts processes is named *.process.test.ts, or lies in behavior/ or e2e/', () => {
+it('a test that starts processes is named *.process.test.ts, or lies in behavior/, browser/ or e2e/', () => {
   expect(fastTests.length).toBeGreaterThan(50)
   expect(fastTests.flatMap((file) => pathToProcesses(file, new Set()) ?? [])).toEqual([])
 })

@@ -34,6 +34,7 @@ describe('settings', () => {
       hsts: 'off',
       authCache: 600_000,
       throttle: { failures: 20, windowMs: 60_000 },
+      corsOrigins: [],
       spliceMemory: 64 * 1024 * 1024,
       idleTimeout: 300_000,
       responseTimeout: 900_000,

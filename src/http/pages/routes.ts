@@ -24,7 +24,9 @@ export function addPages(app: Hono<Env>, facts: PageFacts): void {
 function redirectBrowsers(): Step {
   return async function redirectBrowser(c, next) {
     if (!/\btext\/html\b/i.test(c.env.incoming.headers.accept ?? '')) return next()
+    // A header of Hono's answer would replace the Vary that an earlier step has set.
+    c.env.outgoing.appendHeader('Vary', 'Accept')
     // Threat: a forged Host header. The location is relative, so it repeats nothing that the client sent.
-    return c.body(null, 302, { Location: TRUST_PAGE, Vary: 'Accept', 'Cache-Control': 'no-store' })
+    return c.body(null, 302, { Location: TRUST_PAGE, 'Cache-Control': 'no-store' })
   }
 }

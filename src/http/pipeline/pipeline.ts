@@ -12,6 +12,7 @@ import type { AccessLog } from './access-log.ts'
 import { admit, METHODS } from './admit.ts'
 import { authenticate, type AuthenticateOptions } from './authenticate.ts'
 import { authorize } from './authorize.ts'
+import { answerPreflights, refuseForeignWrites, shareAnswers } from './cross-origin.ts'
 import { demandClientCertificate, refuseOutdated } from './client-certificate.ts'
 import { forward } from './forward.ts'
 import type { Limits } from '../limits.ts'
@@ -39,6 +40,8 @@ export interface AppOptions extends AuthenticateOptions {
   readonly page: PageFacts
   /** In seconds. */
   readonly hsts: number | 'off'
+  /** Origins whose pages may call the registry from a browser. */
+  readonly corsOrigins: readonly string[]
 }
 
 const NO_ROOT =
@@ -57,11 +60,13 @@ export function createApp(options: AppOptions): RequestListener {
 }
 
 function createSteps(options: AppOptions): Hono<Env> {
-  const { log, metrics, gate, upstream, limits, demand, rules, rootPem, page, hsts } = options
+  const { log, metrics, gate, upstream, limits, demand, rules, rootPem, page, hsts, corsOrigins } = options
   const app = new Hono<Env>({ strict: true })
   app.use(observe())
   if (hsts !== 'off') app.use(strictTransport(hsts))
+  if (corsOrigins.length > 0) app.use(shareAnswers(corsOrigins))
   app.use(admit(gate))
+  if (corsOrigins.length > 0) app.use(answerPreflights(corsOrigins), refuseForeignWrites(corsOrigins))
   app.get('/-/ca.crt', (c) => {
     const pem = rootPem()
     return pem === undefined

@@ -1,0 +1,116 @@
+// Lets pages of listed origins call the registry (CORS).
+//
+// Threat: a page acts with the login that the browser of its visitor has stored. Browsers ask a server before most such
+// requests, but not before a plain POST. They also remember an answer after its origin has been removed from the list.
+// So writes from pages of other origins are refused here too.
+
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { REQUEST_HEADERS } from '../../upstream/headers.ts'
+import { refusal } from '../refusals.ts'
+import { METHODS } from './admit.ts'
+import { refuse, type Step } from './step.ts'
+
+/** Headers of answers that a page's script may read. Browsers expose few others. */
+const EXPOSED_HEADERS = [
+  'Accept-Ranges',
+  'Allow',
+  'Content-Length',
+  'Content-Range',
+  'Docker-Content-Digest',
+  'Docker-Distribution-Api-Version',
+  'Docker-Upload-UUID',
+  'ETag',
+  'Link',
+  'Location',
+  'OCI-Chunk-Max-Length',
+  'OCI-Chunk-Min-Length',
+  'OCI-Filters-Applied',
+  'OCI-Subject',
+  'Range',
+  'Retry-After',
+  'Warning',
+  'WWW-Authenticate',
+].join(', ')
+
+/** Headers that a page's script may send. Those in the second line are ignored, but some libraries send them. */
+const ALLOWED_HEADERS = [
+  ...['authorization', ...REQUEST_HEADERS],
+  ...['docker-content-digest', 'docker-distribution-api-version', 'docker-upload-uuid', 'x-requested-with'],
+].join(', ')
+
+// Chromium remembers no answer longer than this, other browsers up to a day.
+const REMEMBERED_S = 7_200
+
+const PREFLIGHT_ANSWER = {
+  'Access-Control-Allow-Methods': [...METHODS].join(', '),
+  'Access-Control-Allow-Headers': ALLOWED_HEADERS,
+  'Access-Control-Max-Age': String(REMEMBERED_S),
+} as const
+
+const WRITES: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH', 'DELETE'])
+
+const NOT_LISTED = refusal(
+  'denied',
+  'pages of this origin may change nothing here; the operator can list it in SIDECAR_CORS_ORIGINS',
+)
+
+/** Marks every answer for caches, and lets pages of listed origins read it. Comes before all steps that answer. */
+export function shareAnswers(origins: readonly string[]): Step {
+  return async function shareAnswer(c, next) {
+    const { incoming, outgoing } = c.env
+    outgoing.appendHeader('Vary', 'Origin')
+    const origin = listedOrigin(incoming, origins)
+    if (origin !== undefined) allowToRead(outgoing, origin)
+    await next()
+  }
+}
+
+/** Answers preflights of listed origins. Needs no login, because browsers send none with them. Comes after `admit`. */
+export function answerPreflights(origins: readonly string[]): Step {
+  return async function answerPreflight(c, next) {
+    const { incoming, outgoing } = c.env
+    if (!isPreflight(incoming) || listedOrigin(incoming, origins) === undefined) {
+      await next()
+      return undefined
+    }
+    // Asked for a page of a public address before a registry of a private one (WICG Private Network Access).
+    if (incoming.headers['access-control-request-private-network'] === 'true') {
+      outgoing.setHeader('Access-Control-Allow-Private-Network', 'true')
+    }
+    outgoing.writeHead(204, PREFLIGHT_ANSWER).end()
+    return RESPONSE_ALREADY_SENT
+  }
+}
+
+/** Refuses writes from pages of origins that are not listed. */
+export function refuseForeignWrites(origins: readonly string[]): Step {
+  return async function refuseForeignWrite(c, next) {
+    const { incoming } = c.env
+    if (isForeignWrite(incoming) && listedOrigin(incoming, origins) === undefined) {
+      return refuse(c, NOT_LISTED, 'write from a page of another origin')
+    }
+    await next()
+    return undefined
+  }
+}
+
+// The list's own text is sent back, never the request's.
+function listedOrigin({ headers }: IncomingMessage, origins: readonly string[]): string | undefined {
+  return origins.find((origin) => origin === headers.origin)
+}
+
+function allowToRead(outgoing: ServerResponse, origin: string): void {
+  outgoing.setHeader('Access-Control-Allow-Origin', origin)
+  outgoing.setHeader('Access-Control-Allow-Credentials', 'true')
+  outgoing.setHeader('Access-Control-Expose-Headers', EXPOSED_HEADERS)
+}
+
+function isPreflight({ method, headers }: IncomingMessage): boolean {
+  return method === 'OPTIONS' && headers['access-control-request-method'] !== undefined
+}
+
+// Registry clients send no Origin. The sidecar's own pages send its own.
+function isForeignWrite({ method = '', headers: { origin, host } }: IncomingMessage): boolean {
+  return WRITES.has(method) && origin !== undefined && origin !== `https://${host ?? ''}`
+}
