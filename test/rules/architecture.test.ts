@@ -35,7 +35,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   settings: ['errors', 'pki'],
   files: ['async', 'errors', 'observability'],
   pki: ['errors'],
-  users: ['errors', 'files', 'observability'],
+  // A machine password is limited by a restriction.
+  users: ['access', 'errors', 'files', 'observability'],
   // The table of users is what credentials are checked against.
   auth: ['async', 'users'],
   tokens: ['auth', 'users'],
@@ -47,7 +48,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     ...['async', 'errors', 'files', 'http', 'observability', 'pki', 'settings'],
     'http/connections',
   ],
-  http: ['access', 'errors', 'observability', 'upstream', 'http/connections', 'http/pipeline'],
+  http: ['access', 'errors', 'observability', 'upstream', 'users', 'http/connections', 'http/pipeline'],
   'http/connections': ['auth', 'errors', 'http', 'http/pipeline', 'upstream'],
   'http/pages': ['client-setup', 'http', 'http/pipeline'],
   'http/pipeline': [
@@ -62,7 +63,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     ...['http', 'http/admin', 'http/connections', 'http/pages', 'http/pipeline'],
   ],
   cli: [
-    ...['app', 'auth', 'certificates', 'client-setup', 'errors', 'files', 'http', 'observability'],
+    ...['access', 'app', 'auth', 'certificates', 'client-setup', 'errors', 'files', 'http', 'observability'],
     ...['pki', 'settings', 'upstream', 'users'],
   ],
   'main.ts': ['app', 'cli'],
