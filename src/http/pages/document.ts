@@ -20,7 +20,7 @@ pre { background: var(--faint); border-radius: .4rem; overflow-x: auto; padding:
 pre.wrapped { overflow-wrap: anywhere; white-space: pre-wrap }
 table { border-collapse: collapse; width: 100% }
 th, td { border-bottom: 1px solid var(--faint); padding: .4rem .6rem .4rem 0; text-align: left; vertical-align: top }
-.reason { min-width: 7rem; overflow-wrap: anywhere }
+.reason { min-width: 8.5rem; overflow-wrap: anywhere }
 @media (max-width: 30rem) { table { font-size: .875rem } }
 .care { border-left: .25rem solid var(--warm); padding-left: .8rem }
 .small { font-size: .9rem; opacity: .8 }
