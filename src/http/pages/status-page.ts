@@ -63,6 +63,6 @@ function renderRow(name: string, { ready, state, reason = '' }: StatusPart) {
   return html`<tr>
     <th>${name}</th>
     <td>${state}${ready ? '' : ' (not ready)'}</td>
-    <td>${reason}</td>
+    <td class="reason">${reason}</td>
   </tr>`
 }

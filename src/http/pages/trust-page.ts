@@ -31,7 +31,7 @@ export function trustPage({ keys, root }: TrustPage): Promise<string> {
       ${trust}
       <h2>Log in, push and pull</h2>
       <p>The operator of this registry gives you a user name and a password.</p>
-      <pre>
+      <pre tabindex="0">
 docker login ${key}
 docker tag IMAGE ${key}/IMAGE
 docker push ${key}/IMAGE</pre>
@@ -65,9 +65,9 @@ function renderRootSection(keys: RegistryKeys, { fingerprint, notAfter }: RootSu
   const clients = trustClients(subject).filter(({ client }) => COMMON_CLIENTS.includes(client))
   return html`<h2>Trust its root certificate, once</h2>
     <p><a href="/-/ca.crt" download="${FETCHED_FILE}">Download it</a>, or fetch it with these commands:</p>
-    <pre>${fetchCommands(keys[0]).join('\n')}</pre>
+    <pre tabindex="0">${fetchCommands(keys[0]).join('\n')}</pre>
     <p>It is valid until ${notAfter.toISOString().slice(0, 10)}. Its SHA-256 fingerprint is:</p>
-    <pre>${fingerprint}</pre>
+    <pre class="wrapped">${fingerprint}</pre>
     <p class="care">
       Until you trust it, an attacker on the network could change both this page and the certificate. Ask the
       operator of this registry for the fingerprint and compare. The log of the sidecar has it, and
@@ -83,5 +83,5 @@ function renderRootSection(keys: RegistryKeys, { fingerprint, notAfter }: RootSu
 function renderClient({ client, commands, note }: ClientTrust): Html {
   return html`<h3>${TITLES[client] ?? client}</h3>
     <p class="small">${note}</p>
-    <pre>${commands.join('\n')}</pre>`
+    <pre tabindex="0">${commands.join('\n')}</pre>`
 }
