@@ -5,7 +5,7 @@ import type { AttemptOutcome, Attempts } from './attempts.ts'
 import type { Credentials } from './basic.ts'
 import { isTooLong, type Comparison } from './bcrypt.ts'
 import { remainingDummyHashes } from '../users/dummy-hashes.ts'
-import { hashesAt, type UserTable } from '../users/htpasswd.ts'
+import { hashesAt, type UserTable } from '../users/user-table.ts'
 import { createKeyedDigest } from './keyed-digest.ts'
 import type { Recollection, VerifiedCache } from './verified-cache.ts'
 

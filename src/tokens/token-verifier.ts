@@ -1,7 +1,7 @@
 // Checks the token of a request against the users in force.
 
 import type { Throttle } from '../auth/throttle.ts'
-import { hashesAt, type UserTable } from '../users/htpasswd.ts'
+import { hashesAt, type UserTable } from '../users/user-table.ts'
 import type { SignedTokens, TokenHolder } from './signed-tokens.ts'
 
 /** The reasons are for the log; a client must not see them. */

@@ -1,6 +1,7 @@
 // Parses one line of an htpasswd file.
 
 import { hasControlCharacter } from './control-characters.ts'
+import { isMachinePassword } from './machine-secret.ts'
 
 /** Anyone who reaches the admin address may read these, so they never repeat the line. */
 export type ProblemKind =
@@ -11,6 +12,7 @@ export type ProblemKind =
   | 'unusable hash'
   | 'duplicate name'
   | 'unusable old password'
+  | 'unusable machine password'
 
 /** A `reason` never contains a hash or text that could be a password. */
 export type HtpasswdLine =
@@ -76,6 +78,7 @@ export function nameProblem(name: string): string | undefined {
   if (hasControlCharacter(name)) return 'the name holds a control character'
   // The fields were swapped. Other reasons repeat the name, and must not repeat a hash.
   if (/^(?:\$+\w+\$|\{\w+\})/.test(name)) return 'the name looks like a hash; an entry is NAME:HASH'
+  if (isMachinePassword(name)) return 'the name looks like a machine password'
   if (name.includes(':')) return 'the name holds a colon'
   if (name.startsWith('#')) return 'the name begins with #, which marks a comment'
   if (name.trim() !== name) return 'the name begins or ends with a blank'

@@ -6,41 +6,12 @@ import { setImmediate } from 'node:timers/promises'
 
 import { InvalidFileError } from '../errors/errors.ts'
 import { createDummyHashes, raiseCounts, type CostCounts } from './dummy-hashes.ts'
-import { parseHash, parseLine, type ProblemKind } from './htpasswd-line.ts'
-import { bindingOf, MAX_KEPT, parseKeptLine, type KeptLine } from './old-password-line.ts'
+import { parseLine } from './htpasswd-line.ts'
+import { createOwnLines } from './own-lines.ts'
 import { isUtf16, linesOf } from './text-lines.ts'
-
-export interface PreviousHash {
-  readonly hash: string
-  readonly cost: number
-  /** Milliseconds since 1970. */
-  readonly validUntil: number
-  readonly line: number
-}
-
-export interface Entry {
-  readonly username: string
-  readonly hash: string
-  readonly cost: number
-  readonly line: number
-  readonly previous: readonly PreviousHash[]
-}
-
-/** A skipped line. Its reason may name a user, but contains no hash and no possible password. */
-export interface Problem {
-  readonly line: number
-  readonly kind: ProblemKind
-  readonly reason: string
-}
-
-export interface UserTable {
-  readonly entries: ReadonlyMap<string, Entry>
-  readonly problems: readonly Problem[]
-  readonly dummyHashes: readonly string[]
-}
+import type { Entry, PreviousHash, Problem, UserTable } from './user-table.ts'
 
 type Steps = Generator<undefined, UserTable, undefined>
-type Kept = KeptLine & { readonly line: number }
 
 const NONE: readonly PreviousHash[] = []
 
@@ -73,44 +44,32 @@ export async function parseHtpasswdInSlices(
   }
 }
 
-/** The present hash comes first, then the old ones. */
-export function hashesAt({ hash, previous }: Entry, now: number): readonly string[] {
-  return [hash, ...previous.filter(({ validUntil }) => now < validUntil).map((old) => old.hash)]
-}
-
 function* read(bytes: Buffer, file: string, now: number): Steps {
   const entries = new Map<string, Entry>()
-  const kept: Kept[] = []
-  const [problems, keptProblems]: [Problem[], Problem[]] = [[], []]
+  const own = createOwnLines(now)
+  const problems: Problem[] = []
   let line = 0
   for (const text of linesOf(bytes)) {
     if (++line % LINES_PER_STEP === 0) yield
-    const old = text === undefined ? undefined : readKept(text, line, now)
-    if (old !== undefined) {
-      if ('reason' in old) keptProblems.push(old)
-      else kept.push(old)
-      continue
-    }
+    if (text !== undefined && own.take(text, line)) continue
     const entry = readEntry(text, line, entries)
     if (entry === undefined) continue
     if ('reason' in entry) problems.push(entry)
     else entries.set(entry.username, entry)
   }
-  // Kept lines do not count: when `htpasswd -D` removes the last user, they must not keep the file usable.
+  // Old and machine passwords do not count: when `htpasswd -D` removes the last user, they must not keep the file usable.
   const [first] = problems
   if (entries.size === 0 && first !== undefined) {
     throw noUsableLine(file, { bytes, first })
   }
-  // After all entries, because in a sorted file a kept line may come before its entry.
-  for (const old of kept) {
-    yield
-    const entry = attach(old, entries.get(old.username))
-    if ('reason' in entry) keptProblems.push(entry)
-    else entries.set(entry.username, entry)
-  }
+  const attached = yield* own.attachTo(entries)
   const counts = yield* countCosts(entries)
-  const all = [...problems, ...keptProblems].sort((a, b) => a.line - b.line)
-  return { entries, problems: all, dummyHashes: createDummyHashes(counts) }
+  return {
+    entries,
+    machinePasswords: attached.machinePasswords,
+    problems: [...problems, ...attached.problems].sort((a, b) => a.line - b.line),
+    dummyHashes: createDummyHashes(counts),
+  }
 }
 
 interface NoUsableLine {
@@ -151,29 +110,4 @@ function readEntry(
     kind: 'duplicate name',
     reason: `${username} is there already, in line ${first.line}, which counts`,
   }
-}
-
-function readKept(text: string, line: number, now: number): Kept | Problem | undefined {
-  const parsed = parseKeptLine(text)
-  if (parsed.kind === 'malformed') return { line, kind: 'unusable old password', reason: parsed.reason }
-  return parsed.kind === 'kept' && now < parsed.validUntil ? { ...parsed, line } : undefined
-}
-
-function attach(
-  { username, hash, binding, validUntil, line }: Kept,
-  entry: Entry | undefined,
-): Entry | Problem {
-  const problem = (what: string): Problem => ({
-    line,
-    kind: 'unusable old password',
-    reason: `the old password kept for ${username} ${what}`,
-  })
-  if (entry === undefined) return problem('lets nobody in: there is no usable entry of that name')
-  const parsed = parseHash(hash)
-  if (parsed.kind === 'unusable') return problem(`has ${parsed.found}, which is not taken; remove this line`)
-  if (entry.previous.length >= MAX_KEPT) return problem(`is one too many; up to ${MAX_KEPT} are taken`)
-  if (binding !== bindingOf(entry.hash)) {
-    return problem('is no longer valid: the password was changed by other means than `user passwd`')
-  }
-  return { ...entry, previous: [...entry.previous, { hash, cost: parsed.cost, validUntil, line }] }
 }

@@ -60,7 +60,8 @@ function malformed(reason: string): ParsedKeptLine {
   return { kind: 'malformed', reason }
 }
 
-function parseTime(text: string): number | undefined {
+/** Milliseconds since 1970 of an ISO 8601 time in UTC, or undefined. */
+export function parseTime(text: string): number | undefined {
   if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z$/.test(text)) return undefined
   const time = Date.parse(text)
   return Number.isNaN(time) ? undefined : time

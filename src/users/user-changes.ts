@@ -1,7 +1,7 @@
 // Logs which users a reload added, removed and changed.
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { Entry, UserTable } from './htpasswd.ts'
+import type { Entry, MachinePasswords, UserTable } from './user-table.ts'
 import type { Log } from '../observability/log.ts'
 
 const MAX_LISTED = 20
@@ -27,12 +27,23 @@ export async function logUserChanges(log: Log, { file, next, previous }: UserTab
   await visitInTurns(previous.entries, (name) => {
     if (!next.entries.has(name)) removed.add(name)
   })
+  const machinePasswords = machinePasswordChanges(next.machinePasswords, previous.machinePasswords)
   const users = next.entries.size
   const names = { added: added.names, removed: removed.names, changed: changed.names }
   const counts = { added: added.count, removed: removed.count, changed: changed.count }
-  log.info({ file, users, ...names, counts }, 'users in force')
+  log.info({ file, users, ...names, counts, machinePasswords }, 'users in force')
   logProblems(log, file, next)
   if (users === 0) log.warn({ file }, 'the users file has no users: nobody gets in')
+}
+
+/** The ids that were added and removed, or undefined if there are none. */
+function machinePasswordChanges(next: MachinePasswords, previous: MachinePasswords) {
+  const [added, removed] = [createNameList(), createNameList()]
+  for (const [digest, { id }] of next) if (!previous.has(digest)) added.add(id)
+  for (const [digest, { id }] of previous) if (!next.has(digest)) removed.add(id)
+  if (added.count + removed.count === 0) return undefined
+  const counts = { added: added.count, removed: removed.count }
+  return { added: added.names, removed: removed.names, counts }
 }
 
 function logProblems(log: Log, file: string, { problems }: UserTable): void {

@@ -9,15 +9,13 @@ import { replaceFile } from '../files/atomic-file.ts'
 import { withFileLock } from '../files/file-lock.ts'
 import { CommandError, InvalidFileError, errorCode, errorMessage } from '../errors/errors.ts'
 import { ifPresent, readIfPresent } from '../files/regular-file.ts'
+import { joinLines, splitLines, type EditContext, type Lines } from './file-lines.ts'
+import { machinePasswordsOf, withMachinePassword, withoutMachinePassword, type NewMachinePassword } from './machine-password-edits.ts'
 import {
-  joinLines,
-  splitLines,
   withAdded,
   withChanged,
   withoutExpired,
   withoutUser,
-  type EditContext,
-  type Lines,
   type NewEntry,
   type NewHash,
 } from './users-file-lines.ts'
@@ -57,17 +55,36 @@ export async function addEntry(file: string, entry: NewEntry, now: number): Prom
   await edit({ file, now }, (lines) => withAdded(lines, entry, { file, now }))
 }
 
-export async function changeEntry(file: string, change: NewHash, now: number): Promise<void> {
-  await edit({ file, now }, (lines) => withChanged(lines, change, { file, now }))
+/** Resolves to the number of machine passwords that stay valid. */
+export async function changeEntry(file: string, change: NewHash, now: number): Promise<number> {
+  let kept = 0
+  await edit({ file, now }, (lines) => {
+    const changed = withChanged(lines, change, { file, now })
+    kept = machinePasswordsOf(changed, change.username, { file, now }).length
+    return changed
+  })
+  return kept
 }
 
 export async function removeEntry(file: string, username: string, now: number): Promise<void> {
   await edit({ file, now }, (lines) => withoutUser(lines, username, { file, now }))
 }
 
+export async function addMachinePassword(
+  file: string,
+  added: NewMachinePassword,
+  now: number,
+): Promise<void> {
+  await edit({ file, now }, (lines) => withMachinePassword(lines, added, { file, now }))
+}
+
+export async function removeMachinePassword(file: string, id: string, now: number): Promise<void> {
+  await edit({ file, now }, (lines) => withoutMachinePassword(lines, id, { file, now }))
+}
+
 /** Rejects if `addEntry` would, before a person types a password. The edit checks again under its lock. */
 export async function assertAddable(file: string, username: string, now: number): Promise<void> {
-  await rehearse({ file, now }, (lines) => withAdded(lines, { username, hash: '' }, { file, now }))
+  await rehearse(file, (lines) => withAdded(lines, { username, hash: '' }, { file, now }))
 }
 
 export async function assertChangeable(
@@ -75,15 +92,15 @@ export async function assertChangeable(
   change: Omit<NewHash, 'hash'>,
   now: number,
 ): Promise<void> {
-  await rehearse({ file, now }, (lines) => withChanged(lines, { ...change, hash: '' }, { file, now }))
+  await rehearse(file, (lines) => withChanged(lines, { ...change, hash: '' }, { file, now }))
 }
 
-async function rehearse({ file, now }: EditContext, change: (lines: Lines) => Lines): Promise<void> {
+async function rehearse(file: string, change: (lines: Lines) => Lines): Promise<void> {
   try {
     const target = await followLinks(file)
     await refuseReadOnly(target)
     const bytes = (await readIfPresent(target)) ?? Buffer.alloc(0)
-    change(withoutExpired(splitLines(bytes, file).lines, now))
+    change(splitLines(bytes, file).lines)
   } catch (error) {
     throw explain(error, file)
   }
@@ -96,7 +113,7 @@ async function edit({ file, now }: EditContext, change: (lines: Lines) => Lines)
     await withFileLock(target, async (lock) => {
       const bytes = (await readIfPresent(target)) ?? Buffer.alloc(0)
       const { mark, lines } = splitLines(bytes, file)
-      const content = joinLines({ mark, lines: change(withoutExpired(lines, now)) })
+      const content = joinLines({ mark, lines: withoutExpired(change(lines), now) })
       await replaceFile(target, content, { beforeRename: () => lock.assertHeld() })
     })
   } catch (error) {

@@ -1,11 +1,13 @@
 // Loads and follows the users file.
 
-import { parseHtpasswd, parseHtpasswdInSlices, type UserTable } from './htpasswd.ts'
+import { parseHtpasswd, parseHtpasswdInSlices } from './htpasswd.ts'
+import type { UserTable } from './user-table.ts'
 import { errorCode, InvalidFileError } from '../errors/errors.ts'
 import { follow, type Following, type FollowOptions } from '../files/followed-file.ts'
 import { isMountPoint } from '../files/mount-point.ts'
 import { createReloadable } from '../files/reloadable.ts'
 import type { ValueState } from '../files/value-in-force.ts'
+import { startExpiryLog } from './machine-password-expiry.ts'
 import { logUserChanges } from './user-changes.ts'
 
 export interface Users extends Following {
@@ -38,6 +40,10 @@ export async function loadUsers({ file, pollMs, log }: FollowOptions): Promise<U
   })
   if (await isMountPoint(file)) log.warn({ file, hint: FILE_MOUNT.hint }, FILE_MOUNT.text)
   const following = await follow(users, { file, pollMs, log })
+  const expiryLog = startExpiryLog({ file, current: () => users.current.machinePasswords, log })
+  users.onChange(() => {
+    expiryLog.look()
+  })
   return {
     file,
     get table() {
@@ -49,6 +55,10 @@ export async function loadUsers({ file, pollMs, log }: FollowOptions): Promise<U
     get state() {
       return users.state
     },
-    ...following,
+    reload: () => following.reload(),
+    close: async () => {
+      expiryLog.close()
+      await following.close()
+    },
   }
 }

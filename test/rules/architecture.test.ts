@@ -35,7 +35,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   settings: ['errors', 'pki'],
   files: ['async', 'errors', 'observability'],
   pki: ['errors'],
-  users: ['errors', 'files', 'observability'],
+  // A machine password is limited by a restriction.
+  users: ['access', 'errors', 'files', 'observability'],
   // The table of users is what credentials are checked against.
   auth: ['async', 'users'],
   tokens: ['auth', 'users'],

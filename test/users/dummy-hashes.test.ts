@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import compare from '../../src/auth/bcrypt.ts'
 import { remainingDummyHashes } from '../../src/users/dummy-hashes.ts'
-import { hashesAt, parseHtpasswd, type UserTable } from '../../src/users/htpasswd.ts'
+import { parseHtpasswd } from '../../src/users/htpasswd.ts'
+import { hashesAt, type UserTable } from '../../src/users/user-table.ts'
 import { bindingOf, formatKeptLine } from '../../src/users/old-password-line.ts'
 
 const DIGEST = 'abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234'

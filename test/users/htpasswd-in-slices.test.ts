@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { parseHtpasswd, parseHtpasswdInSlices, type UserTable } from '../../src/users/htpasswd.ts'
+import { parseHtpasswd, parseHtpasswdInSlices } from '../../src/users/htpasswd.ts'
+import type { UserTable } from '../../src/users/user-table.ts'
 import { bindingOf, formatKeptLine } from '../../src/users/old-password-line.ts'
 
 const DIGEST = 'abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234'

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { parseHtpasswd, type UserTable } from '../../src/users/htpasswd.ts'
+import { parseHtpasswd } from '../../src/users/htpasswd.ts'
+import type { UserTable } from '../../src/users/user-table.ts'
 import { InvalidFileError } from '../../src/errors/errors.ts'
 
 const DIGEST = 'abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234'

@@ -3,7 +3,8 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { hashesAt, parseHtpasswd } from '../../src/users/htpasswd.ts'
+import { parseHtpasswd } from '../../src/users/htpasswd.ts'
+import { hashesAt } from '../../src/users/user-table.ts'
 import { bindingOf, formatKeptLine, parseKeptLine, type KeptLine } from '../../src/users/old-password-line.ts'
 import { addEntry, assertChangeable, changeEntry, removeEntry } from '../../src/users/users-file.ts'
 import { CommandError } from '../../src/errors/errors.ts'
@@ -137,7 +138,7 @@ function usersFile(...lines: readonly string[]): string {
 }
 
 const linesOf = (file: string): readonly string[] => readFileSync(file, 'utf8').split('\n')
-const change = (file: string, newHash: string, keepOldUntil?: number, now = NOW): Promise<void> =>
+const change = (file: string, newHash: string, keepOldUntil?: number, now = NOW): Promise<unknown> =>
   changeEntry(file, { username: 'alice', hash: newHash, keepOldUntil }, now)
 
 describe('a change that keeps the old password', () => {

@@ -38,7 +38,7 @@ async function failureOf(action: Promise<unknown>): Promise<Error> {
 }
 
 describe('an edit changes one line and no other byte', () => {
-  type Edit = (file: string) => Promise<void>
+  type Edit = (file: string) => Promise<unknown>
   const add: Edit = (file) => addEntry(file, alice, NOW)
   const change: Edit = (file) => changeEntry(file, alice, NOW)
   const remove: Edit = (file) => removeEntry(file, 'alice', NOW)
@@ -142,7 +142,7 @@ describe('a symlink stays a symlink, and its target is edited', () => {
 })
 
 describe('an edit is refused and changes nothing when', () => {
-  it.each<[what: string, before: string | Buffer, edit: (file: string) => Promise<void>, message: RegExp]>([
+  it.each<[what: string, before: string | Buffer, edit: (file: string) => Promise<unknown>, message: RegExp]>([
     [
       'the user to add exists',
       `alice:${OLD}\n`,

@@ -1,7 +1,8 @@
 // Runs `user list` and `user verify`.
 
 import compare from '../../auth/bcrypt.ts'
-import { hashesAt, parseHtpasswd, type Entry, type UserTable } from '../../users/htpasswd.ts'
+import { parseHtpasswd } from '../../users/htpasswd.ts'
+import { hashesAt, type Entry, type UserTable } from '../../users/user-table.ts'
 import { readUsersFile } from '../../users/users-file.ts'
 import { CommandError } from '../../errors/errors.ts'
 import { askPassword } from './ask-password.ts'
