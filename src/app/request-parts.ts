@@ -1,5 +1,6 @@
 // Creates the parts that a request uses, from settings alone.
 
+import { join } from 'node:path'
 import { createAttempts } from '../auth/attempts.ts'
 import { createBcryptPool } from '../auth/bcrypt-pool.ts'
 import { createPace } from '../auth/pace.ts'
@@ -14,6 +15,7 @@ import { createLoginAudit } from '../http/pipeline/login-audit.ts'
 import type { Log } from '../observability/log.ts'
 import { createMetrics } from '../observability/metrics.ts'
 import { createUpstream } from '../upstream/upstream.ts'
+import { createLastUsed, LAST_USED_FILE } from '../users/last-used.ts'
 import type { Users } from '../users/users.ts'
 
 export interface RequestPartsOptions {
@@ -40,11 +42,11 @@ export function createRequestParts(config: Config, { log, users, affordable }: R
     audit: createLoginAudit(log),
     limits,
     metrics,
-    ...createAuthentication(config, users),
+    ...createAuthentication(config, { users, log }),
   }
 }
 
-function createAuthentication(config: Config, users: Users) {
+function createAuthentication(config: Config, { users, log }: Pick<RequestPartsOptions, 'users' | 'log'>) {
   const pool = createBcryptPool()
   const throttle = createThrottle(config.throttle, monotonicMs)
   const pace = createPace({ limit: config.throttle, throttle, now: monotonicMs })
@@ -53,12 +55,21 @@ function createAuthentication(config: Config, users: Users) {
     compare: (comparison) => pool.compare(comparison),
     threads: pool.threads,
   })
+  const lastUsed = createLastUsed({
+    file: join(config.stateDir, LAST_USED_FILE),
+    current: () => users.table.machinePasswords,
+    log,
+  })
   const verifier = createVerifier({
     table: () => users.table,
     cache: createVerifiedCache(config.authCache),
     attempts,
+    throttle,
+    onUse: ({ id }) => {
+      lastUsed.note(id)
+    },
   })
-  return { verifier, pace, attempts, pool }
+  return { verifier, pace, attempts, pool, lastUsed }
 }
 
 // Clients would wait for hours if the wall clock were set back.

@@ -13,6 +13,7 @@ export interface OpenParts {
   readonly admin?: Closable | undefined
   readonly attempts?: Closable | undefined
   readonly pool?: Closable | undefined
+  readonly lastUsed?: Closable | undefined
   readonly audit?: Closable | undefined
   readonly accessLog?: Closable | undefined
   readonly upstream?: Closable | undefined
@@ -46,6 +47,7 @@ async function closeParts(parts: OpenParts): Promise<void> {
     parts.admin,
     parts.attempts,
     parts.pool,
+    parts.lastUsed,
     parts.audit,
     parts.accessLog,
     parts.upstream,

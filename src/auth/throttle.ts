@@ -3,6 +3,7 @@
 // The package rate-limiter-flexible keeps a timer for every key and has no bound, so a flood would fill the memory.
 // Malformed credentials and too long passwords do not count, because an attacker could fill the tables at no cost.
 // Throttled attempts do not count. Otherwise one client that never stops would lock out its network for ever.
+// Wrong machine passwords count. Otherwise a client with an expired one would never be slowed down.
 
 import { LRUCache } from 'lru-cache'
 import { createKeyedDigest } from './keyed-digest.ts'
@@ -32,7 +33,7 @@ interface Count {
 }
 
 // Both full tables take 8 MiB. Four threads run 3,400 checks a minute, and wrong tokens fill one entry per source, so no
-// entry that matters is evicted.
+// entry that matters is evicted. Wrong machine passwords need no check, but 1,000 addresses, which have 20,000 guesses.
 const MAX_COUNTS = 20_000
 
 // A client with an outdated password is throttled for this name only, and spares other users of its address.

@@ -6,34 +6,17 @@ import type { Credentials } from './basic.ts'
 import { isTooLong, type Comparison } from './bcrypt.ts'
 import { remainingDummyHashes } from '../users/dummy-hashes.ts'
 import { hashesAt, type UserTable } from '../users/user-table.ts'
+import { isMachinePassword } from '../users/machine-secret.ts'
 import { createKeyedDigest } from './keyed-digest.ts'
+import { createMachinePasswordCheck, type MachinePasswordCheckParts } from './machine-password-check.ts'
+import type { RefusalReason, Verdict } from './verdict.ts'
 import type { Recollection, VerifiedCache } from './verified-cache.ts'
-
-export type RefusalReason = 'unknown user' | 'wrong password' | 'password too long' | 'entry changed'
-
-/** `reason` and `isKnown` are for the log; a client must not see them. */
-export type Verdict =
-  | {
-      readonly kind: 'ok'
-      readonly username: string
-      readonly isOldPassword: boolean
-      /** The stored hash that the password matches. A token is bound to it. */
-      readonly hash: string
-    }
-  | {
-      readonly kind: 'refused'
-      readonly reason: RefusalReason
-      /** An unknown name may be a password in the wrong field. */
-      readonly isKnown: boolean
-    }
-  | { readonly kind: 'busy' }
-  | { readonly kind: 'throttled'; readonly retryAfterMs: number }
 
 export interface Verifier {
   verify(credentials: Credentials, source: string): Promise<Verdict>
 }
 
-export interface VerifierParts {
+export interface VerifierParts extends Pick<MachinePasswordCheckParts, 'throttle' | 'onUse'> {
   readonly table: () => UserTable
   readonly cache: VerifiedCache
   readonly attempts: Pick<Attempts, 'run'>
@@ -41,7 +24,9 @@ export interface VerifierParts {
   readonly now?: () => number
 }
 
-export function createVerifier({ table, cache, attempts, now = Date.now }: VerifierParts): Verifier {
+export function createVerifier(parts: VerifierParts): Verifier {
+  const { table, cache, attempts, now = Date.now } = parts
+  const checkMachinePassword = createMachinePasswordCheck({ ...parts, now })
   const share = shareInFlight<AttemptOutcome>()
   const digestOf = createKeyedDigest()
 
@@ -61,7 +46,9 @@ export function createVerifier({ table, cache, attempts, now = Date.now }: Verif
     return { kind: 'refused', reason, isKnown: table().entries.has(username) }
   }
 
-  async function verify({ username, password }: Credentials, source: string): Promise<Verdict> {
+  async function verify(credentials: Credentials, source: string): Promise<Verdict> {
+    const { username, password } = credentials
+    if (isMachinePassword(password)) return checkMachinePassword(credentials, source)
     // Threat: bcrypt reads only 72 bytes. This check comes first, so that the time shows nothing about the name.
     if (isTooLong(password)) return refuse('password too long', username)
     const hashes = validHashes(username)

@@ -1,6 +1,7 @@
 // Describes a request while it is answered.
 
 import type { Question, Subject } from '../access/access-rules.ts'
+import type { MachinePassword } from '../users/user-table.ts'
 
 export interface RequestFacts {
   readonly id: string
@@ -10,6 +11,8 @@ export interface RequestFacts {
   /** Threat: must stay undefined until the user is verified. */
   subject: Subject | undefined
   isOldPassword: boolean
+  /** Restricts what this request may do. */
+  machinePassword: MachinePassword | undefined
   /** True if a valid certificate has no usable name. */
   clientCertificate: string | true | undefined
   certificateProblem: string | undefined

@@ -6,6 +6,7 @@ import type { Attempt, AttemptOutcome } from '../../src/auth/attempts.ts'
 import compare, { type Comparison } from '../../src/auth/bcrypt.ts'
 import { parseHtpasswd } from '../../src/users/htpasswd.ts'
 import { bindingOf, formatKeptLine } from '../../src/users/old-password-line.ts'
+import { createThrottle } from '../../src/auth/throttle.ts'
 import { createVerifiedCache } from '../../src/auth/verified-cache.ts'
 import { createVerifier } from '../../src/auth/verifier.ts'
 
@@ -40,7 +41,13 @@ interface TestOptions {
 
 function verifierOver(text: string, { ttlMs = MINUTE, outcome }: TestOptions = {}) {
   const parse = (content: string) => parseHtpasswd(Buffer.from(content), 'htpasswd', NOW)
-  const state = { table: parse(text), now: NOW, attempts: [] as Attempt[] }
+  const state = {
+    table: parse(text),
+    now: NOW,
+    attempts: [] as Attempt[],
+    throttle: createThrottle({ failures: 3, windowMs: MINUTE }, () => 0),
+    used: [] as string[],
+  }
   const run = (attempt: Attempt): Promise<AttemptOutcome> => {
     state.attempts.push(attempt)
     if (outcome !== undefined) return Promise.resolve(outcome)
@@ -51,6 +58,8 @@ function verifierOver(text: string, { ttlMs = MINUTE, outcome }: TestOptions = {
     table: () => state.table,
     cache: createVerifiedCache(ttlMs),
     attempts: { run },
+    throttle: state.throttle,
+    onUse: ({ id }) => state.used.push(id),
     now: () => state.now,
   })
   return {
@@ -124,7 +133,14 @@ describe('a verdict', () => {
       remember: () => undefined,
     }
     const run = () => Promise.resolve({ kind: 'throttled', retryAfterMs: 1 } as const)
-    const verifier = createVerifier({ table: () => table, cache, attempts: { run }, now: () => NOW })
+    const verifier = createVerifier({
+      table: () => table,
+      cache,
+      attempts: { run },
+      throttle: createThrottle('off', () => 0),
+      onUse: () => undefined,
+      now: () => NOW,
+    })
     for (const username of ['alice', 'bob', 'nobody'])
       await verifier.verify({ username, password: 'x' }, HERE)
     const timesOf = (username: string) => recalled.filter((name) => name === username).length

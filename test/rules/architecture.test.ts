@@ -48,7 +48,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     ...['async', 'errors', 'files', 'http', 'observability', 'pki', 'settings'],
     'http/connections',
   ],
-  http: ['access', 'errors', 'observability', 'upstream', 'http/connections', 'http/pipeline'],
+  http: ['access', 'errors', 'observability', 'upstream', 'users', 'http/connections', 'http/pipeline'],
   'http/connections': ['auth', 'errors', 'http', 'http/pipeline', 'upstream'],
   'http/pages': ['client-setup', 'http', 'http/pipeline'],
   'http/pipeline': [

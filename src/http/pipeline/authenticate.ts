@@ -3,7 +3,8 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { formatChallenge, parseBasic, type Credentials } from '../../auth/basic.ts'
 import type { Pace, Turn } from '../../auth/pace.ts'
-import type { Verdict, Verifier } from '../../auth/verifier.ts'
+import type { Verdict } from '../../auth/verdict.ts'
+import type { Verifier } from '../../auth/verifier.ts'
 import type { Metrics } from '../../observability/metrics.ts'
 import type { DrainGate } from './drain-gate.ts'
 import { BUSY_REASON, DROPPED_REASON, THROTTLED_REASON, type LoginAudit } from './login-audit.ts'
@@ -58,6 +59,7 @@ export function authenticate(options: AuthenticateOptions): Step {
     }
     c.var.facts.subject = { kind: 'user', username: verdict.username }
     c.var.facts.isOldPassword = verdict.isOldPassword
+    c.var.facts.machinePassword = verdict.machinePassword
     await next()
     return undefined
   }

@@ -1,7 +1,8 @@
 // Admits only requests that the access rules allow their user.
 
 import type { AccessRules } from '../../access/access-rules.ts'
-import { authorize as verdictOn, rightsOf, type Denial } from '../../access/authorization.ts'
+import { authorize as verdictOn, inWords, rightsOf, type Denial } from '../../access/authorization.ts'
+import { restrict } from '../../access/restriction.ts'
 import { refusal } from '../refusals.ts'
 import { refuse, type PipelineContext, type Step } from './step.ts'
 
@@ -10,10 +11,12 @@ export function authorize(rules: () => AccessRules | undefined): Step {
   return async function authorizeRequest(c, next) {
     const { incoming } = c.env
     const { facts } = c.var
-    const { subject } = facts
+    const { subject, machinePassword } = facts
     if (subject === undefined) throw new Error('a request without a subject reached its authorization')
     const { method = '', url: target = '' } = incoming
-    const verdict = verdictOn(rightsOf(rules(), subject), { subject, method, target })
+    const own = rightsOf(rules(), subject)
+    const rights = machinePassword === undefined ? own : restrict(own, machinePassword.restriction)
+    const verdict = verdictOn(rights, { subject, method, target })
     if (verdict.kind === 'denied') return deny(c, verdict)
     facts.target = verdict.target
     await next()
@@ -23,6 +26,12 @@ export function authorize(rules: () => AccessRules | undefined): Step {
 
 // Never 401: docker would delete the login that it has stored.
 function deny(c: PipelineContext, { missing, message }: Denial): Response {
-  c.var.facts.missing = missing
+  const { facts } = c.var
+  facts.missing = missing
+  const restriction = facts.machinePassword?.restriction
+  if (missing !== undefined && restriction?.allows(missing) === false) {
+    const restricted = `this machine password may not ${inWords(missing)}`
+    return refuse(c, refusal('denied', restricted), 'the machine password does not allow it')
+  }
   return refuse(c, refusal('denied', message), missing === undefined ? message : 'no access rule allows it')
 }

@@ -2,7 +2,7 @@
 // Threat: a client forges a line that accuses another address. So the address comes first, without text of the client.
 
 import { sourceOf } from '../client-address.ts'
-import type { RefusalReason } from '../../auth/verifier.ts'
+import type { RefusalReason } from '../../auth/verdict.ts'
 import type { Log } from '../../observability/log.ts'
 import { createBoundedLog } from '../../observability/bounded-log.ts'
 
