@@ -63,7 +63,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     ...['http', 'http/admin', 'http/connections', 'http/pages', 'http/pipeline'],
   ],
   cli: [
-    ...['app', 'auth', 'certificates', 'client-setup', 'errors', 'files', 'http', 'observability'],
+    ...['access', 'app', 'auth', 'certificates', 'client-setup', 'errors', 'files', 'http', 'observability'],
     ...['pki', 'settings', 'upstream', 'users'],
   ],
   'main.ts': ['app', 'cli'],

@@ -9,6 +9,7 @@ import { describe, expect, it } from 'vitest'
 import { hashPassword } from '../../src/auth/bcrypt.ts'
 import { createLog } from '../../src/observability/log.ts'
 import { issueRoot } from '../../src/pki/issue.ts'
+import { createMachinePassword, machinePasswordDigest } from '../../src/users/machine-secret.ts'
 import { findSecrets } from '../fixtures/find-secrets.ts'
 import { run } from '../fixtures/process.ts'
 import { LOG_FILE, RUN_LOGS, SECRETS_FILE } from '../fixtures/run-logs.ts'
@@ -37,6 +38,8 @@ describe('the search', () => {
     ['a password in a line of JSON', JSON.stringify({ reason: 'say "pass" phrase' })],
     ['a bcrypt hash', `alice:${hashPassword('x', 4)}`],
     ['the hash that Apache writes', `alice:${hashPassword('x', 4).replace('$2b$', '$2y$')}`],
+    ['a machine password', `{"reason":"${createMachinePassword()} is wrong"}`],
+    ['the line of a machine password', `sha256 ${machinePasswordDigest('x')}`],
     ['a private key', JSON.stringify({ key: issueRoot({ now: new Date() }).keyPem })],
     ['an Authorization header', basic('a:bcdef')],
     ['one among headers', JSON.stringify(['authorization', basic('a:bcdef').replace('Authorization: ', '')])],

@@ -2,7 +2,16 @@
 
 import { Option, type Command } from 'commander'
 import { trustClients } from '../../client-setup/clients.ts'
-import { configInForce, configOf, withJson, withSettings, type Flags, type Wiring } from './wiring.ts'
+import {
+  collect,
+  configInForce,
+  configOf,
+  textsOf,
+  withJson,
+  withSettings,
+  type Flags,
+  type Wiring,
+} from './wiring.ts'
 
 export function addCertCommands(program: Command, { world, finish }: Wiring): void {
   const cert = program.command('cert').description('show or renew the certificate')
@@ -62,12 +71,4 @@ export function addTrustCommand(program: Command, { world, finish }: Wiring): vo
 function clientNames(): readonly string[] {
   const machine = { platform: 'linux', isRoot: false } as const
   return trustClients({ keys: ['HOST'], file: 'root.crt', machine }).map(({ client }) => client)
-}
-
-function textsOf(value: Flags[string]): readonly string[] {
-  return Array.isArray(value) ? (value as readonly string[]) : []
-}
-
-function collect(value: string, earlier: readonly string[] = []): readonly string[] {
-  return [...earlier, value]
 }

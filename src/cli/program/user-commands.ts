@@ -1,12 +1,12 @@
 // Defines the `user` commands.
 
 import type { Command } from 'commander'
-import { ConfigError } from '../../errors/errors.ts'
-import type { World } from '../../app/world.ts'
 import { DEFAULT_COST } from '../../users/htpasswd-line.ts'
-import { configOf, withJson, withSettings, type Flags, type Wiring } from './wiring.ts'
+import { addTokenCommands } from './token-commands.ts'
+import { textOf, usersFile, withJson, withSettings, type Flags, type Wiring } from './wiring.ts'
 
-export function addUserCommands(program: Command, { world, finish }: Wiring): void {
+export function addUserCommands(program: Command, wiring: Wiring): void {
+  const { world, finish } = wiring
   const user = program.command('user').description('manage the users file')
   const define = (name: string, description: string, addOptions = (command: Command) => command) =>
     withSettings(withJson(addOptions(user.command(name).description(description))), ['users'])
@@ -22,11 +22,12 @@ export function addUserCommands(program: Command, { world, finish }: Wiring): vo
     const { addUser } = await import('../user/user.ts')
     finish(await addUser({ name, ...password(flags) }, world))
   })
-  define('passwd <name>', "change a user's password", withKeepOld).action(
+  define('passwd <name>', "change a user's password", withChangeOptions).action(
     async (name: string, flags: Flags) => {
-      const keepOld = typeof flags['keepOld'] === 'string' ? flags['keepOld'] : undefined
+      const keepOld = textOf(flags['keepOld'])
+      const revokeTokens = flags['revokeTokens'] === true
       const { changePassword } = await import('../user/user.ts')
-      finish(await changePassword({ name, keepOld, ...password(flags) }, world))
+      finish(await changePassword({ name, keepOld, revokeTokens, ...password(flags) }, world))
     },
   )
   define('remove <name>', 'remove a user').action(async (name: string, flags: Flags) => {
@@ -45,6 +46,7 @@ export function addUserCommands(program: Command, { world, finish }: Wiring): vo
       finish(await verifyUser({ name, ...file(flags) }, world))
     },
   )
+  addTokenCommands(user, wiring)
 }
 
 function withPasswordOptions(command: Command): Command {
@@ -53,22 +55,11 @@ function withPasswordOptions(command: Command): Command {
     .option('--cost <number>', 'bcrypt work factor', String(DEFAULT_COST))
 }
 
-function withKeepOld(command: Command): Command {
-  return withPasswordOptions(command).option(
-    '--keep-old <duration>',
-    'keep the old password valid for this long too, as in 10m or 24h; at most 24d',
-  )
-}
-
-// The command reports problems of the settings together with problems of its arguments.
-function usersFile(
-  world: World,
-  flags: Flags,
-): { readonly file: string; readonly problems: readonly string[] } {
-  try {
-    return { file: configOf(world, flags).users, problems: [] }
-  } catch (error) {
-    if (error instanceof ConfigError) return { file: '', problems: error.problems }
-    throw error
-  }
+function withChangeOptions(command: Command): Command {
+  return withPasswordOptions(command)
+    .option(
+      '--keep-old <duration>',
+      'keep the old password valid for this long too, as in 10m or 24h; at most 24d',
+    )
+    .option('--revoke-tokens', 'end the passwords for machines of this user too; see user token')
 }

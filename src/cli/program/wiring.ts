@@ -1,6 +1,7 @@
 // Connects commander's options to settings.
 
 import { Option, type Command } from 'commander'
+import { ConfigError } from '../../errors/errors.ts'
 import { parseConfig, type Config, type Sources } from '../../settings/config.ts'
 import { flagOf, variableOf } from '../../settings/setting.ts'
 import { settingNames, settingOf, TOPICS, type SettingName } from '../../settings/table.ts'
@@ -56,6 +57,39 @@ export async function configInForce(
     if (note !== undefined) world.stderr.write(`registry-sidecar: ${note}\n`)
   }
   return config
+}
+
+export interface UsersPlace {
+  readonly file: string
+  readonly stateDir: string
+  readonly problems: readonly string[]
+}
+
+// The command reports problems of the settings together with problems of its arguments.
+/** Where the users file and the state folder are, or the problems of the settings. */
+export function usersFile(world: World, flags: Flags): UsersPlace {
+  try {
+    const { users, stateDir } = configOf(world, flags)
+    return { file: users, stateDir, problems: [] }
+  } catch (error) {
+    if (error instanceof ConfigError) return { file: '', stateDir: '', problems: error.problems }
+    throw error
+  }
+}
+
+/** The text of a flag, if it is given. */
+export function textOf(value: Flags[string]): string | undefined {
+  return typeof value === 'string' ? value : undefined
+}
+
+/** The texts of a flag that `collect` reads. */
+export function textsOf(value: Flags[string]): readonly string[] {
+  return Array.isArray(value) ? (value as readonly string[]) : []
+}
+
+/** For an option that may be given several times. */
+export function collect(value: string, earlier: readonly string[] = []): readonly string[] {
+  return [...earlier, value]
 }
 
 function settingOption(name: SettingName): Option {

@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto'
 
 import { hasControlCharacter } from '../../users/control-characters.ts'
 import { hashPassword, isTooLong } from '../../auth/bcrypt.ts'
+import { isMachinePassword } from '../../users/machine-secret.ts'
 import { CommandError } from '../../errors/errors.ts'
 import { askPassword } from './ask-password.ts'
 import type { World } from '../../app/world.ts'
@@ -22,6 +23,8 @@ export async function askNewPassword(world: World, username: string): Promise<st
 export function passwordProblem(password: string): string | undefined {
   if (password === '') return 'the password is empty'
   if (hasControlCharacter(password)) return 'the password holds a control character'
+  if (isMachinePassword(password))
+    return 'the password has the form of a machine password, which only `user token add` creates'
   return isTooLong(password) ? 'the password is longer than 72 bytes, and bcrypt ignores the rest' : undefined
 }
 

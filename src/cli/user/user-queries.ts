@@ -3,6 +3,7 @@
 import compare from '../../auth/bcrypt.ts'
 import { parseHtpasswd } from '../../users/htpasswd.ts'
 import { hashesAt, type Entry, type UserTable } from '../../users/user-table.ts'
+import { isMachinePassword, machinePasswordDigest } from '../../users/machine-secret.ts'
 import { readUsersFile } from '../../users/users-file.ts'
 import { CommandError } from '../../errors/errors.ts'
 import { askPassword } from './ask-password.ts'
@@ -28,17 +29,39 @@ export async function listUsers(request: ListRequest, world: World): Promise<Exi
 export async function verifyUser(request: UserRequest, world: World): Promise<ExitCode> {
   refuseWrongUsage(request)
   const { file, name: username, clock = Date.now } = request
-  const entry = (await loadTable(request)).entries.get(username)
+  const table = await loadTable(request)
+  const entry = table.entries.get(username)
   if (entry === undefined)
     throw new CommandError(`${file} has no usable entry for ${username}; see \`user list\``)
   const password = await askPassword(world, [`Password of ${username}`])
   if (password === '') throw new CommandError('the password is empty')
+  if (isMachinePassword(password)) return verifyMachinePassword(request, world, { table, password })
   const { matches, validUntil } = match(entry, password, clock())
   const old = validUntil === undefined ? {} : { oldPasswordValidUntil: isoTime(validUntil) }
   const which = validUntil === undefined ? '' : ` an old password, valid until ${isoTime(validUntil)}`
   answer(request, world, {
     text: matches ? `matches${which}` : 'does not match',
     json: { username, file, matches, ...old },
+  })
+  return matches ? 0 : 1
+}
+
+// The sidecar compares such a password with machine passwords only.
+function verifyMachinePassword(
+  request: UserRequest,
+  world: World,
+  { table, password }: { readonly table: UserTable; readonly password: string },
+): ExitCode {
+  const { file, name: username, clock = Date.now } = request
+  const found = table.machinePasswords.get(machinePasswordDigest(password))
+  const own = found?.username === username ? found : undefined
+  const matches = own !== undefined && clock() < own.validUntil
+  const facts = own === undefined ? {} : { machinePassword: own.id, validUntil: isoTime(own.validUntil) }
+  const until = own === undefined ? '' : isoTime(own.validUntil)
+  const expired = own === undefined ? '' : `; machine password ${own.id} expired at ${until}`
+  answer(request, world, {
+    text: matches ? `matches machine password ${own.id}, valid until ${until}` : `does not match${expired}`,
+    json: { username, file, matches, ...facts },
   })
   return matches ? 0 : 1
 }

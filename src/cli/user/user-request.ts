@@ -26,9 +26,13 @@ export interface PasswordRequest extends UserRequest {
 export interface ChangeRequest extends PasswordRequest {
   /** A duration; absent or 0: the old password becomes invalid at once. */
   readonly keepOld?: string | undefined
+  /** The machine passwords of the user end too. */
+  readonly revokeTokens?: boolean | undefined
 }
 
-type AnyRequest = ListRequest & Partial<ChangeRequest>
+type AnyRequest = ListRequest & {
+  readonly [Field in 'name' | 'cost' | 'keepOld']?: ChangeRequest[Field] | undefined
+}
 
 /** Throws a ConfigError with every problem of the request at once. */
 export function refuseWrongUsage({ problems = [], name, cost = DEFAULT_COST, keepOld }: AnyRequest): void {

@@ -40,9 +40,13 @@ export async function changePassword(request: ChangeRequest, world: World): Prom
   const made = await newPassword(request, world)
   const now = clock()
   const until = keepOldUntil(request, now)
-  await changeEntry(file, { username, hash: made.hash, keepOldUntil: until }, now)
-  const kept = until === undefined ? '' : `; the old one stays valid until ${isoTime(until)}`
-  const keptJson = until === undefined ? {} : { oldPasswordValidUntil: isoTime(until) }
+  const change = { username, hash: made.hash, keepOldUntil: until, revokesTokens: request.revokeTokens }
+  const tokens = await changeEntry(file, change, now)
+  const kept = keptInWords({ until, tokens })
+  const keptJson = {
+    ...(until === undefined ? {} : { oldPasswordValidUntil: isoTime(until) }),
+    ...(tokens === 0 ? {} : { machinePasswordsKept: tokens }),
+  }
   answer(request, world, {
     text: `changed the password of ${username} in ${file}${kept}${made.text}`,
     json: { action: 'changed', username, file, ...keptJson, ...made.json },
@@ -59,6 +63,20 @@ export async function removeUser(request: UserRequest, world: World): Promise<Ex
     json: { action: 'removed', username, file },
   })
   return 0
+}
+
+// Threat: an operator changes a password after a leak and overlooks that machine passwords are still valid.
+function keptInWords({
+  until,
+  tokens,
+}: {
+  readonly until: number | undefined
+  readonly tokens: number
+}): string {
+  const old = until === undefined ? '' : `; the old one stays valid until ${isoTime(until)}`
+  if (tokens === 0) return old
+  const stay = tokens === 1 ? '1 machine password stays' : `${tokens} machine passwords stay`
+  return `${old}; ${stay} valid, and --revoke-tokens would end them`
 }
 
 function keepOldUntil({ keepOld }: ChangeRequest, now: number): number | undefined {

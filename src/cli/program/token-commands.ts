@@ -1,0 +1,67 @@
+// Defines the `user token` commands.
+
+import type { Command } from 'commander'
+import {
+  collect,
+  textOf,
+  textsOf,
+  usersFile,
+  withJson,
+  withSettings,
+  type Flags,
+  type Wiring,
+} from './wiring.ts'
+
+const DEFAULT_EXPIRY = '90d'
+const DEFAULT_ALLOW = 'pull,push'
+
+export function addTokenCommands(user: Command, { world, finish }: Wiring): void {
+  const token = user
+    .command('token')
+    .description('manage passwords for machines, which expire and allow less')
+  const file = (flags: Flags) => ({ ...usersFile(world, flags), json: flags['json'] === true })
+
+  const add = token
+    .command('add <user>')
+    .description('create a password for a machine that logs in as this user, and print it once')
+    .option('--expires <duration>', 'how long it is valid, at most 3650d', DEFAULT_EXPIRY)
+    .option(
+      '--allow <actions>',
+      'what it may do, if its user may: pull, push, delete, catalog, status',
+      DEFAULT_ALLOW,
+    )
+    .option(
+      '--repositories <glob>',
+      'where it may do this; may be given several times; default: everywhere',
+      collect,
+    )
+    .option('--label <text>', 'where it is used, for lists and the log')
+  withSettings(withJson(add), ['users']).action(async (name: string, flags: Flags) => {
+    const { addToken } = await import('../user/token.ts')
+    const choice = {
+      expires: textOf(flags['expires']) ?? DEFAULT_EXPIRY,
+      allow: textOf(flags['allow']) ?? DEFAULT_ALLOW,
+      repositories: textsOf(flags['repositories']),
+      label: textOf(flags['label']) ?? '',
+    }
+    finish(await addToken({ name, ...choice, ...file(flags) }, world))
+  })
+
+  const list = token
+    .command('list [user]')
+    .description('list the passwords for machines: rights, expiry and last use, never the secret')
+  withSettings(withJson(list), ['users', 'stateDir']).action(
+    async (name: string | undefined, flags: Flags) => {
+      const { listTokens } = await import('../user/token-list.ts')
+      finish(await listTokens({ name, ...file(flags) }, world))
+    },
+  )
+
+  const revoke = token
+    .command('revoke <id>')
+    .description('end a password for a machine; the next request with it is refused')
+  withSettings(withJson(revoke), ['users']).action(async (id: string, flags: Flags) => {
+    const { revokeToken } = await import('../user/token.ts')
+    finish(await revokeToken({ id, ...file(flags) }, world))
+  })
+}
