@@ -24,14 +24,14 @@ export function createMachinePasswordCheck({ table, throttle, now, onUse }: Mach
     const { machinePasswords, entries } = table()
     // The time of this lookup depends on the digest alone. Nobody can choose a digest, so the time shows nothing about the
     // stored ones, and it is the same for known and unknown users.
-    const secret = machinePasswordDigest(password)
-    const found = machinePasswords.get(secret)
+    const digest = machinePasswordDigest(password)
+    const found = machinePasswords.get(digest)
     const own = found?.username === username ? found : undefined
     // Not throttled, because nobody can guess one. And it does not reset the count of wrong passwords for this name.
     // Threat: its holder could otherwise guess the password of the user, which allows more, without that limit.
     if (own !== undefined && now() < own.validUntil) {
       onUse(own)
-      return { kind: 'ok', username, isOldPassword: false, secret, machinePassword: own }
+      return { kind: 'ok', username, isOldPassword: false, hash: digest, machinePassword: own }
     }
     const retryAfterMs = throttle.retryAfterMs({ source, username })
     if (retryAfterMs > 0) return { kind: 'throttled', retryAfterMs }

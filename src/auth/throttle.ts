@@ -33,7 +33,7 @@ interface Count {
 }
 
 // Both full tables take 8 MiB. Four threads run 3,400 checks a minute, and wrong tokens fill one entry per source, so no
-// entry that matters is evicted. Evicting one with machine passwords takes 1,000 addresses, which have 20,000 guesses anyway.
+// entry that matters is evicted. Wrong machine passwords need no check, but 1,000 addresses, which have 20,000 guesses.
 const MAX_COUNTS = 20_000
 
 // A client with an outdated password is throttled for this name only, and spares other users of its address.

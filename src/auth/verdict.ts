@@ -17,8 +17,8 @@ export type Verdict =
       readonly username: string
       /** The user has a newer password, and this one is still valid: `user passwd --keep-old`. */
       readonly isOldPassword: boolean
-      /** The stored secret that was proved: a bcrypt hash, or the digest of a machine password. A token is bound to it. */
-      readonly secret: string
+      /** The stored secret that the password matches. A token is bound to it. */
+      readonly hash: string
       /** The machine password that was sent, which restricts what this request may do. */
       readonly machinePassword?: MachinePassword
     }

@@ -39,7 +39,7 @@ export function createVerifier(parts: VerifierParts): Verifier {
     const index = hash === undefined ? -1 : validHashes(username).indexOf(hash)
     return hash === undefined || index < 0
       ? refuse('entry changed', username)
-      : { kind: 'ok', username, isOldPassword: index > 0, secret: hash }
+      : { kind: 'ok', username, isOldPassword: index > 0, hash }
   }
 
   function refuse(reason: RefusalReason, username: string): Verdict {

@@ -1,7 +1,7 @@
 // Checks the token of a request against the users in force.
 
 import type { Throttle } from '../auth/throttle.ts'
-import { hashesAt, type UserTable } from '../users/user-table.ts'
+import { hashesAt, type MachinePassword, type UserTable } from '../users/user-table.ts'
 import type { SignedTokens, TokenHolder } from './signed-tokens.ts'
 
 /** The reasons are for the log; a client must not see them. */
@@ -12,6 +12,8 @@ export type TokenVerdict =
       readonly username: string
       /** The user has a newer password, and the one behind this token is still valid. */
       readonly isOldPassword: boolean
+      /** Restricts what this request may do. Set if the token was issued for a machine password. */
+      readonly machinePassword?: MachinePassword
     }
   /** It was valid once, so this is no guess. */
   | { readonly kind: 'ended'; readonly reason: string }
@@ -28,7 +30,7 @@ export interface TokenVerifierParts {
   readonly tokens: Pick<SignedTokens, 'read' | 'fingerprintOf'>
   readonly table: () => UserTable
   readonly throttle: Throttle
-  /** Milliseconds since 1970. Used to decide whether an old password has expired. */
+  /** Milliseconds since 1970. Used to decide whether an old or machine password has expired. */
   readonly now?: (() => number) | undefined
 }
 
@@ -70,7 +72,19 @@ export function createTokenVerifier({
       (hash) => tokens.fingerprintOf(username, hash) === fingerprint,
     )
     return index < 0
-      ? { kind: 'ended', reason: 'token of a replaced password' }
+      ? verdictOnMachine(username, fingerprint)
       : { kind: 'user', username, isOldPassword: index > 0 }
+  }
+
+  // Threat: a token must not outlive its machine password, and must not allow more.
+  function verdictOnMachine(username: string, fingerprint: string): TokenVerdict {
+    for (const [digest, machinePassword] of table().machinePasswords) {
+      if (machinePassword.username !== username) continue
+      if (tokens.fingerprintOf(username, digest) !== fingerprint) continue
+      return now() < machinePassword.validUntil
+        ? { kind: 'user', username, isOldPassword: false, machinePassword }
+        : { kind: 'ended', reason: 'token of an expired machine password' }
+    }
+    return { kind: 'ended', reason: 'token of a replaced password' }
   }
 }

@@ -73,7 +73,7 @@ function verifierOver(text: string, { ttlMs = MINUTE, outcome }: TestOptions = {
   }
 }
 
-const ok = { kind: 'ok', username: 'alice', isOldPassword: false, secret: expect.any(String) as string }
+const ok = { kind: 'ok', username: 'alice', isOldPassword: false, hash: expect.any(String) as string }
 const oldOk = { ...ok, isOldPassword: true }
 const refused = (reason: string, isKnown = true) => ({ kind: 'refused', reason, isKnown })
 
@@ -99,7 +99,7 @@ describe('a verdict', () => {
     const { verify } = verifierOver(ROTATED)
     for (const password of ['a', 'old', 'older', 'a', 'older']) {
       const hash = HASHES[password as keyof typeof HASHES]
-      expect(await verify('alice', password)).toMatchObject({ kind: 'ok', secret: hash })
+      expect(await verify('alice', password)).toMatchObject({ kind: 'ok', hash })
     }
   })
 

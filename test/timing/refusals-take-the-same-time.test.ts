@@ -13,6 +13,8 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { bindingOf, formatKeptLine } from '../../src/users/old-password-line.ts'
 import type { Verifier, VerifierParts } from '../../src/auth/verifier.ts'
+import { createMachinePassword } from '../../src/users/machine-secret.ts'
+import { machinePasswordFor } from '../fixtures/machine-password.ts'
 import { mannWhitney } from '../fixtures/mann-whitney.ts'
 import { answering, OK, upstreamForTest } from '../fixtures/programmable-upstream.ts'
 import { ALICE, ALICE_ENTRY, sidecarForTest, type TestSidecar } from '../fixtures/sidecar.ts'
@@ -51,7 +53,10 @@ const OTHER_COST = 'entry-of-cost-5'
 const DEAREST = 'entry-of-cost-6'
 const KEPT_OLD = 'entry-4-kept-5-'
 
+const MACHINE = 'entry-4-machine'
+
 const ONE_COST = [entryOf(PLAIN, 4)]
+const MACHINES = [entryOf(PLAIN, 4), entryWithMachinePasswords(MACHINE)]
 const MIXTURE = [
   entryOf(PLAIN, 4),
   entryOf(OTHER_COST, 5),
@@ -60,38 +65,43 @@ const MIXTURE = [
 ]
 
 describe.each(['quiet', 'under load'] as const)('%s, a wrong password', (state) => {
-  it.each<[what: string, entries: readonly string[], known: readonly string[]]>([
-    ['among entries of one cost', ONE_COST, [PLAIN]],
-    ['among entries of several costs and a kept old one', MIXTURE, [PLAIN, DEAREST, KEPT_OLD]],
-  ])('takes as long as an unknown name, %s', { timeout: 600_000 }, async (_what, entries, known) => {
-    const upstream = await upstreamForTest(answering(OK))
-    const sidecar = await sidecarForTest({
-      upstreamPort: upstream.port,
-      users: ALICE_ENTRY + entries.join(''),
-      // Each busy connection sends more requests the longer a round takes.
-      env: { SIDECAR_THROTTLE: 'off', SIDECAR_MAX_REQUESTS_PER_CONNECTION: 'off' },
-    })
-    if (state === 'under load') await keepBusy(sidecar)
-    onTestFinished(() => {
-      planted.username = ''
-    })
-    const compare = await createComparison(sidecar, known)
+  it.each<[what: string, entries: readonly string[], known: readonly string[], passwordOf: () => string]>([
+    ['among entries of one cost', ONE_COST, [PLAIN], wrongPassword],
+    ['among entries of several costs and a kept old one', MIXTURE, [PLAIN, DEAREST, KEPT_OLD], wrongPassword],
+    ['if it is a machine password', MACHINES, [PLAIN, MACHINE], createMachinePassword],
+  ])(
+    'takes as long as an unknown name, %s',
+    { timeout: 600_000 },
+    async (_what, entries, known, passwordOf) => {
+      const upstream = await upstreamForTest(answering(OK))
+      const sidecar = await sidecarForTest({
+        upstreamPort: upstream.port,
+        users: ALICE_ENTRY + entries.join(''),
+        // Each busy connection sends more requests the longer a round takes.
+        env: { SIDECAR_THROTTLE: 'off', SIDECAR_MAX_REQUESTS_PER_CONNECTION: 'off' },
+      })
+      if (state === 'under load') await keepBusy(sidecar)
+      onTestFinished(() => {
+        planted.username = ''
+      })
+      const compare = await createComparison(sidecar, known, passwordOf)
 
-    await compare(known, WARM_UP_ROUNDS)
-    const first = await compare(known, ROUNDS)
-    const suspects = significant(first)
-    const confirmed = suspects.length === 0 ? [] : significant(await compare(suspects, ROUNDS))
-    expect(confirmed, 'names whose refusals take another time than an unknown one').toEqual([])
+      await compare(known, WARM_UP_ROUNDS)
+      const first = await compare(known, ROUNDS)
+      const suspects = significant(first)
+      const confirmed = suspects.length === 0 ? [] : significant(await compare(suspects, ROUNDS))
+      expect(confirmed, 'names whose refusals take another time than an unknown one').toEqual([])
 
-    planted.username = PLAIN
-    let last = first
-    for (let tries = 0; tries < PLANTED_TRIES; tries++) {
-      planted.ms = Math.max(LEAST_PLANTED_MS, last.spreadMs / 2)
-      last = await compare([PLAIN], ROUNDS)
-      if (significant(last).includes(PLAIN)) break
-    }
-    expect(significant(last), 'the planted difference').toEqual([PLAIN])
-  })
+      planted.username = PLAIN
+      let last = first
+      for (let tries = 0; tries < PLANTED_TRIES; tries++) {
+        planted.ms = Math.max(LEAST_PLANTED_MS, last.spreadMs / 2)
+        last = await compare([PLAIN], ROUNDS)
+        if (significant(last).includes(PLAIN)) break
+      }
+      expect(significant(last), 'the planted difference').toEqual([PLAIN])
+    },
+  )
 })
 
 function entryOf(username: string, cost: number): string {
@@ -109,6 +119,16 @@ function entryWithKept(username: string, cost: number, keptCost: number): string
   return `${username}:${hash}\n${kept}\n`
 }
 
+function entryWithMachinePasswords(username: string): string {
+  const entry = entryOf(username, 4)
+  const lines = Array.from({ length: 100 }, () => machinePasswordFor(entry, { allow: ['pull'] }).line)
+  return entry + lines.join('')
+}
+
+function wrongPassword(): string {
+  return randomText(16)
+}
+
 interface Compared {
   /** The p-value of each name. */
   readonly probabilities: ReadonlyMap<string, number>
@@ -124,7 +144,7 @@ function significant({ probabilities }: Compared): readonly string[] {
  * Compares the refusal times of each name with those of unknown names. Each kind has its own kept-alive connection, and
  * each round asks every kind once in random order, so that drift affects all kinds equally.
  */
-async function createComparison(sidecar: TestSidecar, known: readonly string[]) {
+async function createComparison(sidecar: TestSidecar, known: readonly string[], passwordOf: () => string) {
   const wires = new Map<string, Wire>()
   for (const kind of [...known, 'unknown']) wires.set(kind, await openWire(sidecar))
 
@@ -133,7 +153,7 @@ async function createComparison(sidecar: TestSidecar, known: readonly string[]) 
     for (let round = 0; round < rounds; round++) {
       for (const { kind, times } of shuffled(kinds)) {
         const username = kind === 'unknown' ? randomText(PLAIN.length) : kind
-        times.push(await timeOfRefusal(wires.get(kind), username))
+        times.push(await timeOfRefusal(wires.get(kind), `${username}:${passwordOf()}`))
       }
     }
     const unknown = kinds.at(-1)?.times ?? []
@@ -151,8 +171,8 @@ function spreadOf(times: readonly number[]): number {
   return quartile(3) - quartile(1)
 }
 
-async function timeOfRefusal(wire: Wire | undefined, username: string): Promise<number> {
-  const request = get('/v2/', basic(`${username}:${randomText(16)}`))
+async function timeOfRefusal(wire: Wire | undefined, login: string): Promise<number> {
+  const request = get('/v2/', basic(login))
   const start = performance.now()
   const answer = await wire?.send(request)
   const ms = performance.now() - start

@@ -6,6 +6,8 @@ import { describe, expect, it } from 'vitest'
 import { createThrottle } from '../../src/auth/throttle.ts'
 import { createSignedTokens } from '../../src/tokens/signed-tokens.ts'
 import { createTokenVerifier } from '../../src/tokens/token-verifier.ts'
+import { machinePasswordDigest } from '../../src/users/machine-secret.ts'
+import { machinePasswordFor, type TestMachinePassword } from '../fixtures/machine-password.ts'
 import { parseHtpasswd } from '../../src/users/htpasswd.ts'
 import { bindingOf, formatKeptLine } from '../../src/users/old-password-line.ts'
 
@@ -105,5 +107,44 @@ describe('wrong tokens', () => {
     state.now += 86_400_000
     for (let i = 0; i < 30; i++) for (const token of tokens) await verify(token)
     expect(throttle.hasFailed(HERE)).toBe(false)
+  })
+})
+
+describe('a token for a machine password', () => {
+  const machine = (validForMs: number) => machinePasswordFor(ALICE, { allow: ['pull'], validForMs })
+  const tokenOf = ({ tokenFor }: ReturnType<typeof scene>, { secret }: TestMachinePassword) =>
+    tokenFor('alice', machinePasswordDigest(secret))
+
+  it('carries its restriction', async () => {
+    const password = machine(60_000)
+    const there = scene(ALICE + password.line)
+    there.state.now = Date.now()
+    expect(await there.verify(await tokenOf(there, password))).toMatchObject({
+      ...alice,
+      machinePassword: { id: password.id, restriction: { allow: ['pull'] } },
+    })
+  })
+
+  it('ends when it is revoked, when it expires, and with its user', async () => {
+    const password = machine(60_000)
+    const there = scene(ALICE + password.line)
+    there.state.now = Date.now()
+    const token = await tokenOf(there, password)
+    there.state.now += 60_000
+    expect(await there.verify(token)).toEqual({
+      kind: 'ended',
+      reason: 'token of an expired machine password',
+    })
+    there.reload(ALICE)
+    expect(await there.verify(token)).toEqual({ kind: 'ended', reason: 'token of a replaced password' })
+    there.reload(`bob:${OLD}\n${password.line}`)
+    expect(await there.verify(token)).toEqual({ kind: 'ended', reason: 'token of a removed user' })
+  })
+
+  it('is not valid for another user', async () => {
+    const password = machine(60_000)
+    const there = scene(`${ALICE}bob:${OLD}\n${password.line}`)
+    const token = await there.tokenFor('bob', machinePasswordDigest(password.secret))
+    expect(await there.verify(token)).toEqual({ kind: 'ended', reason: 'token of a replaced password' })
   })
 })
