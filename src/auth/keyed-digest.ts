@@ -1,4 +1,4 @@
-// Replaces credentials in memory by keyed digests.
+// Computes keyed digests that replace credentials in memory.
 //
 // Threat: someone who copies a digest from memory must not be able to test guesses against it without the random key.
 
