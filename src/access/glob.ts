@@ -71,7 +71,7 @@ function literalEnd(pattern: string): string {
   return pattern.endsWith(`**${end}`) && end.startsWith('/') ? end.slice(1) : end
 }
 
-// After a mismatch, only the last `**` takes another segment, because it matches all that an earlier `**` could.
+// After a mismatch, only the last `**` takes another segment. It matches everything that an earlier `**` could match.
 function matchSegments(patterns: readonly SegmentPattern[], names: readonly string[]): boolean {
   let next = 0
   let afterStars = -1
