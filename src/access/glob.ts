@@ -98,7 +98,7 @@ function matchSegments(patterns: readonly SegmentPattern[], names: readonly stri
   return next === patterns.length || (next === patterns.length - 1 && patterns[next] === '**')
 }
 
-// Each piece matches at the first place where it fits, because a later place only leaves less text for the others.
+// Each piece matches at the first place where it fits. A later place only leaves less text for the other pieces.
 function matchSegment(pieces: readonly string[], text: string): boolean {
   const [first = '', last = ''] = [pieces[0], pieces.at(-1)]
   if (pieces.length === 1) return text === first
