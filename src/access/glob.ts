@@ -71,7 +71,7 @@ function literalEnd(pattern: string): string {
   return pattern.endsWith(`**${end}`) && end.startsWith('/') ? end.slice(1) : end
 }
 
-// After a mismatch, only the last `**` takes another segment, because it matches all that an earlier `**` could.
+// After a mismatch, only the last `**` takes another segment. It matches everything that an earlier `**` could match.
 function matchSegments(patterns: readonly SegmentPattern[], names: readonly string[]): boolean {
   let next = 0
   let afterStars = -1
@@ -98,7 +98,7 @@ function matchSegments(patterns: readonly SegmentPattern[], names: readonly stri
   return next === patterns.length || (next === patterns.length - 1 && patterns[next] === '**')
 }
 
-// Each piece matches at the first place where it fits, because a later place only leaves less text for the others.
+// Each piece matches at the first place where it fits. A later place only leaves less text for the other pieces.
 function matchSegment(pieces: readonly string[], text: string): boolean {
   const [first = '', last = ''] = [pieces[0], pieces.at(-1)]
   if (pieces.length === 1) return text === first

@@ -1,4 +1,4 @@
-// Reads a query as Go's net/url does, or not at all.
+// Parses a query as Go's net/url does, and rejects ambiguous ones.
 
 export interface Query {
   readonly valuesOf: (key: string) => readonly string[]
@@ -11,7 +11,7 @@ export interface Parameter {
   readonly text: string
 }
 
-/** Threat: versions of Go read ";" and malformed or non-UTF-8 escapes differently, so such a query is undefined. */
+/** Threat: versions of Go read ";" and malformed or non-UTF-8 escapes differently, so the result is undefined. */
 export function readQuery(text: string): Query | undefined {
   if (text.includes(';')) return undefined
   const parameters: Parameter[] = []

@@ -24,7 +24,7 @@ export interface ImmutableRule extends Place {
   readonly tags: readonly string[]
 }
 
-/** Plain data, so that a worker thread can hand it over. */
+/** Plain data, so that a worker thread can send it. */
 export interface RulesFile {
   readonly groups: readonly Group[]
   readonly rules: readonly Rule[]
@@ -35,7 +35,7 @@ export type RulesReading =
   | { readonly kind: 'rules'; readonly file: RulesFile }
   | { readonly kind: 'problems'; readonly problems: readonly Problem[] }
 
-/** Finds all problems at once. Hostile texts need the limits of read-rules.ts. */
+/** Finds all problems at once. Call it through read-rules.ts, which limits time and memory, for a hostile text. */
 export function parseRules(text: string): RulesReading {
   try {
     return parse(text)
@@ -49,7 +49,7 @@ export function parseRules(text: string): RulesReading {
 function parse(text: string): RulesReading {
   const yaml = readYaml(text)
   if (yaml.value === undefined) return failure(yaml.problems)
-  // An editor empties a file before it writes it, and empty rules would refuse everybody.
+  // Some editors empty a file before they write it. Empty rules would refuse all requests meanwhile.
   if (yaml.value === null) return failure([{ line: 1, column: 1, message: EMPTY }])
   const shape = checkShape(yaml.value)
   const shapeProblems =
@@ -65,7 +65,7 @@ function parse(text: string): RulesReading {
     : failure(problems)
 }
 
-const EMPTY = 'the file is empty; to allow nothing to anyone, write "rules: []"'
+const EMPTY = 'the file is empty; to allow nothing, write "rules: []"'
 
 // In a text that is not a rules file, every line can be a problem.
 const MAX_PROBLEMS = 100

@@ -27,26 +27,29 @@ const who = username
   .refine((name) => name !== '@', { error: 'the name of the group is missing after "@"' })
   .meta({
     pattern: '^[^:]+$',
-    description: 'A user, a @group, "*" (everyone who logged in) or anonymous (everyone, without login too)',
+    description:
+      'A user, a @group, "*" (every user who logged in) or anonymous (everyone, even without login)',
   })
 
 const repositoryPattern = pattern(repositoryPatternProblem).meta({
   pattern: '^[a-z0-9._*/-]+$',
-  description: 'A repository; * stands within a segment, ** for whole segments',
+  description: 'A repository pattern; * matches text within a segment, ** matches whole segments',
 })
 
 const tagPattern = pattern(tagPatternProblem).meta({
   pattern: '^[\\w.*-]+$',
-  description: 'A tag; * stands for any characters',
+  description: 'A tag pattern; * matches any characters',
 })
 
 const rule = z
   .strictObject({
-    who: z.union([who, list(who)]).meta({ description: 'Who the rule is for: one, or a list' }),
+    who: z
+      .union([who, list(who)])
+      .meta({ description: 'The users that the rule applies to: one name, or a list' }),
     repositories: list(repositoryPattern)
       .optional()
-      .meta({ description: 'Needed for pull, push and delete' }),
-    allow: list(z.enum(ACTIONS)).meta({ description: 'What they may do' }),
+      .meta({ description: 'Required for pull, push and delete' }),
+    allow: list(z.enum(ACTIONS)).meta({ description: 'The actions that the rule allows' }),
   })
   .superRefine(({ repositories, allow }, context) => {
     const needs = allow.find((action) => isRepositoryAction(action))
@@ -69,12 +72,12 @@ export const rulesFileSchema = z
         z.array(member),
       )
       .optional()
-      .meta({ description: 'Users under a common name' }),
-    rules: z.array(rule).meta({ description: 'What no rule allows is refused' }),
+      .meta({ description: 'Lists of users, each with a name' }),
+    rules: z.array(rule).meta({ description: 'A request that no rule allows is refused' }),
     immutable: z
       .array(immutable)
       .optional()
-      .meta({ description: 'Tags that can be pushed once, and neither moved nor deleted' }),
+      .meta({ description: 'Tags that can be pushed only once, and cannot be moved or deleted' }),
   })
   .meta({ title: 'Access rules of registry-sidecar' })
 
@@ -88,7 +91,7 @@ export function rulesJsonSchema(): unknown {
   return z.toJSONSchema(rulesFileSchema, { io: 'input' })
 }
 
-/** If `key` is set, the key is wrong and not its value. */
+/** If `key` is set, the problem is the key, not its value. */
 export interface ShapeProblem {
   readonly path: readonly PropertyKey[]
   readonly key?: string
@@ -152,8 +155,8 @@ function unionProblems(
   issue: z.core.$ZodIssueInvalidUnion,
   path: readonly PropertyKey[],
 ): readonly ShapeProblem[] {
-  const meant = issue.errors.find((issues) => !issues.some(isOfWrongType))
-  if (meant !== undefined) return meant.flatMap((inner) => problemsOf(inner, path))
+  const closest = issue.errors.find((issues) => !issues.some(isOfWrongType))
+  if (closest !== undefined) return closest.flatMap((inner) => problemsOf(inner, path))
   if (issue.input === undefined) return [{ path, message: `"${String(path.at(-1))}" is missing` }]
   return [{ path, message: mismatch('text or a list', issue.input) }]
 }

@@ -1,14 +1,14 @@
 // Derives the right that a request needs from its method and target.
 //
-// Threat: if we find another repository in a target than the registry does, the rules protect nothing.
-// So we read a target from its end, where every address has a fixed word, and refuse unrecognized targets.
+// Threat: if the registry finds another repository in a target than this file, the rules protect nothing.
+// So a target is read from its end, where every address has a fixed word. Unrecognized targets are refused.
 
 import { readQuery, withoutParameters } from './query.ts'
 import { isDigest, isRepositoryName, isTag } from './repository-name.ts'
 import { REPOSITORY_ACTIONS, type RepositoryAction } from './rules-schema.ts'
 
 export type Scope =
-  /** `/v2/`: every user who logged in may ask. */
+  /** `/v2/`: every user who logged in may request it. */
   | { readonly kind: 'login' }
   | { readonly kind: 'catalog' }
   | RepositoryScope
@@ -19,7 +19,7 @@ export interface RepositoryScope {
   readonly repository: string
   /** One of these actions is enough. A refusal names the first action. */
   readonly anyOf: readonly RepositoryAction[]
-  /** If set, forward this target, which lacks the parameters that no client may use. */
+  /** If set, forward this target. It lacks the parameters that no client may use. */
   readonly target?: string
   readonly mount?: Mount
   readonly change?: Change
@@ -39,12 +39,12 @@ export type Deletion =
 
 type Rights = ReadonlyMap<string, readonly RepositoryAction[]>
 
-// Clients send HEAD before a push. A client that may push could find out the digest and size by pushing.
+// Clients send HEAD before a push. HEAD shows only digest and size, which a client could also learn by pushing.
 const MANIFEST = rights({ GET: ['pull'], HEAD: ['pull', 'push'], PUT: ['push'], DELETE: ['delete'] })
 const BLOB = rights({ GET: ['pull'], HEAD: ['pull', 'push'], DELETE: ['delete'] })
 const LIST = rights({ GET: ['pull'], HEAD: ['pull'] })
 const NEW_UPLOAD = rights({ POST: ['push'] })
-// DELETE only cancels the upload. Threat: at this address, registry:2 accepts a POST that mounts a blob.
+// DELETE only cancels the upload. Threat: registry:2 accepts a POST here that mounts a blob, so POST is not listed.
 const UPLOAD = rights({ GET: ['push'], HEAD: ['push'], PATCH: ['push'], PUT: ['push'], DELETE: ['push'] })
 
 // registry:2 answers OPTIONS with the methods that an address supports, and reveals nothing about the repository.
@@ -153,7 +153,7 @@ function withMount(scope: RepositoryScope, path: string, text: string | undefine
   return { ...scope, mount: { from, targetWithout } }
 }
 
-// Threat: in later specifications, a push by digest may set tags with `?tag=v1&tag=v2`, and bypass immutable tags.
+// Threat: in later specifications, a push by digest may set tags with `?tag=v1&tag=v2` and so bypass immutable tags.
 // Without these parameters the client pushes the tags one by one.
 function withoutTags(scope: RepositoryScope, path: string, text: string | undefined): Scope {
   if (text === undefined) return scope

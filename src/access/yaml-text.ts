@@ -32,7 +32,7 @@ export interface YamlText {
   readonly placeOfKey: (path: readonly PropertyKey[], key: string) => Place
 }
 
-/** Aliases let a small file expand without end, so they are problems, as are tags and keys that are not text. */
+/** Reports aliases, tags and keys that are not text. With aliases, a small file could expand without end. */
 export function readYaml(text: string): YamlText {
   const lines = new LineCounter()
   const document = parseDocument(text, {
@@ -61,10 +61,10 @@ export function readYaml(text: string): YamlText {
     }
     return node
   }
-  const obstacles = obstaclesIn(document)
-  const problems = obstacles.length > 0 ? obstacles : repeatedKeys(document)
+  const fatal = fatalProblems(document)
+  const problems = fatal.length > 0 ? fatal : repeatedKeys(document)
   return {
-    value: obstacles.length > 0 ? undefined : document.toJS(),
+    value: fatal.length > 0 ? undefined : document.toJS(),
     problems: problems.map(({ offset, message }) => ({ ...placeAt(offset), message })),
     placeOf: (path) => placeAt(startOf(nodeAt(path))),
     placeOfKey: (path, key) => {
@@ -79,13 +79,13 @@ interface Finding {
   readonly message: string
 }
 
-function obstaclesIn(document: Document.Parsed): readonly Finding[] {
+function fatalProblems(document: Document.Parsed): readonly Finding[] {
   // The parser reports this error again for each following character.
   const tooDeep = document.errors.find(({ code }) => code === 'RESOURCE_EXHAUSTION')
   if (tooDeep !== undefined) return [{ offset: tooDeep.pos[0], message: TOO_DEEP }]
   const findings = new Map<number, string>()
   for (const { pos, code, message } of [...document.errors, ...document.warnings]) {
-    findings.set(pos[0], IN_WORDS[code] ?? message)
+    findings.set(pos[0], MESSAGES[code] ?? message)
   }
   visit(document, {
     Alias: (_key, node) => {
@@ -124,7 +124,7 @@ export const TOO_DEEP = 'the file is nested too deeply'
 
 const NO_ALIASES = 'text that begins with "*" must be in quotes; YAML aliases are not supported'
 
-const IN_WORDS: Readonly<Partial<Record<ErrorCode, string>>> = {
+const MESSAGES: Readonly<Partial<Record<ErrorCode, string>>> = {
   BAD_ALIAS: NO_ALIASES,
   BAD_SCALAR_START: 'text that begins with "@" or "`" must be in quotes',
   MULTIPLE_DOCS: 'a second YAML document begins; the file must be one document',

@@ -1,4 +1,4 @@
-// Decides what is demanded of a client certificate.
+// Describes the client certificates that are accepted.
 
 import type { ClientCaInForce } from '../certificates/client-ca-in-force.ts'
 import type { CertificateDemand } from '../http/connections/certificate-verdict.ts'
@@ -7,7 +7,7 @@ import { clientNameOf } from '../pki/client-name.ts'
 import type { Config } from '../settings/config.ts'
 import type { Users } from '../users/users.ts'
 
-/** CAs and users are read at each request, because both change. */
+/** Reads the CAs and users at each request, because both can change. */
 export function certificateDemandOf(
   { tlsClientAuth, tlsClientName }: Pick<Config, 'tlsClientAuth' | 'tlsClientName'>,
   users: Pick<Users, 'table'>,

@@ -1,11 +1,11 @@
 // Limits connections to the file descriptors that the process may open.
-// Threat: idle connections use all descriptors; then the users file is not read, and a removed user keeps access.
+// Threat: idle connections use all descriptors. Then the users file cannot be read, and a removed user keeps access.
 
 import { readFile } from 'node:fs/promises'
 import { errorMessage } from '../errors/errors.ts'
 import type { Log } from '../observability/log.ts'
 
-// One to the client, and one to the registry during a request.
+// One for the client, and one for the registry during a request.
 const DESCRIPTORS_PER_CONNECTION = 2
 
 // For the process (about 30, and 6 for each bcrypt thread), files, and connections to the admin address.

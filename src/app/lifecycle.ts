@@ -1,4 +1,4 @@
-// Maps signals to reload, drain and exit.
+// Reloads, drains or exits when a signal arrives.
 
 import type { World, ExitCode } from './world.ts'
 import { isLoggedAtReload } from '../errors/errors.ts'

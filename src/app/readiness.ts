@@ -86,7 +86,7 @@ function certificateState({ origin, current, state }: CertificateInForce): PartS
 function clientCaState({ current, state }: ClientCaInForce): PartState {
   const days = leafDaysLeft(current)
   const expiry = days < 0 ? `expired at ${current.notAfter.toISOString()}` : `expires in ${days} days`
-  const left = `${current.fingerprints.length} accepted; the first ${expiry}`
+  const left = `${current.fingerprints.length} accepted; the earliest ${expiry}`
   if (state.kind === 'stale') return { ready: true, state: 'stale', reason: `${left}; ${state.reason}` }
   return { ready: true, state: days < 0 ? 'expired' : 'ok', reason: left }
 }

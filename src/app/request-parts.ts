@@ -1,4 +1,4 @@
-// Creates the parts that a request uses, from settings alone.
+// Creates the parts that handle requests.
 
 import { join } from 'node:path'
 import { createAttempts } from '../auth/attempts.ts'
@@ -72,7 +72,7 @@ function createAuthentication(config: Config, { users, log }: Pick<RequestPartsO
   return { verifier, pace, attempts, pool, lastUsed }
 }
 
-// Clients would wait for hours if the wall clock were set back.
+// With the wall clock, a change of the time could make clients wait for hours.
 function monotonicMs(): number {
   return performance.now()
 }

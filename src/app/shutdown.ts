@@ -29,9 +29,9 @@ export interface RunningParts extends OpenParts {
   readonly listener: Pick<Listener, 'stopAccepting' | 'close'>
 }
 
-/** Resolves to whether all requests in flight finished before the deadline. */
+/** Resolves to true if all requests in flight finished before the deadline. */
 export async function shutDown(parts: RunningParts, deadlineMs: number): Promise<boolean> {
-  // First /readyz answers 503, so that load balancers stop sending before connections are refused.
+  // /readyz answers 503 first, so that load balancers stop sending before connections are refused.
   parts.gate.beginDrain()
   parts.listener.stopAccepting()
   const isDrained = await withDeadline(parts.gate.drained(), deadlineMs)
@@ -74,7 +74,7 @@ export async function closeOnFailure<T>(next: Promise<T>, open: OpenParts): Prom
   try {
     return await next
   } catch (error) {
-    // The operator must act on the error of the start, so it is not replaced by an error of a close.
+    // The operator must see why the start failed, so an error of a close is ignored.
     await closeParts(open).catch(() => undefined)
     throw error
   }

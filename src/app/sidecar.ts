@@ -39,7 +39,7 @@ interface WatchedFiles {
   readonly rules: RulesInForce | undefined
 }
 
-/** Rejects, with nothing left open, when a file is invalid or an address cannot be bound. */
+/** Rejects when a file is invalid or an address cannot be bound. Then no part is left open. */
 export async function createSidecar(config: Config, log: Log): Promise<Sidecar> {
   // An address is bound only after all files are loaded.
   const files = await loadFiles(config, log)

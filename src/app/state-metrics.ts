@@ -1,4 +1,4 @@
-// Registers metrics that read the state of each part.
+// Registers metrics whose values are read from each part.
 
 import type { RulesInForce } from '../access/rules-in-force.ts'
 import type { BcryptPool } from '../auth/bcrypt-pool.ts'

@@ -22,7 +22,7 @@ export interface ListenerParts extends RequestParts {
   readonly rules: RulesInForce | undefined
 }
 
-/** Rejects, with nothing bound, when the address cannot be bound or a certificate cannot be served. */
+/** Rejects when the address cannot be bound or a certificate cannot be served. Then nothing is bound. */
 export async function openTlsListener(config: Config, parts: ListenerParts, log: Log): Promise<Listener> {
   const { certificate, clientCa, users, rules, limits } = parts
   const requestedNames = createUncoveredNames({ certificate, log })

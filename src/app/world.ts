@@ -1,6 +1,6 @@
-// Declares what a command may use of its process.
+// Declares the parts of the process that a command may use.
 
-/** `main.ts` creates the real one; tests create their own. */
+/** `main.ts` creates it from the real process; tests create their own. */
 export interface World {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly stdin: NodeJS.ReadableStream & { readonly isTTY?: boolean; setRawMode?(raw: boolean): unknown }

@@ -1,7 +1,7 @@
 // Limits and schedules bcrypt checks.
 //
 // Threat: a flood of guesses must not delay users. So sources take turns, and sources without recent failures go first.
-// Very many sources that never failed can still fill the queue. Then its limits bound the memory and the wait.
+// Very many sources that never failed can still fill the queue. Its limits bound the memory and the waiting time.
 
 import type { Comparison } from './bcrypt.ts'
 import { createFairQueue } from './fair-queue.ts'
@@ -35,7 +35,7 @@ export interface AttemptsParts {
 // `docker login` gives up after 15 s, and the registry needs time for its answer.
 const DEADLINE_MS = 10_000
 
-// A thread checks this many at cost 10 before the deadline: enough for a hundred CI runners behind one address.
+// A thread checks this many at cost 10 before the deadline. This is enough for 100 CI runners behind one address.
 const MAX_WAITING_PER_THREAD = 128
 
 // A waiting attempt takes a few hundred bytes.
@@ -108,7 +108,7 @@ export function createAttempts({ throttle, compare, threads }: AttemptsParts): A
   return { run, close }
 }
 
-// Called on arrival, so that a flood does not fill the queue, and again at its turn, when earlier ones may have failed.
+// Called on arrival, so that a flood does not fill the queue. Called again later, when earlier attempts may have failed.
 function throttledOutcome(throttle: Throttle, attempt: Attempt): AttemptOutcome | undefined {
   const retryAfterMs = attempt.isProven ? 0 : throttle.retryAfterMs(attempt)
   return retryAfterMs > 0 ? { kind: 'throttled', retryAfterMs } : undefined

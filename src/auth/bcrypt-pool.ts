@@ -7,7 +7,7 @@ import { Piscina } from 'piscina'
 import type { Comparison } from './bcrypt.ts'
 
 export interface BcryptPool {
-  /** Further checks would wait in the queue of Piscina, which is not fair between sources. */
+  /** Start at most this many checks. More would wait in Piscina's queue, which is not fair between sources. */
   readonly threads: number
   /** Resolves to the index of the hash that matches, or -1, or `busy` if the pool is closing. */
   compare(comparison: Comparison): Promise<number | 'busy'>

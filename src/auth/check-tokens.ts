@@ -15,7 +15,7 @@ export interface CheckTokensOptions {
   readonly now: () => number
 }
 
-// A lane leaves these tokens to the other, so a user behind an attacker's address gets one on a new connection.
+// A lane cannot take its last tokens. So a user behind an attacker's address gets one on a new connection.
 const RESERVED: Readonly<Record<Lane, number>> = { fresh: 0, repeated: 5 }
 
 // This equals the longest wait for a bcrypt check. An earlier refusal would only bring the next guess earlier.
@@ -58,7 +58,7 @@ export function createCheckTokens({ burst, perMs, now }: CheckTokensOptions): Ch
     serve('repeated')
   }
 
-  // Requests that wait here have no login yet and must not keep the process alive.
+  // Requests that wait here are not verified, so they must not keep the process alive.
   function scheduleRefill(): void {
     timer ??= setTimeout(refill, REFILL_EVERY_MS).unref()
   }

@@ -14,20 +14,20 @@ export interface FairQueueLimits {
   readonly isFavored?: (source: string) => boolean
 }
 
-const TURNS_PER_UNFAVORED = 4
+const TURNS_PER_UNFAVORED_TURN = 4
 
 export function createFairQueue<T>({
   total,
   perSource,
   isFavored = () => true,
 }: FairQueueLimits): FairQueue<T> {
-  // In the order of their turns; no lane is empty. Copying is cheap, because a queue holds at most a thousand items.
+  // In the order of their turns; no lane is empty. Copying a lane is cheap, because it holds at most a thousand items.
   const lanes = new Map<string, T[]>()
   let size = 0
   let turns = 0
 
-  function makeRoom(newcomer: string, wanted: number): { readonly dropped: T } | undefined {
-    const source = sourceToShorten(lanes, { newcomer, wanted, isFavored })
+  function makeRoom(newcomer: string, newLength: number): { readonly dropped: T } | undefined {
+    const source = sourceToShorten(lanes, { newcomer, newLength, isFavored })
     const newest = source === undefined ? undefined : lanes.get(source)?.at(-1)
     if (source === undefined || newest === undefined) return undefined
     remove(source, newest)
@@ -85,7 +85,7 @@ function sourceInTurn<T>(
   turn: number,
   isFavored: (source: string) => boolean,
 ): string | undefined {
-  const isTurnOfFavored = turn % TURNS_PER_UNFAVORED !== 0
+  const isTurnOfFavored = turn % TURNS_PER_UNFAVORED_TURN !== 0
   const [first] = lanes.keys()
   for (const source of lanes.keys()) if (isFavored(source) === isTurnOfFavored) return source
   return first
@@ -93,18 +93,21 @@ function sourceInTurn<T>(
 
 interface Newcomer {
   readonly newcomer: string
-  readonly wanted: number
+  readonly newLength: number
   readonly isFavored: (source: string) => boolean
 }
 
-// The longest lane loses an item to a shorter lane, so that few sources cannot fill the queue.
+// The longest lane loses an item to a shorter lane, so that a few sources cannot fill the queue.
 // A favored newcomer may replace an item of any source that is not favored.
-function sourceToShorten<T>(lanes: Lanes<T>, { newcomer, wanted, isFavored }: Newcomer): string | undefined {
+function sourceToShorten<T>(
+  lanes: Lanes<T>,
+  { newcomer, newLength, isFavored }: Newcomer,
+): string | undefined {
   const isNewcomerFavored = isFavored(newcomer)
   let found: string | undefined
   let longest = 0
   for (const [source, { length }] of lanes) {
-    const least = isNewcomerFavored && !isFavored(source) ? 0 : wanted
+    const least = isNewcomerFavored && !isFavored(source) ? 0 : newLength
     if (length > Math.max(least, longest)) [found, longest] = [source, length]
   }
   return found

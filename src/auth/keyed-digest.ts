@@ -1,6 +1,6 @@
-// Replaces credentials in memory by keyed digests.
+// Computes keyed digests that replace credentials in memory.
 //
-// Threat: someone who copies a digest from memory must not be able to test guesses against it without the random key.
+// Threat: an attacker copies a digest from memory. Without the random key, the attacker cannot test guesses with it.
 
 import { createHmac, createSecretKey, randomBytes } from 'node:crypto'
 

@@ -20,11 +20,11 @@ export interface PacedConnection {
 }
 
 export type Turn =
-  /** Call one of the two when the outcome of the check is known. */
+  /** Call `succeeded` or `failed` when the outcome of the check is known. */
   | { readonly kind: 'check'; succeeded(): void; failed(): void }
   | { readonly kind: 'gone' }
   | { readonly kind: 'busy' }
-  /** The source is throttled. An answer would allow one more guess. */
+  /** The source is throttled. It gets no answer, so that a flood gains nothing by waiting. */
   | { readonly kind: 'dropped' }
 
 export interface PaceParts {
@@ -34,7 +34,7 @@ export interface PaceParts {
   readonly now: () => number
 }
 
-// That is 864,000 guesses a day, and only at passwords that were verified from the guessing source itself.
+// This allows 864,000 guesses a day, but a throttled source can only guess passwords that were verified from it.
 const TOKENS_PER_SECOND = 10
 
 // More logins at once would only wait for the bcrypt threads.
@@ -59,7 +59,7 @@ export function createPace({ limit, throttle, now }: PaceParts): Pace {
   }
 
   function connection(source: string): PacedConnection {
-    let proven: string | undefined
+    let provenDigest: string | undefined
     let hasFailed = false
 
     async function turn(credentials: Credentials, onWaiting: (leave: () => void) => void): Promise<Turn> {
@@ -69,11 +69,11 @@ export function createPace({ limit, throttle, now }: PaceParts): Pace {
       const lane = hasFailed ? 'repeated' : 'fresh'
       const failed = (): void => {
         hasFailed = true
-        proven = undefined
+        provenDigest = undefined
       }
       if (!sourceTokens.take(lane)) {
         // Credentials that were right on this connection are not a guess.
-        if (proven !== undefined && proven === digest()) {
+        if (provenDigest !== undefined && provenDigest === digest()) {
           return { kind: 'check', succeeded: () => undefined, failed }
         }
         const outcome = await sourceTokens.wait(lane, onWaiting)
@@ -81,10 +81,10 @@ export function createPace({ limit, throttle, now }: PaceParts): Pace {
         if (outcome === 'late') {
           return { kind: throttle.retryAfterMs({ source, username }) > 0 ? 'dropped' : 'busy' }
         }
-        proven = undefined
+        provenDigest = undefined
       }
       const succeeded = (): void => {
-        proven ??= digest()
+        provenDigest ??= digest()
         sourceTokens.giveBack()
       }
       return { kind: 'check', succeeded, failed }

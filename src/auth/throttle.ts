@@ -1,9 +1,9 @@
 // Counts failed logins per source, and per source and name.
 //
-// The package rate-limiter-flexible keeps a timer for every key and has no bound, so a flood would fill the memory.
+// With the package rate-limiter-flexible, a flood would fill the memory: it keeps a timer per key, without a bound.
 // Malformed credentials and too long passwords do not count, because an attacker could fill the tables at no cost.
-// Throttled attempts do not count. Otherwise one client that never stops would lock out its network for ever.
-// Wrong machine passwords count. Otherwise a client with an expired one would never be slowed down.
+// Throttled attempts do not count. Otherwise one client that never stops would lock out its network forever.
+// Wrong machine passwords count. Otherwise nothing would slow down a client with an expired machine password.
 
 import { LRUCache } from 'lru-cache'
 import { createKeyedDigest } from './keyed-digest.ts'
@@ -32,15 +32,15 @@ interface Count {
   readonly endsAt: number
 }
 
-// Both full tables take 8 MiB. Four threads run 3,400 checks a minute, and wrong tokens fill one entry per source, so no
-// entry that matters is evicted. Wrong machine passwords need no check, but 1,000 addresses, which have 20,000 guesses.
+// Two full tables take 8 MiB. Four threads run 3,400 checks a minute, so wrong user passwords evict no recent entry.
+// Wrong machine passwords evict an entry only from 1,000 addresses. Those addresses have 20,000 guesses anyway.
 const MAX_COUNTS = 20_000
 
-// A client with an outdated password is throttled for this name only, and spares other users of its address.
+// A client that slowly repeats an old password reaches this limit first. Other users of its address can still log in.
 const PAIR_FAILURES = 3
 const PAIR_WINDOWS = 10
 
-// In a flood from many sources, more than one window can pass before each source has failed.
+// In a flood from many sources, it can take more than one window until each source has failed once.
 const MEMORY_WINDOWS = 10
 
 /** @param now milliseconds of a clock that never goes back */
@@ -56,8 +56,8 @@ function createCountingThrottle({ failures, windowMs }: ThrottleLimit, now: () =
   const digestOf = createKeyedDigest()
   const pairOf = ({ source, username }: SourceAndName): string => digestOf([source, username])
 
-  function waitOf(count: Count | undefined, most: number): number {
-    return count === undefined || count.failures < most ? 0 : Math.max(0, count.endsAt - now())
+  function waitOf(count: Count | undefined, allowed: number): number {
+    return count === undefined || count.failures < allowed ? 0 : Math.max(0, count.endsAt - now())
   }
 
   function add(counts: LRUCache<string, Count>, key: string, lengthMs: number): void {

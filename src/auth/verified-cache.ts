@@ -14,7 +14,7 @@ export interface VerifiedLogin {
 /** `lapsed`: the login was remembered, and expired less than one lifetime ago. */
 export type Recollection = 'remembered' | 'lapsed' | 'none'
 
-/** Remembers successes only. An attacker could push remembered failures out, and then guess again. */
+/** Remembers successes only. An attacker could evict remembered failures and guess again. */
 export interface VerifiedCache {
   recall(login: VerifiedLogin): Recollection
   remember(login: VerifiedLogin): void
@@ -30,7 +30,7 @@ export function createVerifiedCache(
   if (ttlMs === 'off') return { recall: () => 'none', remember: () => undefined }
   const verifiedAt = new LRUCache<string, number>({ max: MAX_REMEMBERED })
   const digestOf = createKeyedDigest()
-  // The hash is part of the key, so a login is no longer found once its entry was changed or removed.
+  // The hash is part of the key, so a login is not found after its entry is changed or removed.
   const keyOf = ({ source, username, password, hash }: VerifiedLogin): string =>
     digestOf([source, username, hash, password])
 

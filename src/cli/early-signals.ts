@@ -5,12 +5,12 @@ import type { World } from '../app/world.ts'
 
 export interface EarlySignals {
   readonly signal: AbortSignal
-  /** A world whose listeners also get the signal that arrived before they were added. */
+  /** Its `onSignal` also calls the listener for a signal that arrived earlier. */
   readonly world: World
   stopWatching(): void
 }
 
-/** Without a listener, a signal ends a starting process, and process 1 of a container ignores the signal. */
+/** Without a listener, a signal would end a starting process, and process 1 of a container would ignore it. */
 export function watchSignals(world: World): EarlySignals {
   const controller = new AbortController()
   let missed: NodeJS.Signals | undefined

@@ -11,7 +11,7 @@ const MAX_BODY_LENGTH = 1024 * 1024
 export async function healthcheck(config: Config, { stdout }: World): Promise<ExitCode> {
   const { adminListen } = config
   if (adminListen === 'off')
-    throw new CommandError('SIDECAR_ADMIN_LISTEN is off: healthcheck needs that address')
+    throw new CommandError('SIDECAR_ADMIN_LISTEN is off; set it, because healthcheck needs the admin address')
   const host = reachable(adminListen.host)
   const { status, body } = await ask(host, adminListen.port)
   stdout.write(body.endsWith('\n') ? body : `${body}\n`)

@@ -16,7 +16,7 @@ export async function serve(config: Config, world: World, { onReady }: ServeOpti
   const log = createLog({ level: config.logLevel, format, destination: world.stdout })
   const sidecar = await createSidecar(config, log)
   const { onSignal } = world
-  // Before the ready message, because a reader of that message may send a signal at once.
+  // Signals must work before the ready message, because its reader may send a signal at once.
   const stopped = runUntilStopped(sidecar, { drainTimeoutMs: config.drainTimeout, log, onSignal })
   announce(log, config, sidecar)
   await onReady?.(sidecar)

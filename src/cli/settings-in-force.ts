@@ -8,13 +8,13 @@ import { readRecord, recordIn, type RecordedName, type RecordedSettings } from '
 
 export interface SettingsInForce {
   readonly config: Config
-  /** For a person: which settings were taken from a quickstart. */
+  /** A message: which settings come from a quickstart. */
   readonly taken?: string
-  /** For a person: why a record of a quickstart was ignored. */
+  /** A message: why the record of a quickstart is ignored. */
   readonly ignored?: string
 }
 
-/** A setting in `names` without a flag or variable comes from the running quickstart. Rejects with a ConfigError. */
+/** Takes settings in `names` without a flag or variable from the running quickstart. Rejects with a ConfigError. */
 export async function settingsInForce(
   sources: Sources,
   names: readonly RecordedName[],

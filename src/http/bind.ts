@@ -33,13 +33,13 @@ export function bind(server: Server, { host, port, setting }: BindOptions): Prom
 function reasonOf(error: Error): string {
   switch (errorCode(error)) {
     case 'EADDRINUSE':
-      return 'another process has this port; stop it or choose another'
+      return 'another process uses this port; stop it or choose another port'
     case 'EACCES':
-      return 'ports below 1024 need a privilege; choose a higher one'
+      return 'ports below 1024 need a privilege; choose a higher port'
     case 'EADDRNOTAVAIL':
       return 'this machine has no such address'
     case 'ENOTFOUND':
-      return 'no such host name'
+      return 'this host name does not exist'
     default:
       return errorMessage(error)
   }

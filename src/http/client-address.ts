@@ -1,4 +1,4 @@
-// Reads the address of a client, and the source it belongs to.
+// Reads the address of a client and derives its source.
 
 import ipaddr from 'ipaddr.js'
 import type { Socket } from 'node:net'

@@ -1,4 +1,4 @@
-// Counts and logs reached limits, in bounded number.
+// Counts reached limits and logs them in few lines.
 
 import type { Log } from '../observability/log.ts'
 import type { Metrics } from '../observability/metrics.ts'
@@ -32,9 +32,9 @@ export const LIMITS = {
   },
   'requests-per-connection': {
     setting: 'SIDECAR_MAX_REQUESTS_PER_CONNECTION',
-    // Not a refusal, because the client continues on a new connection.
+    // Nothing is refused, because the client continues on a new connection.
     level: 'info',
-    event: 'connections ended after their last request',
+    event: 'connections ended after their last allowed request',
   },
   'transfers-per-user': {
     setting: 'SIDECAR_MAX_TRANSFERS_PER_USER',
@@ -81,7 +81,7 @@ export function createLimitAudit(log: Log, metrics: Pick<Metrics, 'limitReached'
       writeLine(limit, { who, count: 1 })
     },
     writeCounted: ({ limit }, count) => {
-      writeLine(limit, { who: mostOf(timesOf.get(limit) ?? new Map<string, number>()), count })
+      writeLine(limit, { who: mostFrequent(timesOf.get(limit) ?? new Map<string, number>()), count })
       timesOf.delete(limit)
     },
     writeUnlisted: () => undefined,
@@ -108,7 +108,7 @@ export function createLimitAudit(log: Log, metrics: Pick<Metrics, 'limitReached'
   }
 }
 
-function mostOf(timesOf: ReadonlyMap<string, number>): string {
+function mostFrequent(timesOf: ReadonlyMap<string, number>): string {
   let [most, times] = ['', 0]
   for (const [who, count] of timesOf) if (count > times) [most, times] = [who, count]
   return most

@@ -26,6 +26,7 @@ export interface LimitSettings {
 export interface LimitsOptions {
   readonly log: Log
   readonly metrics: Pick<Metrics, 'limitReached'>
+  /** Connections that the limit of open files allows. */
   readonly affordable: number
   /** In milliseconds. */
   readonly clock: () => number

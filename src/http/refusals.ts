@@ -3,7 +3,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { endWhenRead, isStillSending } from '../upstream/drain-request-body.ts'
 
-/** From the distribution specification and registry:2. */
+/** As in the OCI distribution specification and registry:2. */
 export const REFUSALS = {
   badRequest: { status: 400, code: 'UNSUPPORTED' },
   unauthorized: { status: 401, code: 'UNAUTHORIZED' },

@@ -6,21 +6,21 @@ import type { MachinePassword } from '../users/user-table.ts'
 export interface RequestFacts {
   readonly id: string
   readonly address: string
-  /** `performance.now()` when the pipeline began with it. */
+  /** `performance.now()` when the pipeline began with this request. */
   readonly startedAt: number
   /** Threat: must stay undefined until the user is verified. */
   subject: Subject | undefined
   isOldPassword: boolean
   /** Restricts what this request may do. */
   machinePassword: MachinePassword | undefined
-  /** True if a valid certificate has no usable name. */
+  /** The name in a valid certificate. True if it has no usable name. */
   clientCertificate: string | true | undefined
   certificateProblem: string | undefined
-  /** What is forwarded. Threat: must stay undefined until the request is authorized. */
+  /** The target that is forwarded. Threat: must stay undefined until the request is authorized. */
   target: string | undefined
   /** The right that a refused request lacks. */
   missing: Question | undefined
-  /** Only the log gets it. */
+  /** Why the request was refused or failed, only for the log. */
   reason: string | undefined
 }
 

@@ -112,9 +112,9 @@ typo: 1
 
   it.each<readonly [text: string, problem: string]>([
     // Nothing in it.
-    ['', '1:1 the file is empty; to allow nothing to anyone, write "rules: []"'],
-    ['# nothing\n', '1:1 the file is empty; to allow nothing to anyone, write "rules: []"'],
-    ['null', '1:1 the file is empty; to allow nothing to anyone, write "rules: []"'],
+    ['', '1:1 the file is empty; to allow nothing, write "rules: []"'],
+    ['# nothing\n', '1:1 the file is empty; to allow nothing, write "rules: []"'],
+    ['null', '1:1 the file is empty; to allow nothing, write "rules: []"'],
     ['groups: {}', '1:1 "rules" is missing; expected a list'],
     ['immutable: []', '1:1 "rules" is missing; expected a list'],
     ['rules:', '1:7 expected a list, found nothing'],

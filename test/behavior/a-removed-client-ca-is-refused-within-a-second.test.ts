@@ -181,7 +181,7 @@ describe('a client CA that is replaced', () => {
     expect(await stateOf(scene)).toMatchObject({
       ready: true,
       state: 'ok',
-      reason: expect.stringMatching(/^1 accepted; the first expires in 8 days/) as string,
+      reason: expect.stringMatching(/^1 accepted; the earliest expires in 8 days/) as string,
     })
     writeFileSync(scene.caFile, text)
     await expect(scene.sidecar.reload()).rejects.toThrow(reason)

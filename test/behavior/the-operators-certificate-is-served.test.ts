@@ -185,7 +185,7 @@ describe('commands with the operator’s certificate', () => {
 
   it('check warns before it expires', async () => {
     const { env } = ownFolder(authority.issue(new Date(Date.now() - 85 * DAY_MS)))
-    expect(await check(env)).toMatch(/^note +certificate: .*; 4 days left → have it renewed/)
+    expect(await check(env)).toMatch(/^note +certificate: .*; 4 days left → ask its issuer to renew it/)
   })
 
   it('check names its fault', async () => {

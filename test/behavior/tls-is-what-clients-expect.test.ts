@@ -82,7 +82,7 @@ describe('the TLS listener', () => {
         })
         .on('error', reject)
     })
-    expect(answer).toMatch(/^400 .*this port speaks HTTPS/)
+    expect(answer).toMatch(/^400 .*this port expects HTTPS/)
   })
 
   it('serves its root without a login', async () => {

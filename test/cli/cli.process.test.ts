@@ -146,7 +146,7 @@ describe('serve', () => {
     const listen = `127.0.0.1:${upstream.port}`
     const result = await run(['--listen', listen, '--admin-listen', 'off'], { cwd: tempFolder() })
     expect(result.code).toBe(1)
-    expect(result.stderr).toMatch(/another process has this port.*SIDECAR_LISTEN/)
+    expect(result.stderr).toMatch(/another process uses this port.*SIDECAR_LISTEN/)
   })
 
   it('exits with 1 when the users file is invalid at start', async () => {

@@ -18,7 +18,11 @@ export async function checkCertificate(config: Config): Promise<readonly Finding
     if (files !== undefined) return await checkOperatorCertificate(files, config.hosts)
     const { file, fingerprint, notAfter } = await readRoot(config.stateDir)
     return [
-      { level: 'ok', part: 'certificate', text: `root ${file}, ${fingerprint}, until ${dayOf(notAfter)}` },
+      {
+        level: 'ok',
+        part: 'certificate',
+        text: `root ${file}, ${fingerprint}, valid until ${dayOf(notAfter)}`,
+      },
     ]
   } catch (error) {
     return [{ level: 'problem', part: 'certificate', text: errorMessage(error) }]
@@ -38,15 +42,15 @@ async function checkOperatorCertificate(
   const text = `${files.certFile}, provided by the operator, for ${names}; ${days} days left`
   const uncovered = noteUncoveredHosts(leaf, hosts)
   if (days >= EXPIRY_NOTE_DAYS) return [{ level: 'ok', part, text }, ...uncovered]
-  const hint = 'have it renewed by its issuer; the sidecar cannot renew it'
+  const hint = 'ask its issuer to renew it; the sidecar cannot renew it'
   return [{ level: 'note', part, text, hint }, ...uncovered]
 }
 
-// Only a leaf that the sidecar issues follows SIDECAR_HOSTS.
+// SIDECAR_HOSTS adds names only to a leaf that the sidecar issues.
 function noteUncoveredHosts({ subjectAltNames }: LeafFacts, hosts: Config['hosts']): readonly Finding[] {
   const uncovered = hosts.filter((host) => !isCovered(host, subjectAltNames)).map(({ value }) => value)
   if (uncovered.length === 0) return []
   const text = `SIDECAR_HOSTS names ${uncovered.join(', ')}, which the certificate does not cover; clients that use these names reject it`
-  const hint = 'have it issued with these names, or remove them from SIDECAR_HOSTS'
+  const hint = 'ask its issuer for a certificate with these names, or remove them from SIDECAR_HOSTS'
   return [{ level: 'note', part: 'certificate', text, hint }]
 }

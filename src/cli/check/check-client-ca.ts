@@ -22,7 +22,7 @@ export async function checkClientCa({ tlsClientCa: file }: Config): Promise<read
       }
     })
     return [
-      { level: 'ok', part, text: `${fingerprints.length} in ${file}, until ${dayOf(notAfter)}` },
+      { level: 'ok', part, text: `${fingerprints.length} in ${file}, valid until ${dayOf(notAfter)}` },
       ...notes,
     ]
   } catch (error) {

@@ -1,4 +1,4 @@
-// Runs `check`: finds problems of a sidecar, each with its fix.
+// Runs `check`: finds problems of a sidecar and how to fix them.
 
 import { parseHtpasswd } from '../../users/htpasswd.ts'
 import type { Config, Sources } from '../../settings/config.ts'
@@ -24,11 +24,11 @@ export interface CheckRequest {
   /** Check only this address, as a client would: `host` or `host:port`. */
   readonly host?: string | undefined
   readonly machine?: Machine
-  /** How long each step with `host` may take. */
+  /** The time limit of each step with `host`. */
   readonly timeoutMs?: number
 }
 
-/** Resolves to 0 without problems, 1 with problems, 64 for wrong settings. */
+/** Resolves to 0 without problems, to 1 with problems, and to 64 with wrong settings. */
 export async function check(request: CheckRequest, world: World): Promise<ExitCode> {
   const { sources, json, host, machine = thisMachine(), timeoutMs = TIMEOUT_MS } = request
   const target = host === undefined ? undefined : parseRegistryAddress(host)
@@ -46,7 +46,7 @@ export async function check(request: CheckRequest, world: World): Promise<ExitCo
   }
 }
 
-// dockerd aborts a login after 15 s in total, so one step gets a third of that.
+// dockerd aborts a login after 15 s in total, so one step gets 5 s.
 const TIMEOUT_MS = 5_000
 
 async function checkSettings(
@@ -56,7 +56,7 @@ async function checkSettings(
   try {
     const { config, taken, ignored } = await settingsInForce(sources, ['upstream', 'listen'])
     const findings: readonly Finding[] = [
-      { level: 'ok', part, text: 'all understood' },
+      { level: 'ok', part, text: 'all settings are valid' },
       ...(taken === undefined ? [] : [{ level: 'ok', part, text: taken } as const]),
       ...(ignored === undefined ? [] : [{ level: 'note', part, text: ignored } as const]),
     ]

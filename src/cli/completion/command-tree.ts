@@ -5,14 +5,14 @@ export interface Word {
   readonly description: string
 }
 
-/** `text` stands for a value that cannot be completed. */
+/** `text` is a value that cannot be completed. */
 export type FlagValue = 'none' | 'file' | 'folder' | 'text' | readonly string[]
 
 export interface Flag extends Word {
   readonly value: FlagValue
 }
 
-/** The `path` is `''` for the program itself, `user add` for a nested command. */
+/** The `path` is `''` for the program, and `user add` for a nested command. */
 export interface CommandNode {
   readonly path: string
   readonly commands: readonly Word[]
@@ -20,7 +20,7 @@ export interface CommandNode {
   readonly argumentWords: readonly string[]
 }
 
-/** A flag means the same in every command. */
+/** Merges the flags of all commands, because a flag means the same in each. */
 export function flagsWithValue(nodes: readonly CommandNode[]): ReadonlyMap<string, FlagValue> {
   const flags = nodes.flatMap((node) => node.flags).filter(({ value }) => value !== 'none')
   return new Map(flags.map(({ text, value }) => [text, value]))

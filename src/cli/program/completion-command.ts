@@ -1,4 +1,4 @@
-// Defines `completion`, and describes commander's commands to it.
+// Defines `completion` and describes all commands for it.
 
 import { Argument, type Command, type Option } from 'commander'
 import { settingNames, settingOf } from '../../settings/table.ts'

@@ -19,7 +19,7 @@ import {
 
 // Each command loads its code when it runs, because the frequent health check must not load the server.
 
-// By default commander does not wrap descriptions below 40 columns. The longest flag leaves 38 of 80.
+// By default commander does not wrap descriptions below 40 columns. The longest flag leaves 38 of 80 columns.
 const MIN_WIDTH_TO_WRAP = 30
 
 export function createProgram(wiring: Wiring): Command {

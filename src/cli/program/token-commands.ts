@@ -18,7 +18,7 @@ const DEFAULT_ALLOW = 'pull,push'
 export function addTokenCommands(user: Command, { world, finish }: Wiring): void {
   const token = user
     .command('token')
-    .description('manage passwords for machines, which expire and allow less')
+    .description('manage passwords for machines; they expire and have fewer rights')
   const file = (flags: Flags) => ({ ...usersFile(world, flags), json: flags['json'] === true })
 
   const add = token
@@ -32,7 +32,7 @@ export function addTokenCommands(user: Command, { world, finish }: Wiring): void
     )
     .option(
       '--repositories <glob>',
-      'where it may do this; may be given several times; default: everywhere',
+      'the repositories where it may do this; may be given several times; default: all',
       collect,
     )
     .option('--label <text>', 'where it is used, for lists and the log')

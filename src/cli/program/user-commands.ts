@@ -51,7 +51,7 @@ export function addUserCommands(program: Command, wiring: Wiring): void {
 
 function withPasswordOptions(command: Command): Command {
   return command
-    .option('--generate', 'make a password and print it once')
+    .option('--generate', 'generate a password and print it once')
     .option('--cost <number>', 'bcrypt work factor', String(DEFAULT_COST))
 }
 

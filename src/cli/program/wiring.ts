@@ -65,8 +65,7 @@ export interface UsersPlace {
   readonly problems: readonly string[]
 }
 
-// The command reports problems of the settings together with problems of its arguments.
-/** Where the users file and the state folder are, or the problems of the settings. */
+/** Never throws a ConfigError, so that a command can report these problems together with those of its arguments. */
 export function usersFile(world: World, flags: Flags): UsersPlace {
   try {
     const { users, stateDir } = configOf(world, flags)
@@ -77,12 +76,11 @@ export function usersFile(world: World, flags: Flags): UsersPlace {
   }
 }
 
-/** The text of a flag, if it is given. */
 export function textOf(value: Flags[string]): string | undefined {
   return typeof value === 'string' ? value : undefined
 }
 
-/** The texts of a flag that `collect` reads. */
+/** Returns the texts of a flag that uses `collect`. */
 export function textsOf(value: Flags[string]): readonly string[] {
   return Array.isArray(value) ? (value as readonly string[]) : []
 }

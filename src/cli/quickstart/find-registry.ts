@@ -14,7 +14,7 @@ import type { World } from '../../app/world.ts'
 
 export interface FoundRegistry {
   readonly address: UpstreamAddress
-  /** The registry and the place of its images, for people. */
+  /** A text for people: the registry, and where its images are. */
   readonly description: string
   /** Aborts when the started registry has ended. Absent if quickstart did not start it. */
   readonly ended?: AbortSignal
@@ -42,7 +42,7 @@ export function useRegistry(address: UpstreamAddress): (search: Search) => Promi
   return (search) => answering({ address, description, stop: () => Promise.resolve() }, search)
 }
 
-/** Tries one way after the other. Rejects with a CommandError if all of them fail. */
+/** Tries each way in turn. Rejects with a CommandError if all ways fail. */
 export async function findRegistry(search: Search): Promise<FoundRegistry> {
   const ways = [usualRegistry, dockerEngine, programOnPath('registry'), programOnPath(PACKAGE), debianPackage]
   for (const tryWay of ways) {
@@ -78,9 +78,9 @@ async function dockerEngine(search: Search): Promise<FoundRegistry | undefined> 
   if (!(await hasDockerEngine(search))) return undefined
   search.say('Starting registry:2 with Docker; the first start pulls it, which may take a minute')
   const { name, isNew, ...container } = await startRegistryContainer(search)
-  const left = isNew ? '' : `, still running from an earlier start; \`docker stop ${name}\` stops it`
+  const hint = isNew ? '' : `, still running from an earlier start; \`docker stop ${name}\` stops it`
   return answering(
-    { ...container, description: `registry:2 in Docker, images in the volume ${name}${left}` },
+    { ...container, description: `registry:2 in Docker, images in the volume ${name}${hint}` },
     search,
   )
 }

@@ -45,7 +45,7 @@ function trustSteps(
   keysByName: readonly RegistryKeys[],
 ): readonly string[] {
   const { root } = sidecar.certificate
-  // Operators with their own certificate know which root their clients need.
+  // With the operator's certificate, quickstart does not know which root the clients need.
   if (config.tlsCert !== undefined || root === undefined) {
     return [`1. Make sure that clients trust ${config.tlsCert ?? 'the certificate'}: node dist/main.js trust`]
   }

@@ -76,7 +76,7 @@ async function ensureUser(file: string, world: World): Promise<void> {
   say(`If the password is lost: node dist/main.js user passwd ${quoted(username)} --generate${where}`)
 }
 
-// The record gives other commands the addresses of the registry and the sidecar.
+// Other commands read the addresses of the registry and the sidecar from the record.
 async function serveRecorded(
   config: Config,
   world: World,

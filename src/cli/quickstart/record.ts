@@ -16,7 +16,7 @@ const RECORDED = ['upstream', 'listen', 'adminListen'] as const
 export type RecordedName = (typeof RECORDED)[number]
 export type RecordedSettings = Readonly<Partial<Record<RecordedName, string>>>
 
-// A killed quickstart leaves its record behind. The file's time shows that, because process ids are reused.
+// A killed quickstart leaves its record behind. An old modification time shows that; a process id may be reused.
 const TOUCH_EVERY_MS = 2_000
 const STALE_AFTER_MS = 10_000
 const MAX_BYTES = 4096
@@ -29,7 +29,7 @@ export interface SettingsRecord {
   remove(): Promise<void>
 }
 
-/** Keeps the file's time fresh. Rejects with system errors, or a CommandError. */
+/** Updates the modification time regularly. Rejects with system errors, or a CommandError. */
 export async function keepRecord(folder: string, settings: RecordedSettings): Promise<SettingsRecord> {
   const file = recordIn(folder)
   const created = await mkdir(folder, { recursive: true, mode: 0o700 })
@@ -61,7 +61,7 @@ export type ReadRecord =
   | { readonly kind: 'found'; readonly settings: RecordedSettings }
   | { readonly kind: 'unusable'; readonly reason: string }
 
-/** Never rejects. A record with an old time counts as none. */
+/** Never rejects. Ignores a record with an old modification time. */
 export async function readRecord(folder: string, uid: number): Promise<ReadRecord> {
   const handle = await openToRead(recordIn(folder)).catch(() => undefined)
   if (handle === undefined) return { kind: 'none' }

@@ -34,20 +34,20 @@ export async function hasDockerEngine({ env, signal }: ContainerOptions): Promis
 /** Uses the container of an earlier start in this folder, if it runs. The registry may not answer yet. */
 export async function startRegistryContainer({ env, signal }: ContainerOptions): Promise<RegistryContainer> {
   const name = nameFor(resolve('.'))
-  const left = await publishedPort(name, env)
-  if (left !== undefined)
-    return { name, address: onLoopback(left), isNew: false, stop: () => Promise.resolve() }
+  const earlierPort = await publishedPort(name, env)
+  if (earlierPort !== undefined)
+    return { name, address: onLoopback(earlierPort), isNew: false, stop: () => Promise.resolve() }
   const started = await runProgram(runCommand(name), { env, signal, timeoutMs: PULL_TIMEOUT_MS })
   const port = started.ok ? await publishedPort(name, env) : undefined
   if (port === undefined) {
-    // No container of this name ran before, so this container is the failed start.
+    // No container of this name ran before, so it belongs to the failed start.
     await runProgram(['docker', 'rm', '-f', name], { env, timeoutMs: STOP_TIMEOUT_MS })
     throw new CommandError(`Docker cannot run ${IMAGE}: ${reasonOf(started)}`)
   }
   return { name, address: onLoopback(port), isNew: true, stop: () => stopContainer(name, env) }
 }
 
-// Docker picks the port, so no other program can take it in between.
+// Docker picks the port, so no other program can take it first.
 function runCommand(name: string): readonly [string, ...string[]] {
   const publish = ['-p', '127.0.0.1::5000']
   const settings = ['-e', 'REGISTRY_STORAGE_DELETE_ENABLED=true']

@@ -25,7 +25,7 @@ export interface RegistryProcessOptions {
 
 const STOP_TIMEOUT_MS = 10_000
 
-// The registry gets its own process group, because the sidecar finishes transfers after a signal of the terminal.
+// The registry gets its own process group, so that Ctrl-C does not stop it while the sidecar finishes transfers.
 // If the sidecar is killed, its end of the pipe closes, `read` ends, and the shell stops the registry.
 const WATCHED_START =
   'exec 3<&0; (while read -r _ <&3; do :; done; kill $$ 2>/dev/null) & exec "$@" 3<&- </dev/null'
@@ -95,7 +95,7 @@ async function spawnLogged(command: readonly string[], { env, logFile }: LoggedP
       detached: true,
       env: withoutRegistryVariables(env),
     })
-    // Before the first await, because a registry that exits at once may close during it.
+    // Created before the first await, because a registry that exits at once may close during that await.
     const ended = endOf(child)
     await once(child, 'spawn')
     return { child, ended }
@@ -116,7 +116,7 @@ function endOf(child: ChildProcess): AbortSignal {
   return ending.signal
 }
 
-// Variables override the registry's settings, and these may be meant for another registry.
+// REGISTRY_ variables would override these settings, and may be meant for another registry.
 function withoutRegistryVariables(env: World['env']): World['env'] {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('REGISTRY_')))
 }

@@ -39,22 +39,22 @@ export interface AdminOptions {
   readonly metrics: Pick<Metrics, 'contentType' | 'text'>
 }
 
-// For loopback and others each. Threat: a flood blocks the container's health check, and the container restarts.
+// Loopback has a separate limit. Threat: a flood blocks the health check of the container, and it restarts.
 const MAX_CONNECTIONS = 64
 
 export async function createAdminListener({
   readiness,
   figures,
   metrics,
-  ...where
+  ...place
 }: AdminOptions): Promise<AdminListener> {
-  // Threat: without a login, many requests at once must not cause as much work.
+  // Threat: anyone can send many requests at once. So requests that arrive together share one result.
   const shareReadiness = shareInFlight<Readiness>()
   const ready = () => shareReadiness(readiness)
   const shareText = shareInFlight<string>()
   const metricsText = () =>
     shareText(async () => {
-      // Collecting takes no turn of the event loop, so requests that were read in this turn could not share it.
+      // Collecting is synchronous. Without this wait, requests that were read together would not share it.
       await nextTurn()
       return metrics.text()
     })
@@ -66,11 +66,11 @@ export async function createAdminListener({
     return c.json(state, state.ready ? 200 : 503, { 'Cache-Control': 'no-store' })
   })
   app.get('/metrics', async (c) => c.body(await metricsText(), 200, { 'Content-Type': metrics.contentType }))
-  app.notFound((c) => c.text('Here are /, /healthz, /readyz and /metrics.\n', 404))
+  app.notFound((c) => c.text('This address serves /, /healthz, /readyz and /metrics.\n', 404))
   const handler = getRequestListener(app.fetch, { overrideGlobalObjects: false })
   const server = createServer((incoming, outgoing) => void handler(incoming, outgoing))
   limitConnections(server)
-  const address = await bind(server, { ...where, setting: 'SIDECAR_ADMIN_LISTEN' })
+  const address = await bind(server, { ...place, setting: 'SIDECAR_ADMIN_LISTEN' })
   // Without a listener, a connection that cannot be accepted would end the process.
   server.on('error', () => undefined)
   return {
@@ -100,12 +100,12 @@ function limitConnections(server: Server): void {
   })
 }
 
-// Answers are quick, but silent connections cost a flood nothing.
+// Closes a silent connection first, because an attacker opens silent connections at no cost.
 function closeOne(open: Set<Socket>, answering: WeakSet<Socket>): void {
   const [oldest] = open
   const closed = [...open].find((socket) => !answering.has(socket)) ?? oldest
   if (closed === undefined) return
-  // Removed before 'close', because other connections arrive until then.
+  // Removed now, because other connections may arrive before 'close'.
   open.delete(closed)
   closed.destroy()
 }

@@ -1,4 +1,4 @@
-// Handles each event of client connections in one written order.
+// Handles the events of client connections in a fixed order.
 
 import type { Server } from 'node:https'
 import type { Socket } from 'node:net'
@@ -16,7 +16,7 @@ export interface AcceptOptions {
   readonly requestedNames: RequestedNames
 }
 
-/** Replaces Node's listeners, and calls them in turn. Called once, before the server listens. */
+/** Takes over Node's listeners and calls them itself. Call it once, before the server listens. */
 export function handleConnections(
   server: Server,
   { limits, clientCas, requestedNames }: AcceptOptions,
@@ -24,17 +24,17 @@ export function handleConnections(
   const { audit, connections } = limits
   const startTls = takeListeners(server, 'connection')
   const startHttp = takeListeners(server, 'secureConnection')
-  // Node's listener would emit 'clientError' too.
+  // Removed, because Node's listener would emit 'clientError' for the same error.
   takeListeners(server, 'tlsClientError')
 
   server.on('connection', (tcp: Socket) => {
-    // Before TLS, so that a refused connection costs no TLS state.
+    // The limits apply before TLS, so that a refused connection costs no TLS state.
     if (connections.accept(tcp, clientCas.current)) startTls(tcp)
   })
 
   server.on('secureConnection', (tls) => {
     const connection = attachTls(tls)
-    // Without a record no limit would apply.
+    // No limit would apply to a connection without a record.
     if (connection === undefined) {
       tls.destroy()
       return
@@ -60,7 +60,7 @@ export function handleConnections(
     answerUnparsable(connection, { error, socket })
   })
 
-  // Without a listener, a connection that gets no file descriptor could end the process. `bind` handles earlier errors.
+  // Without a listener, an error could end the process if no file descriptor is left. `bind` handles earlier errors.
   server.on('error', (error) => {
     if (server.listening) audit.reached('file-descriptors', errorCode(error) ?? 'unknown')
   })

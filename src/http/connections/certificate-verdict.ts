@@ -8,7 +8,7 @@ export type ClientAuthMode = 'require' | 'instead' | 'optional'
 
 export interface CertificateDemand {
   readonly mode: ClientAuthMode
-  /** Threat: a certificate chooses its text, so no `reason` repeats it. */
+  /** Threat: the client chooses the text of its certificate, so no `reason` repeats that text. */
   readonly nameOf: (certificate: X509Certificate) => NameInCertificate
   readonly isAccepted: (certificate: X509Certificate) => boolean
   readonly isUser: (name: string) => boolean
@@ -29,26 +29,27 @@ export interface Fault {
 
 export const EXPIRED: Fault = {
   reason: 'client certificate expired',
-  message: 'your client certificate has expired: have it renewed',
+  message: 'your client certificate has expired; ask its issuer for a new one',
 }
 
-const FOREIGN: Fault = {
-  reason: 'client certificate of no accepted authority',
+const NOT_ACCEPTED: Fault = {
+  reason: 'client certificate not from an accepted authority',
   message:
-    'your client certificate was not signed by an authority that this registry accepts: use another certificate, or append the intermediates to your certificate file',
+    'your client certificate was not signed by an authority that this registry accepts; use another certificate, or append the intermediates to your certificate file',
 }
 
-// Codes of X509_verify_cert_error_string(3). All others mean a foreign certificate.
+// Codes of X509_verify_cert_error_string(3). All other codes mean that the authority is not accepted.
 const FAULTS: Readonly<Record<string, Fault>> = {
   CERT_HAS_EXPIRED: EXPIRED,
   CERT_NOT_YET_VALID: {
     reason: 'client certificate not valid yet',
-    message: 'your client certificate is not valid yet: wait, or have the clocks set right',
+    message:
+      'your client certificate is not valid yet; wait, or correct the clock of your machine or of the registry',
   },
   INVALID_PURPOSE: {
     reason: 'client certificate not made for clients',
     message:
-      'your certificate is not made for clients: have one issued with the extended key usage clientAuth and the key usage digitalSignature',
+      'your certificate is not made for clients; use one with the extended key usage clientAuth and the key usage digitalSignature',
   },
 }
 
@@ -60,8 +61,8 @@ export function judgeCertificate(
   // Node 20 reports `authorized` for a resumed TLS 1.3 session that never had a certificate.
   if (tls === undefined || certificate === undefined) return { kind: 'none' }
   if (!tls.authorized) {
-    return { kind: 'invalid', fault: FAULTS[String(tls.authorizationError)] ?? FOREIGN }
+    return { kind: 'invalid', fault: FAULTS[String(tls.authorizationError)] ?? NOT_ACCEPTED }
   }
-  if (!isAccepted(certificate)) return { kind: 'invalid', fault: FOREIGN }
+  if (!isAccepted(certificate)) return { kind: 'invalid', fault: NOT_ACCEPTED }
   return { kind: 'valid', notAfter: Date.parse(certificate.validTo), name: nameOf(certificate) }
 }

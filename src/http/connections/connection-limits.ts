@@ -1,5 +1,5 @@
-// Limits open connections, in all and per source, and requests per connection.
-// Threat: silent connections lock out everyone. So a connection without a verified request is closed for a new one.
+// Limits open connections (total and per source) and requests per connection.
+// Threat: silent connections lock out everyone. So a new connection replaces one without a verified request.
 
 import type { RequestListener } from 'node:http'
 import type { Socket } from 'node:net'
@@ -55,7 +55,7 @@ export function createConnectionLimits(options: ConnectionLimitsOptions): Connec
 
   function makeRoom(connection: Connection | undefined): boolean {
     if (connection === undefined) return false
-    // Removed before 'close', because other connections arrive until then.
+    // Removed now, because other connections may arrive before 'close'.
     table.remove(connection)
     connection.tcp.destroy()
     return true

@@ -1,5 +1,5 @@
-// Keeps the open connections and picks one to close for another.
-// The source with most connections loses one first. Each operation takes constant time, because a flood causes many.
+// Keeps the open connections and picks one to close at a limit.
+// The source with most closable connections loses one. Each operation takes constant time, because a flood causes many.
 
 export interface Entry {
   readonly source: string
@@ -11,10 +11,10 @@ export interface ConnectionTable<E extends Entry> {
   countOf(source: string): number
   add(entry: E): void
   remove(entry: E): void
-  /** Protects the entry until `end`. */
+  /** Excludes the entry from `leastUseful` until `end`. */
   begin(entry: E): void
   end(entry: E): void
-  /** Picks from this source, or from the source with most. Undefined if all connections are in use. */
+  /** Picks an entry of this source, or of the source with most closable entries. Undefined if all are in use. */
   leastUseful(source?: string): E | undefined
 }
 
@@ -24,10 +24,11 @@ interface Source<E> {
   readonly unproven: Map<E, number>
   /** Connections that are idle after a verified request, and since when; longest idle first. */
   readonly idle: Map<E, number>
-  spare: number
+  closable: number
 }
 
-// An idle connection that is this much older is closed first, so that handshakes of one source can finish.
+// An idle connection is closed first if it became idle this long before the oldest unproven connection arrived.
+// Otherwise the handshakes of a busy source could never finish.
 export const IDLE_PREFERENCE_MS = 10_000
 
 export function createConnectionTable<E extends Entry>(clock: () => number): ConnectionTable<E> {
@@ -79,13 +80,13 @@ export function createConnectionTable<E extends Entry>(clock: () => number): Con
 }
 
 function createSource<E>(): Source<E> {
-  return { count: 0, unproven: new Map(), idle: new Map(), spare: 0 }
+  return { count: 0, unproven: new Map(), idle: new Map(), closable: 0 }
 }
 
 function leastUsefulOf<E>({ unproven, idle }: Source<E>): E | undefined {
-  const [[newcomer, cameAt] = [undefined, Infinity]] = unproven
-  const [[idler, idleSince] = [undefined, Infinity]] = idle
-  return idleSince + IDLE_PREFERENCE_MS < cameAt ? idler : (newcomer ?? idler)
+  const [[oldestUnproven, acceptedAt] = [undefined, Infinity]] = unproven
+  const [[longestIdle, idleSince] = [undefined, Infinity]] = idle
+  return idleSince + IDLE_PREFERENCE_MS < acceptedAt ? longestIdle : (oldestUnproven ?? longestIdle)
 }
 
 interface Ranking<S> {
@@ -93,22 +94,22 @@ interface Ranking<S> {
   rank(source: S, change: 1 | -1): void
 }
 
-function createRanking<S extends { spare: number }>(): Ranking<S> {
-  const sourcesBySpare: Set<S>[] = []
+function createRanking<S extends { closable: number }>(): Ranking<S> {
+  const sourcesByClosable: Set<S>[] = []
   let highest = 0
 
   return {
     get first() {
-      const [source] = sourcesBySpare[highest] ?? []
+      const [source] = sourcesByClosable[highest] ?? []
       return source
     },
     rank: (source, change) => {
-      sourcesBySpare[source.spare]?.delete(source)
-      source.spare += change
-      if (source.spare > 0) (sourcesBySpare[source.spare] ??= new Set()).add(source)
-      if (source.spare > highest) highest = source.spare
+      sourcesByClosable[source.closable]?.delete(source)
+      source.closable += change
+      if (source.closable > 0) (sourcesByClosable[source.closable] ??= new Set()).add(source)
+      if (source.closable > highest) highest = source.closable
       // One step is enough, because the source is now one rank lower.
-      else if (sourcesBySpare[highest]?.size === 0) highest -= 1
+      else if (sourcesByClosable[highest]?.size === 0) highest -= 1
     },
   }
 }

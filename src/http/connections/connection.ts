@@ -1,4 +1,4 @@
-// Keeps all that is true of one client connection.
+// Keeps the facts about one client connection.
 
 import type { ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
@@ -9,7 +9,7 @@ import type { RequestFacts, Transfer } from '../request-facts.ts'
 import type { CertificateVerdict } from './certificate-verdict.ts'
 
 export interface Connection {
-  /** Kept, because a closed socket has no address. */
+  /** Stored, because a closed socket has no address. */
   readonly address: string
   readonly source: string
   readonly localAddress: string
@@ -19,7 +19,7 @@ export interface Connection {
   secureSince: number
   readonly clientCas: ClientCaGeneration
   certificate: CertificateVerdict | undefined
-  /** Oldest first, with those that wait for their turn. */
+  /** Oldest first, including answers that wait for their turn. */
   readonly answers: Map<ServerResponse, Answer>
   readonly turns: Turns
   requests: number
@@ -28,7 +28,7 @@ export interface Connection {
   paced: PacedConnection | undefined
   /** The last Host header that was reported. */
   host: string | undefined
-  /** The client sent bytes that are no request. */
+  /** True after the client sent bytes that are not a request. */
   isEnding: boolean
 }
 
@@ -85,7 +85,7 @@ export function openConnection(tcp: WithConnection, clientCas: ClientCaGeneratio
   return connection
 }
 
-/** Also for a failed handshake. Undefined only if Node changed. */
+/** Works after a failed handshake too. Undefined only if the internals of Node changed. */
 export function attachTls(tls: OnTcp & WithConnection): Connection | undefined {
   const connection = tls._parent?.[CONNECTION]
   if (connection === undefined) return undefined
@@ -97,21 +97,21 @@ export function attachTls(tls: OnTcp & WithConnection): Connection | undefined {
 
 export function connectionOf(socket: WithConnection): Connection {
   const connection = socket[CONNECTION]
-  // accept.ts lets no socket reach Node's HTTP server without a record.
-  if (connection === undefined) throw new Error('a request came on an unknown connection')
+  // accept.ts destroys a socket without a record before Node's HTTP server gets it.
+  if (connection === undefined) throw new Error('a request arrived on an unknown connection')
   return connection
 }
 
-/** Throws if this Node lacks `_parent`. Threat: limits and client-CA changes would find no connection. */
+/** Throws if this version of Node lacks `_parent`. Threat: limits and client-CA changes would find no connection. */
 export function checkTlsLeadsToTcp(
   secure: (tcp: Socket) => TLSSocket = (tcp) => new TLSSocket(tcp, { isServer: true }),
 ): void {
   const tcp = new Socket()
   const tls: OnTcp = secure(tcp)
-  const leads = tls._parent === tcp
+  const isFound = tls._parent === tcp
   tls.destroy()
   tcp.destroy()
-  if (!leads) {
-    throw new Error('this Node does not lead from TLS sockets to their TCP sockets; use Node 20, 22 or 24')
+  if (!isFound) {
+    throw new Error('this version of Node hides the TCP socket of a TLS socket; use Node 20, 22 or 24')
   }
 }

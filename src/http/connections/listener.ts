@@ -21,7 +21,7 @@ import {
 export interface Listener {
   readonly address: BoundAddress
   serve(certificate: ServedCertificate): void
-  /** Ends earlier connections after their answers. Only for a listener that was created with client CAs. */
+  /** Ends earlier connections after their answers. Call it only if the listener was created with client CAs. */
   accept(clientCaPem: string): void
   stopAccepting(): void
   close(): Promise<void>
@@ -34,7 +34,7 @@ const TICKET_KEYS_BYTES = 48
 // Node's default of 30 s would turn a limit of 60 s into up to 90 s.
 const LATE_HEADS_CHECK_MS = 1_000
 
-// No client keeps an idle connection longer (buildkit: 120 s). Closing first would lose a request on its way.
+// No client keeps an idle connection longer (buildkit: 120 s). If the sidecar closed first, it would lose a request.
 const KEEP_ALIVE_TIMEOUT_MS = 180_000
 
 export interface ListenerOptions {
@@ -87,7 +87,7 @@ export async function createListener({
       use({ ...files, certificate })
     },
     accept: (clientCaPem) => {
-      // First, so that clients of a removed CA are refused even if the server rejects the new ones.
+      // This comes first, so that clients of a removed CA are refused even if the server rejects the new CAs.
       clientCas.revokeCurrent()
       use({ ...files, clientCaPem })
       clientCas.clientCaChanged(connections.all)
@@ -113,7 +113,7 @@ function handleRequests(
   server.on('checkExpectation', handler)
   // A client that does not read the sidecar's own answers must not hold its connection.
   server.timeout = idleTimeoutMs
-  // Threat: Node drops headers beyond a limit, even Content-Length; the body would be the next request.
+  // Threat: Node drops headers beyond a limit, even Content-Length. Then it parses the body as the next request.
   server.maxHeadersCount = 0
 }
 
@@ -125,7 +125,7 @@ function httpOptions({ handshakeTimeoutMs, headerTimeoutMs }: Limits): ServerOpt
     handshakeTimeout: handshakeTimeoutMs,
     headersTimeout: headerTimeoutMs,
     connectionsCheckingInterval: Math.min(LATE_HEADS_CHECK_MS, headerTimeoutMs),
-    // Any limit for the whole request is too short for some push. The upstream's watchdog ends idle ones.
+    // Any limit for the whole request is too short for some push. The upstream's watchdog ends idle pushes.
     requestTimeout: 0,
     maxHeaderSize: MAX_HEAD_BYTES,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,

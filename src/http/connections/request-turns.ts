@@ -10,7 +10,7 @@ import { discard, endWith } from './unparsable-requests.ts'
 // Registry clients do not pipeline.
 const MAX_WAITING = 16
 
-// One TLS record holds about this many heads. Node keeps 1.4 KB for each until the connection ends.
+// One TLS record holds about this many heads. Node keeps 1.4 KB for each head until the connection ends.
 const MAX_IGNORED = 128
 
 const TOO_MANY = refusal(

@@ -13,7 +13,7 @@ export interface HandshakeFiles {
   readonly clientCaPem: string | undefined
 }
 
-// Only AEAD with forward secrecy. ECDSA comes first, because issued certificates use it. Old dockers speak TLS 1.2.
+// All suites have AEAD and forward secrecy. Issued certificates use ECDSA, so it is first. Old Docker needs TLS 1.2.
 const CIPHERS = [
   'TLS_AES_128_GCM_SHA256',
   'TLS_AES_256_GCM_SHA384',
@@ -40,13 +40,13 @@ export function tlsOptions({ certificate, clientCaPem }: HandshakeFiles): Server
     ciphers: CIPHERS,
     ecdhCurve: CURVES,
     honorCipherOrder: true,
-    // A resumed session keeps an old verdict on the client certificate. Registry clients resume none.
+    // A resumed session keeps an old verdict on the client certificate. Registry clients do not resume sessions.
     secureOptions: clientCaPem === undefined ? SECURE_OPTIONS : SECURE_OPTIONS | constants.SSL_OP_NO_TICKET,
     ...(clientCaPem === undefined ? {} : { ca: clientCaPem }),
   }
 }
 
-/** The handshake accepts every client, so that the pipeline can answer why; client-certificate.ts refuses it. */
+/** The handshake accepts every certificate. client-certificate.ts refuses an invalid certificate with a reason. */
 export function clientCertificateOptions({ clientCaPem }: HandshakeFiles): ServerOptions {
   return clientCaPem === undefined ? {} : { requestCert: true, rejectUnauthorized: false }
 }

@@ -19,7 +19,7 @@ export function answerFailedHandshake({ tls, tcp }: Connection, error: Error): v
     return
   }
   tcp.on('error', () => tcp.destroy())
-  tcp.end(formatRefusal(refusal('badRequest', 'this port speaks HTTPS: write https://')))
+  tcp.end(formatRefusal(refusal('badRequest', 'this port expects HTTPS; use https://')))
 }
 
 export function answerUnparsable(
@@ -40,7 +40,7 @@ export function answerUnparsable(
   else endWith(refusalOf(error), socket)
 }
 
-// The client would take a refusal for the answer to its earlier, complete request.
+// The earlier request is complete, so the client would take a refusal for the answer to it.
 function endAfter(answer: ServerResponse, socket: ParsedSocket): void {
   answer.shouldKeepAlive = false
   answer.once('close', () => {
@@ -59,7 +59,7 @@ export function endWith(answer: Refusal, socket: ReadSocket): void {
   socket.end(formatRefusal(answer))
 }
 
-/** Reads on, so that the client's end is noticed, and cuts a client that sends too much. */
+/** Keeps reading, so that the end of the client is noticed. Cuts a client that sends too much. */
 export function discard(socket: ReadSocket): void {
   const readBefore = socket.bytesRead
   // Removes Node's parser, which would make requests of the bytes.
@@ -75,9 +75,9 @@ function refusalOf(error: Error): Refusal {
       return refusal('headTooLarge', 'the request head is too large')
     case 'HPE_INVALID_VERSION':
     case 'HPE_PAUSED_H2_UPGRADE':
-      return refusal('badVersion', 'a request line ends in HTTP/1.1 or HTTP/1.0')
+      return refusal('badVersion', 'a request line must end in HTTP/1.1 or HTTP/1.0')
     case 'ERR_HTTP_REQUEST_TIMEOUT':
-      return refusal('tooSlow', 'the request head came too slowly')
+      return refusal('tooSlow', 'the request head arrived too slowly')
     default:
       return refusal('badRequest', 'malformed request')
   }

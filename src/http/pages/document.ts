@@ -1,5 +1,5 @@
 // Renders the HTML document and headers that all pages share.
-// Threat: a client chooses a value on a page. `html` escapes each value, and the policy allows no script.
+// Threat: a page shows text that a client chose. `html` escapes each value, and the policy allows no script.
 
 import { html, raw } from 'hono/html'
 import { createHash } from 'node:crypto'

@@ -26,7 +26,7 @@ function redirectBrowsers(): Step {
     if (!/\btext\/html\b/i.test(c.env.incoming.headers.accept ?? '')) return next()
     // A header of Hono's answer would replace the Vary that an earlier step has set.
     c.env.outgoing.appendHeader('Vary', 'Accept')
-    // Threat: a forged Host header. The location is relative, so it repeats nothing that the client sent.
+    // Threat: a forged Host header. The location is relative, so it does not repeat that header.
     return c.body(null, 302, { Location: TRUST_PAGE, 'Cache-Control': 'no-store' })
   }
 }

@@ -1,4 +1,4 @@
-// Chooses the registry keys that a page shows.
+// Chooses the registry keys (`host:port`) that a page shows.
 // Threat: people paste commands with these keys, and a client can send any Host header.
 
 import type { RegistryKeys } from '../../client-setup/client-setup.ts'
@@ -11,7 +11,7 @@ export interface CertificateNames {
 
 const HTTPS_PORT = 443
 
-/** Port 443 gives two keys, because people may leave it out. */
+/** Port 443 gives two keys, because people may leave the port out. */
 export function shownKeys(
   hostHeader: string | undefined,
   { isCovered, fallback }: CertificateNames,

@@ -17,7 +17,7 @@ export interface TrustPage {
   readonly root: RootSummary | undefined
 }
 
-/** Threat: shows nothing about this machine that its certificate does not show to every client. */
+/** Threat: anyone can read this page, so it shows nothing about this machine that the certificate does not show. */
 export function trustPage({ keys, root }: TrustPage): Promise<string> {
   const [key] = keys
   const trust = root === undefined ? renderNothingToTrust() : renderRootSection(keys, root)
@@ -25,8 +25,8 @@ export function trustPage({ keys, root }: TrustPage): Promise<string> {
     `Registry ${key}`,
     html`<h1>This is a container registry</h1>
       <p>
-        Docker, podman and other clients call it <code>${key}</code>. Use a client to see its images: trust
-        the certificate once, log in, then push and pull.
+        Docker, podman and other clients use the name <code>${key}</code>. Browsers do not show the images.
+        Trust the certificate once, log in with a client, then push and pull.
       </p>
       ${trust}
       <h2>Log in, push and pull</h2>
@@ -45,9 +45,9 @@ docker push ${key}/IMAGE</pre>
 function renderNothingToTrust(): Html {
   return html`<h2>Nothing to trust</h2>
     <p>
-      The certificate of this registry was issued elsewhere. Clients that trust its issuer need nothing, and
-      clients trust public CAs by default. If yours says <code>certificate signed by unknown authority</code>,
-      ask the operator of this registry for the root certificate.
+      The certificate of this registry was issued elsewhere. Clients trust public CAs by default. If your
+      client reports <code>certificate signed by unknown authority</code>, ask the operator of this registry
+      for the root certificate.
     </p>`
 }
 

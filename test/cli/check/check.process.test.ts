@@ -99,7 +99,7 @@ describe('check', () => {
     }
     const { stdout } = await run(['check'], { cwd, env })
     expect(stdout).toMatch(
-      /^note +certificate: SIDECAR_HOSTS names proxy, 10\.0\.0\.1, which .* → have it issued/m,
+      /^note +certificate: SIDECAR_HOSTS names proxy, 10\.0\.0\.1, which .* → ask its issuer for a certificate/m,
     )
     const fitting = await run(['check'], { cwd, env: { ...env, SIDECAR_HOSTS: '' } })
     expect(fitting.stdout).not.toContain('SIDECAR_HOSTS')
@@ -111,7 +111,7 @@ describe('check', () => {
     writeFileSync(path.join(cwd, 'empty.pem'), '')
     const env = { SIDECAR_UPSTREAM: 'http://127.0.0.1:1' }
     const good = await run(['check'], { cwd, env: { ...env, SIDECAR_TLS_CLIENT_CA: 'ca.pem' } })
-    expect(good.stdout).toMatch(/^ok +client CA: 1 in ca\.pem, until \d{4}-/m)
+    expect(good.stdout).toMatch(/^ok +client CA: 1 in ca\.pem, valid until \d{4}-/m)
     const bad = await run(['check'], { cwd, env: { ...env, SIDECAR_TLS_CLIENT_CA: 'empty.pem' } })
     expect(bad.stdout).toMatch(/^problem client CA: empty\.pem: .* → put the certificates/m)
     const expired = createClientAuthority({ notBefore: new Date(0), notAfter: new Date(86_400_000) })

@@ -91,5 +91,5 @@ it('refuses to run on a Node whose TLS sockets do not lead to their TCP sockets'
   })
   expect(() => {
     checkTlsLeadsToTcp(() => new tls.TLSSocket(other, { isServer: true }))
-  }).toThrow('this Node does not lead from TLS sockets to their TCP sockets')
+  }).toThrow('this version of Node hides the TCP socket of a TLS socket')
 })
