@@ -1,7 +1,6 @@
 // Checks machine passwords.
 //
-// They need no bcrypt, no queue and no memory of earlier checks: each request computes one SHA-256. So a revoked or
-// expired machine password ends with the next request.
+// Nothing is remembered, so a revoked or expired one is refused at the next request.
 
 import type { Verdict } from './verdict.ts'
 import type { Credentials } from './basic.ts'
@@ -18,17 +17,14 @@ export interface MachinePasswordCheckParts {
   readonly onUse: (used: MachinePassword) => void
 }
 
-/** Returns a function that checks credentials whose password has the form of a machine password. */
 export function createMachinePasswordCheck({ table, throttle, now, onUse }: MachinePasswordCheckParts) {
   return function checkMachinePassword({ username, password }: Credentials, source: string): Verdict {
     const { machinePasswords, entries } = table()
-    // The time of this lookup depends on the digest alone. Nobody can choose a digest, so the time shows nothing about the
-    // stored ones, and it is the same for known and unknown users.
+    // Nobody can choose a digest, so the time of this lookup shows nothing about the stored ones.
     const digest = machinePasswordDigest(password)
     const found = machinePasswords.get(digest)
     const own = found?.username === username ? found : undefined
-    // Not throttled, because nobody can guess one. And it does not reset the count of wrong passwords for this name.
-    // Threat: its holder could otherwise guess the password of the user, which allows more, without that limit.
+    // Threat: its holder could guess the password of the user, which allows more. So a success resets no count.
     if (own !== undefined && now() < own.validUntil) {
       onUse(own)
       return { kind: 'ok', username, isOldPassword: false, hash: digest, machinePassword: own }

@@ -26,12 +26,10 @@ export interface LastUsedOptions {
   readonly writeEveryMs?: number
 }
 
-/** The name of the file in the state folder. */
 export const LAST_USED_FILE = 'machine-passwords.json'
 
 const WRITE_EVERY_MS = 60_000
 
-/** Stores times in memory, and writes them to the file at most once a minute. */
 export function createLastUsed(options: LastUsedOptions): LastUsed {
   const { file, log, current, writeEveryMs = WRITE_EVERY_MS } = options
   const times = new Map<string, number>()

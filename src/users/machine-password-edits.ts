@@ -35,7 +35,6 @@ export const MAX_PER_USER = 100
 // For this long the log says of an expired machine password that it has expired. Later it is a wrong password.
 const REMEMBERED_MS = 7 * 86_400_000
 
-/** Writes the line behind the entry. Throws a CommandError for a user without usable entry, or with too many. */
 export function withMachinePassword(lines: Lines, added: NewMachinePassword, context: EditContext): Lines {
   const { username, id } = added
   const entry = tableOf(lines, context)?.entries.get(username)
@@ -65,9 +64,8 @@ export function machinePasswordsOf(
   return [...all].filter((one) => one.username === username && context.now < one.validUntil)
 }
 
-/** Removes a machine password. Throws a CommandError if there is none of that id. */
 export function withoutMachinePassword(lines: Lines, id: string, { file }: EditContext): Lines {
-  // Threat: a copied line, with another id or none of its rights, would take effect when the first one is gone.
+  // Threat: a copy of the line, with another id, would take effect when the first one is gone.
   const digests = new Set(lines.flatMap((line) => digestIf(line, (parsed) => parsed.id === id)))
   if (digests.size === 0) {
     throw new CommandError(`there is no machine password ${id} in ${file}; see \`user token list\``)
@@ -75,7 +73,6 @@ export function withoutMachinePassword(lines: Lines, id: string, { file }: EditC
   return lines.filter((line) => !digests.has(parse(line)?.digest ?? ''))
 }
 
-/** Removes all machine passwords of a name. */
 export function withoutMachinePasswordsOf(lines: Lines, username: string): Lines {
   return lines.filter((line) => parse(line)?.username !== username)
 }
@@ -98,7 +95,6 @@ export function withRebound(
   })
 }
 
-/** Removes machine passwords that expired more than a week ago. */
 export function withoutLongExpired(lines: Lines, now: number): Lines {
   return lines.filter((line) => {
     const parsed = parse(line)

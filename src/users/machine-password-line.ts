@@ -46,7 +46,7 @@ const MAX_LABEL_LENGTH = 64
 const BODY =
   /^(\S+) until (\S+) beside ([0-9a-f]{16}) sha256 ([0-9a-f]{64}) allow (\S+) in (\S+) label ("(?:[^"\\]|\\.)*") (.+)$/
 
-/** Reads one line without its line feed. `other` is any line of another kind. A reason never contains a digest. */
+/** A reason never contains a digest. */
 export function parseMachineLine(text: string): ParsedMachineLine {
   if (!text.startsWith(PREFIX)) return OTHER
   const rest = text.slice(PREFIX.length).trimEnd()
@@ -60,7 +60,6 @@ export function parseMachineLine(text: string): ParsedMachineLine {
   }
 }
 
-/** The line of a machine password, without line feed. */
 export function formatMachineLine(line: Omit<MachinePasswordLine, 'kind'>): string {
   const { id, username, digest, validUntil, binding, restriction, label } = line
   const until = new Date(validUntil).toISOString()
@@ -70,8 +69,7 @@ export function formatMachineLine(line: Omit<MachinePasswordLine, 'kind'>): stri
   )
 }
 
-// Threat: a line feed in a label would add a line to the users file, for example an entry. An escape sequence or a change
-// of the writing direction would change what a terminal shows.
+// Threat: a line feed would add an entry to the users file. An escape sequence would change what a terminal shows.
 /** Why a text cannot be a label, or undefined. Never repeats the text. */
 export function labelProblem(label: string): string | undefined {
   if (/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u.test(label)) return 'the label holds a control character'

@@ -67,7 +67,6 @@ export function createOwnLines(now: number): OwnLines {
 const OLD = 'unusable old password'
 const MACHINE = 'unusable machine password'
 
-/** The entry with one more old hash, or the problem. */
 function withOldPassword(
   entry: Entry | undefined,
   { username, hash, binding, validUntil, line }: Numbered<KeptLine>,

@@ -27,7 +27,15 @@ describe('the command line', () => {
   it("shows a command's own options first, and then only the settings that it uses", async () => {
     const { stdout } = await run(['user', 'passwd', '--help'])
     const flags = [...stdout.matchAll(/^ {2}.*?(--[a-z-]+)/gm)].map(([, flag]) => flag)
-    expect(flags).toEqual(['--generate', '--cost', '--keep-old', '--json', '--help', '--users'])
+    expect(flags).toEqual([
+      '--generate',
+      '--cost',
+      '--keep-old',
+      '--revoke-tokens',
+      '--json',
+      '--help',
+      '--users',
+    ])
     expect(await run(['user', 'list', '--listen', ':1'])).toMatchObject({ code: 64, stdout: '' })
   })
 

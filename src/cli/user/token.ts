@@ -35,7 +35,6 @@ const EVERY_REPOSITORY = '**'
 const MAX_DAYS = 3650
 const DAY_S = 86_400
 
-/** Creates a machine password and prints it once. Rejects with a CommandError that gives the reason. */
 export async function addToken(request: AddTokenRequest, world: World): Promise<ExitCode> {
   const { file, name: username, label, clock = Date.now } = request
   const { restriction, seconds } = parseRequest(request)
@@ -62,7 +61,6 @@ export async function addToken(request: AddTokenRequest, world: World): Promise<
   return 0
 }
 
-/** Ends a machine password. Rejects with a CommandError if there is none of that id. */
 export async function revokeToken(request: RevokeTokenRequest, world: World): Promise<ExitCode> {
   const { file, id, problems = [], clock = Date.now } = request
   if (problems.length > 0) throw new ConfigError(problems)
@@ -89,7 +87,6 @@ interface ParsedRequest {
   readonly seconds: number
 }
 
-/** Throws a ConfigError with every problem of the request at once. */
 function parseRequest(request: AddTokenRequest): ParsedRequest {
   const { name, problems = [], label, expires, allow, repositories } = request
   const age = parseExpiry(expires)

@@ -146,10 +146,16 @@ describe('check', () => {
   it('lists skipped lines of the users file, never their content', async () => {
     const cwd = tempFolder()
     mkdirSync(path.join(cwd, 'users'))
-    writeFileSync(path.join(cwd, 'users/htpasswd'), `${ALICE_ENTRY}bob:plaintext-secret\n`)
+    writeFileSync(
+      path.join(cwd, 'users/htpasswd'),
+      `${ALICE_ENTRY}bob:plaintext-secret\n#registry-sidecar token v1 sha256 ${'d'.repeat(64)}\n`,
+    )
     const { stdout } = await run(['check'], { cwd, env: { SIDECAR_UPSTREAM: 'http://127.0.0.1:1' } })
     expect(stdout).toMatch(/^note +users: users\/htpasswd:2: skipped: /m)
-    expect(stdout).not.toContain('plaintext-secret')
+    expect(stdout).toMatch(
+      /^note +users: users\/htpasswd:3: skipped: .*machine password.* damaged; remove it/m,
+    )
+    expect(stdout).not.toMatch(/plaintext-secret|ddd/)
     expect(stdout).not.toContain('$2')
   })
 

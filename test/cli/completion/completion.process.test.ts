@@ -75,13 +75,25 @@ describe.each<Shell>(['bash', 'zsh', 'fish'])('completion in %s', (shell) => {
       expect.arrayContaining(['add', 'passwd', 'remove', 'list', 'verify']),
     )
     expect(complete('user', '')).not.toContain('serve')
+    expect([...complete('user', 'token', '')].sort()).toEqual(['add', 'list', 'revoke'])
+    expect(complete('user', 'token', 'add', 'alice', '--')).toEqual(
+      expect.arrayContaining(['--expires', '--allow', '--repositories', '--label', '--json', '--users']),
+    )
     expect(complete('completion', '')).toEqual(expect.arrayContaining(['bash', 'zsh', 'fish']))
   })
 
   only('completes the flags of the command at hand', async () => {
     const complete = await sourceIn(shell)
     const flags = complete('user', 'passwd', 'alice', '--')
-    expect([...flags].sort()).toEqual(['--cost', '--generate', '--help', '--json', '--keep-old', '--users'])
+    expect([...flags].sort()).toEqual([
+      '--cost',
+      '--generate',
+      '--help',
+      '--json',
+      '--keep-old',
+      '--revoke-tokens',
+      '--users',
+    ])
     expect(complete('--')).toEqual(expect.arrayContaining(['--version', '--listen']))
   })
 
