@@ -1,7 +1,7 @@
 // Turns a request and the rights of its subject into a verdict.
 
 import type { AccessRules, Question, Subject } from './access-rules.ts'
-import { scopeOf } from './scope.ts'
+import { scopeOf, type Change } from './scope.ts'
 
 /** The rights of one subject: everything, or what the function allows. */
 export type Rights = 'everything' | ((question: Question) => boolean)
@@ -14,7 +14,13 @@ export function rightsOf(rules: AccessRules | undefined, subject: Subject): Righ
 
 export type Authorization =
   /** `target` may lack parameters that the client may not use. */
-  { readonly kind: 'allowed'; readonly target: string } | Denial
+  { readonly kind: 'allowed'; readonly target: string; readonly change?: RepositoryChange } | Denial
+
+/** What an immutable tag may forbid. */
+export interface RepositoryChange {
+  readonly repository: string
+  readonly change: Change
+}
 
 export interface Denial {
   readonly kind: 'denied'
@@ -59,7 +65,12 @@ export function authorize(rights: Rights, { subject, method, target }: AskedRequ
       // Refusing the mount would end a push of containerd. Without it the registry asks for an upload.
       if (mount !== undefined && !may({ action: 'pull', repository: mount.from }))
         return allowed(mount.targetWithout)
-      return allowed(scope.target ?? target)
+      const { change } = scope
+      return {
+        kind: 'allowed',
+        target: scope.target ?? target,
+        ...(change === undefined ? {} : { change: { repository, change } }),
+      }
     }
   }
 }

@@ -3,7 +3,7 @@
 import type { Question } from './access-rules.ts'
 import type { Rights } from './authorization.ts'
 import { compileGlob, repositoryPatternProblem, splitName } from './glob.ts'
-import { ACTIONS, isRepositoryAction, type Action } from './rules-schema.ts'
+import { ACTIONS, isRepositoryAction, type Action } from './actions.ts'
 
 export interface Restriction {
   readonly allow: readonly Action[]

@@ -5,7 +5,7 @@
 
 import { compileGlob, type Matcher, type SplitName } from './glob.ts'
 import type { Rule } from './rules-file.ts'
-import type { Action } from './rules-schema.ts'
+import type { Action } from './actions.ts'
 
 export interface NumberedRule extends Rule {
   readonly number: number

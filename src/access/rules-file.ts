@@ -1,6 +1,7 @@
 // Reads the text of a rules file into checked rules or problems.
 
-import { checkShape, type Action, type RulesFileShape } from './rules-schema.ts'
+import { type Action } from './actions.ts'
+import { checkShape, type RulesFileShape } from './rules-schema.ts'
 import { readYaml, TOO_DEEP, type Place, type Problem, type YamlText } from './yaml-text.ts'
 
 /** A name as the file writes it: a username, `@group`, `*` or `anonymous`. */

@@ -3,7 +3,7 @@
 import { isUsername, type AccessRules, type Question, type Subject } from './access-rules.ts'
 import { inWords, nameOf } from './authorization.ts'
 import type { Mention, RulesFile } from './rules-file.ts'
-import { isRepositoryAction } from './rules-schema.ts'
+import { isRepositoryAction } from './actions.ts'
 import type { Place, Problem } from './yaml-text.ts'
 
 /** The names in the users file. */
@@ -65,15 +65,25 @@ export function surprisingRules({ rules }: RulesFile): readonly Problem[] {
 
 export interface Explanation {
   readonly isAllowed: boolean
+  /** The deciding rule; counts from 1. */
+  readonly rule?: number
+  readonly line?: number
   readonly message: string
 }
 
-export function explain(rules: AccessRules, subject: Subject, question: Question): Explanation {
+/** Without rules: there is no rules file. */
+export function explain(rules: AccessRules | undefined, subject: Subject, question: Question): Explanation {
+  const sentence = (may: 'may' | 'may not'): string => `${nameOf(subject)} ${may} ${inWords(question)}`
+  if (rules === undefined) {
+    return subject.kind === 'user'
+      ? { isAllowed: true, message: `${sentence('may')}: without a rules file, every user may do everything` }
+      : { isAllowed: false, message: `${sentence('may not')}: without a rules file, everyone must log in` }
+  }
   const decision = rules.decide(subject, question)
-  const may = `${nameOf(subject)} may${decision.kind === 'allowed' ? '' : ' not'} ${inWords(question)}`
-  return decision.kind === 'allowed'
-    ? { isAllowed: true, message: `${may}: rule ${decision.rule}, line ${decision.line}` }
-    : { isAllowed: false, message: `${may}: no rule allows it` }
+  if (decision.kind === 'denied')
+    return { isAllowed: false, message: `${sentence('may not')}: no rule allows it` }
+  const { rule, line } = decision
+  return { isAllowed: true, rule, line, message: `${sentence('may')}: rule ${rule}, line ${line}` }
 }
 
 function placeOf({ line, column }: Place): Place {

@@ -1,15 +1,8 @@
 // Describes the shape of a rules file, also as JSON Schema.
 
 import { z } from 'zod'
+import { ACTIONS, isRepositoryAction } from './actions.ts'
 import { repositoryPatternProblem, tagPatternProblem } from './glob.ts'
-
-export const ACTIONS = ['pull', 'push', 'delete', 'catalog', 'status'] as const
-
-export type Action = (typeof ACTIONS)[number]
-
-export const REPOSITORY_ACTIONS = ['pull', 'push', 'delete'] as const satisfies readonly Action[]
-
-export type RepositoryAction = (typeof REPOSITORY_ACTIONS)[number]
 
 // A colon ends the name in a users file.
 const username = z
@@ -82,10 +75,6 @@ export const rulesFileSchema = z
   .meta({ title: 'Access rules of registry-sidecar' })
 
 export type RulesFileShape = z.output<typeof rulesFileSchema>
-
-export function isRepositoryAction(action: Action): action is RepositoryAction {
-  return REPOSITORY_ACTIONS.some((known) => known === action)
-}
 
 export function rulesJsonSchema(): unknown {
   return z.toJSONSchema(rulesFileSchema, { io: 'input' })

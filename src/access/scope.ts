@@ -5,7 +5,7 @@
 
 import { readQuery, withoutParameters } from './query.ts'
 import { isDigest, isRepositoryName, isTag } from './repository-name.ts'
-import { REPOSITORY_ACTIONS, type RepositoryAction } from './rules-schema.ts'
+import { REPOSITORY_ACTIONS, type RepositoryAction } from './actions.ts'
 
 export type Scope =
   /** `/v2/`: every user who logged in may request it. */

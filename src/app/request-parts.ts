@@ -1,6 +1,7 @@
 // Creates the parts that handle requests.
 
 import { join } from 'node:path'
+import { createImmutableTags, MAX_MANIFEST_BYTES } from '../access/immutable.ts'
 import { createAttempts } from '../auth/attempts.ts'
 import { createBcryptPool } from '../auth/bcrypt-pool.ts'
 import { createPace } from '../auth/pace.ts'
@@ -9,6 +10,7 @@ import { createVerifiedCache } from '../auth/verified-cache.ts'
 import { createVerifier } from '../auth/verifier.ts'
 import type { Config } from '../settings/config.ts'
 import { createAccessLog } from '../http/pipeline/access-log.ts'
+import { createBodyCollector } from '../http/pipeline/collect-body.ts'
 import { createDrainGate } from '../http/pipeline/drain-gate.ts'
 import { createLimits } from '../http/limits.ts'
 import { createLoginAudit } from '../http/pipeline/login-audit.ts'
@@ -42,9 +44,18 @@ export function createRequestParts(config: Config, { log, users, affordable }: R
     audit: createLoginAudit(log),
     limits,
     metrics,
+    immutableTags: createImmutableTags(upstream.manifests),
+    manifestBodies: createBodyCollector(MANIFEST_LIMITS),
     ...createAuthentication(config, { users, log }),
   }
 }
+
+// 64 MiB is enough for over 1,000 manifests of ordinary size at once.
+const MANIFEST_LIMITS = {
+  maxBytes: MAX_MANIFEST_BYTES,
+  maxTotalBytes: 64 * 1024 * 1024,
+  timeoutMs: 60_000,
+} as const
 
 function createAuthentication(config: Config, { users, log }: Pick<RequestPartsOptions, 'users' | 'log'>) {
   const pool = createBcryptPool()

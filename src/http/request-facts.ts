@@ -1,6 +1,7 @@
 // Describes a request while it is answered.
 
 import type { Question, Subject } from '../access/access-rules.ts'
+import type { RepositoryChange } from '../access/authorization.ts'
 import type { MachinePassword } from '../users/user-table.ts'
 
 export interface RequestFacts {
@@ -18,6 +19,7 @@ export interface RequestFacts {
   certificateProblem: string | undefined
   /** The target that is forwarded. Threat: must stay undefined until the request is authorized. */
   target: string | undefined
+  change: RepositoryChange | undefined
   /** The right that a refused request lacks. */
   missing: Question | undefined
   /** Why the request was refused or failed, only for the log. */

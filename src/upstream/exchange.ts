@@ -2,6 +2,7 @@
 
 import type { ClientRequest, IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import type { UpstreamFailure } from './failure.ts'
+import { requestHeaders, type ForwardedFor } from './headers.ts'
 import type { Upload } from './request-body.ts'
 
 export interface Exchange {
@@ -15,7 +16,36 @@ export interface Exchange {
   answer: IncomingMessage | undefined
   isRetried: boolean
   isOver: boolean
+  /** The registry has the whole body, so the request stays even if its client leaves. */
+  readonly isWhole: boolean
   readonly onFailure: (failure: UpstreamFailure) => void
+}
+
+export interface ForwardContext extends ForwardedFor {
+  /** Sent to the registry byte for byte, instead of the target of `incoming`. */
+  readonly target: string
+  readonly onFailure: (failure: UpstreamFailure) => void
+  readonly isWhole?: boolean
+}
+
+export function createExchange(
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  { target, onFailure, isWhole = false, ...sender }: ForwardContext,
+): Exchange {
+  return {
+    incoming,
+    target,
+    registryHeaders: requestHeaders(incoming.headers, sender),
+    outgoing,
+    onFailure,
+    isWhole,
+    request: undefined,
+    upload: undefined,
+    answer: undefined,
+    isRetried: false,
+    isOver: false,
+  }
 }
 
 /** `onFailure` must answer if no head was sent yet. */
@@ -24,7 +54,7 @@ export function failExchange(exchange: Exchange, failure: UpstreamFailure): void
   exchange.isOver = true
   exchange.upload?.stop()
   // end() would make a chunked upload that the client broke off look complete.
-  exchange.request?.destroy()
+  if (!exchange.isWhole || failure.kind !== 'client-closed') exchange.request?.destroy()
   // Before onFailure(), which may write an answer.
   const { outgoing } = exchange
   if (outgoing.headersSent && !outgoing.writableEnded) outgoing.destroy()

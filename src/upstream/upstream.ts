@@ -8,28 +8,33 @@ import util from 'node:util'
 import type httpProxy from 'http-proxy'
 import { errorCode } from '../errors/errors.ts'
 import { createConnections, isRepeatable } from './registry-connections.ts'
-import { failExchange, type Exchange } from './exchange.ts'
+import { createExchange, failExchange, type Exchange, type ForwardContext } from './exchange.ts'
 import { failureOf, type UpstreamFailure } from './failure.ts'
-import { requestHeaders, type ForwardedFor } from './headers.ts'
 import { createLocationRewrite } from './location-rewrite.ts'
 import { probeRegistry, type ProbeOutcome } from './probe/probe.ts'
 import { forwardResponse } from './response.ts'
 import { createSpliceMemory } from './splice/splice-memory.ts'
 import { sendBody } from './request-body.ts'
-import { createWatchdog, type WatchdogLimits } from './watchdog.ts'
+import { createManifestLookup, type ManifestLookup } from './manifest-lookup.ts'
+import { createWatchdog, type Watchdog, type WatchdogLimits } from './watchdog.ts'
+import { sendWhole } from './whole-request.ts'
 
 export interface Upstream {
   /** Forwards one authenticated request. Calls `onFailure` at most once; the caller answers if no head was sent. */
   forward(incoming: IncomingMessage, outgoing: ServerResponse, context: ForwardContext): void
+  /**
+   * Does the same with a body that was collected before. Resolves when the registry has answered, or will never carry
+   * out the request. Until then another request could overtake it, even if the client has left.
+   */
+  forwardWhole(incoming: IncomingMessage, outgoing: ServerResponse, context: WholeContext): Promise<void>
+  readonly manifests: ManifestLookup
   probe(): Promise<ProbeOutcome>
   readonly spliceBytesInUse: number
   close(): void
 }
 
-export interface ForwardContext extends ForwardedFor {
-  /** Sent to the registry byte for byte, instead of the target of `incoming`. */
-  readonly target: string
-  readonly onFailure: (failure: UpstreamFailure) => void
+export interface WholeContext extends ForwardContext {
+  readonly body: Buffer
 }
 
 export interface UpstreamOptions extends WatchdogLimits {
@@ -58,17 +63,22 @@ export function createUpstream({ hostname, port, spliceMemory, ...limits }: Upst
   })
 
   function forward(incoming: WithExchange, outgoing: ServerResponse, context: ForwardContext): void {
-    const { target, onFailure } = context
-    const registryHeaders = requestHeaders(incoming.headers, context)
-    const exchange: Exchange = { incoming, target, registryHeaders, outgoing, onFailure, ...NEW }
+    const exchange = createExchange(incoming, outgoing, context)
     incoming[EXCHANGE] = exchange
-    watchdog.watch(exchange)
-    outgoing.once('close', () => {
-      watchdog.unwatch(exchange)
-      if (!outgoing.writableFinished) failExchange(exchange, CLIENT_LEFT)
-      exchange.isOver = true
-    })
+    watch(exchange, watchdog)
     send(exchange)
+  }
+
+  function forwardWhole(
+    incoming: IncomingMessage,
+    outgoing: ServerResponse,
+    { body, ...context }: WholeContext,
+  ): Promise<void> {
+    const exchange = createExchange(incoming, outgoing, { ...context, isWhole: true })
+    watch(exchange, watchdog)
+    const { responseTimeoutMs } = limits
+    const agent = connections.agentFor(exchange)
+    return sendWhole(exchange, { hostname, port, agent, body, responseTimeoutMs, parts })
   }
 
   function send(exchange: Exchange): void {
@@ -95,6 +105,8 @@ export function createUpstream({ hostname, port, spliceMemory, ...limits }: Upst
 
   return {
     forward,
+    forwardWhole,
+    manifests: createManifestLookup({ hostname, port }),
     probe: () => probeRegistry({ hostname, port }),
     get spliceBytesInUse() {
       return memory.inUse
@@ -104,6 +116,16 @@ export function createUpstream({ hostname, port, spliceMemory, ...limits }: Upst
       connections.close()
     },
   }
+}
+
+function watch(exchange: Exchange, watchdog: Watchdog): void {
+  const { outgoing } = exchange
+  watchdog.watch(exchange)
+  outgoing.once('close', () => {
+    watchdog.unwatch(exchange)
+    if (!outgoing.writableFinished) failExchange(exchange, CLIENT_LEFT)
+    exchange.isOver = true
+  })
 }
 
 function startRequest(
@@ -136,14 +158,6 @@ function bodyOf(exchange: Exchange): Readable {
 }
 
 const CLIENT_LEFT: UpstreamFailure = { kind: 'client-closed', cause: 'the client left' }
-
-const NEW = {
-  request: undefined,
-  upload: undefined,
-  answer: undefined,
-  isRetried: false,
-  isOver: false,
-} as const
 
 function onRequest(request: ClientRequest, incoming: WithExchange): void {
   const exchange = incoming[EXCHANGE]

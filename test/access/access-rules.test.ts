@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ANONYMOUS, createAccessRules, type Decision, type Subject } from '../../src/access/access-rules.ts'
 import { compileGlob, splitName } from '../../src/access/glob.ts'
-import type { Action } from '../../src/access/rules-schema.ts'
+import type { Action } from '../../src/access/actions.ts'
 import { rulesOf, user } from './rules-of.ts'
 
 const RULES = rulesOf(`groups:

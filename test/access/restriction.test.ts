@@ -9,7 +9,7 @@ import {
   parseRestriction,
   type CompiledRestriction,
 } from '../../src/access/restriction.ts'
-import type { Action } from '../../src/access/rules-schema.ts'
+import type { Action } from '../../src/access/actions.ts'
 import { rulesOf, user } from './rules-of.ts'
 
 function restrictionOf(allow: readonly Action[], ...repositories: readonly string[]): CompiledRestriction {

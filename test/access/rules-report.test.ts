@@ -74,8 +74,16 @@ describe('an explanation', () => {
   it('names the deciding rule and its line', () => {
     expect(explain(RULES, user('alice'), { action: 'push', repository: 'team/app' })).toEqual({
       isAllowed: true,
+      rule: 4,
+      line: 9,
       message: 'alice may push to team/app: rule 4, line 9',
     })
+  })
+
+  it('says what is allowed without a rules file', () => {
+    const question = { action: 'push', repository: 'team/app' } as const
+    expect(explain(undefined, user('alice'), question)).toMatchObject({ isAllowed: true })
+    expect(explain(undefined, ANONYMOUS, question)).toMatchObject({ isAllowed: false })
   })
 
   it('says that there is none', () => {

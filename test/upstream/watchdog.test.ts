@@ -34,6 +34,7 @@ function answered({ writableEnded }: { readonly writableEnded: boolean }) {
     answer: {} as unknown as IncomingMessage,
     isRetried: false,
     isOver: false,
+    isWhole: false,
     onFailure: (failure) => failures.push(failure),
   }
   return { client, registry, outgoing, failures, exchange }

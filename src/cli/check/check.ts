@@ -9,6 +9,7 @@ import { askForLocation } from '../../upstream/probe/upload-location.ts'
 import { LOGIN_DEMANDED } from '../../upstream/login-demand.ts'
 import { probeRegistry } from '../../upstream/probe/probe.ts'
 import { FILE_MOUNT } from '../../users/users.ts'
+import { checkAccess } from './check-access.ts'
 import { checkCertificate } from './check-certificate.ts'
 import { checkClientCa } from './check-client-ca.ts'
 import { formatFinding, hasProblem, type Finding } from './finding.ts'
@@ -73,6 +74,7 @@ async function checkParts(config: Config): Promise<readonly Finding[]> {
     ...(await checkMount(config.users)),
     ...(await checkCertificate(config)),
     ...(await checkClientCa(config)),
+    ...(await checkAccess(config)),
     ...(await checkRegistry(config)),
   ]
 }

@@ -7,6 +7,7 @@ export interface Finding {
     | 'users'
     | 'certificate'
     | 'client CA'
+    | 'access'
     | 'registry'
     | 'location'
     | 'address'

@@ -3,6 +3,7 @@
 import { createRequire } from 'node:module'
 import { Command } from 'commander'
 import { watchSignals } from '../early-signals.ts'
+import { addAccessCommands } from './access-commands.ts'
 import { addCertCommands, addTrustCommand } from './certificate-commands.ts'
 import { addCompletionCommand } from './completion-command.ts'
 import { addUserCommands } from './user-commands.ts'
@@ -36,6 +37,7 @@ export function createProgram(wiring: Wiring): Command {
     .showHelpAfterError('(--help lists commands and flags)')
   addServeCommands(program, wiring)
   addUserCommands(program, wiring)
+  addAccessCommands(program, wiring)
   addCertCommands(program, wiring)
   addTrustCommand(program, wiring)
   addCheckCommands(program, wiring)

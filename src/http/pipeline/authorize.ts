@@ -19,6 +19,7 @@ export function authorize(rules: () => AccessRules | undefined): Step {
     const verdict = verdictOn(rights, { subject, method, target })
     if (verdict.kind === 'denied') return deny(c, verdict)
     facts.target = verdict.target
+    facts.change = verdict.change
     await next()
     return undefined
   }

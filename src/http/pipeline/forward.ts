@@ -3,6 +3,7 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Handler } from 'hono'
 import type { Metrics } from '../../observability/metrics.ts'
+import type { ForwardContext } from '../../upstream/exchange.ts'
 import type { FailureKind, UpstreamFailure } from '../../upstream/failure.ts'
 import type { Upstream } from '../../upstream/upstream.ts'
 import type { LimitAudit } from '../limit-audit.ts'
@@ -24,26 +25,37 @@ export interface FailureObservers {
   readonly audit: LimitAudit
 }
 
-export function forward(upstream: Upstream, { metrics, audit }: FailureObservers): Handler<Env> {
+export function forward(upstream: Upstream, observers: FailureObservers): Handler<Env> {
   return function forwardRequest(c) {
     const { incoming, outgoing } = c.env
-    const { address, id, target } = c.var.facts
-    const username = usernameOf(c.var.facts)
-    if (username === undefined) throw new Error('a request reached the upstream without a verified user')
-    if (target === undefined) throw new Error('a request reached the upstream without authorization')
+    const context = forwardContextOf(c, observers)
     if (outgoing.destroyed) return RESPONSE_ALREADY_SENT
-    // HTTP/1.0 has no interim answers (RFC 9110 §10.1.1).
-    if (incoming.headers.expect !== undefined && incoming.httpVersionMinor > 0) outgoing.writeContinue()
+    invite(c)
     // From here the upstream's watchdog measures idle time.
     pauseIdleTimer(outgoing)
-    const onFailure = (failure: UpstreamFailure) => {
-      metrics.upstreamFailed(failure.kind)
-      if (failure.kind === 'exhausted') audit.reached('file-descriptors', failure.cause)
-      answerFailure(c, failure)
-    }
-    upstream.forward(incoming, outgoing, { username, address, requestId: id, target, onFailure })
+    upstream.forward(incoming, outgoing, context)
     return RESPONSE_ALREADY_SENT
   }
+}
+
+/** Asks a client that waits for 100 Continue for its body. */
+export function invite({ env: { incoming, outgoing } }: PipelineContext): void {
+  // HTTP/1.0 has no interim answers (RFC 9110 §10.1.1).
+  if (incoming.headers.expect !== undefined && incoming.httpVersionMinor > 0) outgoing.writeContinue()
+}
+
+/** Throws for a request that was not verified and authorized. */
+export function forwardContextOf(c: PipelineContext, { metrics, audit }: FailureObservers): ForwardContext {
+  const { address, id, target } = c.var.facts
+  const username = usernameOf(c.var.facts)
+  if (username === undefined) throw new Error('a request reached the upstream without a verified user')
+  if (target === undefined) throw new Error('a request reached the upstream without authorization')
+  const onFailure = (failure: UpstreamFailure) => {
+    metrics.upstreamFailed(failure.kind)
+    if (failure.kind === 'exhausted') audit.reached('file-descriptors', failure.cause)
+    answerFailure(c, failure)
+  }
+  return { username, address, requestId: id, target, onFailure }
 }
 
 function answerFailure(c: PipelineContext, failure: UpstreamFailure): void {

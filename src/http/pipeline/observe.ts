@@ -26,6 +26,7 @@ export function observe(): Step {
       clientCertificate: undefined,
       certificateProblem: undefined,
       target: undefined,
+      change: undefined,
       missing: undefined,
       reason: undefined,
     }

@@ -19,13 +19,15 @@ import type { Limits } from '../limits.ts'
 import type { CertificateDemand } from '../connections/certificate-verdict.ts'
 import { reportHostHeaders, type RequestedNames } from '../connections/requested-names.ts'
 import { oneAtATime } from '../connections/request-turns.ts'
+import { keepImmutableTags, type ImmutableTagsOptions } from './keep-immutable-tags.ts'
 import { createReporter, observe } from './observe.ts'
 import { addPages, type PageFacts } from '../pages/routes.ts'
 import { refuse, type Env, type PipelineContext, type Step } from './step.ts'
 import { trackAnswers } from './track-answers.ts'
 import { bodyOf, commonHeaders, refusal } from '../refusals.ts'
 
-export interface AppOptions extends AuthenticateOptions {
+export interface AppOptions
+  extends AuthenticateOptions, Pick<ImmutableTagsOptions, 'immutableTags' | 'manifestBodies'> {
   readonly log: Log
   readonly accessLog: AccessLog
   readonly metrics: Metrics
@@ -61,6 +63,7 @@ export function createApp(options: AppOptions): RequestListener {
 
 function createSteps(options: AppOptions): Hono<Env> {
   const { log, metrics, gate, upstream, limits, demand, rules, rootPem, page, hsts, corsOrigins } = options
+  const observers = { metrics, audit: limits.audit }
   const app = new Hono<Env>({ strict: true })
   app.use(observe())
   if (hsts !== 'off') app.use(strictTransport(hsts))
@@ -82,7 +85,8 @@ function createSteps(options: AppOptions): Hono<Env> {
     ...(demand === undefined ? [] : [refuseOutdated()]),
     authorize(rules),
     limits.transfers.step,
-    forward(upstream, { metrics, audit: limits.audit }),
+    keepImmutableTags({ ...options, ...observers }),
+    forward(upstream, observers),
   )
   app.notFound((c) => refuse(c, refusal('notFound', 'this address serves /v2/ only'), 'no such path'))
   app.onError((error, c) => answerBug(log, c, error))
