@@ -1,6 +1,6 @@
-// Shares asynchronous work that is already running, and orders work.
+// Shares asynchronous work that is already running, and runs work in order.
 
-/** All calls with the same key share one run, also if it fails. The next call after it tries again. */
+/** Calls with the same key during a run share its outcome, even a failure. The next call starts a new run. */
 export function shareInFlight<T>(): (work: () => Promise<T>, key?: string) => Promise<T> {
   const inFlight = new Map<string, Promise<T>>()
   return (work, key = '') => {
@@ -22,7 +22,7 @@ export function oneAfterTheOther(): <T>(task: () => Promise<T>) => Promise<T> {
   }
 }
 
-/** All calls during a run share one further run. It starts after them, so no caller gets an outdated outcome. */
+/** All calls during a run share the next run. That run starts after the calls, so no outcome is outdated. */
 export function shareNextRun<T>(task: () => Promise<T>): () => Promise<T> {
   const inOrder = oneAfterTheOther()
   let waiting: Promise<T> | undefined

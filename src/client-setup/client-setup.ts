@@ -1,6 +1,6 @@
-// Defines client instructions, which the command line and the trust page show.
+// Defines client instructions for the command line and the trust page.
 
-/** People see only the first key. */
+/** The registry as clients name it, `host:port` or `host`. Prose shows only the first key. */
 export type RegistryKeys = readonly [string, ...string[]]
 
 export interface ClientTrust {

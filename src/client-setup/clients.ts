@@ -45,7 +45,7 @@ function docker({ keys, file, machine }: TrustSubject): ClientTrust {
     commands: keys.map(
       (key) => `${sudo(machine)}${copyFile(file, `/etc/docker/certs.d/${quoted(key)}/ca.crt`)}`,
     ),
-    note: 'dockerd on Linux; it reads the file at every operation, without a restart; localhost needs no file',
+    note: 'for dockerd on Linux, which reads the file at every operation without a restart; localhost needs no file',
   }
 }
 
@@ -57,17 +57,18 @@ function podman({ keys, file, certDir, machine }: TrustSubject): ClientTrust {
       copyFile(file, `~/.config/containers/certs.d/${quoted(key)}/ca.crt`),
     ]),
     note:
-      'skopeo, buildah and CRI-O too; the first command is for all users of the machine, the second only for you; no ' +
-      'restart. podman reads only the first folder that exists: yours, /etc/containers, /etc/docker. On macOS and ' +
-      `Windows podman pulls in its own machine: run podman machine ssh, then as on Linux${certDirNote(certDir)}`,
+      'also for skopeo, buildah and CRI-O. The first command is for all users of the machine, the second only for you; ' +
+      'no restart. podman reads only the first of these folders that exists: yours, /etc/containers, /etc/docker. On ' +
+      'macOS and Windows, podman pulls inside a virtual machine: run podman machine ssh, then the commands for Linux' +
+      certDirNote(certDir),
   }
 }
 
 function certDirNote(certDir: string | undefined): string {
   if (certDir === undefined) return ''
   return (
-    `. For a single command: --cert-dir ${quoted(certDir)}, which holds only the root. Do not give the state ` +
-    'folder, because these clients use each *.key in it as the key of a client certificate'
+    `. For a single command: --cert-dir ${quoted(certDir)}, which holds only the root. Do not use the state ` +
+    'folder, because these clients read each *.key in it as the key of a client certificate'
   )
 }
 
@@ -91,9 +92,9 @@ function buildkit({ keys, file }: TrustSubject): ClientTrust {
       'docker buildx create --name trusting --driver docker-container --buildkitd-config buildkitd.toml --use',
     ],
     note:
-      'for a separate builder (older buildx: --config), which gets a copy of the certificate when it is created; docker ' +
-      'build without a builder uses dockerd, see docker. A separate buildkitd reads /etc/buildkit/buildkitd.toml when it ' +
-      'starts, without root ~/.config/buildkit/buildkitd.toml',
+      'for a separate builder, which gets a copy of the certificate when it is created; older buildx needs --config ' +
+      'instead of --buildkitd-config. docker build without a builder uses dockerd, see docker. A separate buildkitd ' +
+      'reads /etc/buildkit/buildkitd.toml when it starts; without root it reads ~/.config/buildkit/buildkitd.toml',
   }
 }
 
@@ -103,15 +104,16 @@ function kaniko({ keys, file }: TrustSubject): ClientTrust {
     client: 'kaniko',
     commands: [`/kaniko/executor ${flags.join(' ')} --destination ${keys[0]}/NAME:TAG`],
     note:
-      'use the path of the certificate in the container, mounted from a ConfigMap for example; in the args of a pod each ' +
-      'flag is one item, with both equal signs',
+      'use the path of the certificate in the container, where for example a ConfigMap is mounted. In the args of a pod, ' +
+      'each flag is one item with both equal signs',
   }
 }
 
 function systemStoreClients({ keys, file }: TrustSubject): readonly ClientTrust[] {
   const note =
     'or add it to the system store: /usr/local/share/ca-certificates/*.crt and update-ca-certificates on Debian, ' +
-    '/etc/pki/ca-trust/source/anchors and update-ca-trust on Fedora. On macOS and Windows only the system store counts'
+    '/etc/pki/ca-trust/source/anchors and update-ca-trust on Fedora. On macOS and Windows these ' +
+    'clients read only the system store'
   const path = quoted(file)
   const key = quoted(keys[0])
   return [
@@ -133,33 +135,33 @@ function systemStoreClients({ keys, file }: TrustSubject): readonly ClientTrust[
 }
 
 function macos({ keys, file, machine }: TrustSubject): ClientTrust {
-  const here = machine.platform === 'darwin' ? quoted(file) : FETCHED_FILE
+  const rootFile = machine.platform === 'darwin' ? quoted(file) : FETCHED_FILE
   return {
     client: 'macos',
     commands: [
-      `sudo security add-trusted-cert -d -r trustRoot -k /Library/Keychains/System.keychain ${here}`,
+      `sudo security add-trusted-cert -d -r trustRoot -k /Library/Keychains/System.keychain ${rootFile}`,
       ...keys.map((key) => {
         const folder = `~/.docker/certs.d/${quoted(key)}`
-        return `mkdir -p ${folder} && cp ${here} ${folder}/ca.crt`
+        return `mkdir -p ${folder} && cp ${rootFile} ${folder}/ca.crt`
       }),
     ],
-    note: 'the first command is for programs that use the keychain, the rest for Docker Desktop; restart Docker Desktop then',
+    note: 'the first command is for programs that use the keychain, the rest for Docker Desktop; then restart Docker Desktop',
   }
 }
 
 function windows({ keys, file, machine }: TrustSubject): ClientTrust {
-  const isHere = machine.platform === 'win32'
-  const here = isHere ? `"${file}"` : FETCHED_FILE
+  const isThisMachine = machine.platform === 'win32'
+  const rootFile = isThisMachine ? `"${file}"` : FETCHED_FILE
   return {
     client: 'windows',
     commands: [
-      ...(isHere ? [] : fetchCommandsForWindows(keys[0])),
-      `certutil -addstore -f Root ${here}`,
-      `Import-Certificate -FilePath ${here} -CertStoreLocation Cert:\\LocalMachine\\Root`,
+      ...(isThisMachine ? [] : fetchCommandsForWindows(keys[0])),
+      `certutil -addstore -f Root ${rootFile}`,
+      `Import-Certificate -FilePath ${rootFile} -CertStoreLocation Cert:\\LocalMachine\\Root`,
     ],
     note:
-      'in PowerShell as administrator run one of the last two, then restart Docker Desktop. An engine for Windows ' +
-      'containers reads C:\\ProgramData\\docker\\certs.d\\ with host and port written together, because a path on ' +
-      'Windows cannot hold a colon',
+      'run one of the last two commands in PowerShell as administrator, then restart Docker Desktop. An engine for ' +
+      'Windows containers reads C:\\ProgramData\\docker\\certs.d\\. There the name of the folder is host and port ' +
+      'without the colon, because a path on Windows cannot contain a colon',
   }
 }

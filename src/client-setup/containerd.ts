@@ -13,11 +13,11 @@ export function containerd({ keys, file, machine }: TrustSubject): ClientTrust {
     client: 'containerd',
     commands: hostsFiles(keys, file, sudo(machine)),
     note:
-      'read at every pull, if /etc/containerd/config.toml has config_path = "/etc/containerd/certs.d" ' +
+      'containerd reads these files at every pull if /etc/containerd/config.toml has config_path = "/etc/containerd/certs.d" ' +
       `under ${CRI_REGISTRY[3]} (version 3), or under ${CRI_REGISTRY[2]} (version 2); ` +
-      'restart containerd after adding that line. If config_path holds two folders with a colon between them (the default ' +
-      'of containerd 2.2), leave only this folder, because some pulls read both as one path. nerdctl reads the folder by ' +
-      'default (without root ~/.config/containerd/certs.d), ctr with --hosts-dir',
+      'restart containerd after adding that line. If config_path contains two folders with a colon between them (the ' +
+      'default of containerd 2.2), leave only this folder, because some pulls read both as one path. nerdctl reads the ' +
+      'folder by default; without root it reads ~/.config/containerd/certs.d. ctr needs --hosts-dir',
   }
 }
 
@@ -26,8 +26,8 @@ export function kubernetes({ keys }: TrustSubject): ClientTrust {
     client: 'kubernetes',
     commands: [...fetchCommands(keys[0]), ...hostsFiles(keys, FETCHED_FILE, 'sudo ')],
     note:
-      'on each node, because its containerd pulls; see containerd for the config_path. Nodes with CRI-O: see podman; ' +
-      'with cri-dockerd: see docker',
+      'run this on each node, because the containerd of the node pulls. For config_path see containerd; for nodes with ' +
+      'CRI-O see podman; for nodes with cri-dockerd see docker',
   }
 }
 
@@ -49,8 +49,8 @@ export function k3s({ keys }: TrustSubject): ClientTrust {
       'sudo systemctl restart k3s',
     ],
     note:
-      'on each node; on agents the service is k3s-agent. RKE2: /etc/rancher/rke2/registries.yaml, and rke2-server or ' +
-      'rke2-agent. If that file exists, add these lines to it instead of replacing it',
+      'run this on each node; on agents the service is k3s-agent. RKE2 has /etc/rancher/rke2/registries.yaml and the ' +
+      'services rke2-server and rke2-agent. If that file exists, add these lines to it instead of replacing it',
   }
 }
 

@@ -13,7 +13,7 @@ export function fetchCommands(key: string): readonly string[] {
   ]
 }
 
-/** PowerShell has another program named `curl`, and no openssl. */
+/** In PowerShell, `curl` is another command, and openssl is missing. */
 export function fetchCommandsForWindows(key: string): readonly string[] {
   return [
     `curl.exe -fsSk -o ${FETCHED_FILE} "https://${key}/-/ca.crt"`,
@@ -21,7 +21,7 @@ export function fetchCommandsForWindows(key: string): readonly string[] {
   ]
 }
 
-/** The prefix for commands that need root. Empty for root, because such machines often lack sudo. */
+/** The prefix for commands that need root. Empty if root runs them, because sudo may not be installed there. */
 export function sudo({ isRoot }: Pick<ClientMachine, 'isRoot'>): string {
   return isRoot ? '' : 'sudo '
 }

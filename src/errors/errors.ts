@@ -15,11 +15,11 @@ export interface InvalidFileOptions extends ErrorOptions {
   readonly publicReason?: string
 }
 
-/** A file is unusable. At start the process exits 1; at reload the last good value stays. */
+/** A file is unusable. At start the process exits 1. At reload the last valid value stays in force. */
 export class InvalidFileError extends Error {
   readonly file: string
   readonly reason: string
-  /** Anyone without a login may read this, so it repeats no username. */
+  /** Clients without a login can read this reason, so it contains no username. */
   readonly publicReason: string
 
   constructor(file: string, reason: string, options: InvalidFileOptions = {}) {
@@ -39,7 +39,7 @@ export class NotAppliedError extends Error {
   }
 }
 
-/** Whether a reload has logged this error where it happened. */
+/** Whether the reload that failed has already logged this error. */
 export function isLoggedAtReload(error: unknown): boolean {
   return error instanceof InvalidFileError || error instanceof NotAppliedError
 }

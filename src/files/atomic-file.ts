@@ -1,4 +1,4 @@
-// Replaces a file atomically: writes beside it, flushes, renames.
+// Replaces a file atomically: writes a temporary file, flushes it, renames it.
 //
 // On a full disk, write-file-atomic 7.0.1 renamed a truncated file over the complete one, so it is not used here.
 
@@ -11,7 +11,7 @@ import { CommandError } from '../errors/errors.ts'
 import { ifPresent } from './regular-file.ts'
 
 export interface ReplaceOptions {
-  /** If absent, the mode of the replaced file, or 0644 minus the umask. */
+  /** The default is the mode of the replaced file, or 0644 minus the umask. */
   readonly mode?: number
   readonly beforeRename?: () => Promise<void>
 }
@@ -24,7 +24,7 @@ export async function replaceFile(
 ): Promise<void> {
   const previous = await ifPresent(stat(file))
   const temporary = join(dirname(file), `.${basename(file)}.${randomBytes(6).toString('hex')}.tmp`)
-  // Threat: the new file must not be readable for others before it has the owner and mode of the replaced file.
+  // Threat: the new file must not be readable by others before it has the owner and mode of the replaced file.
   const handle = await open(temporary, 'wx', previous === undefined && mode === undefined ? 0o644 : 0o600)
   try {
     await fill(handle, content, { previous, mode })
@@ -62,8 +62,8 @@ async function fill(
 // With another owner the sidecar might lose the right to read the file.
 async function keepOwner(handle: FileHandle, previous: Stats): Promise<void> {
   const { uid, gid } = previous
-  const own = await handle.stat()
-  if (own.uid !== uid || own.gid !== gid) {
+  const current = await handle.stat()
+  if (current.uid !== uid || current.gid !== gid) {
     try {
       await handle.chown(uid, gid)
     } catch (error) {
@@ -77,7 +77,7 @@ async function keepOwner(handle: FileHandle, previous: Stats): Promise<void> {
   }
 }
 
-// The rename is already visible. This makes it survive a power cut, if the file system supports that.
+// Without this, a power cut may undo the rename. Some file systems do not support this.
 async function flushFolder(folder: string): Promise<void> {
   let handle: FileHandle | undefined
   try {

@@ -1,8 +1,8 @@
 // Joins file events that follow each other closely into one call.
 
 const QUIET_MS = 50
-// Changes that never pause must not delay the call for ever.
-const LONGEST_MS = 200
+// Changes that never pause must not delay the call forever.
+const MAX_DELAY_MS = 200
 
 export interface Burst {
   readonly extend: () => void
@@ -11,16 +11,16 @@ export interface Burst {
 
 export function createBurst(onEnd: () => void): Burst {
   let timer: NodeJS.Timeout | undefined
-  let latest = 0
+  let deadline = 0
   let isCancelled = false
 
   return {
     extend() {
       if (isCancelled) return
       const now = performance.now()
-      if (timer === undefined) latest = now + LONGEST_MS
+      if (timer === undefined) deadline = now + MAX_DELAY_MS
       clearTimeout(timer)
-      timer = setTimeout(end, Math.max(0, Math.min(QUIET_MS, latest - now)))
+      timer = setTimeout(end, Math.max(0, Math.min(QUIET_MS, deadline - now)))
     },
     cancel() {
       isCancelled = true

@@ -1,9 +1,9 @@
 // Locks a file between processes, with a lock file beside it.
 //
 // The holder touches its lock file every second. A waiter takes over a lock file that a crashed run left untouched.
-// Two waiters must not do that at once, because the second would remove the fresh lock of the first.
-// So a waiter creates the next lock exclusively, checks that the old one is unchanged, and renames the next over it.
-// The next lock is an ordinary lock, so waiters take it over in the same way after a crash.
+// Two waiters must not take over at once, because the second would remove the fresh lock of the first.
+// So a waiter first creates the file `.lock.next`, which only one waiter can do. Then it checks that the old lock
+// is unchanged, and renames `.lock.next` to `.lock`. Waiters take over a stale `.lock.next` in the same way.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -21,7 +21,7 @@ export interface LockTimes {
 // An edit takes milliseconds. Ten seconds are enough for a hundred scripted edits, and for a stale lock.
 const DEFAULT_TIMES: LockTimes = { waitMs: 10_000, staleMs: 4_000 }
 const POLL_MS = 30
-// If this process stood still for seconds, the holder may have stood still too, and touches its lock now.
+// If this process was suspended, the holder may have been suspended too. So a pause does not make a lock stale.
 const MOST_MS_PER_LOOK = 500
 
 /** Rejects with a CommandError after `waitMs`. */
@@ -40,28 +40,28 @@ export async function withFileLock<T>(
 
 async function acquire(path: string, { waitMs, staleMs }: LockTimes): Promise<HeldLock> {
   const deadline = performance.now() + waitMs
-  const contender = createContender(path, staleMs)
+  const waiter = createWaiter(path, staleMs)
   while (performance.now() < deadline) {
-    await contender.look()
-    const lock = await contender.attempt()
+    await waiter.look()
+    const lock = await waiter.attempt()
     if (lock) return lock
     await sleep(POLL_MS * (0.5 + Math.random()))
   }
   throw new CommandError(
-    `${path} is held by another run; if there is none, remove ${path} and ${nextOf(path)} and try again`,
+    `${path} is held by another process; if none is running, remove ${path} and ${nextOf(path)} and try again`,
   )
 }
 
-interface Contender {
-  /** Goes before each attempt, because untouched time counts from look to look. */
+interface Waiter {
+  /** Call it before each attempt: it measures how long the lock is untouched. */
   look(): Promise<void>
   attempt(): Promise<HeldLock | undefined>
 }
 
-function createContender(path: string, staleMs: number): Contender {
+function createWaiter(path: string, staleMs: number): Waiter {
   const watch = createLockWatch(path, staleMs)
-  let next: Contender | undefined
-  const getNext = (): Contender => (next ??= createContender(nextOf(path), staleMs))
+  let next: Waiter | undefined
+  const getNext = (): Waiter => (next ??= createWaiter(nextOf(path), staleMs))
 
   return {
     async look() {
@@ -73,8 +73,8 @@ function createContender(path: string, staleMs: number): Contender {
       const lock = await createLockFile(path)
       const stale = watch.staleState()
       if (lock !== undefined || stale === undefined) return lock
-      const claim = await getNext().attempt()
-      return claim && takeOver(path, { stale, claim })
+      const nextLock = await getNext().attempt()
+      return nextLock && takeOver(path, { stale, nextLock })
     },
   }
 }
@@ -94,7 +94,7 @@ function createLockWatch(path: string, staleMs: number): LockWatch {
     },
     async look() {
       const seen = await observeLockFile(path)
-      // Our own clock counts, because machines that share a folder may disagree about the time.
+      // Measures with the clock of this machine, because clocks of machines that share a folder may differ.
       const now = performance.now()
       untouchedMs = seen === state ? untouchedMs + Math.min(now - lastLook, MOST_MS_PER_LOOK) : 0
       state = seen
@@ -106,18 +106,17 @@ function createLockWatch(path: string, staleMs: number): LockWatch {
 
 interface Takeover {
   readonly stale: string
-  /** The next lock, which we hold. */
-  readonly claim: HeldLock
+  readonly nextLock: HeldLock
 }
 
-async function takeOver(path: string, { stale, claim }: Takeover): Promise<HeldLock | undefined> {
+async function takeOver(path: string, { stale, nextLock }: Takeover): Promise<HeldLock | undefined> {
   let isTaken = false
   try {
-    isTaken = (await observeLockFile(path)) === stale && (await claim.moveTo(path))
+    isTaken = (await observeLockFile(path)) === stale && (await nextLock.moveTo(path))
   } finally {
-    if (!isTaken) await claim.release()
+    if (!isTaken) await nextLock.release()
   }
-  return isTaken ? claim : undefined
+  return isTaken ? nextLock : undefined
 }
 
 function nextOf(path: string): string {

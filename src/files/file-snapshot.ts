@@ -1,23 +1,26 @@
-// Takes snapshots of a file, to notice changes without reading it.
+// Takes snapshots of file metadata, to notice changes without reading the file.
 
 import { stat } from 'node:fs/promises'
 import { errorCode } from '../errors/errors.ts'
 
-// Some file systems count whole seconds, so a recent file may change again with the same time stamps.
-const RACY_MS = 2000
+// Some file systems count whole seconds, so a recently changed file may change again within the same time stamp.
+const RECENT_MS = 2000
 
 export interface Snapshot {
   readonly signature: string
-  /** False for a file that changed so recently that the next change may not show in its time stamps. */
+  /** False after a recent change, because the next change may leave the time stamps as they are. */
   readonly isConclusive: boolean
 }
 
 export async function takeSnapshot(file: string): Promise<Snapshot> {
   try {
     const { dev, ino, size, mtimeNs, ctimeNs } = await stat(file, { bigint: true })
-    // ctime, because nobody can set it by hand. A file with an mtime in the future would never be conclusive.
+    // Uses ctime, because programs can set an mtime but not a ctime.
     const age = Date.now() - Number(ctimeNs / 1_000_000n)
-    return { signature: [dev, ino, size, mtimeNs, ctimeNs].join(':'), isConclusive: Math.abs(age) > RACY_MS }
+    return {
+      signature: [dev, ino, size, mtimeNs, ctimeNs].join(':'),
+      isConclusive: Math.abs(age) > RECENT_MS,
+    }
   } catch (error) {
     return { signature: errorCode(error) ?? 'unknown', isConclusive: true }
   }

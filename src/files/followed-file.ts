@@ -1,4 +1,4 @@
-// Reads a value again when its file changes, and on demand.
+// Reloads a value when its file changes, and on demand.
 
 import { shareNextRun } from '../async/in-flight.ts'
 import type { Log } from '../observability/log.ts'
@@ -32,7 +32,7 @@ export async function follow<T>(
     async close() {
       isClosed = true
       await watch.close()
-      // A signal may have started a reload that the watch does not know. It must not log after the end.
+      // A signal may have started a reload that the watch does not wait for. That reload must not log after close().
       await reload()
     },
   }

@@ -1,6 +1,6 @@
-// Finds the folders that decide which file a path leads to.
+// Finds the folders whose entries decide which file a path leads to.
 //
-// Kubernetes uses two symlinks in a row, and each can change, so a watch on the folder of the file is not enough.
+// Kubernetes mounts a file behind two symlinks, and each can change. So watching one folder is not enough.
 
 import { lstat, readlink, stat } from 'node:fs/promises'
 import path from 'node:path'
@@ -20,7 +20,7 @@ interface Entry {
   readonly name: string
 }
 
-/** If a part of the path is missing, the last folder is the one that exists, with the missing name. */
+/** If a part of the path is missing, the last result is the deepest existing folder with the missing name. */
 export async function decidingFolders(file: string): Promise<readonly DecidingFolder[]> {
   const namesByFolder = new Map<string, Set<string>>()
   for (const { folder, name } of await decidingEntries(path.resolve(file))) {
@@ -79,7 +79,7 @@ async function entryAt(entry: string): Promise<Found> {
   }
 }
 
-// A folder created right after another was removed often gets the same inode.
+// Includes the birth time, because a new folder often gets the inode of a removed folder.
 async function folderIdentity(folder: string): Promise<string> {
   try {
     const { dev, ino, birthtimeNs } = await stat(folder, { bigint: true })

@@ -9,14 +9,14 @@ import { ifPresent, readIfPresent, readRegular } from './regular-file.ts'
 const TOUCH_EVERY_MS = 1_000
 
 export interface HeldLock {
-  /** Rejects with a CommandError when another process took the lock over, because this one was stopped for too long. */
+  /** Rejects with a CommandError if another process took over the lock while this process was suspended. */
   assertHeld(): Promise<void>
-  /** Resolves to false when another process took this lock over before. */
+  /** Resolves to false if another process has already taken over this lock. */
   moveTo(target: string): Promise<boolean>
   release(): Promise<void>
 }
 
-/** Resolves to undefined when there is such a file already. */
+/** Resolves to undefined if the file already exists. */
 export async function createLockFile(path: string): Promise<HeldLock | undefined> {
   const token = randomUUID()
   const handle = await openNew(path)
@@ -43,7 +43,7 @@ async function openNew(path: string): Promise<FileHandle | undefined> {
 function hold(handle: FileHandle, createdAt: string, token: string): HeldLock {
   let path = createdAt
   const touching = setInterval(() => {
-    // One failed touch does no harm: more follow, and assertHeld decides.
+    // The next touch makes up for a failed touch, and assertHeld detects a lost lock.
     handle.utimes(new Date(), new Date()).catch(() => undefined)
   }, TOUCH_EVERY_MS)
 
@@ -54,7 +54,7 @@ function hold(handle: FileHandle, createdAt: string, token: string): HeldLock {
   return {
     async assertHeld() {
       if (!(await isHeld()))
-        throw new CommandError('another run took over meanwhile; nothing was changed, try again')
+        throw new CommandError('another process took over the lock; nothing was changed, try again')
     },
     async moveTo(target) {
       try {
@@ -74,7 +74,7 @@ function hold(handle: FileHandle, createdAt: string, token: string): HeldLock {
   }
 }
 
-/** A text that changes when the lock is touched or replaced. Undefined where there is no lock. */
+/** Resolves to a text that changes with each touch or replacement, or to undefined without a lock. */
 export function observeLockFile(path: string): Promise<string | undefined> {
   return ifPresent(timeAndToken(path))
 }

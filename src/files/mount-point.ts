@@ -5,7 +5,7 @@ import path from 'node:path'
 
 const MOUNT_TABLE = '/proc/self/mountinfo'
 
-/** Such a mount stays with its inode: when the file is replaced on the host, the previous file stays visible here. */
+/** After the host replaces a bind-mounted file, the previous file stays visible here. */
 export async function isMountPoint(file: string, mountTable = MOUNT_TABLE): Promise<boolean> {
   const target = await realpath(file).catch(() => undefined)
   if (target === undefined) return false
@@ -24,8 +24,8 @@ function unescapeOctal(text: string): string {
   return text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(parseInt(digits, 8)))
 }
 
-// Only for systems without a mount table: it misses mounts from the same file system, and overlays confuse it.
+// Only for systems without a mount table. This check misses mounts from the same file system, and overlays confuse it.
 async function isOnOtherDevice(file: string): Promise<boolean> {
-  const [own, folder] = await Promise.all([stat(file), stat(path.dirname(file))])
-  return own.dev !== folder.dev
+  const [target, folder] = await Promise.all([stat(file), stat(path.dirname(file))])
+  return target.dev !== folder.dev
 }

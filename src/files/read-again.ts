@@ -1,4 +1,4 @@
-// Reads again until files that belong together are whole.
+// Reads files repeatedly until they match each other.
 
 import { setTimeout as pause } from 'node:timers/promises'
 

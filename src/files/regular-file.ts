@@ -9,7 +9,7 @@ import { errorCode, InvalidFileError } from '../errors/errors.ts'
 const MIB = 1024 * 1024
 const MAX_MIB = 64
 const MAX_BYTES = MAX_MIB * MIB
-// With pieces of a MiB the garbage collector would run after every few reads.
+// With pieces of 1 MiB the garbage collector would run after every few reads.
 const PIECE_BYTES = 64 * 1024
 
 export function openToRead(file: string): Promise<FileHandle> {
@@ -25,7 +25,7 @@ export function refuseUnlessRegular(stats: Stats | BigIntStats, file: string): v
 
 /** A file may grow while it is read, and files of /proc report size 0 although some never end. */
 export async function readBounded(handle: FileHandle, file: string): Promise<Buffer> {
-  // One whole piece more than allowed, because some files of /proc cannot be read with odd lengths.
+  // Reads one whole piece more than allowed, because some files of /proc accept only multiples of a block size.
   const end = MAX_BYTES + PIECE_BYTES - 1
   const stream = handle.createReadStream({ autoClose: false, start: 0, end, highWaterMark: PIECE_BYTES })
   const bytes = Buffer.concat((await stream.toArray()) as Buffer[])

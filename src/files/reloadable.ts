@@ -13,9 +13,9 @@ import {
   type ValueInForceOptions,
 } from './value-in-force.ts'
 
-/** `current` is `initial`, and stale, until the first good content. */
+/** Until the first valid content, `current` is `initial` and the state is stale. */
 export interface Reloadable<T> extends InForce<T> {
-  /** Rejects with InvalidFileError for an unusable file, and as `publish` does. Calls run one after the other. */
+  /** Rejects with InvalidFileError if the file is unusable, or with NotAppliedError. Calls run one after the other. */
   readonly reload: () => Promise<'changed' | 'unchanged'>
 }
 
@@ -24,10 +24,10 @@ export interface ReloadableOptions<T> extends Pick<
   'initial' | 'isSame' | 'logChange'
 > {
   readonly file: string
-  /** Must depend only on the bytes, and on the clock for expired content. */
+  /** The result must depend only on the bytes and, if content can expire, on the clock. */
   readonly parse: (bytes: Buffer) => T | Promise<T>
   readonly log?: Log
-  /** A file that does not exist yet is no error. A file that was there and is gone is an error. */
+  /** Then a missing file is no error, unless the file existed before. */
   readonly mayAppearLater?: boolean
 }
 
@@ -61,7 +61,7 @@ export function createReloadable<T>(options: ReloadableOptions<T>): Reloadable<T
     const hash = await digestOf(bytes)
     const isUnchanged = hash === acceptedHash
     const next = isUnchanged ? value.current : await parsed(bytes, hash)
-    // Remembered after parsing: otherwise content that failed once would count as loaded the next time.
+    // Set after parsing, because content that failed must not count as loaded the next time.
     acceptedHash = hash
     refused = undefined
     wasSeen = true
@@ -94,7 +94,7 @@ export function createReloadable<T>(options: ReloadableOptions<T>): Reloadable<T
   }
 }
 
-// Hashing a slice takes about 3 ms. The largest file at once would block the event loop for over 40 ms.
+// Hashing a slice takes about 3 ms. Hashing the largest file at once would block the event loop for over 40 ms.
 const SLICE_BYTES = 4 * 1024 * 1024
 
 async function digestOf(bytes: Buffer): Promise<string> {

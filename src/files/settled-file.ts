@@ -1,6 +1,6 @@
 // Reads a file that may be changing at this moment.
 //
-// A file is empty, missing or half written while it is changed, and that must not count as the wanted content.
+// During a change a file may be empty, missing or half written. Such content must not count as new content.
 
 import type { FileHandle } from 'node:fs/promises'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -9,8 +9,8 @@ import { openToRead, readBounded, refuseUnlessRegular } from './regular-file.ts'
 
 const LOOK_PAUSE_MS = 40
 
-// Looks are counted, not milliseconds. If this process stood still for a second, the writer may have stood still too.
-const LOOKS_UNTIL_BELIEVED_GONE = 8 // 280 ms from the first to the last
+// Counts looks, not milliseconds. If this process was suspended, the writer may have been suspended too.
+const LOOKS_UNTIL_GONE = 8 // 280 ms from the first to the last
 const LOOKS_UNTIL_GIVEN_UP = 125 // about 5 s
 
 type Look =
@@ -26,7 +26,7 @@ export async function readSettled(file: string): Promise<Buffer> {
     const look = await lookAt(file)
     if (look.kind === 'content') return look.bytes
     gone = look.kind === 'changing' ? 0 : gone + 1
-    if (gone < LOOKS_UNTIL_BELIEVED_GONE) continue
+    if (gone < LOOKS_UNTIL_GONE) continue
     if (look.kind === 'missing') throw new InvalidFileError(file, 'is missing', { cause: look.cause })
     return Buffer.alloc(0)
   }
@@ -48,35 +48,35 @@ async function lookAt(file: string): Promise<Look> {
   }
 }
 
-// All looks use one open file, so a stream of renames over its name cannot prevent a read.
+// Uses one open file, so that repeated renames over its name cannot prevent the read.
 async function lookInside(handle: FileHandle, file: string): Promise<Look> {
-  const before = await extentOf(handle, file)
+  const before = await sizeAndTimeOf(handle, file)
   await pause(LOOK_PAUSE_MS)
-  const after = await extentOf(handle, file)
+  const after = await sizeAndTimeOf(handle, file)
   if (!isSame(before, after)) return { kind: 'changing' }
   if (after.size === 0n) return { kind: 'empty' }
   const bytes = await readBounded(handle, file)
-  return isSame(after, await extentOf(handle, file)) ? { kind: 'content', bytes } : { kind: 'changing' }
+  return isSame(after, await sizeAndTimeOf(handle, file)) ? { kind: 'content', bytes } : { kind: 'changing' }
 }
 
-interface Extent {
+interface SizeAndTime {
   readonly size: bigint
   readonly mtimeNs: bigint
 }
 
-async function extentOf(handle: FileHandle, file: string): Promise<Extent> {
+async function sizeAndTimeOf(handle: FileHandle, file: string): Promise<SizeAndTime> {
   const stats = await handle.stat({ bigint: true })
   if (stats.isDirectory()) {
     throw new InvalidFileError(
       file,
-      'is a folder, not a file; docker makes one when the file to mount is missing on the host',
+      'is a folder, not a file; docker creates a folder if the file to mount is missing on the host',
     )
   }
   refuseUnlessRegular(stats, file)
   return stats
 }
 
-function isSame(one: Extent, other: Extent): boolean {
+function isSame(one: SizeAndTime, other: SizeAndTime): boolean {
   return one.size === other.size && one.mtimeNs === other.mtimeNs
 }
 
@@ -90,7 +90,7 @@ function asInvalidFile(file: string, error: unknown): InvalidFileError {
   const code = errorCode(error)
   const reason =
     code === 'EACCES' || code === 'EPERM'
-      ? `may not be read by this process (${code})`
+      ? `this process has no permission to read it (${code})`
       : `cannot be read: ${errorMessage(error)}`
   return new InvalidFileError(file, reason, { cause: error })
 }

@@ -1,12 +1,12 @@
 // Holds a value that is replaced while the process runs.
 //
-// Threat: a removed user or client CA must be out even if a listener fails, so `current` is set first.
+// Threat: a removed user or client CA must lose access even if a listener fails, so `current` is set first.
 // If a listener throws, the state is stale, and the next `publish` calls all listeners again, also for an equal value.
 
 import { errorMessage, NotAppliedError } from '../errors/errors.ts'
 import type { Log } from '../observability/log.ts'
 
-/** `stale`: the value in force is not the one in its source. The reason is public: it contains no username. */
+/** `stale`: the value in force differs from its source. The reason is public, so it contains no username. */
 export type ValueState = { readonly kind: 'fresh' } | { readonly kind: 'stale'; readonly reason: string }
 
 export interface InForce<T> {
@@ -24,9 +24,9 @@ export interface ChangeCounts {
 }
 
 export interface ValueInForce<T> extends InForce<T> {
-  /** Resolves when the change is logged. Rejects with NotAppliedError. Calls must wait for each other. */
+  /** Resolves after the change is logged. Rejects with NotAppliedError. Await each call before the next. */
   publish(next: T): Promise<void>
-  /** Keeps the value and makes it stale. Without `report` nothing is logged or counted. */
+  /** Keeps the value and sets the state to stale. Without `report` nothing is logged or counted. */
   fail(reason: string, report?: FailureReport): void
 }
 
@@ -54,7 +54,7 @@ export function createValueInForce<T>(options: ValueInForceOptions<T>): ValueInF
   const counts = { changed: 0, failed: 0 }
   let current = initial
   let state = initialState
-  // The last value with which no listener threw.
+  // The last value that every listener accepted without an error.
   let applied = initial
   let isApplied = true
   let reported: FailureReport | undefined

@@ -11,7 +11,7 @@ import { decidingFolders, type DecidingFolder } from './link-chain.ts'
 import { isUnchanged, takeSnapshot, type Snapshot } from './file-snapshot.ts'
 
 export interface FileWatch {
-  /** Resolves after the first call of `onSettled`, when events are listened to. Never rejects. */
+  /** Resolves after the first call of `onSettled`. File events are received from then on. Never rejects. */
   readonly ready: Promise<void>
   check(): Promise<void>
   /** Waits for a running `onSettled`. Afterwards nothing is called and nothing is watched. */
@@ -22,7 +22,7 @@ export interface FileWatchOptions {
   readonly pollMs: number | 'off'
   /** Runs never overlap. If it rejects, every poll calls it again. */
   readonly onSettled: () => Promise<void>
-  /** Called only once per reason for errors of a watch. */
+  /** Called once for each distinct error of the watch. */
   readonly onError: (error: unknown) => void
 }
 
@@ -47,7 +47,7 @@ export function watchFile(file: string, { pollMs, onSettled, onError }: FileWatc
     isDue = false
     if (isClosed) return
     await folders.follow()
-    // Before the content is read, so the next poll notices a change in between.
+    // Taken before `onSettled` reads the file, so the next poll notices a change in between.
     const seen = await takeSnapshot(file)
     if (!wasDue && isUnchanged(lastSeen, seen)) return
     lastSeen = (await callOnSettled()) ? seen : undefined
@@ -77,13 +77,13 @@ const WATCH_OPTIONS = {
   depth: 0,
   ignoreInitial: true,
   followSymlinks: false,
-  // It would delay removals for 100 ms, and ignore files whose names look like those of an editor.
+  // `atomic` would delay removals for 100 ms, and ignore files that are named like temporary files of editors.
   atomic: false,
-  // Persistent watchers of one folder share a handle, also after the folder was replaced.
+  // Persistent watchers of one path share a handle, even after another folder replaced the folder.
   persistent: false,
 } as const
 
-// A symlink may change while watchers open, so the folders are checked again, but not for ever.
+// A symlink may change while watchers open, so the folders are checked again, up to this limit.
 const MAX_FOLLOW_ROUNDS = 5
 
 interface FolderWatches {
@@ -115,7 +115,7 @@ function createFolderWatches(file: string, { onEvent, onError }: FolderWatchesOp
       if (wanted.has(key)) continue
       watchers.delete(key)
       const closing = watcher.close()
-      // Closing removes the listeners. A late error without a listener would end the process.
+      // close() removes the listeners. A late error without a listener would end the process.
       watcher.on('error', () => undefined)
       await closing
     }
@@ -126,7 +126,7 @@ function createFolderWatches(file: string, { onEvent, onError }: FolderWatchesOp
     const watcher = watch(decisive.folder, { ...WATCH_OPTIONS, ignored: (entry) => !matters(entry) })
     watchers.set(decisive.key, watcher)
     watcher.on('all', onEvent)
-    // chokidar compares names for `all`, so it does not notice that a folder was replaced by one with the same names.
+    // chokidar compares names for `all`, so it does not notice a new folder with the same names.
     watcher.on('raw', (_event, name: string | null) => {
       if (name === null || matters(path.join(decisive.folder, name))) onEvent()
     })
@@ -139,7 +139,7 @@ function createFolderWatches(file: string, { onEvent, onError }: FolderWatchesOp
   }
 }
 
-// The removal of a folder is reported under its name, as if it contained itself.
+// chokidar reports the removal of a folder as an entry of that folder with the same name.
 function matcherOf({ folder, names }: DecidingFolder): (entry: string) => boolean {
   const wanted = new Set([folder, path.join(folder, path.basename(folder))])
   for (const name of names) wanted.add(path.join(folder, name))

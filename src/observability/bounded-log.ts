@@ -1,10 +1,10 @@
-// Bounds log lines that clients cause, and counts the rest.
+// Limits log lines that clients cause, and counts the rest.
 //
 // Threat: anyone who reaches the port could fill the disk, and hide important lines among many others.
 
 export interface BoundedLog<T> {
   add(event: T): 'written' | 'counted'
-  /** Writes the counts. Later events still get lines within the same bounds, but are not counted. */
+  /** Writes the counts. Later events still get lines within the same limits, but are not counted. */
   close(): void
 }
 
@@ -12,9 +12,9 @@ export interface BoundedLogOptions<T> {
   readonly windowMs: number
   readonly keyOf: (event: T) => string
   readonly linesOf: (event: T) => number
-  /** The lines for a window right after one in which the key had more events than lines. */
+  /** The maximum of lines for a key that had more events than lines in the previous window. */
   readonly ongoingLines?: number
-  /** The event adds a key only if there are fewer keys than this. */
+  /** An event with a new key gets a line only while fewer keys than this exist. */
   readonly maxKeysOf: (event: T) => number
   readonly write: (event: T) => void
   readonly writeCounted: (last: T, count: number) => void

@@ -1,7 +1,7 @@
 // Counts events and formats metrics for Prometheus.
 //
 // Threat: anyone who reaches the admin address reads the metrics.
-// So each label has few, fixed values: no username, repository or address, and no sign whether a user exists.
+// So each label has few, fixed values. No label shows a username, repository or address, or whether a user exists.
 
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 
@@ -36,9 +36,9 @@ export interface Metrics {
   requestFinished(outcome: RequestOutcome): void
   loginRefused(kind: RefusedLoginKind): void
   upstreamFailed(kind: string): void
-  /** Call with 0 times for each limit at start, so that Prometheus sees the first increase. */
+  /** At start, call it with `times` 0 for each limit, so that Prometheus sees the first increase. */
   limitReached(limit: string, times?: number): void
-  /** Call at most once, and only if something reads the metrics: it costs a timer and a hook on each collection. */
+  /** Call it at most once, and only if metrics are read, because it starts a timer and observes garbage collections. */
   measureProcess(): void
   gauge(description: GaugeDescription): void
   /** The name must end in `_total`. */
@@ -47,7 +47,7 @@ export interface Metrics {
 
 const PREFIX = 'registry_sidecar_'
 
-// From a cached manifest to a layer of many GiB over a slow network.
+// The range from a cached manifest to a layer of many GiB over a slow network.
 const REQUEST_SECONDS = [0.005, 0.02, 0.1, 0.5, 2, 10, 60, 600]
 
 export function createMetrics(): Metrics {

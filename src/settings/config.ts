@@ -13,8 +13,9 @@ export type Config = {
 
 export interface Sources {
   readonly env: Readonly<Record<string, string | undefined>>
-  /** Flags win over the environment. */
+  /** Flags override the environment. */
   readonly flags?: Readonly<Partial<Record<SettingName, string>>>
+  /** Values of a running `quickstart`, used instead of defaults. */
   readonly found?: Readonly<Partial<Record<SettingName, string>>>
 }
 
@@ -36,7 +37,7 @@ export function parseConfig({ env, flags = {}, found = {} }: Sources): Config {
   return Object.freeze(config) as Config
 }
 
-// Looks at the texts and not at parsed values, so that these problems are reported together with all others.
+// Reads texts instead of parsed values, so that these problems are reported together with all others.
 function incompleteTls({ env, flags = {} }: Sources): readonly string[] {
   const isSet = isSetIn({ env, flags })
   const [cert, key] = [variableOf('tlsCert'), variableOf('tlsKey')]
@@ -47,7 +48,7 @@ function incompleteTls({ env, flags = {} }: Sources): readonly string[] {
   return [`${variableOf('tlsKeyPasswordFile')}: set ${cert} and ${key} too; it is the password of that key`]
 }
 
-// Threat: a demand that nothing checks makes the operator believe that the registry is protected.
+// Threat: without a client CA these settings do nothing, but the operator believes that they protect the registry.
 function uselessClientSettings(sources: Sources): readonly string[] {
   const isSet = isSetIn(sources)
   if (isSet('tlsClientCa')) return []
@@ -68,9 +69,9 @@ function unknownVariables(env: Sources['env']): string[] {
 }
 
 function hintFor(variable: string): string {
-  // Kubernetes describes a Service named "sidecar" to every pod in variables like these.
+  // Kubernetes sets these variables in every pod for a Service named "sidecar".
   if (/^SIDECAR_(SERVICE_|PORT)/.test(variable)) {
-    return 'If Kubernetes put it there, set enableServiceLinks: false in the pod'
+    return 'If Kubernetes sets it, write enableServiceLinks: false in the pod'
   }
-  return 'Misspelt? `registry-sidecar serve --help` lists all settings'
+  return 'To find the right name, run `registry-sidecar serve --help`'
 }

@@ -42,16 +42,17 @@ export const LOGINS = {
     default: '10m',
     form: 'duration',
     parse: orOff(parseDuration),
-    meaning: 'How long a verified login is remembered; off for not at all.',
+    meaning: 'How long a verified login is remembered; off to verify every request.',
   },
   throttle: {
     default: '20/1m',
     form: 'rate',
     parse: orOff(parseFailureRate),
-    meaning: 'How many logins of one source may fail per duration before it gets 429; off for no limit.',
+    meaning:
+      'How many logins of one source may fail per duration before the source gets 429; off for no limit.',
     details:
       'A source is one IPv4 address or one IPv6 /64. If all clients share one address, for example behind another ' +
-      'proxy, 20 failures of anyone block new logins for a minute: set a higher limit or `off` there.',
+      'proxy, 20 failed logins block the new logins of all clients for a minute. Set a higher limit or `off` there.',
   },
   corsOrigins: {
     default: '',
@@ -59,8 +60,8 @@ export const LOGINS = {
     parse: parseOrigins,
     meaning: 'The origins whose pages may call the registry from a browser, separated by commas.',
     details:
-      'Write each as browsers send it: `https://ui.example`, or `http://localhost:8080` with a port that is not the ' +
-      'default. A page of a listed origin can do whatever the login of its visitor allows: see ' +
+      'Write each origin as browsers send it: `https://ui.example`, or `http://localhost:8080` with a port that is not the ' +
+      'default. A page of a listed origin can do everything that the login of its visitor allows: see ' +
       '[a registry UI in the browser](clients.md#a-registry-ui-in-the-browser).',
   },
 } as const satisfies Settings
@@ -89,7 +90,7 @@ export const CERTIFICATES = {
     default: '',
     form: 'file',
     parse: optional(parseText),
-    meaning: 'A certificate chain (PEM) to serve instead of an issued one; needs its key too.',
+    meaning: 'The certificate chain (PEM) to serve instead of an issued certificate; set its key too.',
     details: 'The leaf comes first, then its chain. Changes take effect without a restart.',
   },
   tlsKey: {
@@ -111,16 +112,17 @@ export const CERTIFICATES = {
     form: 'true|false',
     words: ['true', 'false'],
     parse: parseSwitch,
-    meaning: 'true: a new root is valid only for the names that are served when it is issued.',
+    meaning: 'true: a new root is valid only for the names that the sidecar serves when it issues the root.',
     details:
-      'DNS names below these names are valid too. Set `SIDECAR_HOSTS` first. Other names later need a new root ' +
-      '(`cert renew --root`) that every client trusts; then remove `cross.crt` and `leaf.crt`.',
+      'DNS names below these names are valid too. Set `SIDECAR_HOSTS` first. To serve other names later, issue a new ' +
+      'root (`cert renew --root`) and make every client trust it. Then remove `cross.crt` and `leaf.crt`.',
   },
   hsts: {
     default: 'off',
     form: 'duration',
     parse: orOff(parseAge),
-    meaning: 'How long browsers must insist on HTTPS for this host, as in 365d; off for not at all.',
+    meaning:
+      'How long browsers must use only HTTPS for this host, for example 365d; off to send no such header.',
     details:
       'Every answer carries it as `Strict-Transport-Security`. Browsers apply it to the whole host name, on every port.',
   },
@@ -131,10 +133,10 @@ export const CLIENT_CERTIFICATES = {
     default: '',
     form: 'file',
     parse: optional(parseText),
-    meaning: 'Demand client certificates that these CAs (PEM) have signed.',
+    meaning: 'The CAs (PEM) that sign client certificates; if set, the sidecar asks clients for one.',
     details:
-      'Changes take effect without a restart. Add the root of each intermediate. Then only certificates that the ' +
-      'intermediate itself signed are accepted, not those of its root or of other intermediates.',
+      'Changes take effect without a restart. With an intermediate CA, add its root too. Then the sidecar accepts only ' +
+      'certificates that the intermediate signed, not those of its root or of other intermediates.',
   },
   tlsClientAuth: {
     default: 'require',
@@ -143,8 +145,9 @@ export const CLIENT_CERTIFICATES = {
     parse: parseWord(['require', 'instead', 'optional']),
     meaning: 'require: client certificate and password; instead: certificate alone; optional: either.',
     details:
-      'With `instead` the name in the certificate is the user, who must be in the users file, and no password is asked ' +
-      'for. With `optional` a valid certificate counts as with `instead`; clients without one need the password.',
+      'With `instead`, the name in the certificate is the user name. The users file must contain this name, and the ' +
+      'client needs no password. With `optional`, clients with a valid certificate are treated as with `instead`. All ' +
+      'other clients need a password.',
   },
   tlsClientName: {
     default: 'cn',

@@ -16,9 +16,9 @@ export function parseOrigins(text: string): Parsed<readonly string[]> {
 
 function objectionTo(text: string): string | undefined {
   if (text.includes('*')) {
-    return `"${text}": with a wildcard, pages of others could act with the logins of their visitors; list each origin`
+    return `"${text}": a wildcard would let any page use the login of its visitor; list each origin`
   }
-  // Browsers send it for local files and for sandboxed frames in any page.
+  // Browsers send "null" for local files and for sandboxed frames in any page.
   if (text === 'null')
     return '"null" is the origin of any sandboxed page; serve your page from its own address'
   const url = URL.canParse(text) ? new URL(text) : undefined
@@ -26,5 +26,7 @@ function objectionTo(text: string): string | undefined {
     return `"${text}" is not an origin: write scheme://host[:port], as in https://ui.example`
   }
   // The text may hold a password, so it is not repeated.
-  return text === url.origin ? undefined : `browsers send an origin in another form: write ${url.origin}`
+  return text === url.origin
+    ? undefined
+    : `this is not the form in which browsers send the origin: write ${url.origin}`
 }

@@ -3,7 +3,7 @@
 export type Parsed<T> =
   { readonly ok: true; readonly value: T } | { readonly ok: false; readonly reason: string }
 
-/** Without a host: every address of this machine, IPv6 and IPv4. */
+/** Without `host`, the listener binds every address of this machine, IPv6 and IPv4. */
 export interface ListenAddress {
   readonly host: string | undefined
   readonly port: number
@@ -24,10 +24,10 @@ const MILLISECONDS_IN: Readonly<Record<string, number>> = {
 
 const BYTES_IN: Readonly<Record<string, number>> = { KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 }
 
-// setTimeout fires at once for longer times.
+// With a longer time, setTimeout fires immediately.
 const LONGEST_TIMER_MS = 2 ** 31 - 1
 
-// A client may keep it as a 32-bit number.
+// Clients may store the age as a 32-bit number.
 const LONGEST_AGE_S = 2 ** 31 - 1
 
 /** `500ms`, `25s`, `2m`, `1h`, `1d` → milliseconds, at least 1. */
@@ -67,7 +67,7 @@ export function parseFailureRate(text: string): Parsed<FailureRate> {
   const [, failures = '0', duration = ''] = /^(\d{1,6})\/(.*)$/.exec(text) ?? []
   const window = parseDuration(duration)
   if (Number(failures) < 1 || !window.ok)
-    return refused(`"${text}": write 20/1m: failures per duration, or off`)
+    return refused(`"${text}" is not a rate: write failures per duration, as in 20/1m, or off`)
   return { ok: true, value: { failures: Number(failures), windowMs: window.value } }
 }
 
@@ -85,7 +85,7 @@ export function parseCount(text: string): Parsed<number> {
   return { ok: true, value: Number(text) }
 }
 
-/** `host:port`, `:port` or `[ipv6]:port`. Port 0 lets the system pick. */
+/** `host:port`, `:port` or `[ipv6]:port`. With port 0 the system picks a free port. */
 export function parseListen(text: string): Parsed<ListenAddress> {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:/[\]]*)):(\d{1,5})$/.exec(text)
   if (match === null)
@@ -105,7 +105,7 @@ export function parseUpstream(text: string): Parsed<UpstreamAddress> {
     )
   }
   if (url.username !== '' || url.password !== '')
-    return refused('the URL must carry no user name or password')
+    return refused('the URL must contain no user name or password')
   if (url.pathname !== '/' || url.search !== '' || url.hash !== '') {
     return refused(`"${text}": write only http://host:port, with nothing after it`)
   }
@@ -117,12 +117,12 @@ export function parseWord<const W extends string>(words: readonly W[]): (text: s
   return (text) => {
     const word = words.find((candidate) => candidate === text)
     return word === undefined
-      ? refused(`"${text}" is none of ${words.join(', ')}`)
+      ? refused(`"${text}" is not one of ${words.join(', ')}`)
       : { ok: true, value: word }
   }
 }
 
-/** `true` or `false` alone, because a misread word must not switch off a protection. */
+/** Accepts only `true` and `false`, because a misunderstood word must not switch off a protection. */
 export function parseSwitch(text: string): Parsed<boolean> {
   const word = parseWord(['true', 'false'])(text)
   return word.ok ? { ok: true, value: word.value === 'true' } : word
@@ -137,11 +137,14 @@ export function optional<T>(parse: (text: string) => Parsed<T>): (text: string) 
 }
 
 export function parseText(text: string): Parsed<string> {
-  return text.includes('\0') ? refused('a path holds no NUL character') : { ok: true, value: text }
+  return text.includes('\0')
+    ? refused('the path must not contain a NUL character')
+    : { ok: true, value: text }
 }
 
 export function parseRealm(text: string): Parsed<string> {
-  if (text.trim() === '') return refused('the realm must not be empty: podman and skopeo refuse that')
+  if (text.trim() === '')
+    return refused('the realm must not be empty, because podman and skopeo refuse an empty realm')
   if (!/^[\x20-\x7e]+$/.test(text)) return refused('the realm must be printable ASCII')
   return { ok: true, value: text }
 }

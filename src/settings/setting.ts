@@ -1,4 +1,4 @@
-// Defines a setting, and how its variable and flag are called.
+// Defines a setting, and the names of its variable and flag.
 
 import type { Parsed } from './setting-values.ts'
 

@@ -24,14 +24,14 @@ export const ADDRESSES = {
     form: 'host:port',
     parse: parseListen,
     meaning: 'The TLS address for clients. Port 0 picks a free port.',
-    details: 'Without a host it is every address of this machine, IPv4 and IPv6.',
+    details: 'Without a host, the sidecar listens on every address of this machine, IPv4 and IPv6.',
   },
   adminListen: {
     default: '127.0.0.1:8444',
     form: 'host:port',
     parse: orOff(parseListen),
     meaning: 'The plain-HTTP address for health, metrics and status; off for none.',
-    details: 'It asks for no login: keep it on the loopback or on a private network.',
+    details: 'This address needs no login, so keep it on the loopback interface or on a private network.',
   },
 } as const satisfies Settings
 
@@ -40,7 +40,7 @@ export const TRANSFERS = {
     default: '5m',
     form: 'duration',
     parse: parseDuration,
-    meaning: 'How long a transfer may move no byte before it is ended.',
+    meaning: 'How long a transfer may move no byte before the sidecar ends it.',
   },
   responseTimeout: {
     default: '15m',
@@ -54,7 +54,7 @@ export const TRANSFERS = {
     parse: parseDuration,
     meaning: 'How long transfers in flight may take to finish after SIGTERM.',
   },
-  // Three round trips; a satellite link takes two seconds for them, a machine under load a few more.
+  // A handshake takes three round trips: two seconds over a satellite link, and a few more on a busy machine.
   handshakeTimeout: {
     default: '10s',
     form: 'duration',
@@ -73,41 +73,42 @@ export const TRANSFERS = {
     form: 'size',
     parse: parseSize,
     meaning: 'The total buffer for large bodies.',
-    details: 'When it is used up, further transfers take a slower path.',
+    details: 'When the buffer is used up, further transfers take a slower path.',
   },
 } as const satisfies Settings
 
 export const LIMITS = {
-  // With two file descriptors each they fit into 16,384. A thousand machines that pull at once stay below it.
+  // Each connection needs two file descriptors, so 8000 fit into 16,384. A thousand pulling machines open fewer.
   maxConnections: {
     default: '8000',
     form: 'count',
     parse: orOff(parseCount),
     meaning: 'How many connections may be open at once; off for no limit.',
-    details: 'Never more than (`ulimit -n` − 256) ÷ 2.',
+    details: 'The limit is never more than (`ulimit -n` − 256) ÷ 2.',
   },
-  // Half of all, so that no source keeps the others out. Whole fleets share one address, and a machine opens about 10.
+  // Half of all, so that no source blocks the others. Many machines may share one address, with about 10 each.
   maxConnectionsPerSource: {
     default: '4000',
     form: 'count',
     parse: orOff(parseCount),
     meaning: 'How many connections one IPv4 address or IPv6 /64 may have open; off for no limit.',
-    details: 'At most half of all connections. Set it to `off` where all clients share one address.',
+    details:
+      'The limit is at most half of all connections. Set it to `off` if all clients share one address.',
   },
-  // An ordinary pull makes fewer than a hundred. Copying a whole registry then costs one more handshake.
+  // An ordinary pull makes fewer than a hundred requests. Copying a whole registry needs one more handshake.
   maxRequestsPerConnection: {
     default: '10000',
     form: 'count',
     parse: orOff(parseCount),
     meaning: 'How many requests one connection may make before it ends; off for no limit.',
   },
-  // One name often serves a whole fleet: 600 nodes that pull three layers each at once stay below it.
+  // Many machines often share one user. 600 machines that each pull three layers at once stay below this limit.
   maxTransfersPerUser: {
     default: '2000',
     form: 'count',
     parse: orOff(parseCount),
     meaning: 'How many blob transfers one user may have at once; off for no limit.',
-    details: 'As many other requests are allowed beside them.',
+    details: 'The same number of other requests is allowed in addition.',
   },
 } as const satisfies Settings
 
@@ -116,20 +117,20 @@ export const LOGS_AND_FILES = {
     default: '1s',
     form: 'duration',
     parse: orOff(parseDuration),
-    meaning: 'How often watched files are checked without file events; off for events alone.',
+    meaning: 'How often watched files are checked without file events; off to use only file events.',
   },
   logLevel: {
     default: 'info',
     form: 'level',
     words: ['debug', 'info', 'warn', 'error'],
     parse: parseWord(['debug', 'info', 'warn', 'error']),
-    meaning: 'The least severe log lines that are written: debug, info, warn or error.',
+    meaning: 'The lowest level of log lines that are written: debug, info, warn or error.',
   },
   logFormat: {
     default: '',
     form: 'format',
     words: ['json', 'pretty'],
     parse: optional(parseWord(['json', 'pretty'])),
-    meaning: 'The form of log lines, json or pretty. If it is not set: pretty on a terminal, else json.',
+    meaning: 'The format of log lines, json or pretty; the default is pretty on a terminal, else json.',
   },
 } as const satisfies Settings

@@ -2,11 +2,11 @@
 
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 
-// A Go client reports "broken pipe" unless we read on. Threat: a client makes us read a whole refused upload.
+// A Go client reports "broken pipe" unless the rest is read. Threat: without limits, a whole refused upload is read.
 export const MAX_DRAIN_MS = 1_000
 export const MAX_DRAIN_BYTES = 64 * 1024 * 1024
 
-/** False without a body, even if Node has not set `complete` yet. */
+/** Returns false for a request without a body, even if Node has not set `complete` yet. */
 export function isStillSending(incoming: IncomingMessage): boolean {
   return !incoming.complete && hasBody(incoming)
 }
@@ -15,7 +15,7 @@ export function hasBody({ headers }: { readonly headers: OutgoingHttpHeaders }):
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 }
 
-/** The head must already say that the connection closes. */
+/** If the body is still arriving, the written head must contain `Connection: close`. */
 export function endWhenRead(incoming: IncomingMessage, outgoing: ServerResponse): void {
   if (!isStillSending(incoming) || incoming.destroyed) {
     incoming.resume()

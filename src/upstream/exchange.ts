@@ -7,7 +7,7 @@ import type { Upload } from './request-body.ts'
 
 export interface Exchange {
   readonly incoming: IncomingMessage
-  /** The registry gets it instead of the client's. */
+  /** The registry gets this target instead of the target that the client sent. */
   readonly target: string
   readonly registryHeaders: IncomingHttpHeaders
   readonly outgoing: ServerResponse
@@ -53,9 +53,9 @@ export function failExchange(exchange: Exchange, failure: UpstreamFailure): void
   if (exchange.isOver) return
   exchange.isOver = true
   exchange.upload?.stop()
-  // end() would make a chunked upload that the client broke off look complete.
+  // end() would make an interrupted chunked upload look complete.
   if (!exchange.isWhole || failure.kind !== 'client-closed') exchange.request?.destroy()
-  // Before onFailure(), which may write an answer.
+  // This check comes before onFailure(), because onFailure() may write an answer.
   const { outgoing } = exchange
   if (outgoing.headersSent && !outgoing.writableEnded) outgoing.destroy()
   exchange.onFailure(failure)

@@ -5,35 +5,35 @@ import type { Socket } from 'node:net'
 import type { Writable } from 'node:stream'
 import { errorCode } from '../errors/errors.ts'
 
-type Written = Parameters<Writable['_write']>[2]
+type WriteCallback = Parameters<Writable['_write']>[2]
 
 export function readBeforeFailing(socket: Socket): void {
   const write = socket._write.bind(socket)
   const writev = socket._writev?.bind(socket)
-  socket._write = (chunk, encoding, written) => {
-    write(chunk, encoding, delayed(socket, written))
+  socket._write = (chunk, encoding, callback) => {
+    write(chunk, encoding, delayError(socket, callback))
   }
   if (writev === undefined) return
-  socket._writev = (chunks, written) => {
-    writev(chunks, delayed(socket, written))
+  socket._writev = (chunks, callback) => {
+    writev(chunks, delayError(socket, callback))
   }
 }
 
-function delayed(socket: Socket, written: Written): Written {
+function delayError(socket: Socket, callback: WriteCallback): WriteCallback {
   return (error) => {
     const isClosedByPeer = errorCode(error) === 'EPIPE' || errorCode(error) === 'ECONNRESET'
     if (!isClosedByPeer || socket.readableEnded || socket.destroyed) {
-      written(error)
+      callback(error)
       return
     }
-    // Reading ends, because the kernel knows that the peer has closed.
+    // One of these events follows, because the kernel knows that the peer has closed.
     socket.once('end', report)
     socket.once('close', report)
 
     function report(): void {
       socket.off('end', report)
       socket.off('close', report)
-      written(error)
+      callback(error)
     }
   }
 }

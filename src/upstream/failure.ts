@@ -11,7 +11,7 @@ export interface UpstreamFailure {
   readonly cause: string
 }
 
-export const ANSWER_CUT: UpstreamFailure = { kind: 'broke-off', cause: 'the answer ended before its length' }
+export const ANSWER_CUT: UpstreamFailure = { kind: 'broke-off', cause: 'the answer ended too early' }
 
 const UNREACHABLE_CODES: ReadonlySet<string> = new Set([
   'ECONNREFUSED',
@@ -25,7 +25,7 @@ const UNREACHABLE_CODES: ReadonlySet<string> = new Set([
   'EADDRNOTAVAIL',
 ])
 
-// Not the registry's fault.
+// This process or machine has no free file descriptor; the registry did not fail.
 const EXHAUSTED_CODES: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE'])
 
 export function failureOf(error: unknown): UpstreamFailure {

@@ -7,7 +7,7 @@ import { WITHHELD_HEADERS } from './withheld-headers.ts'
 
 export const REQUEST_HEADERS: ReadonlySet<string> = new Set([
   'host',
-  // Threat: a body without either would be the next request. `admit` refuses requests with both.
+  // Threat: without either header, the body would become the next request. `admit` refuses requests with both.
   'content-length',
   'transfer-encoding',
   'content-type',
@@ -22,7 +22,7 @@ export const REQUEST_HEADERS: ReadonlySet<string> = new Set([
   'if-unmodified-since',
   'cache-control',
   'user-agent',
-  // W3C Trace Context; both are ids and cannot name a user.
+  // W3C Trace Context. Both headers contain only ids, so they cannot name a user.
   'traceparent',
   'tracestate',
 ])
@@ -42,7 +42,7 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'http2-settings',
 ])
 
-// Threat: a client lists one of these in `Connection`, so that the end or the meaning of the body changes.
+// Threat: a client lists one of these in `Connection`, so that its removal changes the end or meaning of the body.
 const NEVER_HOP_BY_HOP: ReadonlySet<string> = new Set([
   'host',
   'content-length',
@@ -86,7 +86,7 @@ export interface AnswerContext {
   readonly rewriteLocation: LocationRewrite
 }
 
-/** Returns a flat list of names and values. Node frames the answer for the client's HTTP version. */
+/** Returns a flat list of names and values. It has no Transfer-Encoding, because Node frames the answer itself. */
 export function responseHeaders(rawHeaders: readonly string[], context: AnswerContext): string[] {
   const { listed, isChunked } = framingOf(rawHeaders)
   const forwarded: string[] = []
@@ -98,7 +98,7 @@ export function responseHeaders(rawHeaders: readonly string[], context: AnswerCo
     if (key === 'x-content-type-options') isSniffable = false
     forwarded.push(name, key === 'location' ? locationFor(value, context) : value)
   }
-  // Threat: a browser shows a blob that a user pushed as a page.
+  // Threat: a user pushes a blob that a browser then shows as a page.
   if (isSniffable) forwarded.push('X-Content-Type-Options', 'nosniff')
   return forwarded
 }

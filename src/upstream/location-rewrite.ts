@@ -13,7 +13,7 @@ const ABSOLUTE = /^https?:\/\/([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))
 
 const LOOPBACK: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '::1'])
 
-/** Replaces only the origin. The rest, and a Location with another name, stay byte for byte. */
+/** Replaces only the origin, and only if it names the registry or `host`. All other bytes stay the same. */
 export function createLocationRewrite(upstream: UpstreamName): LocationRewrite {
   return function rewriteLocation(location, host) {
     const match = ABSOLUTE.exec(location)
@@ -30,15 +30,15 @@ export function createLocationRewrite(upstream: UpstreamName): LocationRewrite {
 
 function isSameHost(hostname: string, upstream: UpstreamName): boolean {
   const name = hostname.replace(/^\[|\]$/g, '').toLowerCase()
-  const own = upstream.hostname.toLowerCase()
-  return name === own || (LOOPBACK.has(name) && LOOPBACK.has(own))
+  const upstreamName = upstream.hostname.toLowerCase()
+  return name === upstreamName || (LOOPBACK.has(name) && LOOPBACK.has(upstreamName))
 }
 
 function isSamePort(port: string | undefined, rest: string, upstream: UpstreamName): boolean {
   return port === undefined ? isBelowV2(rest) : Number(port) === upstream.port
 }
 
-// A storage on the same machine has no objects below /v2/.
+// A storage server on the same machine may have the same name, but it has no objects below /v2/.
 function isBelowV2(rest: string): boolean {
   return rest.startsWith('/v2/')
 }

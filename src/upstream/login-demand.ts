@@ -1,8 +1,8 @@
 // Detects a registry that demands a login itself.
 
 export const LOGIN_DEMANDED = {
-  reason: 'the registry demands a login itself: switch its auth off',
-  hint: 'take `auth` out of its settings (REGISTRY_AUTH), or the login out of the proxy before it: the sidecar asks',
+  reason: 'the registry itself demands a login; switch off its auth',
+  hint: 'the sidecar checks logins, so remove `auth` from the registry (REGISTRY_AUTH), and logins from a proxy before it',
 } as const
 
 /** 407 comes from a proxy before the registry. */

@@ -1,5 +1,5 @@
-// Manages connections to the registry: kept for GET and HEAD, else new.
-// A kept connection may close while a request goes out. Only GET and HEAD can be sent again without harm.
+// Manages connections to the registry: reused for GET and HEAD, else new.
+// A reused connection may close while a request is sent. Only GET and HEAD can be sent again without harm.
 
 import type { Agent } from 'node:http'
 import type { Socket } from 'node:net'
@@ -7,7 +7,7 @@ import type { Exchange } from './exchange.ts'
 import { createSplicingAgent } from './splice/splice.ts'
 
 export interface Connections {
-  /** A retry gets a new connection, because other kept ones may be stale too. */
+  /** A retry gets a new connection, because other kept connections may be stale too. */
   agentFor(exchange: Pick<Exchange, 'incoming' | 'isRetried'>): Agent
   close(): void
 }
@@ -20,7 +20,7 @@ export function createConnections(): Connections {
     maxFreeSockets: MAX_IDLE_CONNECTIONS,
     scheduling: 'lifo',
   })
-  // With "Connection: close" Go's server resets at once after an early answer; keepAlive avoids that header.
+  // Without keepAlive, Node sends "Connection: close". Then Go's server resets the connection after an early answer.
   const fresh = Object.assign(createSplicingAgent({ keepAlive: true }), { keepSocketAlive: resetSocket })
   return {
     agentFor: ({ incoming, isRetried }) => (isRepeatable(incoming.method) && !isRetried ? kept : fresh),

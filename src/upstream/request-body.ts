@@ -11,9 +11,9 @@ export interface Upload {
 // Node 20 has no transfer(), and frees the memory in time.
 type Detachable = ArrayBufferLike & { readonly transfer?: (length: number) => unknown }
 
-/** Does not end a body that broke off. */
+/** If the client breaks off its body, the body to the registry does not end either. */
 export function sendBody(incoming: IncomingMessage, request: ClientRequest): Upload {
-  // Threat: behind a head without a length, a body would be a second request that nobody authenticated.
+  // Threat: after a head without a length, a body would be a second request that nobody authenticated.
   if (!hasBody({ headers: request.getHeaders() })) {
     request.end()
     return { stop: () => undefined }

@@ -15,14 +15,14 @@ export interface ResponseParts {
   readonly rewriteLocation: LocationRewrite
 }
 
-/** An answer that breaks off destroys the client's connection, so that it looks incomplete. */
+/** If the answer breaks off, the client's connection is destroyed, so that the client notices. */
 export function forwardResponse(
   exchange: Exchange,
   response: IncomingMessage,
   { memory, rewriteLocation }: ResponseParts,
 ): void {
   const { incoming, outgoing } = exchange
-  // 'error' and then 'close' follow if the answer breaks off.
+  // If the answer breaks off, 'close' follows 'error'. The 'close' listener reports the failure.
   response.on('error', () => undefined)
   if (exchange.isOver || outgoing.destroyed || outgoing.headersSent) {
     response.destroy()
@@ -58,12 +58,12 @@ function writeHead(exchange: Exchange, response: IncomingMessage, rewriteLocatio
     return true
   } catch {
     response.destroy()
-    failExchange(exchange, { kind: 'broke-off', cause: 'the answer has a head that cannot be forwarded' })
+    failExchange(exchange, { kind: 'broke-off', cause: 'the head of the answer cannot be forwarded' })
     return false
   }
 }
 
-// After setHeader(), writeHead() would join headers of the same name in one line.
+// After setHeader(), writeHead() would join headers of the same name into one line.
 function writeHeaders(outgoing: ServerResponse, status: number, headers: string[]): void {
   if (outgoing.getHeaderNames().length === 0) {
     outgoing.writeHead(status, headers)
@@ -77,7 +77,7 @@ function writeHeaders(outgoing: ServerResponse, status: number, headers: string[
     lines.set(name.toLowerCase(), line)
   }
   for (const [key, { name, values }] of lines) {
-    // Answers of the registry may vary by more than the sidecar's own part.
+    // The sidecar may have set Vary already, so the values of the registry are added.
     if (key === 'vary') outgoing.appendHeader(name, values)
     else outgoing.setHeader(name, values)
   }

@@ -8,7 +8,7 @@ export function unusableAnswer({
   statusCode,
   headers,
 }: Pick<IncomingMessage, 'statusCode' | 'headers'>): UpstreamFailure | undefined {
-  // Threat: a challenge may name any host as its realm, and a client that follows it sends its password there.
+  // Threat: a challenge may name any host as its realm, and clients send their password to that host.
   if (demandsLogin(statusCode)) return { kind: 'demands-login', cause: LOGIN_DEMANDED.reason }
   // Node decodes only `chunked`, so a body in another coding would reach the client undecoded.
   const coding = headers['transfer-encoding']?.toLowerCase() ?? 'chunked'

@@ -17,7 +17,7 @@ export interface Watchdog {
 
 const CONNECT_TIMEOUT_MS = 10_000
 
-// After `docker pause` the first check comes before any read, so several checks must find no moved byte.
+// After `docker pause` the first check runs before any read. So several checks must find that no byte moved.
 const CHECKS_PER_LIMIT = 4
 
 interface Progress {
@@ -45,7 +45,7 @@ export function createWatchdog(limits: WatchdogLimits): Watchdog {
       progress.checks += 1
       const { limitMs, failure } = limitFor(exchange, limits)
       if (now - progress.movedAt < limitMs || progress.checks < CHECKS_PER_LIMIT) continue
-      // failExchange() keeps a written answer, but a client that does not read it must not stay.
+      // failExchange() does not cut a complete answer, but a client that does not read it must not stay connected.
       const isWritten = exchange.outgoing.writableEnded
       failExchange(exchange, failure)
       if (isWritten) exchange.outgoing.destroy()
@@ -69,7 +69,10 @@ interface WaitLimit {
 
 function limitFor({ incoming, request, answer }: Exchange, limits: WatchdogLimits): WaitLimit {
   if (request?.socket === undefined || request.socket === null || request.socket.connecting) {
-    return { limitMs: CONNECT_TIMEOUT_MS, failure: { kind: 'unreachable', cause: 'no connection in time' } }
+    return {
+      limitMs: CONNECT_TIMEOUT_MS,
+      failure: { kind: 'unreachable', cause: `no connection within ${CONNECT_TIMEOUT_MS / 1000} s` },
+    }
   }
   const limitMs = limits.idleTimeoutMs
   if (answer !== undefined)

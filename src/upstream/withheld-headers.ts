@@ -1,4 +1,4 @@
-// Lists headers of the registry's answers that never reach a client.
+// Lists response headers of the registry that never reach a client.
 
 // Threat: a browser applies these headers below /v2/ to the whole origin, for which it may hold credentials.
 const PAGE_HEADERS: readonly string[] = [
@@ -38,7 +38,7 @@ const PAGE_HEADERS: readonly string[] = [
 export const WITHHELD_HEADERS: ReadonlySet<string> = new Set([
   'server',
   'x-powered-by',
-  // Clients must ignore them over plain HTTP (RFC 6797 §8.1), which the registry uses.
+  // The registry answers over plain HTTP, where clients must ignore these headers (RFC 6797 §8.1).
   'strict-transport-security',
   'public-key-pins',
   'public-key-pins-report-only',

@@ -46,7 +46,7 @@ describe.each(['401 Unauthorized', '407 Proxy Authentication Required'])(
       }
       if (method === 'HEAD') expect(answer.body).toHaveLength(0)
       else expect(JSON.parse(answer.body.toString())).toEqual({ errors: [said] })
-      const logged = 'demands-login: the registry demands a login itself: switch its auth off'
+      const logged = 'demands-login: the registry itself demands a login; switch off its auth'
       await until(() => sidecar.lines.some(({ reason }) => reason === logged), {
         deadlineMs: 5_000,
         what: 'the hint in the log',
@@ -57,13 +57,13 @@ describe.each(['401 Unauthorized', '407 Proxy Authentication Required'])(
       const upstream = await upstreamForTest(challenging(status))
       const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
       const { ready, parts } = await sidecar.readiness()
-      const reason = 'the registry demands a login itself: switch its auth off'
+      const reason = 'the registry itself demands a login; switch off its auth'
       expect([ready, parts.upstream]).toEqual([false, { ready: false, state: 'unexpected', reason }])
       const env = { SIDECAR_UPSTREAM: `http://127.0.0.1:${upstream.port}` }
       const { stdout, code } = await run(['check'], { env, cwd: tempFolder() })
       expect(code).toBe(1)
       expect(stdout).toMatch(
-        /^problem registry: .*: the registry demands a login itself: switch its auth off → .*REGISTRY_AUTH/m,
+        /^problem registry: .*: the registry itself demands a login; switch off its auth → .*REGISTRY_AUTH/m,
       )
     })
   },
@@ -74,7 +74,7 @@ it('check reports a registry that demands a login for uploads only', async () =>
   const env = { SIDECAR_UPSTREAM: `http://127.0.0.1:${upstream.port}` }
   const { stdout } = await run(['check'], { env, cwd: tempFolder() })
   expect(stdout).toMatch(/^ok +registry: /m)
-  expect(stdout).toMatch(/^problem location: the registry demands a login itself.*REGISTRY_AUTH/m)
+  expect(stdout).toMatch(/^problem location: the registry itself demands a login.*REGISTRY_AUTH/m)
 })
 
 it.each(['200 OK', '202 Accepted', '307 Temporary Redirect', '403 Forbidden', '404 Not Found', '500 Oops'])(

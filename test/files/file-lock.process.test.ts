@@ -135,7 +135,9 @@ it('a waiter never takes over the lock of a running process', async () => {
   const file = guardedFile()
   const { holder, release } = await held(file)
   const waiting = withFileLock(file, () => Promise.resolve(), { waitMs: 3_000, staleMs: 2_000 })
-  await expect(waiting).rejects.toThrow(/held by another run; if there is none, remove .*htpasswd\.lock/)
+  await expect(waiting).rejects.toThrow(
+    /held by another process; if none is running, remove .*htpasswd\.lock/,
+  )
   release()
   await holder
 })
@@ -160,7 +162,7 @@ it('a process that lost its lock while it stood still notices that before it wri
     await lock.assertHeld()
   })
   await expect(lost).rejects.toThrow(CommandError)
-  await expect(lost).rejects.toThrow('another run took over')
+  await expect(lost).rejects.toThrow('another process took over')
   expect(readFileSync(`${file}.lock`, 'utf8')).toBe('of another run')
 })
 

@@ -123,7 +123,7 @@ describe('readSettled rejects with InvalidFileError', () => {
     await chown(base, NOBODY, NOBODY).catch(() => undefined)
 
     await expect(asNobody(() => readSettled(file))).rejects.toMatchObject({
-      reason: 'may not be read by this process (EACCES)',
+      reason: 'this process has no permission to read it (EACCES)',
     })
   })
 })

@@ -79,7 +79,7 @@ describe('a file is refused, with the fix', () => {
         mkdirSync(keyFile)
       },
       'keyFile',
-      /is a folder, not a file; docker makes one when .*: SIDECAR_TLS_KEY must name a file/,
+      /is a folder, not a file; docker creates a folder if .*: SIDECAR_TLS_KEY must name a file/,
     ],
   ])('%s', async (_, damage, file, reason) => {
     const pair = authority.issue()
@@ -97,7 +97,9 @@ describe('a file is refused, with the fix', () => {
     // Mode 000 also locks out its owner when the tests do not run as root.
     chmodSync(files.keyFile, 0o000)
     const error = await asNobody(() => refusalOf(files))
-    expect(error.reason).toBe(`may not be read by this process (EACCES): SIDECAR_TLS_KEY ${MUST_BE_READABLE}`)
+    expect(error.reason).toBe(
+      `this process has no permission to read it (EACCES): SIDECAR_TLS_KEY ${MUST_BE_READABLE}`,
+    )
   })
 
   it.each([

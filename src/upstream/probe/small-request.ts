@@ -30,7 +30,7 @@ export type SmallAnswer =
 export function sendSmallRequest(options: SmallRequest): Promise<SmallAnswer> {
   const { to, method = 'GET', path, headers = {}, timeoutMs, maxBodyLength } = options
   const signal = AbortSignal.timeout(timeoutMs)
-  // Node ignores `createConnection` beside an agent.
+  // With an agent, Node would ignore `createConnection`.
   const via =
     'connection' in to ? { createConnection: () => to.connection } : { ...to, agent: false as const }
   return new Promise((resolve) => {
@@ -53,7 +53,7 @@ function answerOf(response: IncomingMessage, body: string): SmallAnswer {
   return { kind: 'answer', status, headers, body, isWhole }
 }
 
-// Threat: a server that sends without end fills the memory.
+// Threat: a server sends an endless body and fills the memory.
 function readBody(response: IncomingMessage, maxLength: number): Promise<string> {
   return new Promise((resolve) => {
     let body = ''

@@ -13,7 +13,7 @@ export type LocationFinding =
 export interface LocationQuestion {
   readonly hostname: string
   readonly port: number
-  /** As clients write it, with its port. */
+  /** Host and port, as clients write them. */
   readonly host: string
 }
 
@@ -23,24 +23,24 @@ const TIMEOUT_MS = 5_000
 export async function askForLocation({ hostname, port, host }: LocationQuestion): Promise<LocationFinding> {
   const headers = { host, 'x-forwarded-proto': 'https', 'x-forwarded-host': host, 'content-length': '0' }
   const request = { to: { hostname, port }, headers, timeoutMs: TIMEOUT_MS, maxBodyLength: 0 }
-  const begun = await sendSmallRequest({
+  const answer = await sendSmallRequest({
     ...request,
     method: 'POST',
     path: '/v2/registry-sidecar-check/blobs/uploads/',
   })
-  if (begun.kind === 'failed') return { kind: 'unknown', reason: begun.code }
-  if (begun.kind === 'timeout') return { kind: 'unknown', reason: `no answer within ${TIMEOUT_MS / 1000} s` }
-  if (demandsLogin(begun.status)) return { kind: 'demands-login' }
-  const { location } = begun.headers
-  if (begun.status !== 202 || location === undefined) {
-    return { kind: 'unknown', reason: `beginning an upload answers ${begun.status}` }
+  if (answer.kind === 'failed') return { kind: 'unknown', reason: answer.code }
+  if (answer.kind === 'timeout') return { kind: 'unknown', reason: `no answer within ${TIMEOUT_MS / 1000} s` }
+  if (demandsLogin(answer.status)) return { kind: 'demands-login' }
+  const { location } = answer.headers
+  if (answer.status !== 202 || location === undefined) {
+    return { kind: 'unknown', reason: `beginning an upload answers ${answer.status}` }
   }
   const base = `https://${host}`
   if (!URL.canParse(location, base))
     return { kind: 'unknown', reason: 'the Location of an upload is not a URL' }
   const { pathname, search } = new URL(location, base)
   await sendSmallRequest({ ...request, method: 'DELETE', path: `${pathname}${search}` })
-  const passed = createLocationRewrite({ hostname, port })(location, host)
-  const isFitting = passed.startsWith('/') || passed.startsWith(`https://${host}/`)
-  return { kind: isFitting ? 'fitting' : 'misleading', location: passed.split('?', 1)[0] ?? '' }
+  const rewritten = createLocationRewrite({ hostname, port })(location, host)
+  const isFitting = rewritten.startsWith('/') || rewritten.startsWith(`https://${host}/`)
+  return { kind: isFitting ? 'fitting' : 'misleading', location: rewritten.split('?', 1)[0] ?? '' }
 }

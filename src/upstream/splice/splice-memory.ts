@@ -1,11 +1,11 @@
 // Lends buffers to splices, within a fixed total.
 
-/** The transfer writes the bytes of one read, and only then reads again. */
+/** The transfer must write the bytes of one read before the next read. */
 export interface SpliceLease {
   readonly buffer: Buffer
   advance(): void
   sent(bytes: number, ms: number): void
-  /** `reusable` only if nothing can still read from the buffers. */
+  /** Set `reusable` only if no write still reads from the buffers. */
   release(options: { readonly reusable: boolean }): void
 }
 
@@ -20,17 +20,17 @@ const KIB = 1024
 const SIZES = [16 * KIB, 64 * KIB, 256 * KIB, 1024 * KIB] as const
 const FIRST_SIZE = 1
 
-const SPARE = 4
+const MIN_FREE_BUFFERS = 4
 
-// A transfer that changes to a smaller buffer holds both for a moment, even when all memory is in use.
+// A transfer that changes to a smaller buffer holds both buffers for a moment, even when all memory is in use.
 const RESERVE_SHARE = 16
 
-// The TLS layer keeps the encrypted bytes until they are sent.
+// For each byte in a buffer, the TLS layer keeps an encrypted byte until it is sent.
 const BYTES_PER_BUFFER_BYTE = 2
 
 const SLOW_MS = 200
 
-// The kernel takes some bytes at once, so only this many fast bytes show a fast client.
+// The kernel accepts the first bytes immediately, so a client counts as fast only after this many quick bytes.
 const QUICK_MS = 20
 const QUICK_BYTES = 4 * KIB * KIB
 
@@ -116,7 +116,7 @@ function createPool(budget: number): Pool {
     get inUse() {
       return inUse
     },
-    fits: (level) => budget - reserve - inUse >= sizeOf(level) * (level === 0 ? 1 : SPARE),
+    fits: (level) => budget - reserve - inUse >= sizeOf(level) * (level === 0 ? 1 : MIN_FREE_BUFFERS),
     hasReserve: (level) => budget - inUse >= sizeOf(level),
     take(level) {
       const size = sizeOf(level)

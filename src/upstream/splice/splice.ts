@@ -23,7 +23,7 @@ interface Route {
 
 const PARSED_READ_BYTES = 64 * 1024
 
-// A spliced connection cannot be used again. For smaller bodies a kept connection saves more.
+// A spliced connection cannot be reused. For smaller bodies, reusing a connection saves more CPU time.
 const MIN_SPLICED_BYTES = 1024 * 1024
 
 export function createSplicingAgent(options: AgentOptions): Agent {
@@ -64,9 +64,9 @@ export function spliceBody(exchange: Exchange, response: IncomingMessage, { leng
   if (route !== undefined) route.sink = { lease, take }
 
   function take(view: Buffer): boolean {
-    // Reading stops for each write; otherwise unsent bytes would be overwritten.
+    // Reading must stop during each write, because a read would overwrite unsent bytes.
     if (isWriting) {
-      failExchange(exchange, { kind: 'broke-off', cause: 'a read overtook a write' })
+      failExchange(exchange, { kind: 'broke-off', cause: 'bytes were read during a write' })
       return false
     }
     isWriting = true
@@ -84,9 +84,9 @@ export function spliceBody(exchange: Exchange, response: IncomingMessage, { leng
     if (exchange.isOver) return
     left -= view.length
     if (left < 0) {
-      failExchange(exchange, { kind: 'broke-off', cause: 'the answer is longer than its length' })
+      failExchange(exchange, { kind: 'broke-off', cause: 'the answer is longer than its Content-Length' })
     } else if (left === 0) {
-      // The parser has not seen the spliced bytes, so this connection cannot be used again.
+      // The parser has not seen the spliced bytes, so this connection cannot be reused.
       outgoing.end(view, () => socket.destroy())
     } else {
       outgoing.write(view, (error) => {
@@ -101,7 +101,7 @@ function routeOf(response: IncomingMessage): Route | undefined {
   return socket[ROUTE]
 }
 
-// All connections share it, because the bytes of a read are copied before the next read.
+// All connections share this buffer, because the bytes of each read are copied before the next read.
 const PARSER_BUFFER = Buffer.allocUnsafeSlow(PARSED_READ_BYTES)
 
 function connect(options: NetConnectOpts): Socket {
@@ -110,7 +110,7 @@ function connect(options: NetConnectOpts): Socket {
     buffer: () => route.sink?.lease.buffer ?? PARSER_BUFFER,
     callback: (bytes: number, memory: Uint8Array): boolean => {
       const view = Buffer.from(memory.buffer, memory.byteOffset, bytes)
-      // A write or a paused stream keeps the bytes while other connections read into the shared buffer.
+      // A write or a paused stream may still need the bytes when another connection reads into the shared buffer.
       const bytesToKeep = memory.buffer === PARSER_BUFFER.buffer ? Buffer.from(view) : view
       return route.sink?.take(bytesToKeep) ?? route.socket?.push(bytesToKeep) ?? false
     },
