@@ -13,6 +13,8 @@ export interface RequestFacts {
   isOldPassword: boolean
   /** Restricts what this request may do. */
   machinePassword: MachinePassword | undefined
+  /** The client sent a bearer token. */
+  hasToken: boolean
   /** True if a valid certificate has no usable name. */
   clientCertificate: string | true | undefined
   certificateProblem: string | undefined
@@ -30,7 +32,9 @@ export function usernameOf({ subject }: Pick<RequestFacts, 'subject'>): string |
 
 export interface Transfer {
   readonly id: string
-  readonly user: string
+  /** Undefined for anonymous. */
+  readonly user: string | undefined
+  readonly source: string
   readonly method: string
   readonly kind: TransferKind
   readonly since: number

@@ -1,7 +1,7 @@
 // Checks the token of a request against the users in force.
 
 import type { Throttle } from '../auth/throttle.ts'
-import { hashesAt, type UserTable } from '../users/user-table.ts'
+import { hashesAt, type MachinePassword, type UserTable } from '../users/user-table.ts'
 import type { SignedTokens, TokenHolder } from './signed-tokens.ts'
 
 /** The reasons are for the log; a client must not see them. */
@@ -12,6 +12,8 @@ export type TokenVerdict =
       readonly username: string
       /** The user has a newer password, and the one behind this token is still valid. */
       readonly isOldPassword: boolean
+      /** The machine password behind this token, which restricts what it may do. */
+      readonly machinePassword?: MachinePassword
     }
   /** It was valid once, so this is no guess. */
   | { readonly kind: 'ended'; readonly reason: string }
@@ -63,14 +65,30 @@ export function createTokenVerifier({
 
   function verdictOn(holder: TokenHolder): TokenVerdict {
     if (holder.kind === 'anonymous') return holder
-    const { username, fingerprint } = holder
+    const { username, machinePassword } = holder
     const entry = table().entries.get(username)
     if (entry === undefined) return { kind: 'ended', reason: 'token of a removed user' }
-    const index = hashesAt(entry, now()).findIndex(
-      (hash) => tokens.fingerprintOf(username, hash) === fingerprint,
-    )
+    if (machinePassword !== undefined) return verdictOnMachine(holder, machinePassword)
+    const index = hashesAt(entry, now()).findIndex((hash) => isBoundTo(hash, holder))
     return index < 0
       ? { kind: 'ended', reason: 'token of a replaced password' }
       : { kind: 'user', username, isOldPassword: index > 0 }
   }
+
+  function verdictOnMachine(holder: UserHolder, id: string): TokenVerdict {
+    const { username } = holder
+    for (const [secret, found] of table().machinePasswords) {
+      if (found.id !== id || found.username !== username || !isBoundTo(secret, holder)) continue
+      return now() < found.validUntil
+        ? { kind: 'user', username, isOldPassword: false, machinePassword: found }
+        : { kind: 'ended', reason: 'token of an expired machine password' }
+    }
+    return { kind: 'ended', reason: 'token of a revoked machine password' }
+  }
+
+  function isBoundTo(storedSecret: string, { username, fingerprint }: UserHolder): boolean {
+    return tokens.fingerprintOf(username, storedSecret) === fingerprint
+  }
 }
+
+type UserHolder = Extract<TokenHolder, { readonly kind: 'user' }>

@@ -27,9 +27,9 @@ export interface FailureObservers {
 export function forward(upstream: Upstream, { metrics, audit }: FailureObservers): Handler<Env> {
   return function forwardRequest(c) {
     const { incoming, outgoing } = c.env
-    const { address, id, target } = c.var.facts
+    const { address, id, subject, target } = c.var.facts
     const username = usernameOf(c.var.facts)
-    if (username === undefined) throw new Error('a request reached the upstream without a verified user')
+    if (subject === undefined) throw new Error('a request reached the upstream without authentication')
     if (target === undefined) throw new Error('a request reached the upstream without authorization')
     if (outgoing.destroyed) return RESPONSE_ALREADY_SENT
     // HTTP/1.0 has no interim answers (RFC 9110 §10.1.1).

@@ -3,18 +3,18 @@
 import { getRequestListener } from '@hono/node-server'
 import { Hono } from 'hono'
 import type { RequestListener } from 'node:http'
-import type { AccessRules } from '../../access/access-rules.ts'
 import { errorMessage } from '../../errors/errors.ts'
 import type { Log } from '../../observability/log.ts'
 import type { Metrics } from '../../observability/metrics.ts'
 import type { Upstream } from '../../upstream/upstream.ts'
 import type { AccessLog } from './access-log.ts'
 import { admit, METHODS } from './admit.ts'
-import { authenticate, type AuthenticateOptions } from './authenticate.ts'
+import { authenticate } from './authenticate.ts'
 import { authorize } from './authorize.ts'
 import { answerPreflights, refuseForeignWrites, shareAnswers } from './cross-origin.ts'
 import { demandClientCertificate, refuseOutdated } from './client-certificate.ts'
 import { forward } from './forward.ts'
+import { issueToken, type IssueTokenOptions } from './issue-token.ts'
 import type { Limits } from '../limits.ts'
 import type { CertificateDemand } from '../connections/certificate-verdict.ts'
 import { reportHostHeaders, type RequestedNames } from '../connections/requested-names.ts'
@@ -25,7 +25,7 @@ import { refuse, type Env, type PipelineContext, type Step } from './step.ts'
 import { trackAnswers } from './track-answers.ts'
 import { bodyOf, commonHeaders, refusal } from '../refusals.ts'
 
-export interface AppOptions extends AuthenticateOptions {
+export interface AppOptions extends IssueTokenOptions {
   readonly log: Log
   readonly accessLog: AccessLog
   readonly metrics: Metrics
@@ -33,8 +33,6 @@ export interface AppOptions extends AuthenticateOptions {
   readonly limits: Limits
   readonly requestedNames: RequestedNames
   readonly demand: CertificateDemand | undefined
-  /** Undefined without a rules file. */
-  readonly rules: () => AccessRules | undefined
   /** PEM; undefined if the sidecar does not have the root. */
   readonly rootPem: () => string | undefined
   readonly page: PageFacts
@@ -60,7 +58,9 @@ export function createApp(options: AppOptions): RequestListener {
 }
 
 function createSteps(options: AppOptions): Hono<Env> {
-  const { log, metrics, gate, upstream, limits, demand, rules, rootPem, page, hsts, corsOrigins } = options
+  const { log, metrics, gate, upstream, limits, demand, rootPem, page, hsts, corsOrigins } = options
+  const certificateSteps =
+    demand === undefined ? [] : [refuseOutdated(), demandClientCertificate({ ...options, demand })]
   const app = new Hono<Env>({ strict: true })
   app.use(observe())
   if (hsts !== 'off') app.use(strictTransport(hsts))
@@ -74,13 +74,14 @@ function createSteps(options: AppOptions): Hono<Env> {
       : c.body(pem, 200, { 'Content-Type': 'application/x-pem-file', 'X-Content-Type-Options': 'nosniff' })
   })
   addPages(app, page)
+  app.on(['GET', 'POST'], ['/token'], ...certificateSteps, issueToken(options))
   app.on(
     [...METHODS],
     ['/v2', '/v2/*'],
-    ...(demand === undefined ? [] : [refuseOutdated(), demandClientCertificate({ ...options, demand })]),
+    ...certificateSteps,
     authenticate(options),
     ...(demand === undefined ? [] : [refuseOutdated()]),
-    authorize(rules),
+    authorize(options),
     limits.transfers.step,
     forward(upstream, { metrics, audit: limits.audit }),
   )
