@@ -42,7 +42,8 @@ export function authenticate(options: AuthenticateOptions): Step {
       case 'token':
         return checkToken(c, sent.token, options)
       case 'credentials': {
-        const login = await checkLogin(c, { credentials: sent, challenge: challenges.of(c) }, options)
+        const challenge = () => challenges.of(c)
+        const login = await checkLogin(c, { credentials: sent, challenge }, options)
         if (login.kind === 'ended') return login.response
         c.var.facts.isOldPassword = login.isOldPassword
         c.var.facts.machinePassword = login.machinePassword

@@ -19,6 +19,12 @@ export interface LoginOptions {
   readonly gate: DrainGate
 }
 
+export interface SentLogin {
+  readonly credentials: Credentials
+  /** The answer to a wrong password. A function, because most passwords are right. */
+  readonly challenge: () => Refusal
+}
+
 export type CheckedLogin =
   | Extract<Verdict, { readonly kind: 'ok' }>
   /** The client has its answer, or left. `isWrong`: the password is wrong or the user unknown. */
@@ -30,10 +36,9 @@ interface RefusedVerdict {
   readonly isKnown: boolean
 }
 
-/** @param challenge the answer to a wrong password */
 export async function checkLogin(
   c: PipelineContext,
-  { credentials, challenge }: { readonly credentials: Credentials; readonly challenge: Refusal },
+  { credentials, challenge }: SentLogin,
   options: LoginOptions,
 ): Promise<CheckedLogin> {
   const verdict = await check(c, credentials, options)
@@ -100,10 +105,13 @@ function drop(c: PipelineContext, { audit, metrics }: LoginOptions): Response {
   return RESPONSE_ALREADY_SENT
 }
 
-function refusalOf(verdict: Exclude<Verdict, { readonly kind: 'ok' }>, challenge: Refusal): RefusedVerdict {
+function refusalOf(
+  verdict: Exclude<Verdict, { readonly kind: 'ok' }>,
+  challenge: () => Refusal,
+): RefusedVerdict {
   switch (verdict.kind) {
     case 'refused':
-      return { answer: challenge, reason: verdict.reason, isKnown: verdict.isKnown }
+      return { answer: challenge(), reason: verdict.reason, isKnown: verdict.isKnown }
     case 'throttled':
       return { answer: throttledRefusal(verdict.retryAfterMs), reason: THROTTLED_REASON, isKnown: false }
     case 'busy': {

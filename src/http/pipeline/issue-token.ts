@@ -51,7 +51,7 @@ export function issueToken(options: IssueTokenOptions): Step {
     const { source } = c.var.answer.connection
     if (repeatedFailures.isSecond(credentials, source))
       return refuse(c, challenges.basic, 'the same wrong password again')
-    const login = await checkLogin(c, { credentials, challenge: challenges.basic }, options)
+    const login = await checkLogin(c, { credentials, challenge: () => challenges.basic }, options)
     if (login.kind === 'ended') {
       if (login.isWrong) repeatedFailures.refused(credentials, source)
       return login.response
