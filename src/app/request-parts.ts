@@ -1,21 +1,27 @@
 // Creates the parts that handle requests.
 
 import { join } from 'node:path'
+import { ANONYMOUS } from '../access/access-rules.ts'
 import { createImmutableTags, MAX_MANIFEST_BYTES } from '../access/immutable.ts'
+import type { RulesInForce } from '../access/rules-in-force.ts'
 import { createAttempts } from '../auth/attempts.ts'
 import { createBcryptPool } from '../auth/bcrypt-pool.ts'
 import { createPace } from '../auth/pace.ts'
-import { createThrottle } from '../auth/throttle.ts'
+import { createRepeatedFailures } from '../auth/repeated-failures.ts'
+import { createThrottle, type Throttle } from '../auth/throttle.ts'
 import { createVerifiedCache } from '../auth/verified-cache.ts'
 import { createVerifier } from '../auth/verifier.ts'
 import type { Config } from '../settings/config.ts'
 import { createAccessLog } from '../http/pipeline/access-log.ts'
+import { createChallenges } from '../http/pipeline/challenge.ts'
 import { createBodyCollector } from '../http/pipeline/collect-body.ts'
 import { createDrainGate } from '../http/pipeline/drain-gate.ts'
 import { createLimits } from '../http/limits.ts'
 import { createLoginAudit } from '../http/pipeline/login-audit.ts'
 import type { Log } from '../observability/log.ts'
 import { createMetrics } from '../observability/metrics.ts'
+import { createSignedTokens } from '../tokens/signed-tokens.ts'
+import { createTokenVerifier } from '../tokens/token-verifier.ts'
 import { createUpstream } from '../upstream/upstream.ts'
 import { createLastUsed, LAST_USED_FILE } from '../users/last-used.ts'
 import type { Users } from '../users/users.ts'
@@ -23,12 +29,18 @@ import type { Users } from '../users/users.ts'
 export interface RequestPartsOptions {
   readonly log: Log
   readonly users: Users
+  /** Undefined without a rules file. */
+  readonly rules: RulesInForce | undefined
+  readonly tokenKey: Buffer
   readonly affordable: number
+  /** Milliseconds since 1970, for tokens. */
+  readonly now: () => number
 }
 
 export type RequestParts = ReturnType<typeof createRequestParts>
 
-export function createRequestParts(config: Config, { log, users, affordable }: RequestPartsOptions) {
+export function createRequestParts(config: Config, options: RequestPartsOptions) {
+  const { log, users, affordable } = options
   const metrics = createMetrics()
   const upstream = createUpstream({
     ...config.upstream,
@@ -37,6 +49,7 @@ export function createRequestParts(config: Config, { log, users, affordable }: R
     responseTimeoutMs: config.responseTimeout,
   })
   const limits = createLimits(config, { log, metrics, affordable, clock: monotonicMs })
+  const throttle = createThrottle(config.throttle, monotonicMs)
   return {
     gate: createDrainGate(limits.transfers),
     upstream,
@@ -46,7 +59,8 @@ export function createRequestParts(config: Config, { log, users, affordable }: R
     metrics,
     immutableTags: createImmutableTags(upstream.manifests),
     manifestBodies: createBodyCollector(MANIFEST_LIMITS),
-    ...createAuthentication(config, { users, log }),
+    ...createPasswordParts(config, { users, throttle, log }),
+    ...createTokenParts(config, options, throttle),
   }
 }
 
@@ -57,9 +71,12 @@ const MANIFEST_LIMITS = {
   timeoutMs: 60_000,
 } as const
 
-function createAuthentication(config: Config, { users, log }: Pick<RequestPartsOptions, 'users' | 'log'>) {
+interface PasswordPartsOptions extends Pick<RequestPartsOptions, 'users' | 'log'> {
+  readonly throttle: Throttle
+}
+
+function createPasswordParts(config: Config, { users, throttle, log }: PasswordPartsOptions) {
   const pool = createBcryptPool()
-  const throttle = createThrottle(config.throttle, monotonicMs)
   const pace = createPace({ limit: config.throttle, throttle, now: monotonicMs })
   const attempts = createAttempts({
     throttle,
@@ -81,6 +98,24 @@ function createAuthentication(config: Config, { users, log }: Pick<RequestPartsO
     },
   })
   return { verifier, pace, attempts, pool, lastUsed }
+}
+
+function createTokenParts(
+  { challenge, realm, tlsClientCa, tlsClientAuth }: Config,
+  { users, rules, tokenKey, now }: RequestPartsOptions,
+  throttle: Throttle,
+) {
+  const table = () => users.table
+  const tokens = createSignedTokens({ key: tokenKey, now })
+  const namesAnonymous = () => rules?.current.hasRules(ANONYMOUS) === true
+  const demandsCertificate = tlsClientCa !== undefined && tlsClientAuth !== 'optional'
+  return {
+    tokens,
+    tokenVerifier: createTokenVerifier({ tokens, table, throttle, now }),
+    repeatedFailures: createRepeatedFailures({ table, now: monotonicMs }),
+    namesAnonymous,
+    challenges: createChallenges({ mode: challenge, realm, namesAnonymous, demandsCertificate }),
+  }
 }
 
 // With the wall clock, a change of the time could make clients wait for hours.

@@ -6,6 +6,7 @@ import { loadClientCa, type ClientCaInForce } from '../certificates/client-ca-in
 import { openIssuedCertificate } from '../certificates/issued-certificate.ts'
 import { operatorFilesOf } from '../certificates/operator-files.ts'
 import { loadOperatorCertificate } from '../certificates/operator-certificate.ts'
+import { openTokenKey } from '../certificates/state-folder/token-key.ts'
 import type { Config } from '../settings/config.ts'
 import { affordableConnections, openFilesLimit } from './file-descriptors.ts'
 import { createAdminListener, type AdminListener, type Readiness } from '../http/admin/admin-listener.ts'
@@ -13,7 +14,7 @@ import type { BoundAddress } from '../http/bind.ts'
 import type { Log } from '../observability/log.ts'
 import { statusFiguresOf } from './page-facts.ts'
 import { readinessOf } from './readiness.ts'
-import { createRequestParts, type RequestParts } from './request-parts.ts'
+import { createRequestParts, type RequestParts, type RequestPartsOptions } from './request-parts.ts'
 import { closeOnFailure, shutDown } from './shutdown.ts'
 import { registerStateMetrics } from './state-metrics.ts'
 import { openTlsListener } from './tls-listener.ts'
@@ -32,18 +33,29 @@ export interface Sidecar {
   drain(deadlineMs: number): Promise<boolean>
 }
 
-interface WatchedFiles {
+interface Files {
+  readonly tokenKey: Buffer
   readonly certificate: CertificateInForce
   readonly users: Users
   readonly clientCa: ClientCaInForce | undefined
   readonly rules: RulesInForce | undefined
 }
 
+export interface SidecarOptions {
+  /** Milliseconds since 1970, for tokens. */
+  readonly now?: () => number
+}
+
 /** Rejects when a file is invalid or an address cannot be bound. Then no part is left open. */
-export async function createSidecar(config: Config, log: Log): Promise<Sidecar> {
+export async function createSidecar(
+  config: Config,
+  log: Log,
+  { now = Date.now }: SidecarOptions = {},
+): Promise<Sidecar> {
   // An address is bound only after all files are loaded.
   const files = await loadFiles(config, log)
-  const parts = { ...files, ...(await closeOnFailure(openRequestParts(config, files, log), files)) }
+  const opening = openRequestParts(config, { ...files, log, now })
+  const parts = { ...files, ...(await closeOnFailure(opening, files)) }
   const admin = await closeOnFailure(openAdminListener(config, parts), parts)
   const listener = await closeOnFailure(openTlsListener(config, parts, log), { ...parts, admin })
   const { certificate, users, clientCa, rules, pool } = parts
@@ -61,7 +73,7 @@ export async function createSidecar(config: Config, log: Log): Promise<Sidecar> 
   }
 }
 
-async function loadFiles(config: Config, log: Log): Promise<WatchedFiles> {
+async function loadFiles(config: Config, log: Log): Promise<Files> {
   const { watchPoll: pollMs } = config
   const operatorFiles = operatorFilesOf(config)
   const certificate = await (operatorFiles === undefined
@@ -70,18 +82,27 @@ async function loadFiles(config: Config, log: Log): Promise<WatchedFiles> {
   const users = await closeOnFailure(loadUsers({ file: config.users, pollMs, log }), { certificate })
   const clientCa = await closeOnFailure(openClientCa(config, log), { certificate, users })
   const rules = await closeOnFailure(openRules(config, { users, log }), { certificate, users, clientCa })
-  return { certificate, users, clientCa, rules }
+  const tokenKey = await closeOnFailure(openTokenKey(config.stateDir, log), {
+    certificate,
+    users,
+    clientCa,
+    rules,
+  })
+  return { certificate, users, clientCa, rules, tokenKey }
 }
 
-async function openRequestParts(config: Config, { users }: WatchedFiles, log: Log): Promise<RequestParts> {
+async function openRequestParts(
+  config: Config,
+  options: Omit<RequestPartsOptions, 'affordable'>,
+): Promise<RequestParts> {
   const openFiles = await openFilesLimit()
-  const affordable = affordableConnections({ wanted: config.maxConnections, openFiles }, log)
-  return createRequestParts(config, { log, users, affordable })
+  const affordable = affordableConnections({ wanted: config.maxConnections, openFiles }, options.log)
+  return createRequestParts(config, { ...options, affordable })
 }
 
 async function openAdminListener(
   { adminListen }: Config,
-  parts: WatchedFiles & RequestParts,
+  parts: Files & RequestParts,
 ): Promise<AdminListener | undefined> {
   const { metrics } = parts
   registerStateMetrics(metrics, parts)

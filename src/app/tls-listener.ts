@@ -30,7 +30,6 @@ export async function openTlsListener(config: Config, parts: ListenerParts, log:
     ...parts,
     log,
     requestedNames,
-    realm: config.realm,
     hasUsers: () => users.isLoaded,
     demand: certificateDemandOf(config, users, clientCa),
     rules: () => rules?.current,

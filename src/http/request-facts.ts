@@ -14,6 +14,8 @@ export interface RequestFacts {
   isOldPassword: boolean
   /** Restricts what this request may do. */
   machinePassword: MachinePassword | undefined
+  /** The client sent a bearer token. */
+  hasToken: boolean
   /** The name in a valid certificate. True if it has no usable name. */
   clientCertificate: string | true | undefined
   certificateProblem: string | undefined
@@ -32,7 +34,9 @@ export function usernameOf({ subject }: Pick<RequestFacts, 'subject'>): string |
 
 export interface Transfer {
   readonly id: string
-  readonly user: string
+  /** Undefined for anonymous. */
+  readonly user: string | undefined
+  readonly source: string
   readonly method: string
   readonly kind: TransferKind
   readonly since: number

@@ -15,7 +15,8 @@ export interface RequestOutcome {
   readonly sentBytes: number
 }
 
-export type RefusedLoginKind = 'malformed' | 'refused' | 'throttled' | 'dropped' | 'busy' | 'certificate'
+export type RefusedLoginKind =
+  'malformed' | 'token' | 'refused' | 'throttled' | 'dropped' | 'busy' | 'certificate'
 
 export interface Sample {
   readonly value: number

@@ -38,6 +38,17 @@ export const LOGINS = {
     parse: parseRealm,
     meaning: 'The realm in the login challenge.',
   },
+  challenge: {
+    default: 'auto',
+    form: 'mode',
+    words: ['auto', 'basic', 'bearer'],
+    parse: parseWord(['auto', 'basic', 'bearer']),
+    meaning: 'How clients are asked to log in: auto, basic (password) or bearer (token).',
+    details:
+      '`auto` is `basic`, but where access rules name `anonymous`, `/v2/` asks for a token, which clients such as dockerd ' +
+      'need to pull anonymously. Set another mode only for a client that fails. Browsers, and clients that must show a ' +
+      'certificate, are always asked for a password. Passwords and tokens are accepted in every mode.',
+  },
   authCache: {
     default: '10m',
     form: 'duration',

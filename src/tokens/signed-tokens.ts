@@ -26,6 +26,8 @@ export type TokenHolder =
       readonly username: string
       /** Binds the token to the stored secret that the user proved; see `fingerprintOf`. */
       readonly fingerprint: string
+      /** The id of the machine password that was sent; undefined for the password of the user. */
+      readonly machinePassword?: string | undefined
     }
 
 export type ReadToken =
@@ -110,13 +112,14 @@ export function createSignedTokens({ key, now = Date.now }: SignedTokensOptions)
 class ForeignKeyError extends Error {}
 
 function claimsOf(holder: TokenHolder): JWTPayload {
-  return holder.kind === 'anonymous'
-    ? { kind: 'anonymous' }
-    : { kind: 'user', sub: holder.username, fingerprint: holder.fingerprint }
+  if (holder.kind === 'anonymous') return { kind: 'anonymous' }
+  const { username, ...claims } = holder
+  return { ...claims, sub: username }
 }
 
-function holderIn({ kind, sub, fingerprint }: JWTPayload): TokenHolder | undefined {
+function holderIn({ kind, sub, fingerprint, machinePassword }: JWTPayload): TokenHolder | undefined {
   if (kind === 'anonymous') return { kind: 'anonymous' }
   if (kind !== 'user' || typeof sub !== 'string' || typeof fingerprint !== 'string') return undefined
-  return { kind: 'user', username: sub, fingerprint }
+  const holder = { kind: 'user', username: sub, fingerprint } as const
+  return typeof machinePassword === 'string' ? { ...holder, machinePassword } : holder
 }

@@ -65,26 +65,31 @@ export function createTokenVerifier({
 
   function verdictOn(holder: TokenHolder): TokenVerdict {
     if (holder.kind === 'anonymous') return holder
-    const { username, fingerprint } = holder
+    const { username, machinePassword } = holder
     const entry = table().entries.get(username)
     if (entry === undefined) return { kind: 'ended', reason: 'token of a removed user' }
-    const index = hashesAt(entry, now()).findIndex(
-      (hash) => tokens.fingerprintOf(username, hash) === fingerprint,
-    )
+    if (machinePassword !== undefined) return verdictOnMachine(holder, machinePassword)
+    const index = hashesAt(entry, now()).findIndex((hash) => isBoundTo(hash, holder))
     return index < 0
-      ? verdictOnMachine(username, fingerprint)
+      ? { kind: 'ended', reason: 'token of a replaced password' }
       : { kind: 'user', username, isOldPassword: index > 0 }
   }
 
   // Threat: a token must not outlive its machine password, and must not allow more.
-  function verdictOnMachine(username: string, fingerprint: string): TokenVerdict {
-    for (const [digest, machinePassword] of table().machinePasswords) {
-      if (machinePassword.username !== username) continue
-      if (tokens.fingerprintOf(username, digest) !== fingerprint) continue
-      return now() < machinePassword.validUntil
-        ? { kind: 'user', username, isOldPassword: false, machinePassword }
+  function verdictOnMachine(holder: UserHolder, id: string): TokenVerdict {
+    const { username } = holder
+    for (const [secret, found] of table().machinePasswords) {
+      if (found.id !== id || found.username !== username || !isBoundTo(secret, holder)) continue
+      return now() < found.validUntil
+        ? { kind: 'user', username, isOldPassword: false, machinePassword: found }
         : { kind: 'ended', reason: 'token of an expired machine password' }
     }
-    return { kind: 'ended', reason: 'token of a replaced password' }
+    return { kind: 'ended', reason: 'token of a revoked machine password' }
+  }
+
+  function isBoundTo(storedSecret: string, { username, fingerprint }: UserHolder): boolean {
+    return tokens.fingerprintOf(username, storedSecret) === fingerprint
   }
 }
+
+type UserHolder = Extract<TokenHolder, { readonly kind: 'user' }>

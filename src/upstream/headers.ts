@@ -55,7 +55,8 @@ const NEVER_HOP_BY_HOP: ReadonlySet<string> = new Set([
 const NONE: ReadonlySet<string> = new Set()
 
 export interface ForwardedFor {
-  readonly username: string
+  /** Undefined for anonymous. */
+  readonly username: string | undefined
   readonly address: string
   readonly requestId: string
 }
@@ -76,7 +77,7 @@ export function requestHeaders(
   if (received.host !== undefined) headers['x-forwarded-host'] = received.host
   headers['x-forwarded-for'] = address
   // Node writes header values as Latin-1. Usernames may be any UTF-8.
-  headers['x-forwarded-user'] = Buffer.from(username, 'utf8').toString('latin1')
+  if (username !== undefined) headers['x-forwarded-user'] = Buffer.from(username, 'utf8').toString('latin1')
   headers['x-request-id'] = requestId
   return headers
 }

@@ -56,7 +56,9 @@ it('a start that fails after the address was bound leaves the address free', asy
     env: { SIDECAR_UPSTREAM: 'http://127.0.0.1:1', SIDECAR_LISTEN: `127.0.0.1:${port}` },
   })
   const { log } = recordedLog()
-  const parts = createRequestParts(config, { log, users, affordable: Infinity })
+  const tokenKey = Buffer.alloc(32)
+  const options = { log, users, rules: undefined, tokenKey, affordable: Infinity, now: Date.now }
+  const parts = createRequestParts(config, options)
   const opened = openTlsListener(
     config,
     { ...parts, users, certificate: certificateThatBreaks(), clientCa: undefined, rules: undefined },

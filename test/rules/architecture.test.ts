@@ -52,14 +52,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'http/connections': ['auth', 'errors', 'http', 'http/pipeline', 'upstream'],
   'http/pages': ['client-setup', 'http', 'http/pipeline'],
   'http/pipeline': [
-    ...['access', 'auth', 'errors', 'observability', 'upstream'],
+    ...['access', 'auth', 'errors', 'observability', 'tokens', 'upstream'],
     ...['http', 'http/connections', 'http/pages'],
   ],
   'http/admin': ['async', 'observability', 'http', 'http/pages'],
   // The composition root sees every room below the commands.
   app: [
     ...['access', 'auth', 'certificates', 'errors', 'observability'],
-    ...['pki', 'settings', 'upstream', 'users'],
+    ...['pki', 'settings', 'tokens', 'upstream', 'users'],
     ...['http', 'http/admin', 'http/connections', 'http/pages', 'http/pipeline'],
   ],
   cli: [

@@ -31,6 +31,7 @@ describe('settings', () => {
       hosts: [],
       caConstrain: false,
       realm: 'Registry',
+      challenge: 'auto',
       hsts: 'off',
       authCache: 600_000,
       throttle: { failures: 20, windowMs: 60_000 },

@@ -34,8 +34,13 @@ function scene(users = ALICE) {
     tokens,
     throttle,
     verify: (token: string) => verifier.verify(token, HERE),
-    tokenFor: (username: string, hash: string) =>
-      tokens.issue({ kind: 'user', username, fingerprint: tokens.fingerprintOf(username, hash) }),
+    tokenFor: (username: string, hash: string, machinePassword?: string) =>
+      tokens.issue({
+        kind: 'user',
+        username,
+        fingerprint: tokens.fingerprintOf(username, hash),
+        machinePassword,
+      }),
     reload: (text: string) => {
       state.table = parse(text)
     },
@@ -112,8 +117,11 @@ describe('wrong tokens', () => {
 
 describe('a token for a machine password', () => {
   const machine = (validForMs: number) => machinePasswordFor(ALICE, { allow: ['pull'], validForMs })
-  const tokenOf = ({ tokenFor }: ReturnType<typeof scene>, { secret }: TestMachinePassword) =>
-    tokenFor('alice', machinePasswordDigest(secret))
+  const tokenOf = (
+    { tokenFor }: ReturnType<typeof scene>,
+    password: TestMachinePassword,
+    username = 'alice',
+  ) => tokenFor(username, machinePasswordDigest(password.secret), password.id)
 
   it('carries its restriction', async () => {
     const password = machine(60_000)
@@ -136,7 +144,10 @@ describe('a token for a machine password', () => {
       reason: 'token of an expired machine password',
     })
     there.reload(ALICE)
-    expect(await there.verify(token)).toEqual({ kind: 'ended', reason: 'token of a replaced password' })
+    expect(await there.verify(token)).toEqual({
+      kind: 'ended',
+      reason: 'token of a revoked machine password',
+    })
     there.reload(`bob:${OLD}\n${password.line}`)
     expect(await there.verify(token)).toEqual({ kind: 'ended', reason: 'token of a removed user' })
   })
@@ -144,7 +155,10 @@ describe('a token for a machine password', () => {
   it('is not valid for another user', async () => {
     const password = machine(60_000)
     const there = scene(`${ALICE}bob:${OLD}\n${password.line}`)
-    const token = await there.tokenFor('bob', machinePasswordDigest(password.secret))
-    expect(await there.verify(token)).toEqual({ kind: 'ended', reason: 'token of a replaced password' })
+    const token = await tokenOf(there, password, 'bob')
+    expect(await there.verify(token)).toEqual({
+      kind: 'ended',
+      reason: 'token of a revoked machine password',
+    })
   })
 })

@@ -68,6 +68,9 @@ const LIMITED_HEADERS: ReadonlySet<string> = new Set([
 
 const UPLOAD_IN_PROGRESS = /^\/v2\/.+\/blobs\/uploads\/[^/?]+(?:\?|$)/
 
+// The only address that takes a form, and the registry never gets that form.
+const IS_TOKEN_ADDRESS = /^\/token(?:\?|$)/
+
 export function admit(gate: Pick<DrainGate, 'isDraining'>): Step {
   return async function admitRequest(c, next) {
     const { incoming, outgoing } = c.env
@@ -104,7 +107,7 @@ export function objectionTo(head: RequestHead): Refusal | undefined {
     headerObjection(rawHeaders) ??
     hostObjection(headers.host) ??
     framingObjection(httpVersion, headers) ??
-    bodyObjection(method, headers) ??
+    bodyObjection(head) ??
     expectationObjection(headers.expect)
   )
 }
@@ -163,9 +166,10 @@ function framingObjection(httpVersion: string, headers: IncomingHttpHeaders): Re
   return httpVersion === '1.0' ? refusal('badRequest', 'HTTP/1.0 has no transfer-encoding') : undefined
 }
 
-function bodyObjection(method: string, headers: IncomingHttpHeaders): Refusal | undefined {
+function bodyObjection({ method = '', url = '', headers }: RequestHead): Refusal | undefined {
   if (!hasBody({ headers })) return undefined
   if (BODILESS_METHODS.has(method)) return refusal('badRequest', `${method} takes no body`)
+  if (IS_TOKEN_ADDRESS.test(url)) return undefined
   return FORM.test(headers['content-type'] ?? '')
     ? refusal('badRequest', 'a form is no registry content; send it as application/octet-stream')
     : undefined

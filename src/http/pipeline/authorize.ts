@@ -1,28 +1,62 @@
 // Admits only requests that the access rules allow their user.
 
-import type { AccessRules } from '../../access/access-rules.ts'
-import { authorize as verdictOn, inWords, rightsOf, type Denial } from '../../access/authorization.ts'
+import type { AccessRules, Subject } from '../../access/access-rules.ts'
+import {
+  authorize as verdictOn,
+  inWords,
+  rightsOf,
+  type Denial,
+  type Rights,
+} from '../../access/authorization.ts'
 import { restrict } from '../../access/restriction.ts'
 import { refusal } from '../refusals.ts'
+import type { Challenges } from './challenge.ts'
+import type { RequestFacts } from '../request-facts.ts'
 import { refuse, type PipelineContext, type Step } from './step.ts'
 
-/** Decides which target is forwarded. Comes after authentication; `rules` is asked at each request. */
-export function authorize(rules: () => AccessRules | undefined): Step {
+export interface AuthorizeOptions {
+  /** Called at each request, because rules change. */
+  readonly rules: () => AccessRules | undefined
+  readonly challenges: Challenges
+}
+
+/** Comes after authentication. */
+export function authorize({ rules, challenges }: AuthorizeOptions): Step {
   return async function authorizeRequest(c, next) {
     const { incoming } = c.env
     const { facts } = c.var
     const { subject, machinePassword } = facts
     if (subject === undefined) throw new Error('a request without a subject reached its authorization')
     const { method = '', url: target = '' } = incoming
-    const own = rightsOf(rules(), subject)
-    const rights = machinePassword === undefined ? own : restrict(own, machinePassword.restriction)
+    const rights = rightsOfRequest(rules(), { subject, machinePassword })
     const verdict = verdictOn(rights, { subject, method, target })
-    if (verdict.kind === 'denied') return deny(c, verdict)
+    if (verdict.kind === 'denied')
+      return subject.kind === 'anonymous' ? askForLogin(c, challenges, verdict) : deny(c, verdict)
     facts.target = verdict.target
     facts.change = verdict.change
     await next()
     return undefined
   }
+}
+
+export interface Requester extends Pick<RequestFacts, 'machinePassword'> {
+  readonly subject: Subject
+}
+
+export function rightsOfRequest(
+  rules: AccessRules | undefined,
+  { subject, machinePassword }: Requester,
+): Rights {
+  const own = rightsOf(rules, subject)
+  return machinePassword === undefined ? own : restrict(own, machinePassword.restriction)
+}
+
+// With an error, a client that asked for this scope does not repeat its token.
+function askForLogin(c: PipelineContext, challenges: Challenges, { missing }: Denial): Response {
+  const { facts } = c.var
+  if (!facts.hasToken) return refuse(c, challenges.of(c), 'no credentials')
+  facts.missing = missing
+  return refuse(c, challenges.of(c, 'insufficient_scope'), 'no access rule allows it')
 }
 
 // Never 401: docker would delete the login that it has stored.

@@ -1,72 +1,99 @@
 // Decides which challenge a 401 carries.
 //
-// One answer never has both challenges: dockerd would run both and overwrite its token, and others take the first. A
-// Bearer challenge for everything would break BuildKit behind a private root, because buildx fetches tokens on the
-// client's machine, without certs.d. So only the ping `/v2/` asks for a token: clients that look at the ping alone need
-// one to pull anonymously, and clients that answer the challenge of each address need none.
+// Never both in one answer: dockerd runs both and overwrites its token. Bearer for everything would break BuildKit behind
+// a private root, because buildx fetches tokens on the client's machine, without certs.d. So only the ping `/v2/` asks for
+// a token. Clients that look at the ping alone need one to pull anonymously; clients that look at each address do not.
 
 import type { IncomingHttpHeaders } from 'node:http'
+import { scopeOf, type Scope } from '../../access/scope.ts'
 import { formatChallenge } from '../../auth/basic.ts'
+import { TOKEN_SERVICE } from '../../tokens/signed-tokens.ts'
 import { parseHost } from '../host-header.ts'
+import { unauthorized, type Refusal } from '../refusals.ts'
+import type { PipelineContext } from './step.ts'
 
 export type ChallengeMode = 'auto' | 'basic' | 'bearer'
 
 export interface ChallengeOptions {
   readonly mode: ChallengeMode
   readonly realm: string
-  /** The `service` of tokens. */
-  readonly service: string
-  /** Whether the rules in force name anonymous. */
   readonly namesAnonymous: () => boolean
-  /** Whether every client needs a certificate. BuildKit shows none when it fetches a token. */
+  /** BuildKit shows no client certificate when it fetches a token. */
   readonly demandsCertificate: boolean
 }
 
-/** What a challenge depends on. Never on the reason of a refusal, except for the holder of a token. */
+/** RFC 6750 §3.1. */
+export type TokenError = 'invalid_token' | 'insufficient_scope'
+
+/** What a challenge depends on. Threat: never the reason of a refusal, except for clients with a token. */
 export interface ChallengedRequest {
-  /** As the client sent it. */
   readonly host: string | undefined
   readonly isBrowser: boolean
-  /** `/v2/`. */
   readonly isPing: boolean
-  /** What is wrong with the token that the client sent (RFC 6750 §3.1). Undefined if it sent none. */
-  readonly tokenError: 'invalid_token' | 'insufficient_scope' | undefined
-  /** The scope that would be enough. */
+  /** Undefined for a client without a token. */
+  readonly tokenError: TokenError | undefined
+  /** The scope that is enough, if there is one. */
   readonly scope: string | undefined
 }
 
-/** Returns the function that makes the value of WWW-Authenticate. */
-export function createChallenge({
-  mode,
-  realm,
-  service,
-  namesAnonymous,
-  demandsCertificate,
-}: ChallengeOptions): (request: ChallengedRequest) => string {
-  const basic = formatChallenge(realm)
-  const maySayBearer = (): boolean => mode === 'bearer' || (mode === 'auto' && namesAnonymous())
+/** The refusals of clients without valid credentials. */
+export interface Challenges {
+  /** For an address under /v2/. */
+  readonly of: (c: PipelineContext, tokenError?: TokenError) => Refusal
+  /** For `/token`, which takes passwords only. */
+  readonly basic: Refusal
+}
 
-  return ({ host, isBrowser, isPing, tokenError, scope }) => {
-    const isAskedForToken = isPing || tokenError !== undefined || mode === 'bearer'
-    // Browsers show no dialog for Bearer.
-    if (demandsCertificate || isBrowser || !isAskedForToken || !maySayBearer()) return basic
-    // `admit` refuses a malformed Host. Threat: its text would become a header.
-    if (host === undefined || parseHost(host) === undefined) return basic
-    // Host and port as the client sent them: it trusts their certificate, and some clients refuse another host.
-    const parameters = {
-      realm: `https://${host}/token`,
-      service,
-      // Clients took a scope on the ping for their own.
-      ...(isPing || scope === undefined ? {} : { scope }),
-      ...(tokenError === undefined ? {} : { error: tokenError }),
-    }
-    return `Bearer ${Object.entries(parameters)
-      .map(([name, value]) => `${name}="${value}"`)
-      .join(',')}`
+export function createChallenges(options: ChallengeOptions): Challenges {
+  return {
+    of: ({ env: { incoming } }, tokenError) => {
+      const { method = '', url = '', headers } = incoming
+      const scope = scopeOf(method, url)
+      const request: ChallengedRequest = {
+        host: headers.host,
+        isBrowser: isBrowser(headers),
+        isPing: scope.kind === 'login',
+        tokenError,
+        scope: formatScope(scope),
+      }
+      return unauthorized(challengeFor(request, options))
+    },
+    basic: unauthorized(formatChallenge(options.realm)),
   }
 }
 
-/** Whether a person sits at the client, who needs a dialog. */
+/** The value of WWW-Authenticate. */
+export function challengeFor(
+  { host, isBrowser, isPing, tokenError, scope }: ChallengedRequest,
+  { mode, realm, namesAnonymous, demandsCertificate }: ChallengeOptions,
+): string {
+  const isAskedForToken = isPing || tokenError !== undefined || mode === 'bearer'
+  const isBearerUsed = mode === 'bearer' || (mode === 'auto' && namesAnonymous())
+  // Browsers show no dialog for Bearer. `admit` refuses a malformed Host; its text would become a header here.
+  const isHostUsable = host !== undefined && parseHost(host) !== undefined
+  if (demandsCertificate || isBrowser || !isAskedForToken || !isBearerUsed || !isHostUsable)
+    return formatChallenge(realm)
+  const parameters = {
+    // Host and port as the client sent them, because clients refuse or distrust any other.
+    realm: `https://${host}/token`,
+    service: TOKEN_SERVICE,
+    // Some clients take a scope on the ping for the name of a repository.
+    ...(isPing || scope === undefined ? {} : { scope }),
+    ...(tokenError === undefined ? {} : { error: tokenError }),
+  }
+  return `Bearer ${Object.entries(parameters)
+    .map(([name, value]) => `${name}="${value}"`)
+    .join(',')}`
+}
+
 export function isBrowser({ accept = '', ...headers }: IncomingHttpHeaders): boolean {
   return headers['sec-fetch-mode'] !== undefined || /\btext\/html\b/i.test(accept)
+}
+
+// As distribution asks for it. `repository` has no characters that need quoting.
+function formatScope(scope: Scope): string | undefined {
+  if (scope.kind === 'catalog') return 'registry:catalog:*'
+  if (scope.kind !== 'repository') return undefined
+  const [action] = scope.anyOf
+  return `repository:${scope.repository}:${action === 'push' ? 'pull,push' : (action ?? 'pull')}`
 }

@@ -46,9 +46,9 @@ export function invite({ env: { incoming, outgoing } }: PipelineContext): void {
 
 /** Throws for a request that was not verified and authorized. */
 export function forwardContextOf(c: PipelineContext, { metrics, audit }: FailureObservers): ForwardContext {
-  const { address, id, target } = c.var.facts
+  const { address, id, subject, target } = c.var.facts
   const username = usernameOf(c.var.facts)
-  if (username === undefined) throw new Error('a request reached the upstream without a verified user')
+  if (subject === undefined) throw new Error('a request reached the upstream without authentication')
   if (target === undefined) throw new Error('a request reached the upstream without authorization')
   const onFailure = (failure: UpstreamFailure) => {
     metrics.upstreamFailed(failure.kind)

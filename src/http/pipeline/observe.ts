@@ -23,6 +23,7 @@ export function observe(): Step {
       subject: undefined,
       isOldPassword: false,
       machinePassword: undefined,
+      hasToken: false,
       clientCertificate: undefined,
       certificateProblem: undefined,
       target: undefined,
@@ -68,6 +69,7 @@ export function createReporter({ accessLog, metrics }: ReporterOptions): (answer
     accessLog.request({
       id: facts.id,
       user: usernameOf(facts),
+      anonymous: facts.subject?.kind === 'anonymous' || undefined,
       method,
       path: pathOf(incoming.url ?? ''),
       status,

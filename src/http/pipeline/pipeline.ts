@@ -3,18 +3,18 @@
 import { getRequestListener } from '@hono/node-server'
 import { Hono } from 'hono'
 import type { RequestListener } from 'node:http'
-import type { AccessRules } from '../../access/access-rules.ts'
 import { errorMessage } from '../../errors/errors.ts'
 import type { Log } from '../../observability/log.ts'
 import type { Metrics } from '../../observability/metrics.ts'
 import type { Upstream } from '../../upstream/upstream.ts'
 import type { AccessLog } from './access-log.ts'
 import { admit, METHODS } from './admit.ts'
-import { authenticate, type AuthenticateOptions } from './authenticate.ts'
+import { authenticate } from './authenticate.ts'
 import { authorize } from './authorize.ts'
 import { answerPreflights, refuseForeignWrites, shareAnswers } from './cross-origin.ts'
 import { demandClientCertificate, refuseOutdated } from './client-certificate.ts'
 import { forward } from './forward.ts'
+import { issueToken, type IssueTokenOptions } from './issue-token.ts'
 import type { Limits } from '../limits.ts'
 import type { CertificateDemand } from '../connections/certificate-verdict.ts'
 import { reportHostHeaders, type RequestedNames } from '../connections/requested-names.ts'
@@ -27,7 +27,7 @@ import { trackAnswers } from './track-answers.ts'
 import { bodyOf, commonHeaders, refusal } from '../refusals.ts'
 
 export interface AppOptions
-  extends AuthenticateOptions, Pick<ImmutableTagsOptions, 'immutableTags' | 'manifestBodies'> {
+  extends IssueTokenOptions, Pick<ImmutableTagsOptions, 'immutableTags' | 'manifestBodies'> {
   readonly log: Log
   readonly accessLog: AccessLog
   readonly metrics: Metrics
@@ -35,8 +35,6 @@ export interface AppOptions
   readonly limits: Limits
   readonly requestedNames: RequestedNames
   readonly demand: CertificateDemand | undefined
-  /** Undefined without a rules file. */
-  readonly rules: () => AccessRules | undefined
   /** PEM; undefined if the sidecar does not have the root. */
   readonly rootPem: () => string | undefined
   readonly page: PageFacts
@@ -62,8 +60,10 @@ export function createApp(options: AppOptions): RequestListener {
 }
 
 function createSteps(options: AppOptions): Hono<Env> {
-  const { log, metrics, gate, upstream, limits, demand, rules, rootPem, page, hsts, corsOrigins } = options
+  const { log, metrics, gate, upstream, limits, demand, rootPem, page, hsts, corsOrigins } = options
   const observers = { metrics, audit: limits.audit }
+  const certificateSteps =
+    demand === undefined ? [] : [refuseOutdated(), demandClientCertificate({ ...options, demand })]
   const app = new Hono<Env>({ strict: true })
   app.use(observe())
   if (hsts !== 'off') app.use(strictTransport(hsts))
@@ -77,13 +77,14 @@ function createSteps(options: AppOptions): Hono<Env> {
       : c.body(pem, 200, { 'Content-Type': 'application/x-pem-file', 'X-Content-Type-Options': 'nosniff' })
   })
   addPages(app, page)
+  app.on(['GET', 'POST'], ['/token'], ...certificateSteps, issueToken(options))
   app.on(
     [...METHODS],
     ['/v2', '/v2/*'],
-    ...(demand === undefined ? [] : [refuseOutdated(), demandClientCertificate({ ...options, demand })]),
+    ...certificateSteps,
     authenticate(options),
     ...(demand === undefined ? [] : [refuseOutdated()]),
-    authorize(rules),
+    authorize(options),
     limits.transfers.step,
     keepImmutableTags({ ...options, ...observers }),
     forward(upstream, observers),

@@ -1,4 +1,4 @@
-// Tracks the requests of verified users and limits them per user.
+// Tracks admitted requests, and limits them per user or anonymous source.
 // Threat: one login takes every connection to the registry, even from many clients that share its password.
 
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
@@ -8,8 +8,8 @@ import type { ConnectionTable } from '../connections/connection-table.ts'
 import type { Answer, Connection } from '../connections/connection.ts'
 import type { LimitAudit } from '../limit-audit.ts'
 import { refusal } from '../refusals.ts'
-import { usernameOf, type RequestFacts, type Transfer, type TransferKind } from '../request-facts.ts'
-import { refuse, type Step } from './step.ts'
+import { usernameOf, type Transfer, type TransferKind } from '../request-facts.ts'
+import { refuse, type Env, type Step } from './step.ts'
 
 export interface Transfers {
   /** Comes after authentication. */
@@ -27,9 +27,13 @@ export interface TransfersOptions {
   readonly connections: Pick<ConnectionTable<Connection>, 'begin' | 'end'>
 }
 
-const TOO_MANY = refusal('unavailable', 'too many transfers of this user at once; try again', {
-  'Retry-After': '5',
-})
+const RETRY_SOON = { 'Retry-After': '5' }
+const TOO_MANY = refusal('unavailable', 'too many transfers of this user at once; try again', RETRY_SOON)
+const TOO_MANY_ANONYMOUS = refusal(
+  'unavailable',
+  'too many transfers without a login from this address at once; try again, or log in',
+  RETRY_SOON,
+)
 
 export function createTransfers({ maxPerUser, audit, connections }: TransfersOptions): Transfers {
   const open = new Set<Transfer>()
@@ -41,13 +45,16 @@ export function createTransfers({ maxPerUser, audit, connections }: TransfersOpt
     const { incoming, outgoing } = c.env
     // The client left during its password check, so no 'close' event would end the transfer.
     if (outgoing.destroyed || outgoing.closed) return RESPONSE_ALREADY_SENT
-    const { answer, facts } = c.var
-    const transfer = transferOf(incoming, facts)
+    const { answer } = c.var
+    const transfer = transferOf(incoming, c.var)
     const key = keyOf(transfer)
     const count = counts.get(key) ?? 0
     if (count >= maxPerUser) {
-      audit.reached('transfers-per-user', transfer.user)
-      return refuse(c, TOO_MANY, 'too many transfers of this user')
+      const { user, source } = transfer
+      audit.reached('transfers-per-user', user ?? source)
+      return user === undefined
+        ? refuse(c, TOO_MANY_ANONYMOUS, 'too many anonymous transfers of this source')
+        : refuse(c, TOO_MANY, 'too many transfers of this user')
     }
     counts.set(key, count + 1)
     open.add(transfer)
@@ -79,18 +86,20 @@ export function createTransfers({ maxPerUser, audit, connections }: TransfersOpt
   }
 }
 
-function transferOf(incoming: IncomingMessage, facts: RequestFacts): Transfer {
+function transferOf(incoming: IncomingMessage, { facts, answer }: Env['Variables']): Transfer {
   return {
     id: facts.id,
-    user: usernameOf(facts) ?? '',
+    user: usernameOf(facts),
+    source: answer.connection.source,
     method: incoming.method ?? '',
     kind: kindOf(incoming),
     since: performance.now(),
   }
 }
 
-function keyOf({ kind, user }: Transfer): string {
-  return `${kind} ${user}`
+// No user shares the count of a source, even if the name of the user is the address.
+function keyOf({ kind, user, source }: Transfer): string {
+  return user === undefined ? `${kind} from ${source}` : `${kind} of ${user}`
 }
 
 // The end of an upload is no blob transfer, because a refusal would lose bytes that the registry has already.

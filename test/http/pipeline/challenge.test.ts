@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest'
 import {
-  createChallenge,
+  challengeFor as formatFor,
   isBrowser,
   type ChallengedRequest,
   type ChallengeMode,
@@ -23,21 +23,15 @@ function challengeFor({
   demandsCertificate = false,
   ...request
 }: Given) {
-  const challenge = createChallenge({
-    mode,
-    realm: 'Registry',
-    service: 'registry-sidecar',
-    namesAnonymous: () => namesAnonymous,
-    demandsCertificate,
-  })
-  return challenge({
+  const options = { mode, realm: 'Registry', namesAnonymous: () => namesAnonymous, demandsCertificate }
+  const plain = {
     host: 'registry.example:8443',
     isBrowser: false,
     isPing: false,
     tokenError: undefined,
     scope: undefined,
-    ...request,
-  })
+  }
+  return formatFor({ ...plain, ...request }, options)
 }
 
 const PULL = 'repository:app:pull'

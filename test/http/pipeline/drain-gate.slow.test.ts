@@ -4,7 +4,14 @@ import { createDrainGate } from '../../../src/http/pipeline/drain-gate.ts'
 import type { Transfer } from '../../../src/http/request-facts.ts'
 import { blockEventLoop } from '../../fixtures/block-event-loop.ts'
 
-const TRANSFER: Transfer = { id: '1', user: 'alice', method: 'PUT', kind: 'blob', since: 0 }
+const TRANSFER: Transfer = {
+  id: '1',
+  user: 'alice',
+  source: '192.0.2.1',
+  method: 'PUT',
+  kind: 'blob',
+  since: 0,
+}
 
 function scene() {
   const open = new Set<Transfer>()
