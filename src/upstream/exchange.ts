@@ -16,7 +16,7 @@ export interface Exchange {
   answer: IncomingMessage | undefined
   isRetried: boolean
   isOver: boolean
-  /** The registry has the whole body, so the request stays even if its client leaves. */
+  /** The whole body was collected before, so the request continues even if the client leaves. */
   readonly isWhole: boolean
   readonly onFailure: (failure: UpstreamFailure) => void
 }

@@ -22,7 +22,7 @@ export interface ManifestLookup {
   childrenOf(repository: string, digest: string): Promise<readonly string[]>
 }
 
-// Without the lists and indexes, registry:2 converts a list and answers another digest.
+// If `Accept` lacks lists and indexes, registry:2 converts a list and answers with another digest.
 const ACCEPT = [
   'application/vnd.oci.image.index.v1+json',
   'application/vnd.oci.image.manifest.v1+json',
@@ -77,7 +77,7 @@ export function createManifestLookup(to: {
       if (answer === undefined) return []
       const manifests = fieldOf(jsonOf(answer), 'manifests')
       return stringsIn(
-        Array.isArray(manifests) ? manifests.map((one: unknown) => fieldOf(one, 'digest')) : [],
+        Array.isArray(manifests) ? manifests.map((manifest: unknown) => fieldOf(manifest, 'digest')) : [],
       )
     },
   }
@@ -121,7 +121,7 @@ function fieldOf(value: unknown, key: string): unknown {
 }
 
 function stringsIn(value: unknown): readonly string[] {
-  return Array.isArray(value) ? value.filter((one) => typeof one === 'string') : []
+  return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : []
 }
 
 // OCI distribution specification 1.1, "Listing Tags": `Link: </v2/…>; rel="next"`.

@@ -23,8 +23,8 @@ export interface Upstream {
   /** Forwards one authenticated request. Calls `onFailure` at most once; the caller answers if no head was sent. */
   forward(incoming: IncomingMessage, outgoing: ServerResponse, context: ForwardContext): void
   /**
-   * Does the same with a body that was collected before. Resolves when the registry has answered, or will never carry
-   * out the request. Until then another request could overtake it, even if the client has left.
+   * Like `forward`, with a body that is already in memory. Resolves when the registry has answered, or can no longer
+   * carry out the request. Until then another request could overtake this one, even if the client has left.
    */
   forwardWhole(incoming: IncomingMessage, outgoing: ServerResponse, context: WholeContext): Promise<void>
   readonly manifests: ManifestLookup

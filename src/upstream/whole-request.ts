@@ -1,4 +1,4 @@
-// Sends a request whose body was collected before.
+// Sends a request whose body is already in memory.
 
 import { request as startRequest, type RequestOptions } from 'node:http'
 import { failExchange, type Exchange } from './exchange.ts'
@@ -7,7 +7,7 @@ import { forwardResponse, type ResponseParts } from './response.ts'
 
 export interface WholeRequestOptions extends Pick<RequestOptions, 'hostname' | 'port' | 'agent'> {
   readonly body: Buffer
-  /** For a request whose client has left. The watchdog no longer sees it. */
+  /** Limits a request whose client has left, because the watchdog no longer watches that request. */
   readonly responseTimeoutMs: number
   readonly parts: ResponseParts
 }
