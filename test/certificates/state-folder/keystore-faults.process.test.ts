@@ -17,7 +17,7 @@ import { tempFolder } from '../../fixtures/temp-folder.ts'
 const NOW = new Date()
 const DAY_MS = 86_400_000
 const FILES = ['root.crt', 'root.key', 'root.sha256', 'leaf.crt', 'leaf.key'] as const
-const PUT_BACK = /restore it from a backup, or empty this folder, start again, and have every client trust/
+const PUT_BACK = /restore it from a backup, or empty this folder, start again, and make every client trust/
 
 describe('an unusable root prevents the start, with the fix', () => {
   it.each<readonly [what: string, file: string, text: (text: string) => string, reason: RegExp]>([

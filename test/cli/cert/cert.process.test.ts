@@ -176,7 +176,7 @@ describe('cert renew --root', () => {
       'Until 2039-12-29 clients that trust only the earlier root accept the new leaf too. Make every client trust',
       'the new root before that day: `registry-sidecar trust` shows how.',
       'If the key of the earlier root was stolen this does not help, because clients still trust that root. Then',
-      'empty this folder, start again, and have every client trust the new root (`registry-sidecar trust` says how).',
+      'empty this folder, start again, and make every client trust the new root (`registry-sidecar trust` shows how).',
       '',
     ])
   })
