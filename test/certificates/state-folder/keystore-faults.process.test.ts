@@ -78,7 +78,7 @@ describe('an unusable root prevents the start, with the fix', () => {
     const error = await refusalOf(open(folder))
     expect(error.file).toBe(path.join(folder, 'root.crt'))
     expect(error.reason).toMatch(
-      /was not issued by this program.*put the earlier root\.crt.*SIDECAR_TLS_CERT/,
+      /was not issued by this program.*restore the earlier root\.crt.*SIDECAR_TLS_CERT/,
     )
     expect(readdirSync(folder)).not.toContain('leaf.crt')
   })
@@ -101,7 +101,7 @@ describe('a wrong clock', () => {
     const now = new Date(NOW.getTime() + 4000 * DAY_MS)
     const error = await refusalOf(openKeystore({ folder, names: NAMES, now }))
     expect(error.reason).toContain(
-      `: this machine's clock says ${now.toISOString()}; if that is wrong, set the clock; otherwise empty`,
+      `: this machine's clock says ${now.toISOString()}; if the clock is wrong, set the clock; otherwise empty`,
     )
   })
 
