@@ -4,12 +4,12 @@ import type { InForce, ValueState } from '../files/value-in-force.ts'
 import type { CertificateBundle, Root } from '../pki/certificate.ts'
 
 export interface CertificateInForce {
-  /** `own`: the operator's, from files that we only read. */
+  /** `issued`: by the sidecar. `own`: the operator's files, which the sidecar only reads. */
   readonly origin: 'issued' | 'own'
   readonly current: CertificateBundle
   readonly state: ValueState
   readonly counts: RenewalCounts
-  /** Undefined if someone else issued the certificate without its root. */
+  /** Undefined if the operator's chain does not contain its root. */
   readonly root: Root | undefined
   onChange(listener: (next: CertificateBundle) => void): void
   /** Rejects with InvalidFileError if the files are unusable, and keeps the certificate in force. */

@@ -15,7 +15,7 @@ export interface ClientCaInForce extends Following {
 }
 
 const HOUR_MS = 3_600_000
-const HINT = 'add its successor to the file, and give clients certificates from the successor'
+const HINT = 'add the CA that replaces it to the file, and issue client certificates under the new CA'
 
 export interface ClientCaOptions extends FollowOptions {
   readonly clock?: () => Date
@@ -74,7 +74,7 @@ export async function loadClientCa({
   }
 }
 
-// Logs each left-out certificate once, not at each change of the file.
+// Logs each left-out certificate only once, because a file may change often.
 function createLeftOutLog(file: string, log: Log): (authorities: ClientCa) => void {
   const logged = new Set<string>()
   return ({ leftOut }) => {

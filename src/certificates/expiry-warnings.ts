@@ -6,13 +6,14 @@ import type { LeafFacts } from '../pki/certificate.ts'
 const DAY_MS = 86_400_000
 const WARNED_AT_DAYS = [30, 7, 1]
 const EARLY_HINT =
-  'set the clock of this machine; if it is right, the issuer had a clock that was ahead: renew the certificate'
-const OPERATOR_HINT = 'it is not renewed here: replace the files with a renewed certificate and its key'
+  'correct the clock of this machine; if it is right, the clock of the issuer was ahead: renew the certificate'
+const OPERATOR_HINT =
+  'the sidecar does not renew it: replace the files with a renewed certificate and its key'
 
 export type Expiring = Pick<LeafFacts, 'notAfter' | 'fingerprint'> & Partial<Pick<LeafFacts, 'notBefore'>>
 
 export interface ExpiryWarnings {
-  /** Call it regularly, and when another certificate came into force. */
+  /** Call it regularly, and whenever another certificate comes into force. */
   look(certificate: Expiring): void
 }
 
@@ -25,7 +26,7 @@ export interface ExpiryWarningsOptions {
   readonly atDays?: readonly number[]
 }
 
-/** Each warning comes once for each certificate. */
+/** Logs each warning once per certificate. */
 export function createExpiryWarnings({
   file,
   clock,
@@ -35,15 +36,15 @@ export function createExpiryWarnings({
   atDays = WARNED_AT_DAYS,
 }: ExpiryWarningsOptions): ExpiryWarnings {
   const limits = [0, ...atDays].toSorted((one, other) => one - other)
-  let early: string | undefined
+  let loggedEarly: string | undefined
   let warned: { readonly fingerprint: string; readonly days: number } | undefined
 
   return {
     look({ notBefore, notAfter, fingerprint }) {
       const now = clock()
-      // Our clock was set back, or the clock of the issuer was ahead.
-      if (notBefore !== undefined && notBefore > now && early !== fingerprint) {
-        early = fingerprint
+      // This clock was set back, or the clock of the issuer was ahead.
+      if (notBefore !== undefined && notBefore > now && loggedEarly !== fingerprint) {
+        loggedEarly = fingerprint
         log.error({ file, notBefore, hint: EARLY_HINT }, `${subject} is not valid yet: clients refuse it`)
       }
       const daysLeft = (notAfter.getTime() - now.getTime()) / DAY_MS
@@ -53,7 +54,7 @@ export function createExpiryWarnings({
       warned = { fingerprint, days }
       const facts = { file, notAfter, hint }
       if (days === 0) log.error(facts, `${subject} has expired: clients refuse it`)
-      else log.warn({ ...facts, daysLeft: Math.floor(daysLeft) }, `${subject} ends soon`)
+      else log.warn({ ...facts, daysLeft: Math.floor(daysLeft) }, `${subject} expires soon`)
     },
   }
 }

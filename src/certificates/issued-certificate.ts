@@ -72,7 +72,7 @@ export async function openIssuedCertificate(
   })
 }
 
-// Trusting another root is work on every client, so the warning comes long before the root expires.
+// A new root needs work on every client, so the first warning comes a year before the root expires.
 const ROOT_WARNED_AT_DAYS = [365, 90, 30, 7, 1]
 const ROOT_HINT =
   '`registry-sidecar cert renew --root` issues a new root; make every client trust the new root before the old one expires'
@@ -98,15 +98,18 @@ function warningsFor(
   }
 }
 
-// The names are read at every look; names that are left out are logged once.
+// Reads the names at every look, but logs a name that is left out only once.
 function namesFor(config: Pick<Settings, 'hosts'>, machine: Machine, log: Log): NamesUnder {
   const logged = new Set<string>()
   const warn = (leftOut: readonly SubjectAltName[]): void => {
     const names = leftOut.map(({ value }) => value).filter((value) => !logged.has(value))
     if (names.length === 0) return
     for (const value of names) logged.add(value)
-    const hint = 'if clients use one of them: set SIDECAR_HOSTS and start again with an empty state folder'
-    log.warn({ names, hint }, 'names of this machine left out of the leaf: its root is not valid for them')
+    const hint = 'if clients use one of them, set SIDECAR_HOSTS and start again with an empty state folder'
+    log.warn(
+      { names, hint },
+      'names of this machine are left out of the leaf, because its root is not valid for them',
+    )
   }
   return wantedNamesUnder(config, warn, machine.names)
 }
@@ -114,7 +117,7 @@ function namesFor(config: Pick<Settings, 'hosts'>, machine: Machine, log: Log): 
 function warnUnlessConstrained({ file, permitted }: Root, log: Log): void {
   if (permitted !== undefined) return
   const text =
-    'SIDECAR_CA_CONSTRAIN does not change this root, which was issued without it and is valid for any name'
-  const hint = '`registry-sidecar cert renew --root` gives a root that is valid only for the wanted names'
+    'SIDECAR_CA_CONSTRAIN does not change this root: the root was issued without it and is valid for any name'
+  const hint = '`registry-sidecar cert renew --root` issues a root that is valid only for the wanted names'
   log.warn({ file, hint }, text)
 }

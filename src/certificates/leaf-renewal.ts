@@ -1,6 +1,6 @@
 // Keeps the issued leaf renewed, and serves what the state folder contains.
 //
-// The folder is read when the leaf's file changes, and every hour because time passes without an event.
+// Reads the folder when leaf.crt changes, and every hour because no event says that a renewal is due.
 
 import { errorMessage, NotAppliedError } from '../errors/errors.ts'
 import type { ExpiryWarnings } from './expiry-warnings.ts'
@@ -19,7 +19,7 @@ export interface IssuedBundle {
 }
 
 export interface LeafRenewal {
-  /** `stale` while the leaf is due and cannot be renewed. */
+  /** `stale` while a renewal of the leaf is due but fails. */
   readonly value: InForce<IssuedBundle>
   /** Never rejects: after a failure it tries again later. */
   look(): Promise<void>
@@ -37,13 +37,13 @@ export interface LeafRenewalOptions {
   readonly timetable?: Timetable
 }
 
-// A leaf lives 90 days; an hour late is early enough.
+// A leaf is valid for 90 days, so a delay of an hour does no harm.
 const LOOK_EVERY_MS = 3_600_000
 
-// A failure is short (a lock) or needs a person (a full disk). Each attempt is a line in the log, so the delay doubles.
+// A failure ends soon (a lock) or needs a person (a full disk). Each attempt writes a log line, so the delay doubles.
 const FIRST_RETRY_MS = 5_000
 
-/** Resolves after the first look, when changes of the folder are noticed. Never rejects. */
+/** Resolves after the first look. From then on it notices changes of the folder. Never rejects. */
 export async function keepLeafRenewed(options: LeafRenewalOptions): Promise<LeafRenewal> {
   const { keystore, names, warnings, afterLook, pollMs, log, timetable = SYSTEM_TIMETABLE } = options
   const file = keystore.leafFile
@@ -113,7 +113,7 @@ function bundleIn({ bundle, root }: Keystore): IssuedBundle {
 }
 
 const ROOT_RENEWED =
-  'root renewed: make clients trust it before the earlier root ends; clients that trust only the earlier root fail then'
+  'root renewed: make clients trust it before the earlier root expires; afterwards clients without the new root fail'
 
 function logRenewal(log: Log, { bundle, root }: IssuedBundle, previous: IssuedBundle): void {
   const isSameRoot = previous.root.fingerprint === root.fingerprint

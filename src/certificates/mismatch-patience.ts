@@ -1,19 +1,20 @@
-// Waits for certificate and key to belong together again.
+// Waits until certificate and key match again, for a limited time.
 
 import type { Timetable } from './timetable.ts'
 
 export interface MismatchPatience {
+  /** Whether the mismatch lasts longer than `patienceMs`. */
   readonly isOver: boolean
   /** A repeated call does not restart the wait. */
   begin(): void
-  /** The files belong together, or one of them is unusable by itself. */
+  /** Call it when the files match, or one of them is unusable by itself. */
   end(): void
 }
 
 export interface MismatchPatienceOptions {
   readonly patienceMs: number
   readonly after: Timetable['after']
-  /** Called when the patience is over, because the files may never change again. */
+  /** Called after `patienceMs`, because the files may never change again. */
   readonly onOver: () => void
 }
 

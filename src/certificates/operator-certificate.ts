@@ -1,7 +1,7 @@
 // Loads and follows a certificate that someone else issued.
 //
 // A renewal replaces certificate, key and password one after the other.
-// So all are read together when one changes, and they come into force together or not at all.
+// So a change of one file reads all three, and they come into force together or not at all.
 
 import { InvalidFileError } from '../errors/errors.ts'
 import { createCertificateInForce, type CertificateInForce } from './certificate-in-force.ts'
@@ -27,7 +27,7 @@ export interface OperatorCertificateOptions {
   readonly patienceMs?: number
 }
 
-// A person who copies two files needs some seconds between them; programs need none.
+// A person needs some seconds to copy two files. A program needs much less.
 const PATIENCE_MS = 5_000
 
 const HOUR_MS = 3_600_000
@@ -44,7 +44,7 @@ export async function loadOperatorCertificate(
     watchFile(file, { pollMs, onSettled: pair.look, onError: logWatchErrors(file, log) }),
   )
   await Promise.all(watches.map((watch) => watch.ready))
-  // Also for a certificate that is not valid yet, and for a system without polls.
+  // Reads again even without a change: polling may be off, or the certificate was not valid yet.
   const hourly = setInterval(() => {
     pair.warn()
     void watches[0]?.check()
@@ -119,7 +119,7 @@ function createLooks(
 
   async function lookOnce(): Promise<void> {
     if (isClosed) return
-    // Asked before the read. If the machine sleeps during the read, an old mismatch must not count as a long one.
+    // Checked before the read: if the wait ends during a slow read, the next read decides.
     const wasPatienceOver = patience.isOver
     const outcome = await readOperatorPair(files, timetable.now()).catch((error: unknown) => {
       if (!(error instanceof InvalidFileError)) throw error
@@ -148,7 +148,7 @@ function createLooks(
 
 const LOOKS_AT_START = { looks: 3, pauseMs: 200 }
 
-// The process may start between the two steps of a renewal. It waits for a program, but not for a person.
+// The process may start between two steps of a renewal. It waits long enough for a program, but not for a person.
 async function readFirst(files: OperatorFiles, now: () => Date): Promise<OperatorCertificate> {
   const outcome = await readUntilWhole(() => readOperatorPair(files, now()), {
     isWhole: ({ kind }) => kind === 'pair',

@@ -21,7 +21,7 @@ export async function warnOfMount(file: string, log: Log, subject = 'this file')
   log.warn({ file, hint }, `${subject} is a bind-mounted file: replacing it on the host has no effect here`)
 }
 
-// The mode is not changed, because the file belongs to the operator. Groups may read, because keys are shared that way.
+// Does not change the mode, because the file belongs to the operator. A group may read it.
 async function warnIfReadableForAll(file: string, log: Log): Promise<void> {
   if (platform() === 'win32') return
   const mode = await stat(file).then(
@@ -29,7 +29,7 @@ async function warnIfReadableForAll(file: string, log: Log): Promise<void> {
     () => 0,
   )
   if ((mode & 0o007) === 0) return
-  const hint = `chmod o= ${file}; for a secret of Kubernetes: defaultMode: 0440 and fsGroup`
+  const hint = `run chmod o= ${file}; for a Kubernetes secret, set defaultMode: 0440 and fsGroup`
   log.warn(
     { file, mode: mode.toString(8).padStart(4, '0'), hint },
     'every user of this machine can read this file',

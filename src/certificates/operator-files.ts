@@ -11,7 +11,7 @@ export interface OperatorFiles {
   readonly keyPasswordFile: string | undefined
 }
 
-/** Undefined when we issue the certificate. */
+/** Undefined when the sidecar issues the certificate. */
 export function operatorFilesOf({
   tlsCert,
   tlsKey,
@@ -23,7 +23,7 @@ export function operatorFilesOf({
 
 /** Rejects with `InvalidFileError` when a file cannot be read, or is unusable by itself. */
 export async function readOperatorPair(files: OperatorFiles, now: Date): Promise<OperatorPair> {
-  // One after the other, because the other reads would outlive a failed one.
+  // Not in parallel, because the other reads would continue after one read failed.
   const cert = await readNamed(files.certFile, 'SIDECAR_TLS_CERT')
   const key = await readNamed(files.keyFile, 'SIDECAR_TLS_KEY')
   const { keyPasswordFile } = files

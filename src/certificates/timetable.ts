@@ -1,4 +1,4 @@
-// Tells the time and calls back later.
+// Reads the clock and sets timers.
 
 export interface Timetable {
   readonly now: () => Date

@@ -1,6 +1,6 @@
 // Parses certificates, private keys and roots from PEM.
 //
-// Checks each pair here and not in the listener, because OpenSSL's error names neither the file nor the fix.
+// This file also checks each pair, because an error of OpenSSL names neither the file nor the fix.
 
 import { X509Certificate, createPrivateKey, type KeyObject } from 'node:crypto'
 
@@ -8,7 +8,7 @@ import { InvalidFileError } from '../errors/errors.ts'
 import { parseNameConstraints, type PermittedNames } from './name-constraints.ts'
 import { canonicalAddress, hasSameNames, type SubjectAltName } from './names.ts'
 
-/** The chain is as sent, leaf first. The pair has been checked. */
+/** `certPem` is the chain that clients get, leaf first. `keyPem` belongs to the leaf. */
 export interface CertificateBundle {
   readonly certPem: string
   readonly keyPem: string
@@ -33,7 +33,7 @@ export interface Root {
   readonly pem: string
   readonly fingerprint: string
   readonly notAfter: Date
-  /** The only names that its leaves may carry. Absent: any name. */
+  /** The only names that its leaves may contain. Absent: all names. */
   readonly permitted?: PermittedNames | undefined
 }
 
@@ -45,7 +45,7 @@ export function parseBundle(certPem: string, keyPem: string, origin: BundleOrigi
   if (!certificate.checkPrivateKey(key)) {
     throw new InvalidFileError(
       keyFile,
-      `does not belong to the first certificate in ${certFile}: put the leaf first, or give the key it was issued for`,
+      `does not belong to the first certificate in ${certFile}: put the leaf first, or use the key of the leaf`,
     )
   }
   const leaf = leafFacts(certificate)
@@ -58,7 +58,7 @@ export function parseBundle(certPem: string, keyPem: string, origin: BundleOrigi
   if (leaf.subjectAltNames.length === 0) {
     throw new InvalidFileError(
       certFile,
-      'carries no subject alternative names, so clients reject it: have it issued with the names that they use',
+      'has no subject alternative names, so clients reject it: request a certificate with the names that clients use',
     )
   }
   return { certPem, keyPem, leaf }
@@ -67,7 +67,7 @@ export function parseBundle(certPem: string, keyPem: string, origin: BundleOrigi
 export interface RootTexts {
   readonly certPem: string
   readonly keyPem?: string | undefined
-  /** The fingerprint of the root that the sidecar issued first. */
+  /** The text of root.sha256: the fingerprint of the root that the sidecar issued. */
   readonly marker?: string | undefined
 }
 
@@ -79,11 +79,11 @@ export interface RootFiles {
 
 // Only a person may decide this, because every client must then trust another root.
 export const START_OVER =
-  'empty this folder, start again, and have every client trust the new root (`registry-sidecar trust` says how)'
+  'empty this folder, start again, and make every client trust the new root (`registry-sidecar trust` shows how)'
 
 const RESTORE = `restore it from a backup, or ${START_OVER}`
 
-/** Throws `InvalidFileError` if the texts do not match. Ignores the clock. */
+/** Throws `InvalidFileError` if the texts do not match. Accepts an expired root. */
 export function parseRoot({ certPem, keyPem, marker }: RootTexts, files: RootFiles): Root {
   const certificate = parseCertificate(certPem, files.rootCert, RESTORE)
   const fingerprint = fingerprint256(certificate)
@@ -124,7 +124,7 @@ export function isRenewalDue({ leaf }: CertificateBundle, root: Root, wanted: Wa
   return start !== undefined && wanted.now >= start
 }
 
-/** Undefined for a leaf that expires with its root, because a new leaf would not last longer. */
+/** Undefined for a leaf that expires with its root, because a new leaf would expire at the same time. */
 export function renewalStart({ notBefore, notAfter }: LeafFacts, root: Root): Date | undefined {
   if (notAfter >= root.notAfter) return undefined
   const lifeMs = notAfter.getTime() - notBefore.getTime()
@@ -171,7 +171,7 @@ export function fingerprint256(certificate: X509Certificate): string {
   return certificate.fingerprint256
 }
 
-/** Also accepts an expired leaf. Throws `InvalidFileError`. */
+/** Accepts an expired leaf. Throws `InvalidFileError`. */
 export function parseLeaf(certPem: string, file: string): LeafFacts {
   return leafFacts(parseCertificate(certPem, file))
 }
@@ -186,7 +186,7 @@ export function leafFacts(certificate: X509Certificate): LeafFacts {
 }
 
 // Node writes `DNS:a.example, IP Address:0:0:0:0:0:0:0:1`, and quotes a value that holds a comma or a quote.
-// Threat: split at its comma, a quoted value could pass for another name. So quoted values are skipped whole.
+// Threat: a quoted value with a comma could look like two names. So this function skips quoted values.
 function parseSubjectAltNames(text: string): readonly SubjectAltName[] {
   const parts = text.matchAll(/([^:,]+):("(?:[^"\\]|\\.)*"|[^,]*)(?:, |$)/g)
   return [...parts].flatMap(([, kind, value = '']): SubjectAltName[] => {

@@ -13,16 +13,16 @@ export interface ClientCa {
   readonly fingerprints: readonly string[]
   /** The certificates in force that issued no other certificate of the file. Never empty. */
   readonly accepted: readonly X509Certificate[]
-  /** Whether every root in force is accepted itself, and so every certificate below it. */
+  /** Whether `accepted` contains every root in force, so that every certificate under a root is accepted. */
   readonly acceptsAllUnderRoots: boolean
   readonly leftOut: readonly LeftOutCertificate[]
   /** When the first certificate in force expires. */
   readonly notAfter: Date
 }
 
-/** A certificate that is not valid now, or whose issuer is not. */
+/** A certificate that is not valid now, or whose issuer is not valid now. */
 export interface LeftOutCertificate {
-  /** Its place in the file, from 1. */
+  /** Its position in the file. The first certificate is number 1. */
   readonly number: number
   readonly fingerprint: string
   readonly reason: string
@@ -51,14 +51,14 @@ export function parseClientCa(text: string, { file, now }: ClientCaOrigin): Clie
     if (objection !== undefined)
       throw new InvalidFileError(file, `certificate number ${index + 1} ${objection}`)
   })
-  // Rejecting the whole file would keep the earlier file in force, also a CA that the operator removed.
+  // Does not reject the whole file, because a CA that the operator removed would then stay in force.
   const inForce = withIssuers(
     certificates.filter((certificate) => outsideValidity(certificate, now) === undefined),
   )
   const leftOut = certificates.flatMap((certificate, index) =>
     inForce.includes(certificate) ? [] : [leftOutOf(certificate, index + 1, now)],
   )
-  // Compares with the whole file, because a root must not replace its expired intermediate.
+  // Compares with the whole file: a root must not become accepted when its intermediate expires.
   const accepted = inForce.filter((certificate) => isEndOfChain(certificate, certificates))
   if (accepted.length === 0) throw new InvalidFileError(file, describeNoneUsable(leftOut))
   const pem = inForce.map((certificate) => certificate.toString()).join('')
@@ -82,8 +82,8 @@ export function isSameClientCa(one: ClientCa, other: ClientCa): boolean {
 }
 
 // Threat: OpenSSL verified the chain, but it accepts every certificate below a trusted root.
-// So where the file holds an intermediate, an accepted CA must have signed the certificate itself.
-// The chain of the client is ignored: some versions of Node hide it, and none verifies its signatures.
+// So if the file holds an intermediate, an accepted CA must have signed the client's certificate directly.
+// Ignores the chain that the client sends: some versions of Node hide it, and no version verifies its signatures.
 export function isAcceptedClient(
   certificate: X509Certificate,
   { fingerprints, accepted, acceptsAllUnderRoots }: ClientCa,
@@ -100,7 +100,7 @@ interface CaFile {
 
 function objectionTo(certificate: X509Certificate, { all, now }: CaFile): string | undefined {
   if (!certificate.ca) {
-    return "is not a CA certificate (CA:TRUE): use the certificate that signed your clients' certificates, not one of theirs"
+    return "is not a CA certificate (CA:TRUE): use the certificate of the CA that signed your clients' certificates"
   }
   if (outsideValidity(certificate, now) !== undefined) return undefined
   // OpenSSL refuses every client whose chain does not end in a self-signed root.
@@ -130,10 +130,10 @@ function outsideValidity(
   return undefined
 }
 
-// Repeats, because a certificate that is dropped may have issued another one.
+// Repeats, because a removed certificate may have issued another certificate.
 function withIssuers(certificates: readonly X509Certificate[]): readonly X509Certificate[] {
-  const left = certificates.filter((one) => certificates.some((issuer) => hasIssued(issuer, one)))
-  return left.length === certificates.length ? left : withIssuers(left)
+  const kept = certificates.filter((one) => certificates.some((issuer) => hasIssued(issuer, one)))
+  return kept.length === certificates.length ? kept : withIssuers(kept)
 }
 
 function leftOutOf(certificate: X509Certificate, number: number, now: Date): LeftOutCertificate {
@@ -151,17 +151,17 @@ function describeNoneUsable(leftOut: readonly LeftOutCertificate[]): string {
   return `holds no CA that is valid now and signs clients' certificates${which}`
 }
 
-// A renewed CA keeps its name, and its former key may have signed the renewed certificate.
+// Ignores the same CA after its renewal: it has the same name, and its old key may have signed the new certificate.
 function isEndOfChain(certificate: X509Certificate, all: readonly X509Certificate[]): boolean {
   return !all.some((other) => other.subject !== certificate.subject && hasIssued(certificate, other))
 }
 
-// Fails before the listener drops the former CAs.
+// Fails here, while the earlier CAs are still in force.
 function assertOpenSslAccepts(pem: string, file: string): void {
   try {
     createSecureContext({ ca: pem })
   } catch (cause) {
-    const reason = `OpenSSL rejects it (${errorMessage(cause)}): have it issued again`
+    const reason = `OpenSSL rejects it (${errorMessage(cause)}): request a new certificate`
     throw new InvalidFileError(file, reason, { cause })
   }
 }

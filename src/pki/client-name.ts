@@ -1,7 +1,7 @@
 // Reads the username from a client certificate.
 //
-// Threat: Node joins all names of a certificate into one string. A name with a comma or a line break has passed for
-// several names there (CVE-2021-44532, CVE-2021-44533). So this file reads the DER bytes that the CA signed.
+// Threat: Node joins all names of a certificate into one string. A name with a comma or a line break looked like
+// several names (CVE-2021-44532, CVE-2021-44533). So this file reads the DER bytes that the CA signed.
 
 import { DER, extensionValues, readDer, within, type DerValue } from './der.ts'
 
@@ -21,32 +21,32 @@ export type ClientName =
 // GeneralName, RFC 5280 §4.2.1.6.
 const ALT_NAME_TAGS = { email: 0x81, dns: 0x82, uri: 0x86 } as const
 
-// Threat: if `*` matched a slash or a dot, a name issued for one place would count in another.
+// Threat: if `*` matched a slash or a dot, a name of another domain or path would match the pattern.
 const PART = { email: '[^@]+', dns: '[^.*]+', uri: '[^/?#]+' } as const
 
 // The limit for names in the users file.
 const MAX_LENGTH = 255
 
-/** `cn`, `email`, `dns` or `uri`, the last three also with a pattern: `email:*@example.org`. */
+/** Parses `cn`, `email`, `dns` or `uri`. All except `cn` may have a pattern, as in `email:*@example.org`. */
 export function parseClientNameRule(text: string): ParsedClientNameRule {
   const [, kind = '', pattern] = /^([a-z]+)(?::(.*))?$/s.exec(text) ?? []
   if (kind === 'cn' && pattern === undefined) return { ok: true, value: { kind } }
   if (kind !== 'email' && kind !== 'dns' && kind !== 'uri') {
     return {
       ok: false,
-      reason: `"${text}": write cn, email, dns or uri; the last three also with a pattern, as in email:*@example.org`,
+      reason: `"${text}": write cn, email, dns or uri; all except cn may have a pattern, as in email:*@example.org`,
     }
   }
   if (pattern === undefined) return { ok: true, value: { kind } }
   const [before = '', after, ...more] = (kind === 'dns' ? pattern.toLowerCase() : pattern).split('*')
   if (after === undefined || more.length > 0 || !/^[!-~]+$/.test(pattern) || pattern.length > MAX_LENGTH) {
-    const reason = `"${text}": write exactly one * for the username in the pattern, and otherwise printable ASCII without blanks`
+    const reason = `"${text}": the pattern must have exactly one *, for the username; all else must be printable ASCII without blanks`
     return { ok: false, reason }
   }
   return { ok: true, value: { kind, pattern: { before, after } } }
 }
 
-/** Exactly one name must match the rule, because the client could choose between two. */
+/** Exactly one name must match the rule. With two, the client could choose its username. */
 export function clientNameOf(certificate: Buffer, rule: ClientNameRule): ClientName {
   try {
     const names = rule.kind === 'cn' ? commonNames(certificate) : alternativeNames(certificate, rule.kind)
@@ -93,7 +93,7 @@ const EXPLICIT_VERSION = 0xa0
 const COMMON_NAME = Buffer.from([0x55, 0x04, 0x03]) // 2.5.4.3
 const SUBJECT_ALT_NAME = Buffer.from([0x55, 0x1d, 0x11]) // 2.5.29.17
 
-/** Leaves out the optional version (RFC 5280 §4.1). */
+/** The fields of TBSCertificate without the optional version (RFC 5280 §4.1). */
 function signedFields(certificate: Buffer): readonly DerValue[] {
   const [toBeSigned] = within(readDer(certificate)[0])
   return within(toBeSigned).filter(({ tag }) => tag !== EXPLICIT_VERSION)
@@ -108,7 +108,7 @@ function commonNames(certificate: Buffer): readonly string[] {
   })
 }
 
-// The encodings of RFC 5280 §4.1.2.6. Readers disagree about the older ones: OpenSSL reads T61 as Latin-1.
+// The encodings of RFC 5280 §4.1.2.6. Programs read older encodings differently: OpenSSL reads T61 as Latin-1.
 function directoryString({ tag, content }: DerValue): string {
   if (tag === DER.utf8String) return decodeUtf8(content)
   if (tag === DER.printableString || tag === DER.ia5String) return decodeAscii(content, 'common name')

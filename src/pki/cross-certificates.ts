@@ -2,7 +2,7 @@
 //
 // A cross certificate has the name and key of the later root, and the earlier root signed it.
 // cross.crt holds them, newest first, each followed by the root that signed it.
-// Every link is verified, because otherwise clients would find a broken chain first.
+// This file verifies every link, because otherwise a broken chain would fail only at the clients.
 
 import { X509Certificate } from 'node:crypto'
 
@@ -30,7 +30,7 @@ export interface EarlierRoot {
 
 export interface Authority {
   readonly root: Root
-  /** The earlier roots that lead to the root now, newest first. */
+  /** The earlier roots whose cross certificates lead to `root`, newest first. */
   readonly earlier: readonly EarlierRoot[]
 }
 
@@ -56,7 +56,7 @@ export function parseEarlier(
   const links = linksIn(certificatesIn(text).map((pem) => parseCertificate(pem, file, hint)))
   const current = new X509Certificate(root.pem)
   const start = links.findIndex(({ cross }) => isForRoot(cross, current))
-  // The file is ahead of the root during a renewal, and after an older backup of the root was restored.
+  // cross.crt is newer than the root during a renewal, and after the root was restored from a backup.
   if (start === -1 && links.some(({ signer }) => signer.fingerprint256 === root.fingerprint)) return []
   const chain = links.slice(start)
   const isWhole = chain.every(({ cross, signer }, index) => {
@@ -68,7 +68,7 @@ export function parseEarlier(
   }
   const earlier = chain.map(earlierRootOf)
   const end = earlier.findIndex(({ notAfter }) => notAfter <= now)
-  // An expired link also cuts off the roots behind it.
+  // Older roots need the expired link too, so they are left out.
   return end === -1 ? earlier : earlier.slice(0, end)
 }
 
@@ -76,14 +76,14 @@ export function formatEarlier(earlier: readonly EarlierRoot[]): string {
   return earlier.map(({ crossPem, pem }) => crossPem + pem).join('')
 }
 
-/** Never both: some clients that trust an earlier root would pick the root instead of its cross certificate. */
+/** Never both: some clients of an earlier root would then use the root, which they do not trust. */
 export function chainBehindLeaf({ root, earlier }: Authority): string {
   return earlier.length === 0 ? root.pem : earlier.map(({ crossPem }) => crossPem).join('')
 }
 
 export function hasExpectedChain({ certPem }: CertificateBundle, authority: Authority): boolean {
-  const wanted = certificatesIn(chainBehindLeaf(authority)).map(withoutSpace)
-  const actual = certificatesIn(certPem).slice(1).map(withoutSpace)
+  const wanted = certificatesIn(chainBehindLeaf(authority)).map(withoutWhitespace)
+  const actual = certificatesIn(certPem).slice(1).map(withoutWhitespace)
   // A leaf alone is enough for clients that have the root.
   const isBareLeaf = authority.earlier.length === 0 && actual.length === 0
   return (
@@ -91,7 +91,7 @@ export function hasExpectedChain({ certPem }: CertificateBundle, authority: Auth
   )
 }
 
-/** With a cross certificate in the chain, clients may rely on an earlier root. */
+/** If true, some clients may trust only an earlier root. */
 export function hasCrossCertificate(leafCert: string | undefined): boolean {
   return certificatesIn(leafCert ?? '')
     .slice(1)
@@ -144,6 +144,6 @@ function isSelfIssued(pem: string): boolean {
   }
 }
 
-function withoutSpace(text: string): string {
+function withoutWhitespace(text: string): string {
   return text.replace(/\s/g, '')
 }

@@ -23,7 +23,7 @@ export function readDer(bytes: Buffer): readonly DerValue[] {
     const tag = bytes.readUInt8(offset)
     if ((tag & 0x1f) === 0x1f) throw new RangeError('a tag of more than one byte')
     const { start, length } = extentAt(bytes, offset + 1)
-    if (start + length > bytes.length) throw new RangeError('a value that ends behind its container')
+    if (start + length > bytes.length) throw new RangeError('a value that ends after its container')
     values.push({ tag, content: bytes.subarray(start, start + length) })
     offset = start + length
   }
@@ -38,12 +38,12 @@ export function within(value: DerValue | undefined): readonly DerValue[] {
 // The tag of the list of extensions (RFC 5280 §4.1).
 const EXTENSIONS = 0xa3
 
-/** The first such extension (RFC 5280 §4.2). Throws as `readDer` does. */
+/** The value of the first extension with this OID (RFC 5280 §4.2). Throws as `readDer` does. */
 export function extensionValue(certificate: Buffer, oid: Buffer): DerValue | undefined {
   return extensionValues(certificate, oid)[0]
 }
 
-/** For callers that reject duplicates. Throws as `readDer` does. */
+/** All values, for callers that reject duplicates. Throws as `readDer` does. */
 export function extensionValues(certificate: Buffer, oid: Buffer): readonly (DerValue | undefined)[] {
   const [toBeSigned] = within(readDer(certificate)[0])
   const list = within(toBeSigned).find(({ tag }) => tag === EXTENSIONS)
@@ -57,7 +57,7 @@ function isOid(value: DerValue | undefined, oid: Buffer): boolean {
   return value?.tag === DER.oid && value.content.equals(oid)
 }
 
-/** For at most 65,535 bytes. */
+/** The parts may have at most 65,535 bytes together. */
 export function encodeDer(tag: number, parts: readonly Buffer[]): Buffer {
   const content = Buffer.concat(parts)
   if (content.length < 0x80) return Buffer.concat([Buffer.from([tag, content.length]), content])
@@ -68,13 +68,14 @@ export function encodeDer(tag: number, parts: readonly Buffer[]): Buffer {
   return Buffer.concat([Buffer.from([tag]), shortest, content])
 }
 
-// X.690 §8.1.3 and §10.1: one byte up to 127, else the count of the length bytes, then no more than needed.
+// X.690 §8.1.3 and §10.1: one byte for lengths up to 127. Others begin with the number of bytes that follow.
 function extentAt(bytes: Buffer, offset: number): { readonly start: number; readonly length: number } {
   const short = bytes.readUInt8(offset)
   if (short < 0x80) return { start: offset + 1, length: short }
   const size = short & 0x7f
   if (size < 1 || size > 4) throw new RangeError('an indefinite or too long length')
   const length = bytes.readUIntBE(offset + 1, size)
-  if (length < 0x80 || length < 2 ** (8 * (size - 1))) throw new RangeError('a length with needless bytes')
+  if (length < 0x80 || length < 2 ** (8 * (size - 1)))
+    throw new RangeError('a length with more bytes than needed')
   return { start: offset + 1 + size, length }
 }

@@ -15,14 +15,14 @@ import {
   subjectOf,
 } from './signed-certificate.ts'
 
-// Every client must be set up for a root, so a root should outlast its machine.
+// A new root needs work on every client, so a root should be valid longer than its machine lasts.
 export const ROOT_VALIDITY_DAYS = 3650
 
 // Apple refuses leaves valid for more than 825 days (support.apple.com/HT210176).
-// A leaked key is useful only for a short time, because the leaf renews itself often.
+// A short validity limits how long a stolen key is useful.
 export const LEAF_VALIDITY_DAYS = 90
 
-// Clients whose clock is slow must accept a new certificate.
+// Clients whose clock is behind must accept a new certificate.
 const BACKDATE_MS = 3_600_000
 const DAY_MS = 86_400_000
 
@@ -40,7 +40,7 @@ export interface LeafRequest {
 
 export interface RootRequest {
   readonly now: Date
-  /** The only names that leaves may carry. Absent: any name. */
+  /** The only names that leaves may contain. Absent: all names. */
   readonly constrainTo?: readonly SubjectAltName[] | undefined
 }
 
@@ -54,7 +54,7 @@ export function issueRoot({ now, constrainTo }: RootRequest): IssuedCertificate 
     publicKey,
     ...validity(now, ROOT_VALIDITY_DAYS),
     extensions: [
-      // No path length, because it would forbid this root to sign the next one.
+      // No path length, because it would forbid this root to sign the next root.
       { name: 'basicConstraints', critical: true, cA: true },
       { name: 'keyUsage', critical: true, keyCertSign: true, cRLSign: true },
       subjectKeyIdentifier(keyIdentifier(publicKey)),
@@ -97,7 +97,7 @@ export interface CrossRequest {
   readonly signer: IssuedCertificate
 }
 
-/** Clients of the earlier root then accept leaves of the later root, which keeps its name, key and extensions. */
+/** Clients that trust only the earlier root then accept leaves of the later root. */
 export function crossSign({ certPem, signer }: CrossRequest): string {
   const [later, earlier] = [new X509Certificate(certPem), new X509Certificate(signer.certPem)]
   const [laterEnd, earlierEnd] = [new Date(later.validTo), new Date(earlier.validTo)]

@@ -68,7 +68,7 @@ export function encodeNameConstraints(permitted: PermittedNames): Buffer {
             bases.map((base) => encodeDer(DER.sequence, [base])),
           ),
         ]
-  // Threat: a kind (DNS or IP) without any permitted name is unlimited. So it is excluded as a whole.
+  // Threat: if no name of a kind is permitted, clients accept all names of that kind. So that kind is excluded.
   const missing = (['dns', 'ip'] as const).filter((kind) => permitted.every(({ type }) => type !== kind))
   return encodeDer(DER.sequence, [
     ...trees(PERMITTED, permitted.map(encodeBase)),

@@ -1,7 +1,7 @@
 // Parses and compares the names and addresses of certificates.
 //
 // node-forge encodes any text: an IDN as Latin-1, a zone id as a 17-byte address, `::2:3:4:5:6:7:8` as 14 bytes. So
-// this file checks every name and brings it to one form first.
+// this file checks every name and converts it to its canonical form.
 
 import { isIP, isIPv6 } from 'node:net'
 import { domainToASCII } from 'node:url'
@@ -45,7 +45,7 @@ export function automaticNames({ hostname, addresses }: MachineNames): readonly 
 
 export interface MachineNames {
   readonly hostname: string
-  /** As `os.networkInterfaces()` gives them. */
+  /** As `os.networkInterfaces()` returns them. */
   readonly addresses: readonly string[]
 }
 
@@ -122,7 +122,7 @@ function toAscii(written: string): string | undefined {
   return isAscii ? written.toLowerCase() : domainToASCII(written)
 }
 
-// RFC 952 forbids underscores, but compose uses them in service names, and clients connect to those.
+// RFC 952 forbids underscores, but compose uses them in service names, and clients connect to these names.
 function isLabel(label: string): boolean {
   return /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/.test(label)
 }

@@ -32,12 +32,12 @@ export interface OperatorCertificate {
   readonly anchor: Root | undefined
 }
 
-/** A mismatch is a value, because every replacement causes one: two files cannot change at the same moment. */
+/** A mismatch is no exception: two files cannot change at the same moment, so each replacement causes one. */
 export type OperatorPair =
   | { readonly kind: 'pair'; readonly certificate: OperatorCertificate }
   | { readonly kind: 'mismatch'; readonly error: InvalidFileError }
 
-/** Throws `InvalidFileError` when one of the texts is invalid regardless of the others. */
+/** Throws `InvalidFileError` when one of the texts is unusable by itself. */
 export function parseOperatorPair(texts: OperatorTexts, origin: OperatorOrigin): OperatorPair {
   const { certFile, keyFile, now } = origin
   const chain = parseChain(texts.certPem, certFile)
@@ -99,7 +99,7 @@ function parseFurther(
   }
 }
 
-// OpenSSL's `checkIssued` demands a key usage, which a self-signed server certificate may lack.
+// Does not call `checkIssued`, which demands a key usage that a self-signed server certificate may lack.
 function anchorOf(certificates: readonly X509Certificate[], certFile: string): Root | undefined {
   const last = certificates.at(-1)
   if (last === undefined || last.subject !== last.issuer || !last.verify(last.publicKey)) return undefined
@@ -122,14 +122,14 @@ function openKey(
   if (keyPasswordFile === undefined || keyPassword === undefined) {
     throw new InvalidFileError(
       keyFile,
-      'is encrypted: name the file that holds its password with SIDECAR_TLS_KEY_PASSWORD_FILE, or store it unencrypted',
+      'is encrypted: set SIDECAR_TLS_KEY_PASSWORD_FILE to the file with its password, or store the key unencrypted',
     )
   }
   try {
     return { kind: 'key', key: createPrivateKey({ key: pem, passphrase: keyPassword }) }
   } catch (cause) {
-    // Either file may be wrong, and these two files are replaced one after the other too.
-    const reason = `does not decrypt ${keyFile}: put that key's password in it, on one line; or the key is damaged, or its encryption is too old for OpenSSL`
+    // Key and password are replaced one after the other too, so this may be a mismatch.
+    const reason = `does not decrypt ${keyFile}: write the password of that key on one line; if it is right, the key is damaged or its encryption is too old for OpenSSL`
     return { kind: 'mismatch', error: new InvalidFileError(keyPasswordFile, reason, { cause }) }
   }
 }
@@ -145,24 +145,24 @@ function refuseUnusable({ keyUsage, publicKey }: X509Certificate, certFile: stri
   if (purposes !== undefined && !purposes.some((one) => one === SERVER_AUTH || one === ANY_PURPOSE)) {
     throw new InvalidFileError(
       certFile,
-      'is not a server certificate (its extended key usage lacks serverAuth): have it issued for a server',
+      'is not a server certificate (its extended key usage lacks serverAuth): request a certificate for a server',
     )
   }
   const kind = publicKey.asymmetricKeyDetails?.namedCurve ?? publicKey.asymmetricKeyType ?? 'unknown'
   if (!ACCEPTED_KEY_KINDS.includes(kind)) {
     throw new InvalidFileError(
       certFile,
-      `has a key of a kind that docker does not accept (${kind}): have it issued again, with a P-256 key or an RSA key of 2048 bits`,
+      `has a key that docker does not accept (${kind}): request a certificate with a P-256 key or an RSA key of 2048 bits`,
     )
   }
 }
 
-// OpenSSL refuses to serve some certificates that it parses. This fails before the former one is dropped.
+// OpenSSL refuses to serve some certificates that it parses. Fails here, while the earlier certificate is in force.
 function assertOpenSslAccepts({ certPem, keyPem }: CertificateBundle, certFile: string): void {
   try {
     createSecureContext({ cert: certPem, key: keyPem, minVersion: 'TLSv1.2' })
   } catch (cause) {
-    const reason = `OpenSSL refuses to serve it (${errorMessage(cause)}): have it issued again, with a P-256 key or an RSA key of 2048 bits`
+    const reason = `OpenSSL refuses to serve it (${errorMessage(cause)}): request a certificate with a P-256 key or an RSA key of 2048 bits`
     throw new InvalidFileError(certFile, reason, { cause })
   }
 }

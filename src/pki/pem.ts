@@ -3,8 +3,8 @@
 const BEGIN = '-----BEGIN CERTIFICATE-----'
 const END = '-----END CERTIFICATE-----'
 
-// Threat: one regular expression for begin and end takes seconds on half a megabyte without an end.
-// A certificate without an end is kept, because a half-written chain must be refused as a whole.
+// Threat: one regular expression for BEGIN and END takes seconds on half a megabyte without END.
+// A certificate without END is kept, so that callers refuse a half-written chain.
 export function certificatesIn(text: string): readonly string[] {
   const [, ...parts] = text.split(BEGIN)
   return parts.map((part) => {

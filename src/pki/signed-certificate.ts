@@ -2,7 +2,7 @@
 //
 // The only file that imports node-forge, whose security advisories concern parsing and verifying.
 // So node-forge only encodes. Keys, signatures and random numbers come from node:crypto.
-// node:crypto wrote or accepted every certificate that this file decodes.
+// This file decodes only certificates that node:crypto created or accepted.
 
 import { X509Certificate, randomBytes, sign } from 'node:crypto'
 import forge from 'node-forge'
@@ -96,7 +96,7 @@ function fieldsOf(certificate: X509Certificate): readonly Asn1[] {
   return children(children(fromDer(certificate.raw))[0])
 }
 
-/** 128 bits. The first two are fixed, so that the number is positive and has no leading zero, which DER forbids. */
+/** 128 bits. The first two bits are fixed, because DER needs a positive number without a leading zero byte. */
 function randomSerial(): Buffer {
   const serial = randomBytes(16)
   serial.writeUInt8((serial.readUInt8(0) & 0x3f) | 0x40, 0)

@@ -44,7 +44,7 @@ describe('SIDECAR_CA_CONSTRAIN', () => {
   it('refuses to start with a name outside the root’s constraints', async () => {
     const SIDECAR_STATE_DIR = await narrowStateDir()
     const start = sidecarForTest({ env: { SIDECAR_STATE_DIR, SIDECAR_HOSTS: 'proxy,new.example' } })
-    await expect(start).rejects.toThrow(/not for new\.example: take these out of SIDECAR_HOSTS/)
+    await expect(start).rejects.toThrow(/not for new\.example: remove these names from SIDECAR_HOSTS/)
   })
 
   it.skipIf(hostname() === 'localhost')('leaves out a name of the machine with one warning', async () => {
@@ -54,7 +54,7 @@ describe('SIDECAR_CA_CONSTRAIN', () => {
     const names = sidecar.certificate.current.leaf.subjectAltNames.map(({ value }) => value)
     expect(names.toSorted()).toEqual(['127.0.0.1', '::1', 'localhost', 'proxy'])
     const warnings = sidecar.lines.filter(({ msg }) =>
-      String(msg).startsWith('names of this machine left out'),
+      String(msg).startsWith('names of this machine are left out'),
     )
     expect(warnings).toEqual([
       expect.objectContaining({ names: expect.arrayContaining([hostname().toLowerCase()]) as unknown }),

@@ -27,8 +27,8 @@ describe('expiry warnings', () => {
       warnings.look({ notAfter: new Date(400 * DAY_MS), fingerprint: 'AA' })
     }
     expect(lines.map(({ msg, daysLeft }) => [msg, daysLeft])).toEqual([
-      ['the root ends soon', 365],
-      ['the root ends soon', 30],
+      ['the root expires soon', 365],
+      ['the root expires soon', 30],
       ['the root has expired: clients refuse it', undefined],
     ])
   })
@@ -42,7 +42,7 @@ describe('the end of a root', () => {
     const certificate = await openIssuedCertificate(config, log, { timetable })
     onTestFinished(() => certificate.close())
     await certificate.reload()
-    return lines.filter(({ msg }) => msg === 'the root ends soon')
+    return lines.filter(({ msg }) => msg === 'the root expires soon')
   }
 
   it('is logged a year ahead, with the fix', async () => {
@@ -61,10 +61,10 @@ describe('the end of a client CA', () => {
     const { log, lines } = recordedLog()
     const first = await loadClientCa({ file, pollMs: 'off', log })
     onTestFinished(() => first.close())
-    expect(lines.filter(({ msg }) => msg === 'a client CA ends soon')).toEqual([])
+    expect(lines.filter(({ msg }) => msg === 'a client CA expires soon')).toEqual([])
     const clock = () => new Date(first.current.notAfter.getTime() - 5 * DAY_MS)
     const late = await loadClientCa({ file, pollMs: 'off', log, clock })
     onTestFinished(() => late.close())
-    expect(lines.find(({ msg }) => msg === 'a client CA ends soon')).toMatchObject({ file, daysLeft: 5 })
+    expect(lines.find(({ msg }) => msg === 'a client CA expires soon')).toMatchObject({ file, daysLeft: 5 })
   })
 })

@@ -122,7 +122,7 @@ it('each failure is logged with its reason, the end of the leaf and the time of 
 
 it('a leaf that cannot be renewed causes one warning 30 days, 7 days and one day before its end', async () => {
   const { pass, lines } = await setScene({ renewing: () => new Error('disk full') })
-  const warned = () => lines.filter(({ msg }) => String(msg).startsWith('the certificate ends soon'))
+  const warned = () => lines.filter(({ msg }) => String(msg).startsWith('the certificate expires soon'))
   const counts: number[] = []
   for (const days of [58, 3, 1, 20, 3, 4, 0.5]) {
     await pass(days * DAY_MS)
@@ -144,7 +144,7 @@ it('a leaf that is not valid yet, after the clock was set back, is logged once w
       msg: 'the certificate is not valid yet: clients refuse it',
       notBefore: new Date(START.getTime() - HOUR_MS).toISOString(),
       hint: expect.stringMatching(
-        /^set the clock of this machine; if it is right, .*renew the certificate$/,
+        /^correct the clock of this machine; if it is right, .*renew the certificate$/,
       ) as unknown,
     }),
   ])

@@ -421,7 +421,7 @@ describe('the expiry of a certificate', () => {
       timetable: { ...SYSTEM_TIMETABLE, now: () => new Date(now) },
     })
     const end = certificate.current.leaf.notAfter.getTime()
-    const warnings = () => lines.filter(({ msg }) => /ends soon|has expired/.test(String(msg)))
+    const warnings = () => lines.filter(({ msg }) => /expires soon|has expired/.test(String(msg)))
     const counts: number[] = []
     for (const daysLeft of [30.1, 30, 20, 7, 5, 1, 0.5, 0, -1]) {
       now = end - daysLeft * DAY_MS
@@ -452,7 +452,7 @@ describe('the expiry of a certificate', () => {
 
   it('is logged at start', async () => {
     const { messages } = await setScene({ first: authority.issue(new Date(Date.now() - 85 * DAY_MS)) })
-    expect(messages()).toEqual(['the certificate ends soon'])
+    expect(messages()).toEqual(['the certificate expires soon'])
   })
 })
 

@@ -46,7 +46,7 @@ describe('a client CA file', () => {
     [
       'a certificate that is not a CA',
       one.issue().cert,
-      /number 1 is not a CA certificate .*use the certificate that signed/,
+      /number 1 is not a CA certificate .*use the certificate of the CA that signed/,
     ],
     ['a second one that is not a CA', one.cert + one.issue().cert, /number 2 is not a CA/],
     ['only an expired CA', expired.cert, /number 1 expired on .*: remove it/],

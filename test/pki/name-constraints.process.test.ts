@@ -111,7 +111,7 @@ describe('a state folder with a constrained root', () => {
       issued: { root: false, leaf: true },
     })
     await expect(open([...NAMES, dns('new.example'), ip('10.0.0.2')])).rejects.toThrow(
-      /root\.crt: is valid for localhost, proxy, .* only \(SIDECAR_CA_CONSTRAIN\), not for new\.example, 10\.0\.0\.2: take these out of SIDECAR_HOSTS; or, to get a root that permits them, empty this folder/,
+      /root\.crt: is valid for localhost, proxy, .* only \(SIDECAR_CA_CONSTRAIN\), not for new\.example, 10\.0\.0\.2: remove these names from SIDECAR_HOSTS; or, to get a root that permits them, empty this folder/,
     )
   })
 

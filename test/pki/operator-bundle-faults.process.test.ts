@@ -107,13 +107,13 @@ describe('a file is refused, with the fix', () => {
       'only for clients',
       'ec -pkeyopt ec_paramgen_curve:P-256',
       ['extendedKeyUsage=clientAuth'],
-      /lacks serverAuth\): have it issued for a server/,
+      /lacks serverAuth\): request a certificate for a server/,
     ],
     [
       'with a key on a curve that clients do not offer',
       'ec -pkeyopt ec_paramgen_curve:secp256k1',
       [],
-      /docker does not accept \(secp256k1\): have it issued again, with a P-256/,
+      /docker does not accept \(secp256k1\): request a certificate with a P-256/,
     ],
     [
       'with an RSA-PSS key, which Go does not support',

@@ -114,7 +114,7 @@ describe('the password of a key', () => {
     const outcome = await readWith(text)
     expect(outcome).toMatchObject({ kind: 'mismatch', error: { file: path.join(folder, 'given') } })
     expect(outcome.kind === 'mismatch' && outcome.error.reason).toMatch(
-      /does not decrypt .*tls\.key: put that key's password/,
+      /does not decrypt .*tls\.key: write the password of that key/,
     )
   })
 
@@ -201,7 +201,12 @@ describe('a pair is refused with the fix', () => {
     ],
     ['expired', issuedAt(-100), 'tls.crt', /expired on .*: replace it/],
     ['not valid yet', issuedAt(2), 'tls.crt', /not valid before .*: set this machine's clock/],
-    ['without names', nameless(), 'tls.crt', /no subject alternative names.*have it issued with the names/],
+    [
+      'without names',
+      nameless(),
+      'tls.crt',
+      /no subject alternative names.*request a certificate with the names/,
+    ],
     [
       'no certificate',
       { ...pair, certPem: 'nonsense' },

@@ -1,10 +1,10 @@
 // Asks Docker's DNS for the names of this container.
 //
-// A reverse lookup gives `CONTAINER.NETWORK`. Compose puts the service into it: `shop-proxy-1.shop_default`.
-// No lookup gives a `--network-alias`.
+// A reverse lookup returns `CONTAINER.NETWORK`. With compose, CONTAINER names the service: `shop-proxy-1.shop_default`.
+// No lookup returns a `--network-alias`.
 //
-// Threat: Docker's DNS forwards unknown questions to servers outside, whose answers may be forged.
-// So a name counts only if it has no dot, as no Internet name does, and resolves to our address.
+// Threat: Docker's DNS forwards other questions to outside servers, and their answers may be forged.
+// So a name must resolve to our address and have no dot, because every Internet name has a dot.
 
 import { promises as dns } from 'node:dns'
 import { isIPv4 } from 'node:net'
@@ -26,10 +26,10 @@ export interface DockerOptions {
 
 const DOCKER_DNS = '127.0.0.11'
 
-// It answers in a millisecond. A start must not wait much longer.
+// Docker's DNS answers in a millisecond. The start of the sidecar must not wait much longer.
 const LIMIT_MS = 1_000
 
-// More networks than a container has, and more projects than one network name can belong to.
+// A real container has fewer addresses and fewer possible names.
 const MAX_ADDRESSES = 8
 const MAX_CANDIDATES = 8
 
@@ -39,14 +39,14 @@ export async function namesInDocker(
   { lookups = dockerDns, limitMs = LIMIT_MS }: DockerOptions = {},
 ): Promise<readonly SubjectAltName[]> {
   if (!isDockerDnsUsed(resolvConf)) return []
-  const asked = addresses.filter((address) => isIPv4(address) && !address.startsWith('127.'))
+  const ownAddresses = addresses.filter((address) => isIPv4(address) && !address.startsWith('127.'))
   const resolver = lookups()
   const limit = setTimeout(() => {
     resolver.cancel()
   }, limitMs)
   try {
     const found = await Promise.all(
-      asked.slice(0, MAX_ADDRESSES).map((address) => namesOfAddress(address, resolver)),
+      ownAddresses.slice(0, MAX_ADDRESSES).map((address) => namesOfAddress(address, resolver)),
     )
     return dnsNames(found.flat())
   } finally {
@@ -77,12 +77,12 @@ async function namesOfAddress(address: string, resolver: Lookups): Promise<reado
 /** `shop-proxy-1.shop_default` → the container name and the service name. */
 function candidatesOf(pointer: string): readonly string[] {
   const [container, network, ...more] = pointer.split('.')
-  // Docker allows dots in both names, and then the border between them is unknown.
+  // Docker allows dots in both names. With more than one dot, nobody knows where the network name begins.
   if (container === undefined || network === undefined || more.length > 0) return []
   return [container, ...servicesOf(container, network)]
 }
 
-// Compose joins with hyphens since version 2, and with underscores before. A project name may contain both.
+// Compose joins names with hyphens, and version 1 with underscores. A project name may contain both.
 function servicesOf(container: string, network: string): readonly string[] {
   return [...network.matchAll(/_/g)].flatMap(({ index }) => {
     const rest = container.startsWith(network.slice(0, index)) ? container.slice(index) : ''

@@ -22,7 +22,7 @@ const SOURCES: MachineSources = { facts: readMachineFacts, inDocker: (facts) => 
 const MAX_QUESTIONS = 5
 
 export async function lookAtMachine({ facts, inDocker }: MachineSources = SOURCES): Promise<Machine> {
-  let asked: string | undefined
+  let askedAddresses: string | undefined
   let questionsLeft = 0
   let docker: readonly SubjectAltName[] = []
   await refresh()
@@ -30,13 +30,13 @@ export async function lookAtMachine({ facts, inDocker }: MachineSources = SOURCE
   return { names: (configured) => [...namesOfMachine(facts(), configured), ...docker], refresh }
 
   async function refresh(): Promise<void> {
-    const now = facts()
-    const addresses = now.addresses.toSorted().join()
-    if (addresses !== asked) questionsLeft = MAX_QUESTIONS
+    const present = facts()
+    const addresses = present.addresses.toSorted().join()
+    if (addresses !== askedAddresses) questionsLeft = MAX_QUESTIONS
     if (questionsLeft === 0) return
-    asked = addresses
+    askedAddresses = addresses
     questionsLeft -= 1
-    docker = await inDocker(now)
+    docker = await inDocker(present)
     if (docker.length > 0) questionsLeft = 0
   }
 }

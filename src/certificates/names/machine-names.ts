@@ -1,7 +1,7 @@
 // Finds this machine's names in its hosts file and in Kubernetes.
 //
-// Threat: a leaf that covers more names than needed is worth more to a thief.
-// So names come only from files of the machine's owner, and wildcards are never taken.
+// Threat: a stolen leaf is more useful if it covers more names than needed.
+// So names come only from files that the machine's owner controls, and wildcards are ignored.
 
 import { closeSync, openSync, readSync } from 'node:fs'
 import { hostname, networkInterfaces } from 'node:os'
@@ -62,10 +62,10 @@ export function dnsNames(texts: readonly string[]): readonly SubjectAltName[] {
   })
 }
 
-// A kubelet writes one line, compose writes one for each network.
+// A kubelet writes one line. Compose writes one line per network.
 const MAX_HOSTS_FILE_NAMES = 32
 
-// Only lines with our own addresses count, because block lists hold a hundred thousand loopback lines.
+// Only lines with our own addresses count, because ad-blocking lists add 100,000 lines with loopback addresses.
 // A loopback line counts if it names this machine, as in Debian's `127.0.1.1 box.example box`.
 function namesInHostsFile({ hostsFile, hostname: own, addresses }: MachineFacts): readonly string[] {
   const ours = new Set(addresses.flatMap((address) => canonicalAddress(address) ?? []))
@@ -100,14 +100,14 @@ function namesInKubernetes(
 
 function clusterDomain(resolvConf: string, namespace: string): string | undefined {
   const prefix = `${namespace}.svc.`
-  // The last `search` line is the one that counts (resolv.conf(5)).
+  // Only the last `search` line counts (resolv.conf(5)).
   const search = resolvConf.split('\n').findLast((line) => /^search\s/.test(line))
   const domains = (search ?? '').trim().split(/\s+/).slice(1)
   const domain = domains.find((one) => one.startsWith(prefix))?.slice(prefix.length)
   return domain !== undefined && domains.includes(`svc.${domain}`) ? domain : undefined
 }
 
-// Enough for the lines about this machine; block lists are appended to these files.
+// Enough for the lines about this machine, because block lists come after them.
 const MAX_READ_BYTES = 64 * 1024
 
 function beginningOf(file: string): string {
@@ -117,7 +117,7 @@ function beginningOf(file: string): string {
       const buffer = Buffer.alloc(MAX_READ_BYTES)
       const length = readSync(descriptor, buffer)
       const text = buffer.toString('utf8', 0, length)
-      // The last line may be cut off, and half a name is another name.
+      // Drops the last line, because it may be cut off: half a name is another name.
       return length < MAX_READ_BYTES ? text : text.slice(0, text.lastIndexOf('\n') + 1)
     } finally {
       closeSync(descriptor)

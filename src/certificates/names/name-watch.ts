@@ -1,6 +1,6 @@
-// Renews the leaf when this machine gets a name that it lacks.
+// Renews the leaf when this machine gets a new name.
 //
-// A lost name waits for the hourly renewal, because it does no harm and may come back.
+// A name that disappears waits for the hourly renewal, because it does no harm and may come back.
 
 import type { Timetable } from '../timetable.ts'
 
@@ -9,15 +9,16 @@ export interface NameWatch {
 }
 
 export interface NameWatchOptions {
-  /** Updates what `lacks` looks at. Never rejects. */
+  /** Updates the names of this machine. Never rejects. */
   readonly refresh: () => Promise<void>
+  /** Whether the leaf lacks a name of this machine. */
   readonly lacks: () => boolean
   /** Never rejects. */
   readonly renew: () => Promise<void>
   readonly timetable: Timetable
 }
 
-// A new name is in the leaf within a minute. A look costs a third of a millisecond.
+// So the leaf contains a new name within a minute. A look takes a third of a millisecond.
 const LOOK_EVERY_MS = 30_000
 
 // Addresses may come and go all day, as with a VPN. Above this number, names wait for the hourly renewal.
@@ -45,7 +46,7 @@ export function watchNames({ refresh, lacks, renew, timetable }: NameWatchOption
   }
 
   async function look(): Promise<void> {
-    // Days are counted in looks, so a clock that is set back changes nothing.
+    // Counts days in looks, so a change of the clock has no effect.
     if (looks++ % LOOKS_A_DAY === 0) renewals = 0
     await refresh()
     if (!isClosed && renewals < MAX_RENEWALS_A_DAY && lacks()) {

@@ -1,7 +1,7 @@
 // Logs names missing from the leaf, and clients without the root.
 //
 // Threat: anyone who reaches the port can cause these lines without a login.
-// So each source, and all of them together, get a limit per day, and the lines repeat only host names.
+// So the lines per day are limited, per source and in total. The lines contain only valid host names.
 
 import { sourceOf } from '../../http/client-address.ts'
 import type {
@@ -17,11 +17,11 @@ import { isCovered, parseHostName, type SubjectAltName } from '../../pki/names.t
 export interface UncoveredNamesOptions {
   readonly certificate: Pick<CertificateInForce, 'origin' | 'current' | 'root'>
   readonly log: Log
-  /** Milliseconds since any moment. */
+  /** A monotonic clock, in milliseconds. */
   readonly clock?: () => number
 }
 
-// A client needs one or two names. A scan with invented names must not use up the lines of the others.
+// A client needs one or two names. A scan with invented names must not use up the lines for other clients.
 const MAX_NAMES = 100
 const MAX_NAMES_OF_A_SOURCE = 10
 const MAX_SOURCES = 100
@@ -31,8 +31,8 @@ export function createUncoveredNames({
   log,
   clock = () => performance.now(),
 }: UncoveredNamesOptions): RequestedNames {
-  const names = createOncePerDay({ clock, max: MAX_NAMES, maxOfASource: MAX_NAMES_OF_A_SOURCE })
-  const distrust = createOncePerDay({ clock, max: MAX_SOURCES, maxOfASource: 1 })
+  const nameLines = createOncePerDay({ clock, max: MAX_NAMES, maxOfASource: MAX_NAMES_OF_A_SOURCE })
+  const distrustLines = createOncePerDay({ clock, max: MAX_SOURCES, maxOfASource: 1 })
 
   return {
     requested(requested) {
@@ -53,7 +53,7 @@ export function createUncoveredNames({
   }
 
   function logName({ address, by }: RequestedName, name: SubjectAltName): void {
-    const turn = names.turn(`${name.type}:${name.value}`, sourceOf(address))
+    const turn = nameLines.turn(`${name.type}:${name.value}`, sourceOf(address))
     if (turn === 'logged') return
     if (turn === 'first too many') log.warn(MORE_NAMES)
     else log.warn({ address, name: name.value, by, hint: nameHint(name, certificate) }, NOT_COVERED)
@@ -66,7 +66,7 @@ export function createUncoveredNames({
   ): void {
     const { address, by } = requested
     const source = sourceOf(address)
-    const turn = distrust.turn(source, source)
+    const turn = distrustLines.turn(source, source)
     if (turn === 'logged') return
     if (turn === 'first too many') log.warn(MORE_DISTRUST)
     else
@@ -78,11 +78,11 @@ export function createUncoveredNames({
 }
 
 const NOT_COVERED = 'a client uses a name that the leaf does not cover'
-const MORE_NAMES = 'clients use more names that the leaf does not cover than are listed today'
-const DISTRUST = 'a client refused the certificate: it does not seem to trust its root'
-const MORE_DISTRUST = 'more clients refused the certificate than are listed today'
+const MORE_NAMES = 'clients use further names that the leaf does not cover; they are not logged today'
+const DISTRUST = 'a client refused the certificate: the client does not seem to trust the root'
+const MORE_DISTRUST = 'further clients refused the certificate; they are not logged today'
 
-// No certificate can contain other texts, such as a wildcard, an address with a zone, or nonsense.
+// Undefined for texts that the leaf can never cover: wildcards, addresses with a zone, nonsense.
 function nameOf({ name }: RequestedName): SubjectAltName | undefined {
   const parsed = parseHostName(name)
   return parsed.ok && !parsed.name.value.startsWith('*') ? parsed.name : undefined
@@ -91,10 +91,10 @@ function nameOf({ name }: RequestedName): SubjectAltName | undefined {
 type Certificate = UncoveredNamesOptions['certificate']
 
 function nameHint(name: SubjectAltName, { origin, root }: Certificate): string {
-  if (origin === 'own') return `issue the certificate of SIDECAR_TLS_CERT again, with ${name.value} in it`
+  if (origin === 'own') return `request a certificate that contains ${name.value} for SIDECAR_TLS_CERT`
   const add = `add ${name.value} to SIDECAR_HOSTS and start again`
   if (notPermitted([name], root?.permitted).length === 0) return add
-  return `${add}; its root is not valid for that name (SIDECAR_CA_CONSTRAIN), so also start again with an empty state folder`
+  return `${add} with an empty state folder, because the root is not valid for that name (SIDECAR_CA_CONSTRAIN)`
 }
 
 function trustHint(
@@ -108,14 +108,15 @@ function trustHint(
       : 'make it trust the root: `registry-sidecar trust` shows how, and /-/ca.crt contains it'
   // Without a name in the handshake we know only the address where the connection arrived.
   if (by !== 'address' || alert === 'unknown ca') return trust
-  const add = origin === 'own' ? 'issue SIDECAR_TLS_CERT again with that' : 'add that to SIDECAR_HOSTS'
+  const add =
+    origin === 'own' ? 'request a certificate with that address' : 'add that address to SIDECAR_HOSTS'
   return `${trust}; or, if it dials an address other than ${name}, ${add}`
 }
 
 const DAY_MS = 86_400_000
 
 interface OncePerDay {
-  /** Each key is logged once a day while there is room. The first one without room is logged as `first too many`. */
+  /** `first`: log this key. `first too many`: log that a limit is reached. `logged`: log nothing. */
   turn(key: string, source: string): 'first' | 'first too many' | 'logged'
 }
 

@@ -6,7 +6,7 @@ import type { NamesUnder } from '../state-folder/authority.ts'
 import { notPermitted } from '../../pki/name-constraints.ts'
 import { leafNames, type SubjectAltName } from '../../pki/names.ts'
 
-/** The present names of this machine, given the names in the settings. */
+/** Returns the present names of this machine. Needs the names in the settings for Kubernetes. */
 export type AutomaticNames = (configured: readonly SubjectAltName[]) => readonly SubjectAltName[]
 
 export function wantedNames(

@@ -47,7 +47,7 @@ export function issuerIn(
   if (texts.crossCert === undefined && hasCrossCertificate(texts.leafCert)) {
     throw new InvalidFileError(
       paths.crossCert,
-      `is missing, and some clients may trust only an earlier root: put it back from a backup; or, ${DROP_EARLIER_ROOTS}`,
+      `is missing, and some clients may trust only an earlier root: restore it from a backup; or, ${DROP_EARLIER_ROOTS}`,
     )
   }
   const earlier = parseEarlier(texts.crossCert, { root, file: paths.crossCert, now })
@@ -65,7 +65,7 @@ export function missingRootError(file: string, { leafCert }: StateTexts): Invali
   const copy = hasCopy ? ' (leaf.crt holds it too, as its last certificate)' : ''
   return new InvalidFileError(
     file,
-    `is missing, and clients may trust this root already: put it back from a backup${copy}, or ${START_OVER}`,
+    `is missing, and clients may trust this root already: restore it from a backup${copy}, or ${START_OVER}`,
   )
 }
 
@@ -84,7 +84,7 @@ export async function issueInto(
   refuseNamesNotPermitted(names, authority, paths)
   const leaf = issueUnder(authority.root, { root: { certPem: authority.root.pem, keyPem }, names, now })
   const bundle = parseBundle(leaf.certPem + chainBehindLeaf(authority), leaf.keyPem, { ...files, now })
-  // Do not write this leaf: clients would refuse it, and each later check would issue a new one.
+  // Does not write this leaf, because clients would refuse it and each later look would issue another leaf.
   if (!isIssuedBy(bundle, authority.root)) throw foreignRoot(authority.root)
   await writePair(files, bundle, lock)
   return bundle
@@ -98,7 +98,7 @@ function issueUnder(root: Root, request: LeafRequest): IssuedCertificate {
   }
 }
 
-// Clients would refuse such a leaf, and a leaf without these names would fail later.
+// Clients would refuse such a leaf. A leaf without these names would fail only when clients use them.
 function refuseNamesNotPermitted(
   names: readonly SubjectAltName[],
   { root, earlier }: Authority,
@@ -109,7 +109,7 @@ function refuseNamesNotPermitted(
   if (refused.length > 0) {
     throw new InvalidFileError(
       root.file,
-      `is valid for ${list(permitted)} only (SIDECAR_CA_CONSTRAIN), not for ${list(refused)}: take these out of ` +
+      `is valid for ${list(permitted)} only (SIDECAR_CA_CONSTRAIN), not for ${list(refused)}: remove these names from ` +
         `SIDECAR_HOSTS; or, to get a root that permits them, ${START_OVER}`,
     )
   }
@@ -119,13 +119,13 @@ function refuseNamesNotPermitted(
     throw new InvalidFileError(
       paths.crossCert,
       `an earlier root permits only ${list(one.permitted)} (SIDECAR_CA_CONSTRAIN). Until ${one.notAfter.toISOString()}, ` +
-        `clients that trust only that root refuse a leaf for ${list(others)}: take these out of SIDECAR_HOSTS; or, ` +
+        `clients that trust only that root refuse a leaf for ${list(others)}: remove these names from SIDECAR_HOSTS; or, ` +
         DROP_EARLIER_ROOTS,
     )
   }
 }
 
-/** Prefers the names of the present leaf, because the sidecar chose them with its settings. */
+/** Prefers the names of the present leaf, because a command may have other settings than the sidecar. */
 export function namesToKeep(
   { leafCert }: StateTexts,
   { names, authority }: { readonly names: NamesUnder; readonly authority: Authority },

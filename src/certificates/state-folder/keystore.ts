@@ -3,7 +3,7 @@
 // Order matters. A first start writes root.key, root.crt, root.sha256, leaf.key, leaf.crt, one after the other.
 // A root.key alone was never used and is replaced.
 // When root.crt exists, clients may trust it, so only an operator's command replaces it (root-renewal.ts).
-// repair-state.ts lists the states after a crash and the next step of each.
+// repair-state.ts lists the possible states after a crash, each with its next step.
 
 import { mkdir } from 'node:fs/promises'
 
@@ -22,7 +22,7 @@ export type WantedNames = readonly SubjectAltName[] | NamesUnder
 
 export interface Keystore {
   readonly root: Root
-  /** Permits only what all earlier roots permit too, because clients may trust only one of them. */
+  /** Permits only names that all earlier roots permit too, because some clients trust only an earlier root. */
   readonly narrowedRoot: Root
   readonly bundle: CertificateBundle
   /** The file that a renewal writes last. */
@@ -36,7 +36,7 @@ export interface KeystoreOptions {
   readonly folder: string
   readonly names: WantedNames
   readonly now: Date
-  /** The only names for which a root issued now is valid. Absent: all names. */
+  /** The only names that a new root permits. Absent: all names. */
   readonly constrainTo?: readonly SubjectAltName[] | undefined
   readonly log?: Log | undefined
 }
@@ -50,9 +50,9 @@ export async function openKeystore(options: KeystoreOptions): Promise<Keystore> 
   await restrictKeyFile(paths.leafKey, log)
 
   const wanted = { names: namesUnder(names), now, constrainTo }
-  const first = isEmptyState(await readFiles(paths)) ? await createState(paths, wanted) : undefined
-  let current = first?.state ?? (await repairState(paths, wanted))
-  const issued = { root: first?.issuedRoot ?? false, leaf: current.isNew }
+  const created = isEmptyState(await readFiles(paths)) ? await createState(paths, wanted) : undefined
+  let current = created?.state ?? (await repairState(paths, wanted))
+  const issued = { root: created?.issuedRoot ?? false, leaf: current.isNew }
   const inOrder = oneAfterTheOther()
 
   async function renew(names: WantedNames, now: Date): Promise<CertificateBundle | undefined> {
@@ -83,7 +83,7 @@ export async function openKeystore(options: KeystoreOptions): Promise<Keystore> 
 
 export interface RenewalRequest {
   readonly folder: string
-  /** Only for a folder without a leaf; otherwise the names of the leaf stay. */
+  /** Used only if the folder has no leaf. Otherwise the new leaf has the names of the present leaf. */
   readonly names: NamesUnder
   readonly now: Date
 }
@@ -106,11 +106,11 @@ export async function renewLeaf({ folder, names, now }: RenewalRequest): Promise
 }
 
 export interface RootRenewalRequest extends RenewalRequest {
-  /** The names that the new root is valid for, besides those of the leaf. Absent: all names. */
+  /** The names that the new root permits, besides the names of the leaf. Absent: all names. */
   readonly constrainTo?: readonly SubjectAltName[] | undefined
 }
 
-/** Deletes the key of the earlier root. Throws `InvalidFileError`; the next process finishes a decided renewal. */
+/** Deletes the key of the earlier root. If it throws `InvalidFileError`, the next process may finish the renewal. */
 export async function renewRoot(request: RootRenewalRequest): Promise<RenewedLeaf> {
   const { folder, names, now, constrainTo } = request
   await readRoot(folder)

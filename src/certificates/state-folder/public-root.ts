@@ -56,7 +56,7 @@ async function writePublicRoot(stateFolder: string): Promise<void> {
     const folder = dirname(file)
     const isNew =
       (await mkdir(folder, { recursive: true }).catch(rethrowWithFix(folder, 'written'))) !== undefined
-    // The umask may have reduced the mode. The owner decides about the mode of an older folder.
+    // The umask may have reduced the mode. The operator chose the mode of a folder that existed before.
     if (isNew) await chmod(folder, 0o755)
     await write(file, pem, { mode: 0o644, lock })
   })

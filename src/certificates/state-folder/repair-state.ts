@@ -1,6 +1,6 @@
 // Repairs the state folder: issues and writes what is missing.
 //
-// Files are written one after the other. After a crash, the files that exist say what to do next:
+// Files are written one after the other. After a crash, the existing files determine the next step:
 //
 // | Files                                       | State                          | Next step                                |
 // |---------------------------------------------|--------------------------------|------------------------------------------|
@@ -14,7 +14,7 @@
 // | cross.crt missing, but part of leaf.crt     | cross certificates lost        | refuse: a person must restore it         |
 // | root.key or root.sha256 of another root     | mixed folder                   | refuse: a person must restore it         |
 //
-// Readers take no lock, so they read again before they believe a mismatch. Writers always take the lock.
+// Readers take no lock, so they read again before they report a mismatch. Writers always take the lock.
 
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 
@@ -46,7 +46,7 @@ export interface WholeState extends Authority {
 export interface RepairRequest {
   readonly names: NamesUnder
   readonly now: Date
-  /** It stays when the folder contains the leaf of another sidecar, for other names. */
+  /** The leaf in force. It stays when another sidecar has written a leaf with other names. */
   readonly inForce?: CertificateBundle | undefined
   readonly constrainTo?: readonly SubjectAltName[] | undefined
 }
@@ -62,7 +62,7 @@ export async function repairState(paths: StatePaths, request: RepairRequest): Pr
   return underLock(paths, (lock) => repairLocked(paths, request, lock))
 }
 
-/** If two sidecars start at once, one issues the root and the other waits and finds it. */
+/** If two sidecars start at once, the first issues the root. The second waits and uses that root. */
 export async function createState(
   paths: StatePaths,
   request: RepairRequest,
@@ -78,7 +78,7 @@ export async function createState(
   })
 }
 
-// Reads everything again, because the process that held the lock before may have repaired it all.
+// Reads everything again, because the process that held the lock before may have repaired everything.
 async function repairLocked(paths: StatePaths, request: RepairRequest, lock: FileLock): Promise<WholeState> {
   const { now } = request
   await finishRootRenewal(paths, request, lock)
@@ -120,7 +120,7 @@ function leadsTo(bundle: CertificateBundle, authority: Authority): boolean {
   return isIssuedBy(bundle, authority.root) && hasExpectedChain(bundle, authority)
 }
 
-/** The files when they belong together, or as they are after a quarter second. */
+/** Waits at most a quarter of a second for files that belong together. */
 function readWhole(paths: StatePaths, { now }: RepairRequest): Promise<StateTexts> {
   const isWhole = (texts: StateTexts) =>
     !(isRenewingRoot(texts) || isLeafHalfway(texts) || isRootHalfway(texts, { paths, now }))

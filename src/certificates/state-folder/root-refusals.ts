@@ -3,19 +3,19 @@
 import { InvalidFileError } from '../../errors/errors.ts'
 import { START_OVER, type Root } from '../../pki/certificate.ts'
 
-/** For a root of another program, under which our leaves are not valid. */
+/** For a root that another program issued. Leaves that the sidecar issues under it are not valid. */
 export function foreignRoot({ file }: Root, cause?: unknown): InvalidFileError {
   const reason =
-    'was not issued by this program, and clients would refuse what is issued under it: put the earlier root.crt and ' +
-    'root.key back; to serve a certificate issued by this other root, set SIDECAR_TLS_CERT and SIDECAR_TLS_KEY; or ' +
+    'was not issued by this program, and clients would refuse leaves that it signs: restore the earlier root.crt and ' +
+    'root.key; to serve a certificate of this root, set SIDECAR_TLS_CERT and SIDECAR_TLS_KEY; or ' +
     START_OVER
   return new InvalidFileError(file, reason, { cause })
 }
 
-// The clock comes first, because a person whose clock is wrong might delete a good root.
+// The message names the clock first, because a person whose clock is wrong might delete a good root.
 export function expiredRoot({ file, notAfter }: Root, now: Date): InvalidFileError {
   const reason =
-    `expired on ${notAfter.toISOString()}: this machine's clock says ${now.toISOString()}; if that is wrong, set the ` +
+    `expired on ${notAfter.toISOString()}: this machine's clock says ${now.toISOString()}; if the clock is wrong, set the ` +
     `clock; otherwise ${START_OVER}`
   return new InvalidFileError(file, reason)
 }

@@ -1,7 +1,7 @@
-// Replaces the root by another one without breaking any client.
+// Replaces the root with a new root without breaking any client.
 //
-// Order matters. next-root.key comes first; without next-root.crt it was never used, and is removed.
-// next-root.crt also holds the future cross.crt. It decides the renewal: the next process with the lock finishes it.
+// Order matters. next-root.key is written first. Without next-root.crt it was never used, and is removed.
+// next-root.crt also holds the future cross.crt. When it exists, the next process with the lock finishes the renewal.
 // It writes cross.crt, leaf.key, leaf.crt, root.key, root.crt, root.sha256, then removes next-root.crt, next-root.key.
 // The leaf comes before the root, and the cross certificate makes it valid under both, so every client accepts it.
 
@@ -108,7 +108,7 @@ function nextIssuer(
   const hint = cancelHint(paths)
   const [next, ...crosses] = certificatesIn(text).map((pem) => parseCertificate(pem, file, hint))
   if (next === undefined || !isSuccessor(texts, { next, signer: crosses[1] }, paths)) {
-    throw new InvalidFileError(file, `follows another root than ${paths.rootCert}: ${hint}`)
+    throw new InvalidFileError(file, `belongs to another root than ${paths.rootCert}: ${hint}`)
   }
   const keys = [texts.nextRootKey, texts.rootKey].filter((key) => key !== undefined)
   const keyPem = keys.find((key) => next.checkPrivateKey(parsePrivateKey(key, paths.nextRootKey, hint)))
@@ -126,7 +126,7 @@ interface Succession {
   readonly signer: X509Certificate | undefined
 }
 
-// After a backup was restored, files of a renewal may lie beside another root. They must not replace it.
+// After a restore from a backup, these files may belong to another root, which they must not replace.
 function isSuccessor({ rootCert }: StateTexts, { next, signer }: Succession, paths: StatePaths): boolean {
   if (rootCert === undefined) return true
   const present = fingerprint256(parseCertificate(rootCert, paths.rootCert))
@@ -134,7 +134,7 @@ function isSuccessor({ rootCert }: StateTexts, { next, signer }: Succession, pat
 }
 
 function cancelHint({ nextRootCert, nextRootKey }: StatePaths): string {
-  return `restore matching files from a backup, or remove ${nextRootCert} and ${nextRootKey}: then the present root stays`
+  return `restore matching files from a backup, or remove ${nextRootCert} and ${nextRootKey} to keep the present root`
 }
 
 // A handshake contains the whole chain, and GnuTLS accepts at most sixteen certificates.
@@ -144,16 +144,16 @@ function refuseUnlessRenewable({ root, earlier }: Authority): void {
   if (isLimitedToLeaves(new X509Certificate(root.pem))) {
     throw new InvalidFileError(
       root.file,
-      `may sign only leaves (pathlen), because an earlier version issued it, so clients that trust it would refuse every ` +
-        `leaf of another root; nothing was changed. For another root, ${START_OVER}`,
+      `may sign only leaves (pathlen), because an earlier version issued it. Clients that trust it would refuse every ` +
+        `leaf of a new root. Nothing was changed. To get a new root, ${START_OVER}`,
     )
   }
   const oldest = earlier.at(-1)
   if (oldest !== undefined && earlier.length >= MAX_EARLIER) {
     throw new InvalidFileError(
       root.file,
-      `follows ${earlier.length} earlier roots that clients may trust, and some clients accept no longer chain; nothing was changed. ` +
-        `Wait until the oldest ends on ${oldest.notAfter.toISOString()}, or ${START_OVER}`,
+      `follows ${earlier.length} earlier roots that clients may trust, and some clients refuse longer chains. Nothing was changed. ` +
+        `Wait until the oldest root expires on ${oldest.notAfter.toISOString()}, or ${START_OVER}`,
     )
   }
 }

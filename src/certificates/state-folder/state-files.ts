@@ -11,7 +11,6 @@ import { readIfPresent } from '../../files/regular-file.ts'
 import type { IssuedCertificate } from '../../pki/issue.ts'
 
 export type StatePaths = ReturnType<typeof pathsIn>
-/** The texts of the files. A file that does not exist is absent. */
 export type StateTexts = Readonly<Partial<Record<keyof StatePaths, string>>>
 
 export function pathsIn(folder: string) {
@@ -35,7 +34,7 @@ export async function readFiles(paths: Partial<StatePaths>): Promise<StateTexts>
   return Object.fromEntries((await Promise.all(reads)).filter(([, text]) => text !== undefined))
 }
 
-// A reader takes no lock, so it may read between two writes of a pair, which are milliseconds apart.
+// A reader takes no lock, so it may read between the two writes of a pair. A few milliseconds lie between them.
 export const LOOKS_OF_A_READER = { looks: 6, pauseMs: 50 }
 
 export function unlessInvalid<T>(parse: () => T): T | undefined {
@@ -47,7 +46,7 @@ export function unlessInvalid<T>(parse: () => T): T | undefined {
   }
 }
 
-/** Two writers at once would leave the key of one beside the certificate of the other. */
+/** Without the lock, two writers at once could leave a key of one and a certificate of the other. */
 export async function underLock<T>(paths: StatePaths, action: (lock: FileLock) => Promise<T>): Promise<T> {
   return withFileLock(paths.rootCert, action).catch(rethrowWithFix(dirname(paths.rootCert), 'written'))
 }
@@ -98,9 +97,9 @@ export async function restrictKeyFile(keyFile: string, log: Log | undefined): Pr
   if ((mode & 0o077) === 0) return
   const found = { file: keyFile, mode: mode.toString(8).padStart(4, '0') }
   await chmod(keyFile, 0o600).then(
-    () => log?.warn(found, 'others could read this private key: its mode is 0600 now'),
+    () => log?.warn(found, 'other users could read this private key; its mode is 0600 now'),
     (cause: unknown) =>
-      log?.warn({ ...found, reason: errorMessage(cause) }, 'others can read this private key'),
+      log?.warn({ ...found, reason: errorMessage(cause) }, 'other users can read this private key'),
   )
 }
 
@@ -114,7 +113,7 @@ export function rethrowWithFix(file: string, access: 'read' | 'written'): (error
     EROFS: 'is on a read-only file system: mount the state folder so that it can be written',
     ENOSPC: 'is on a full disk: free some space',
     EEXIST: 'is a file where the state folder should be: move it away, or choose another folder',
-    ENOTDIR: 'lies under a file where a folder should be: move that away, or choose another folder',
+    ENOTDIR: 'has a file in its path where a folder should be: move that file away, or choose another folder',
     EISDIR: 'is a folder where a file should be: move it away',
   }
   return (error) => {

@@ -23,7 +23,7 @@ export async function readRoot(folder: string): Promise<Root> {
   return readConsistently(pathsIn(folder), rootIn)
 }
 
-/** Leaves out earlier roots that have expired at that time. */
+/** Leaves out earlier roots that have expired at `now`. */
 export async function readAuthority(folder: string, now: Date): Promise<Authority> {
   return readConsistently(pathsIn(folder), (texts, paths) => {
     const root = rootIn(texts, paths)
@@ -36,7 +36,7 @@ export interface StoredLeaf {
   readonly leaf: LeafFacts
 }
 
-/** Also reads an expired leaf. Throws `InvalidFileError`. */
+/** Accepts an expired leaf. Throws `InvalidFileError`. */
 export async function readLeaf(folder: string): Promise<StoredLeaf> {
   const { leafCert: file } = pathsIn(folder)
   const { leafCert } = await readFiles({ leafCert: file })
@@ -53,13 +53,13 @@ async function readConsistently<T>(paths: StatePaths, parse: Parse<T>): Promise<
     if (rootCert === undefined) throw missingRootError(paths.rootCert, texts)
     return parse({ ...texts, rootCert }, paths)
   }
-  // A renewal of the root replaces the files one after the other. It never removes the certificate of the root.
+  // A renewal of the root replaces the files one after the other, but never removes root.crt.
   const isWhole = (texts: StateTexts) =>
     texts.rootCert === undefined || unlessInvalid(() => parseAll(texts)) !== undefined
   return parseAll(await readUntilWhole(() => readPublic(paths), { isWhole, ...LOOKS_OF_A_READER }))
 }
 
-// Without the keys, because users who may not read keys ask which root to trust.
+// Reads no keys, because users without access to the keys may ask which root to trust.
 function readPublic({
   rootCert,
   marker,
@@ -71,7 +71,7 @@ function readPublic({
 }
 
 const rootIn: Parse<Root> = ({ rootCert, marker, nextRootCert }, paths) => {
-  // The renewal of the root stopped right before it wrote the marker. The next start writes it.
+  // If true, a renewal of the root stopped before it wrote the marker. The next start writes the marker.
   const isNext = certificatesIn(nextRootCert ?? '')[0]?.trim() === rootCert.trim()
   return parseRoot({ certPem: rootCert, marker: isNext ? undefined : marker }, paths)
 }

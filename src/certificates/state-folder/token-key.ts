@@ -9,17 +9,17 @@ import { readIfPresent } from '../../files/regular-file.ts'
 import type { Log } from '../../observability/log.ts'
 import { pathsIn, restrictKeyFile, rethrowWithFix, underLock, write } from './state-files.ts'
 
-/** As HS256 wants it (RFC 7518 §3.2). */
+/** The smallest size for HS256 (RFC 7518 §3.2). */
 const TOKEN_KEY_BYTES = 32
 
-/** The file holds the bytes themselves, as `head -c 32 /dev/urandom` writes them. */
+/** The file holds raw bytes, as `head -c 32 /dev/urandom` writes them. */
 export function tokenKeyFile(folder: string): string {
   return join(folder, 'token.key')
 }
 
 /**
- * Resolves to the key that signs tokens, 32 bytes. If the folder cannot be written, the key lives only as long as this
- * process. Rejects with `InvalidFileError` for a file that is unreadable or of another size.
+ * Resolves to the key that signs tokens, 32 bytes. If the folder cannot be written, the key ends with this process.
+ * Rejects with `InvalidFileError` for a file that is unreadable or of another size.
  */
 export async function openTokenKey(folder: string, log: Log | undefined): Promise<Buffer> {
   const file = tokenKeyFile(folder)
@@ -56,6 +56,6 @@ async function readTokenKey(file: string): Promise<Buffer | undefined> {
   const found = `has ${bytes.length} bytes instead of ${TOKEN_KEY_BYTES}`
   throw new InvalidFileError(
     file,
-    `${found}: put the right file back, or remove it; the next start creates another, which ends all tokens`,
+    `${found}: restore the right file, or remove it; then the next start creates a new key, which ends all tokens`,
   )
 }

@@ -10,9 +10,9 @@ export interface ServedCertificate {
   readonly origin: 'issued' | 'own'
   readonly file: string
   readonly leaf: LeafFacts
-  /** Undefined when the operator's certificate does not end in its root. */
+  /** Undefined when the operator's chain does not end in its root. */
   readonly root: Root | undefined
-  /** Roots from before a renewal; clients that trust only one of them accept the leaf too. */
+  /** Roots from before a renewal. Clients that trust only an earlier root accept the leaf too. */
   readonly earlier: readonly EarlierRoot[]
 }
 

@@ -36,10 +36,10 @@ export interface RenewRequest extends CertRequest {
 /** Running sidecars serve the leaf within two seconds. Rejects with InvalidFileError for an unusable state folder. */
 export async function renewCert(request: RenewRequest, world: World): Promise<ExitCode> {
   const { config, root: withRoot, json, clock = now } = request
-  const own = operatorFilesOf(config)
-  if (own !== undefined) {
+  const operatorFiles = operatorFilesOf(config)
+  if (operatorFiles !== undefined) {
     throw new CommandError(
-      `the sidecar cannot renew ${own.certFile}, because another CA issued it (SIDECAR_TLS_CERT)`,
+      `the sidecar cannot renew ${operatorFiles.certFile}, because another CA issued it (SIDECAR_TLS_CERT)`,
     )
   }
   const names = wantedNamesUnder(config, () => undefined)
@@ -67,24 +67,24 @@ export async function renewCert(request: RenewRequest, world: World): Promise<Ex
 }
 
 async function readServed(config: Config, at: Date): Promise<ServedCertificate> {
-  const own = operatorFilesOf(config)
-  if (own === undefined) {
+  const operatorFiles = operatorFilesOf(config)
+  if (operatorFiles === undefined) {
     // Reads the root first, because a missing root is the more important error.
     const authority = await readAuthority(config.stateDir, at)
     return { origin: 'issued', ...(await readLeaf(config.stateDir)), ...authority }
   }
-  const { certFile } = own
+  const { certFile } = operatorFiles
   const { certificates, anchor } = parseChain((await readSettled(certFile)).toString(), certFile)
   return { origin: 'own', file: certFile, leaf: leafFacts(certificates[0]), root: anchor, earlier: [] }
 }
 
-const SERVED_SOON = 'A sidecar that uses this state folder serves it within 2 seconds.'
+const SERVED_SOON = 'A sidecar that uses this state folder serves the new leaf within 2 seconds.'
 
 function clientSteps(trustBy: Date): readonly string[] {
   return [
-    `Until ${dayOf(trustBy)} clients that trust only the earlier root accept the new leaf too. Make every client trust`,
+    `Until ${dayOf(trustBy)}, clients that trust only the earlier root accept the new leaf too. Make every client trust`,
     'the new root before that day: `registry-sidecar trust` shows how.',
-    'If the key of the earlier root was stolen this does not help, because clients still trust that root. Then',
+    'If the key of the earlier root was stolen, this is not enough, because clients still trust that root. Then',
     `${START_OVER}.`,
   ]
 }

@@ -8,7 +8,7 @@ import type { KnownRoots, RootSet } from './known-roots.ts'
 export interface ChainCheck extends RootSet {
   /** Whether the chain leads to one of these roots, even if OpenSSL rejects it. */
   readonly isAnchored: boolean
-  /** OpenSSL's reason to reject the chain. Undefined: it accepts the chain. */
+  /** Why OpenSSL rejects the chain. Undefined if OpenSSL accepts it. */
   readonly code: string | undefined
 }
 
@@ -40,7 +40,7 @@ export async function checkChain(
 
 const DATE_CODES: ReadonlySet<string> = new Set(['CERT_HAS_EXPIRED', 'CERT_NOT_YET_VALID'])
 
-/** Ignores the dates of the chain, which explain-certificate.ts reports. */
+/** Ignores dates, because explain-certificate.ts reports them. */
 export function isTrusted({ code, isAnchored }: ChainCheck): boolean {
   return code === undefined || (isAnchored && DATE_CODES.has(code))
 }

@@ -1,4 +1,4 @@
-// Checks one address as a client meets it, step by step.
+// Checks one address step by step, as a client connects.
 
 import type { Config } from '../../settings/config.ts'
 import type { Machine } from '../this-machine.ts'
@@ -22,7 +22,7 @@ export interface HostCheck {
   readonly target: RegistryAddress
   readonly machine: Machine
   readonly env: World['env']
-  /** For each step. */
+  /** The limit for each step. */
   readonly timeoutMs: number
   readonly now: Date
 }
@@ -49,7 +49,10 @@ async function checkTls(check: HostCheck, handshake: HandshakeTarget): Promise<r
   const [leaf, ...others] = outcome.chain
   if (leaf === undefined) {
     const text = 'the server sends no certificate'
-    return [{ level: 'problem', part: 'tls', text, hint: 'is this a TLS server for clients?' }, ...answer]
+    return [
+      { level: 'problem', part: 'tls', text, hint: 'check the port: this may be another service' },
+      ...answer,
+    ]
   }
   const known = await readKnownRoots({ config, key: target.key, machine, env })
   const checks = await checkChain(handshake, outcome.chain, known)

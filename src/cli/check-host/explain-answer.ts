@@ -27,7 +27,7 @@ function explainByKind(answer: SmallAnswer): AnswerFinding {
 }
 
 const SEE_SERVER = 'see the log of the server, and run `registry-sidecar check` on its machine'
-const OTHER_SERVICE = 'another service listens there: is the port right?'
+const OTHER_SERVICE = 'another service may listen there: check the port'
 
 const DEMANDS_CERTIFICATE: AnswerFinding = {
   level: 'problem',
@@ -50,10 +50,12 @@ function explainStatus(answer: Answer): AnswerFinding {
   if (status === 200) return explainNoAuth(answer)
   const message = errorMessageOf(answer)
   const text = `GET /v2/ answers ${status}${message}`
-  if (status === 429) return { level: 'note', text, hint: 'wait: too many logins from this address failed' }
+  if (status === 429)
+    return { level: 'note', text, hint: 'too many logins from this address failed: wait, then try again' }
   if (status === 400 && /client certificate|SSL certificate/i.test(answer.body)) return DEMANDS_CERTIFICATE
   if (status === 403) {
-    const hint = message === '' ? 'the server forbids access: see its log' : 'do what the message says'
+    const hint =
+      message === '' ? 'the server forbids access: see its log' : 'follow the message of the server'
     return { level: 'problem', text, hint }
   }
   if (status >= 500) return { level: 'problem', text, hint: SEE_SERVER }
@@ -65,13 +67,13 @@ function explainStatus(answer: Answer): AnswerFinding {
         : ` and redirects clients to ${printable(location)}`
     return { level: 'problem', text: `${text}${redirect}`, hint: OTHER_SERVICE }
   }
-  return { level: 'problem', text: `${text}; a registry never answers with this status`, hint: OTHER_SERVICE }
+  return { level: 'problem', text: `${text}, a status that no registry sends`, hint: OTHER_SERVICE }
 }
 
 function explainChallenge({ headers }: Answer): AnswerFinding {
   const challenge = headers['www-authenticate']
   if (challenge === undefined) {
-    const hint = 'a proxy in front of the registry may remove the header: let it pass'
+    const hint = 'a proxy in front of the registry may remove the header: configure the proxy to keep it'
     return { level: 'problem', text: 'GET /v2/ answers 401 without the header WWW-Authenticate', hint }
   }
   const text = `GET /v2/ asks for a login: ${printable(challenge)}`

@@ -11,7 +11,7 @@ export interface PresentedCertificate {
   readonly target: RegistryAddress
   /** As the server sent it, leaf first. */
   readonly chain: readonly [X509Certificate, ...X509Certificate[]]
-  /** Whether the root of the sidecar on this machine issued it, so the operator can fix it here. */
+  /** Whether the root of the sidecar on this machine issued the leaf, so the operator can fix it here. */
   readonly isUnderLocalRoot: boolean
   readonly now: Date
 }
@@ -35,7 +35,7 @@ function findNameProblems({
   const wanted = name.value
   const hint = isUnderLocalRoot
     ? `add ${wanted} to SIDECAR_HOSTS and restart the sidecar, or use one of these names`
-    : `have it issued with ${wanted} among its subject alternative names`
+    : `request a certificate that has ${wanted} in its subject alternative names`
   if (subjectAltNames.length === 0) {
     const text = 'the certificate has no subject alternative names, and clients ignore its common name'
     return [{ level: 'problem', part: 'certificate', text, hint }]
@@ -52,8 +52,8 @@ function findDateProblems({ chain, isUnderLocalRoot, now }: PresentedCertificate
     if (new Date(certificate.validTo) <= now) {
       const renew =
         isUnderLocalRoot && index === 0
-          ? 'find out from the log of the sidecar why it did not renew it, or run `registry-sidecar cert renew`'
-          : 'have it renewed'
+          ? 'see the errors of the renewal in the log of the sidecar, or run `registry-sidecar cert renew`'
+          : 'renew it'
       const text = `${subject} expired on ${dayOf(new Date(certificate.validTo))}`
       return [{ level: 'problem', part: 'certificate', text, hint: `${renew}; ${clock}` }]
     }

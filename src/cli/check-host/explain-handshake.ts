@@ -9,7 +9,7 @@ const OLD_VERSION: Explanation = {
   hint: 'enable TLS 1.2 and 1.3 on the server',
 }
 const NOTHING_IN_COMMON: Explanation = {
-  text: 'the server refuses the handshake: no cipher in common, or it demands a client certificate',
+  text: 'the server refuses the handshake: it has no cipher in common with clients, or it demands a client certificate',
   hint: 'see the log of the server. Clients need an ECDHE cipher with AES-GCM or ChaCha20. If the server demands a certificate, put client.cert and client.key in certs.d',
 }
 const UNKNOWN_NAME: Explanation = {
@@ -45,7 +45,7 @@ function explainFailure(failure: FailedHandshake, plaintext: PlaintextAnswer | u
     case 'other':
       return {
         text: `the server is not a registry; it sends "${plaintext.begins}"`,
-        hint: 'is the port right?',
+        hint: 'check the port',
       }
     case 'nothing':
     case undefined:
@@ -60,11 +60,11 @@ function explainHttp({
   return isRegistry
     ? {
         text: 'a registry answers there in plain HTTP, without TLS',
-        hint: 'this is the registry itself, open to anyone: publish the port of the sidecar instead',
+        hint: 'anyone can use the registry without a login: publish the port of the sidecar instead',
       }
     : {
         text: `an HTTP server without TLS answers there, with ${status}`,
-        hint: 'another service listens there: is the port right?',
+        hint: 'another service may listen there: check the port',
       }
 }
 
@@ -72,10 +72,10 @@ function explainSilence(failure: FailedHandshake): Explanation {
   return failure.kind === 'timeout'
     ? {
         text: 'the server accepts the connection but sends nothing',
-        hint: 'look for a firewall or a port forwarding without a target; if the server hangs, see its log',
+        hint: 'look for a firewall, or for a forwarded port whose target is down; if the server hangs, see its log',
       }
     : {
         text: `the server closes the connection without a handshake (${failure.code})`,
-        hint: 'is the port right? If it is a TLS server, see its log',
+        hint: 'check the port; if a TLS server listens there, see its log',
       }
 }

@@ -16,17 +16,17 @@ export function explainTrust(certificate: CheckedCertificate): readonly Finding[
   const { checks } = certificate
   const { localRoot, system, folders } = checks
   const notes = [...noteMissingRoots(checks), ...noteLoopback(certificate)]
-  const folder = folders.find(isTrusted)
+  const trustingFolder = folders.find(isTrusted)
   if (!('missing' in localRoot) && isTrusted(localRoot)) {
     const text = `issued under the root in ${localRoot.origin}`
     return [{ level: 'ok', part: 'trust', text }, ...notes, explainLocalClients(certificate)]
   }
   if (isTrusted(system)) {
-    const text = `it chains to a root in ${system.origin}: clients need nothing else`
+    const text = `the chain ends at a root in ${system.origin}: clients need nothing else`
     return [{ level: 'ok', part: 'trust', text }, ...notes, ...noteOtherRoot(certificate)]
   }
-  if (folder !== undefined) {
-    const text = `clients on this machine trust it because of ${folder.origin}`
+  if (trustingFolder !== undefined) {
+    const text = `clients on this machine trust the certificate because of ${trustingFolder.origin}`
     return [{ level: 'ok', part: 'trust', text }, ...notes, ...noteOtherRoot(certificate)]
   }
   return [{ level: 'problem', part: 'trust', ...explainUntrusted(certificate) }, ...notes]
@@ -36,7 +36,7 @@ function noteMissingRoots({ localRoot, unreadable }: ChainChecks): readonly Find
   const texts = unreadable.map((folder) => `this user cannot read ${folder}`)
   if ('missing' in localRoot) {
     texts.unshift(
-      `no root of a sidecar found here (${localRoot.missing}): compared with the roots that this machine trusts`,
+      `no root of a sidecar was found on this machine (${localRoot.missing}): compared with the roots that this machine trusts`,
     )
   }
   return texts.map((text) => ({ level: 'note', part: 'trust', text }))
@@ -44,21 +44,22 @@ function noteMissingRoots({ localRoot, unreadable }: ChainChecks): readonly Find
 
 function noteLoopback({ target: { name } }: CheckedCertificate): readonly Finding[] {
   if (!isLoopbackAddress(name.value)) return []
-  const text = 'dockerd does not verify certificates on loopback addresses, but it does on other machines'
+  const text =
+    'dockerd does not verify certificates on loopback addresses, but dockerd on other machines does'
   return [{ level: 'note', part: 'trust', text }]
 }
 
 function explainLocalClients({ target: { key }, checks: { folders } }: CheckedCertificate): Finding {
   const trusting = folders.filter(isTrusted).map(({ origin }) => origin)
   if (trusting.length > 0) {
-    const text = `clients on this machine trust it because of ${trusting.join(' and ')}`
+    const text = `clients on this machine trust the certificate because of ${trusting.join(' and ')}`
     return { level: 'ok', part: 'trust', text }
   }
   const others = folders.map(({ origin }) => origin).join(' and ')
   const text =
     others === ''
-      ? `no certs.d folder of this machine is named ${key}: its docker and podman do not trust it yet`
-      : `${others} has other roots: docker and podman on this machine do not trust it`
+      ? `no certs.d folder of this machine is named ${key}: docker and podman on this machine do not trust the certificate yet`
+      : `other roots are in ${others}: docker and podman on this machine do not trust the certificate`
   return {
     level: 'note',
     part: 'trust',
@@ -69,8 +70,9 @@ function explainLocalClients({ target: { key }, checks: { folders } }: CheckedCe
 
 function noteOtherRoot({ checks: { localRoot } }: CheckedCertificate): readonly Finding[] {
   if ('missing' in localRoot) return []
-  const text = `it was not issued under the root in ${localRoot.origin}`
-  const hint = 'if this sidecar should answer there, find out which process listens at that address'
+  const text = `the certificate was not issued under the root in ${localRoot.origin}`
+  const hint =
+    'if the sidecar of that root should answer there, find out which process listens at that address'
   return [{ level: 'note', part: 'trust', text, hint }]
 }
 
@@ -82,18 +84,18 @@ function explainUntrusted({ target: { key }, chain, checks }: CheckedCertificate
   const last = chain.at(-1) ?? chain[0]
   if (isSidecarRoot(last) || isSidecarCross(last)) return explainOtherSidecar(key, { last, localRoot })
   if (last.subject === last.issuer) {
-    const subject = chain.length === 1 ? 'it is self-signed and' : `its root, ${subjectOf(last)},`
+    const subject = chain.length === 1 ? 'the self-signed certificate' : `the root ${subjectOf(last)}`
     return {
-      text: `${subject} is not known here (SHA-256 ${last.fingerprint256})`,
-      hint: `if its operator confirms this SHA-256, make clients trust it: as ca.crt in certs.d/${key}`,
+      text: `${subject} is not trusted on this machine (SHA-256 ${last.fingerprint256})`,
+      hint: `if the operator of the server confirms this SHA-256, save the certificate as certs.d/${key}/ca.crt on each client`,
     }
   }
   const issuer = printable(last.issuer.replaceAll('\n', ', '))
   return {
-    text: `its chain ends at ${subjectOf(last)}, whose issuer ${issuer} is not known here`,
+    text: `the chain ends at ${subjectOf(last)}, whose issuer ${issuer} is not trusted on this machine`,
     hint:
       'if the issuer is an intermediate, the chain is incomplete: append the certificate of the issuer to the file that is served. ' +
-      `If the issuer is a private root, make clients trust it: as ca.crt in certs.d/${key}`,
+      `If the issuer is a private root, save its certificate as certs.d/${key}/ca.crt on each client`,
   }
 }
 
@@ -103,16 +105,16 @@ interface SidecarChain {
 }
 
 function explainOtherSidecar(key: string, { last, localRoot }: SidecarChain): Explanation {
-  // The server sends a cross certificate instead of a renewed root; its fingerprint appears nowhere else.
+  // A renewed root is sent as a cross certificate, whose fingerprint a person cannot compare with anything.
   const isRenewed = isSidecarCross(last)
   if ('missing' in localRoot) return explainUnknownSidecar(key, last)
   const known = localRoot.certificates.map(({ fingerprint256 }) => fingerprint256).join(', ')
   const fingerprint = isRenewed ? '' : `, SHA-256 ${last.fingerprint256},`
   return {
-    text: `it was issued under another root of a registry-sidecar${fingerprint} than the one in ${localRoot.origin} (${known})`,
+    text: `the certificate was issued under another root of a registry-sidecar${fingerprint} than the root in ${localRoot.origin} (${known})`,
     hint:
-      'it is an earlier root or another sidecar: restart the sidecar that uses this state folder, and find out ' +
-      'which process listens at that address',
+      'the root is an earlier root, or the root of another sidecar: restart the sidecar that uses this state folder, and ' +
+      'find out which process listens at that address',
   }
 }
 
@@ -134,19 +136,19 @@ function explainUnknownSidecar(key: string, last: X509Certificate): Explanation 
 
 const REJECTIONS: Readonly<Record<string, Explanation>> = {
   PERMITTED_VIOLATION: {
-    text: 'the name constraints of its root exclude these names',
-    hint: 'SIDECAR_CA_CONSTRAIN limits a root to the names that were wanted when it was issued: begin again with an empty state folder',
+    text: 'the name constraints of the root exclude names in the certificate',
+    hint: 'SIDECAR_CA_CONSTRAIN limits a root to the names that the settings had when it was issued: start again with an empty state folder',
   },
   INVALID_PURPOSE: {
-    text: 'it is not a server certificate',
-    hint: 'have one issued with the extended key usage serverAuth',
+    text: 'the certificate is not a server certificate',
+    hint: 'request a certificate with the extended key usage serverAuth',
   },
 }
 
 function explainRejection({ origin, code = '' }: ChainCheck): Explanation {
   const { text, hint } = REJECTIONS[code] ?? {
-    text: `OpenSSL rejects it with ${code}`,
-    hint: 'have it issued again',
+    text: `OpenSSL rejects the certificate with ${code}`,
+    hint: 'request a new certificate',
   }
-  return { text: `${text}, although ${origin} has its root`, ...(hint === undefined ? {} : { hint }) }
+  return { text: `${text}, although its root is in ${origin}`, ...(hint === undefined ? {} : { hint }) }
 }

@@ -1,7 +1,7 @@
 // Makes TLS handshakes that read or verify a server's chain.
 //
 // Node hides a certificate that it rejects, so only `inspectChain` connects without verification.
-// Threat: an impostor answers. So that connection sends no credentials, and nothing in its answer is trusted.
+// Threat: an impostor answers. So that connection sends no credentials, and nothing trusts the answer.
 // Only `verifyChain` decides about trust. architecture.test.ts forbids unverified connections elsewhere.
 
 import { X509Certificate } from 'node:crypto'
@@ -61,11 +61,11 @@ function shakeHands<T>(
       port: endpoint.port,
       // A client that dials an address sends no name (RFC 6066 §3).
       ...(name.type === 'dns' ? { servername: name.value } : {}),
-      // As in Go's clients, the chain may end at any trusted certificate, also at an intermediate.
       minVersion: 'TLSv1.2',
+      // As in Go's clients, the chain may end at any trusted certificate, even an intermediate.
       allowPartialTrustChain: true,
       ALPNProtocols: ['http/1.1'],
-      // explain-certificate.ts compares the names, to report them apart from the chain.
+      // explain-certificate.ts checks the names and reports them separately.
       checkServerIdentity: () => undefined,
     })
     const timer = setTimeout(() => {

@@ -14,13 +14,12 @@ import { readTrusted } from '../trust/trusted-root.ts'
 import type { World } from '../../app/world.ts'
 
 export interface RootSet {
-  /** The file or folder that holds the roots, for a person. */
+  /** The file or folder that holds the roots, as shown to people. */
   readonly origin: string
   readonly certificates: readonly X509Certificate[]
 }
 
 export interface KnownRoots {
-  /** The root that the sidecar on this machine tells clients to trust. */
   readonly localRoot: RootSet | { readonly missing: string }
   readonly system: RootSet
   /** The certs.d folders of this registry; clients add them to the system roots. */

@@ -11,7 +11,7 @@ export type PlaintextAnswer =
 
 const MAX_LENGTH = 4096
 
-/** Also classifies a greeting that the server sends first. Sends no credentials. Never rejects. */
+/** Also recognizes servers that send the first bytes. Sends no credentials. Never rejects. */
 export async function probePlaintext(
   endpoint: Endpoint,
   host: string,

@@ -8,7 +8,7 @@ import { isLoopbackAddress } from '../../pki/names.ts'
 import type { RegistryAddress } from '../trust/registry-key.ts'
 import type { Finding } from '../check/finding.ts'
 
-/** Notes a proxy because the other steps of `check` connect directly. */
+/** Reports a proxy, because the other steps of `check` connect directly. */
 export function explainProxies({ name, port }: RegistryAddress, env: World['env']): readonly Finding[] {
   const variable = ['HTTPS_PROXY', 'https_proxy'].find((candidate) => (env[candidate] ?? '') !== '')
   if (variable === undefined) return []
@@ -16,9 +16,9 @@ export function explainProxies({ name, port }: RegistryAddress, env: World['env'
   const isLocal = name.value === 'localhost' || isLoopbackAddress(name.value)
   if (isLocal || isExcepted(name.value, { port, noProxy })) return []
   const text =
-    `${variable} is set: docker and podman started from this shell use that proxy, and so does dockerd if its own ` +
-    'environment names it; this check connected directly'
-  const hint = `if clients should reach the registry directly, add ${name.value} to NO_PROXY, for dockerd in its systemd unit`
+    `${variable} is set: docker and podman started from this shell use that proxy. dockerd uses it only if its own environment ` +
+    'names it. This check connected directly'
+  const hint = `if clients should reach the registry directly, add ${name.value} to NO_PROXY; dockerd reads it from its systemd unit`
   return [{ level: 'note', part: 'proxy', text, hint }]
 }
 

@@ -17,7 +17,7 @@ export interface Reached {
   readonly findings: readonly Finding[]
 }
 
-// More addresses serve only to spread the load.
+// A name with more addresses uses them only to spread the load.
 const MAX_ADDRESSES = 8
 
 export async function reach({ key, name, port }: RegistryAddress, timeoutMs: number): Promise<Reached> {
@@ -28,7 +28,7 @@ export async function reach({ key, name, port }: RegistryAddress, timeoutMs: num
     const reason = await tryConnect({ address, port }, timeoutMs)
     if (reason === undefined) {
       const text = `${key} is ${formatEndpoint({ address, port })}, which accepts connections`
-      // Clients try the failed addresses too, and wait for the silent ones.
+      // Clients try the failed addresses too, and wait for each that does not answer.
       const notes = failures.map((failure): Finding => ({ ...failure, level: 'note' }))
       return { endpoint: { address, port }, findings: [{ level: 'ok', part: 'address', text }, ...notes] }
     }
@@ -45,7 +45,7 @@ async function resolveName(name: string): Promise<{ readonly addresses: readonly
     const explanation =
       errorCode(error) === 'EAI_AGAIN'
         ? {
-            text: `${name}: no name server answers on this machine`,
+            text: `no name server answers when this machine looks up ${name}`,
             hint: 'check the network and /etc/resolv.conf',
           }
         : {

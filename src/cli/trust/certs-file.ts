@@ -1,6 +1,6 @@
 // Reads the certificate files of a certs.d folder.
 //
-// Threat: other users may have put links, pipes or large files into the folder. So each file is checked before it is read.
+// Threat: another user puts links, pipes or large files into the folder. So this file checks each file before it reads.
 
 import { X509Certificate } from 'node:crypto'
 import { lstat, readdir, type FileHandle } from 'node:fs/promises'
@@ -94,7 +94,7 @@ export function holdsAll({ certificates }: CertsFile, wanted: readonly X509Certi
   return wanted.length > 0 && wanted.every(({ fingerprint256 }) => present.has(fingerprint256))
 }
 
-/** `--install` and `--uninstall` change only such a file, and never a link. */
+/** `--install` and `--uninstall` change only files for which this is true. */
 export function holdsOnlySidecarRoots(file: CertsFile, roots: readonly X509Certificate[]): boolean {
   const known = new Set(roots.map(({ fingerprint256 }) => fingerprint256))
   const { isLink, certificates } = file

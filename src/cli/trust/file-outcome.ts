@@ -6,7 +6,7 @@ export interface FileOutcome {
   readonly file: string
   readonly outcome: 'written' | 'replaced' | 'unchanged' | 'removed' | 'absent' | 'kept' | 'failed'
   readonly note?: string
-  /** The command that a person with enough rights can run instead. */
+  /** A command with the same effect, for a person with enough rights. */
   readonly command?: string
 }
 
@@ -19,7 +19,7 @@ export function failed(file: string, error: unknown, command: string): FileOutco
       return {
         file,
         outcome: 'failed',
-        note: 'the file system is read-only; run the commands that `trust` prints where clients run',
+        note: 'the file system is read-only; on the machine of the clients, run the commands that `trust` prints',
       }
     default:
       return { file, outcome: 'failed', note: errorMessage(error) }

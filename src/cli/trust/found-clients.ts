@@ -9,11 +9,11 @@ interface Signs {
   readonly programs?: readonly string[]
   readonly etc?: readonly string[]
   readonly home?: readonly string[]
-  /** The only platform that counts; without other signs the platform alone is enough. */
+  /** The required platform. Without other signs, the platform alone is enough. */
   readonly platform?: NodeJS.Platform
 }
 
-// Not signs: ctr and dockerd-rootless.sh, which Docker's packages install unused, and files of `trust --install`.
+// No signs: ctr and dockerd-rootless.sh, which Docker's packages always install, and files of `trust --install`.
 const SIGNS: Readonly<Record<string, Signs>> = {
   docker: { programs: ['docker', 'dockerd'], platform: 'linux' },
   'docker-rootless': { home: ['.config/systemd/user/docker.service'], platform: 'linux' },

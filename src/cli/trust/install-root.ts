@@ -27,7 +27,7 @@ export interface InstallTargets {
 
 export interface RootToInstall {
   readonly pem: string
-  /** A file that holds the root, for commands. */
+  /** A file that holds the root. Suggested commands copy it. */
   readonly file: string
   readonly home: string
 }
@@ -70,7 +70,7 @@ async function installInto(folder: string, { pem, file: source, home }: RootToIn
 async function chownCommand(folder: string): Promise<string> {
   let nearest = folder
   while (!(await existsFile(nearest)) && nearest !== dirname(nearest)) nearest = dirname(nearest)
-  return `sudo chown -R "$(id -u):$(id -g)" ${quoted(nearest)}  # then the same command again`
+  return `sudo chown -R "$(id -u):$(id -g)" ${quoted(nearest)}  # then run the same command again`
 }
 
 function outcomeOf(file: string, earlier: CertsFile | undefined): FileOutcome {
@@ -86,7 +86,7 @@ async function makeReadable({ path: file, isLink, mode = 0o644 }: CertsFile): Pr
   const readable = mode | 0o444
   if (isLink || readable === mode) return { file, outcome: 'unchanged' }
   return chmod(file, readable).then(
-    () => ({ file, outcome: 'written', note: 'existed, but not every user could read it' }) as const,
+    () => ({ file, outcome: 'written', note: 'existed, but some users could not read it' }) as const,
     () => ({ file, outcome: 'unchanged' }) as const,
   )
 }

@@ -14,7 +14,7 @@ export function registryKeys(
 ): RegistryKeys {
   if (listen.port === 0) {
     throw new ConfigError([
-      `${variableOf('listen')} lets the system pick the port: give the port with --host HOST:PORT`,
+      `${variableOf('listen')} lets the system choose the port: give the port with --host HOST:PORT`,
     ])
   }
   const [name = hostname] = namesOf(hosts)
@@ -43,7 +43,7 @@ function keysOf(name: string, port: number): RegistryKeys {
 }
 
 export interface RegistryAddress {
-  /** The text as the person wrote it, because clients look up exactly this text. */
+  /** The text as a person wrote it, because clients look up exactly this text. */
   readonly key: string
   /** The host in canonical form. */
   readonly name: SubjectAltName

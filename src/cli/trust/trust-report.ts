@@ -60,7 +60,7 @@ function instructions({ subject, shown, otherNames }: Report): readonly string[]
   return [
     ...shown.flatMap(({ client, commands, note }) => [`${client}: ${note}`, ...commands.map(indented), '']),
     ...onOtherMachines(subject.keys),
-    'HOST and HOST:443 are different keys for a client: use the name that stands before the first slash of your',
+    'HOST and HOST:443 are different keys for a client: use the text before the first slash in the names of your',
     `images. --host HOST:PORT shows the commands for another name${examplesOf(otherNames)}.`,
     ...(hidden.length === 0 ? [] : [`Other clients: --client NAME, or --all (${hidden.join(', ')}).`]),
   ]
@@ -69,10 +69,10 @@ function instructions({ subject, shown, otherNames }: Report): readonly string[]
 function onOtherMachines(keys: RegistryKeys): readonly string[] {
   const key = keys.find((one) => !LOCAL_KEY.test(one))
   if (key === undefined) {
-    return ['For other machines give the name that they use with --host HOST:PORT.', '']
+    return ['For other machines, run this command with --host HOST:PORT, the name that they use.', '']
   }
   return [
-    'On another machine fetch the certificate first, and continue only if openssl prints the SHA-256 above. Then use',
+    'On another machine, fetch the certificate first. Continue only if openssl prints the SHA-256 above. Then use',
     `${FETCHED_FILE} as the path in the commands above:`,
     ...fetchCommands(key).map(indented),
     '',
@@ -109,15 +109,15 @@ function commandsIn(outcomes: readonly FileOutcome[]): readonly string[] {
 
 function nextSteps({ platform, isRoot }: Pick<Machine, 'platform' | 'isRoot'>): string {
   if (platform === 'darwin') {
-    return 'Restart Docker Desktop. For podman and others see `trust` without --install'
+    return 'Restart Docker Desktop. For podman and other clients, run `trust` without --install'
   }
-  const rest = 'For clients without such folders see `trust` without --install'
+  const rest = 'For clients without such folders, run `trust` without --install'
   return isRoot
     ? `A rootless dockerd does not read these folders: run this command as its user too. ${rest}`
-    : `These files are only for you; with sudo they are for all users of this machine. ${rest}`
+    : `These files affect only your clients; with sudo, the command affects all users of this machine. ${rest}`
 }
 
-// A here-document must not be indented, because it ends only at a line that holds nothing but its mark.
+// Does not indent a here-document, because it ends only at a line that contains nothing but its end word.
 function indented(command: string): string {
   return command.includes('\n') ? command : `  ${command}`
 }

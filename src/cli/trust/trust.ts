@@ -19,9 +19,9 @@ import type { ExitCode, World } from '../../app/world.ts'
 
 export interface TrustRequest {
   readonly config: Config
-  /** `host` or `host:port`, as clients write it; empty: the hosts of the settings. */
+  /** `host` or `host:port`, as clients write it. If empty, the hosts of the settings are used. */
   readonly hosts: readonly string[]
-  /** Replaces the clients found on this machine. */
+  /** The clients to show. Absent: those found on this machine. */
   readonly clients?: readonly string[]
   readonly all?: boolean
   readonly install: boolean
@@ -31,7 +31,7 @@ export interface TrustRequest {
   readonly machine?: Machine
 }
 
-/** Resolves to 1 if a file could not be changed. Rejects with InvalidFileError without a root. */
+/** Resolves to 1 if a file could not be changed. Rejects with InvalidFileError if there is no root. */
 export async function trust(request: TrustRequest, world: World): Promise<ExitCode> {
   const { config, install, uninstall, pem, json, machine = thisMachine() } = request
   refuseWrongUsage(request)

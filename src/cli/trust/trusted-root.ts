@@ -30,7 +30,7 @@ export interface IssuedElsewhere {
   readonly notAfter: Date
 }
 
-/** Never reads a key, so users without access to it can run the command. Rejects with InvalidFileError. */
+/** Never reads a key, so users without access to keys can run the command. Rejects with InvalidFileError. */
 export async function readTrusted({ tlsCert, stateDir }: Config): Promise<TrustedRoot | IssuedElsewhere> {
   if (tlsCert === undefined) {
     const root = await readRoot(stateDir)
@@ -66,7 +66,7 @@ export async function rootIfKnown(config: Config): Promise<Root | undefined> {
 
 function selfSigned(root: Root): TrustedRoot {
   const preparation = [
-    'This certificate is self-signed, so it is its own root: after you replace it, clients must trust the new one.',
+    'This certificate is self-signed, so it is its own root. After you replace it, clients must trust the new one.',
     '',
   ]
   return { kind: 'root', root, file: root.file, preparation }
@@ -103,7 +103,7 @@ export function formatIssuer(certificate: IssuedElsewhere, { pem, install, json 
     `valid until  ${dayOf(notAfter)}`,
     `issued by    ${issuer}`,
     '',
-    'The sidecar did not issue this certificate, so it has no root for it. Clients that trust its issuer, for example a',
+    'The sidecar did not issue this certificate and does not have its root. Clients that trust its issuer, for example a',
     'public CA, need nothing. For other clients get the root certificate from the issuer and append it to the file: then',
     'this command shows how to make each client trust it.',
   ]

@@ -17,7 +17,7 @@ import {
 import { failed, type FileOutcome } from './file-outcome.ts'
 import type { InstallTargets } from './install-root.ts'
 
-/** Removes empty folders too, because podman reads only the first folder. Without `pem` it knows roots by name. */
+/** Removes empty folders too, because podman reads only the first folder. Without `pem`, it finds roots by name. */
 export async function uninstallRoot(
   pem: string | undefined,
   { keys, folders }: InstallTargets,
@@ -67,7 +67,11 @@ async function uninstallFile(
       ? 'it is a link, and --install creates no links'
       : 'it holds other certificates too, or has another name'
     return [
-      { file: path, outcome: 'kept', note: `holds the root, but --install did not write it: ${reason}` },
+      {
+        file: path,
+        outcome: 'kept',
+        note: `the file holds the root, but --install did not write it: ${reason}`,
+      },
     ]
   }
   return hasInstallName(path) ? [{ file: path, outcome: 'kept', note: 'it holds other certificates' }] : []

@@ -122,7 +122,7 @@ describe('a name that the leaf does not cover', () => {
     for (let count = 0; count < 1_000; count++) ask(`made-up-${count}`)
     expect(lines).toHaveLength(11)
     expect(lines.at(-1)).toMatchObject({
-      msg: 'clients use more names that the leaf does not cover than are listed today',
+      msg: 'clients use further names that the leaf does not cover; they are not logged today',
     })
     ask('other', { address: '192.0.2.2' })
     expect(lines.at(-1)).toMatchObject({ name: 'other' })
@@ -150,7 +150,7 @@ describe('a name that the leaf does not cover', () => {
   it('is reported with a hint for the issuer, when the certificate was issued elsewhere', () => {
     const { ask, lines } = setScene({ origin: 'own', root: undefined })
     ask('other')
-    expect(hintsIn(lines)).toEqual(['issue the certificate of SIDECAR_TLS_CERT again, with other in it'])
+    expect(hintsIn(lines)).toEqual(['request a certificate that contains other for SIDECAR_TLS_CERT'])
   })
 
   it('is reported with a hint for another root too, when the root is not valid for it', () => {
@@ -159,7 +159,9 @@ describe('a name that the leaf does not cover', () => {
     ask('other')
     expect(hintsIn(lines)).toEqual([
       'add a.example to SIDECAR_HOSTS and start again',
-      expect.stringMatching(/add other to SIDECAR_HOSTS .* is not valid for that name .* empty state folder/),
+      expect.stringMatching(
+        /add other to SIDECAR_HOSTS .* empty state folder, because the root is not valid for that name/,
+      ),
     ])
   })
 })
@@ -173,7 +175,7 @@ describe('a client that refuses the certificate', () => {
     const [first, ...others] = lines
     expect(first).toMatchObject({
       level: 40,
-      msg: 'a client refused the certificate: it does not seem to trust its root',
+      msg: 'a client refused the certificate: the client does not seem to trust the root',
       address: '192.0.2.1',
       name: 'proxy',
       alert: 'bad certificate',
@@ -202,7 +204,7 @@ describe('a client that refuses the certificate', () => {
     refuse('10.0.0.1', 'bad certificate', { by: 'address' })
     expect(hintsIn(lines)).toEqual([
       expect.stringMatching(
-        /trust the root.*; or, if it dials an address other than 10\.0\.0\.1, add that to SIDECAR_HOSTS$/,
+        /trust the root.*; or, if it dials an address other than 10\.0\.0\.1, add that address to SIDECAR_HOSTS$/,
       ),
     ])
   })
@@ -219,7 +221,7 @@ describe('a client that refuses the certificate', () => {
       refuse('proxy', 'unknown ca', { address: `192.0.${count >> 8}.${count & 255}` })
     expect(lines).toHaveLength(101)
     expect(lines.at(-1)).toMatchObject({
-      msg: 'more clients refused the certificate than are listed today',
+      msg: 'further clients refused the certificate; they are not logged today',
     })
   })
 })

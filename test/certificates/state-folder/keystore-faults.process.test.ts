@@ -17,7 +17,7 @@ import { tempFolder } from '../../fixtures/temp-folder.ts'
 const NOW = new Date()
 const DAY_MS = 86_400_000
 const FILES = ['root.crt', 'root.key', 'root.sha256', 'leaf.crt', 'leaf.key'] as const
-const PUT_BACK = /restore it from a backup, or empty this folder, start again, and have every client trust/
+const PUT_BACK = /restore it from a backup, or empty this folder, start again, and make every client trust/
 
 describe('an unusable root prevents the start, with the fix', () => {
   it.each<readonly [what: string, file: string, text: (text: string) => string, reason: RegExp]>([
@@ -78,7 +78,7 @@ describe('an unusable root prevents the start, with the fix', () => {
     const error = await refusalOf(open(folder))
     expect(error.file).toBe(path.join(folder, 'root.crt'))
     expect(error.reason).toMatch(
-      /was not issued by this program.*put the earlier root\.crt.*SIDECAR_TLS_CERT/,
+      /was not issued by this program.*restore the earlier root\.crt.*SIDECAR_TLS_CERT/,
     )
     expect(readdirSync(folder)).not.toContain('leaf.crt')
   })
@@ -101,7 +101,7 @@ describe('a wrong clock', () => {
     const now = new Date(NOW.getTime() + 4000 * DAY_MS)
     const error = await refusalOf(openKeystore({ folder, names: NAMES, now }))
     expect(error.reason).toContain(
-      `: this machine's clock says ${now.toISOString()}; if that is wrong, set the clock; otherwise empty`,
+      `: this machine's clock says ${now.toISOString()}; if the clock is wrong, set the clock; otherwise empty`,
     )
   })
 

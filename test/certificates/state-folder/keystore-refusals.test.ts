@@ -85,7 +85,9 @@ describe('a start is refused, with the fix', () => {
       `${folder}: is a file where the state folder should be: move it away, or choose another folder`,
     )
     const below = path.join(folder, 'state')
-    expect((await refusalOf(open(below))).message).toContain('lies under a file where a folder should be')
+    expect((await refusalOf(open(below))).message).toContain(
+      'has a file in its path where a folder should be',
+    )
   })
 
   it('when the root is not readable', async () => {
@@ -166,7 +168,7 @@ describe('the root for commands', () => {
   it('is refused when the folder is a file', async () => {
     const folder = stateFolder()
     writeFileSync(folder, '')
-    expect((await refusalOf(readRoot(folder))).reason).toContain('lies under a file')
+    expect((await refusalOf(readRoot(folder))).reason).toContain('has a file in its path')
   })
 })
 

@@ -221,7 +221,7 @@ describe('the leaf under a renewed root', () => {
     expect(asked).toContainEqual(NAMES)
     expect([keystore.root.permitted, keystore.narrowedRoot.permitted]).toEqual([undefined, NAMES])
     await expect(open(folder, { names: [...NAMES, dns('new.example')] })).rejects.toThrow(
-      /cross\.crt: an earlier root permits only localhost, 10\.0\.0\.1 .* Until 20.*Z, clients that trust only that root refuse a leaf for new\.example: take .* out of SIDECAR_HOSTS; or, once every client trusts the current root, remove cross\.crt and leaf\.crt/,
+      /cross\.crt: an earlier root permits only localhost, 10\.0\.0\.1 .* Until 20.*Z, clients that trust only that root refuse a leaf for new\.example: remove .* from SIDECAR_HOSTS; or, once every client trusts the current root, remove cross\.crt and leaf\.crt/,
     )
     rmSync(path.join(folder, 'cross.crt'))
     rmSync(path.join(folder, 'leaf.crt'))
@@ -309,7 +309,7 @@ describe('a renewal of the root is refused and changes nothing', () => {
     for (let count = 0; count < 8; count++) await renew(folder)
     await expectRefusal(folder, NOW, {
       file: 'root.crt',
-      reason: /follows 8 earlier roots.*Wait until the oldest ends on 20/,
+      reason: /follows 8 earlier roots.*Wait until the oldest root expires on 20/,
     })
   })
 
@@ -317,7 +317,7 @@ describe('a renewal of the root is refused and changes nothing', () => {
     const folder = await folderOfEarlierVersion()
     await expectRefusal(folder, NOW, {
       file: 'root.crt',
-      reason: /pathlen.*nothing was changed\. For another root, empty this folder/,
+      reason: /pathlen.*Nothing was changed\. To get a new root, empty this folder/,
     })
     await expect(open(folder)).resolves.toMatchObject({ issued: { root: false, leaf: false } })
   })
@@ -358,7 +358,7 @@ describe('cross certificates in the state folder', () => {
     rmSync(path.join(folder, 'cross.crt'))
     const before = snapshot(folder)
     await expect(open(folder)).rejects.toThrow(
-      /cross\.crt: is missing.*put it back.*once every client trusts the current root/,
+      /cross\.crt: is missing.*restore it.*once every client trusts the current root/,
     )
     expect(snapshot(folder)).toEqual(before)
   })
@@ -393,7 +393,7 @@ describe('cross certificates in the state folder', () => {
       /: restore matching files from a backup, or remove .*next-root\.crt and .*next-root\.key/
     const { certPem, keyPem } = issueRoot({ now: NOW })
     const cases = [
-      ['nonsense', keyPem, /next-root\.crt: follows another root/],
+      ['nonsense', keyPem, /next-root\.crt: belongs to another root/],
       ['-----BEGIN CERTIFICATE-----', keyPem, /next-root\.crt: holds no readable certificate/],
       [certPem + root + root, 'nonsense', /next-root\.key: holds no readable private key/],
       [certPem + root + root, issueRoot({ now: NOW }).keyPem, /next-root\.key: does not belong to/],
@@ -434,7 +434,7 @@ describe('cross certificates in the state folder', () => {
     writeFileSync(path.join(folder, 'next-root.key'), read(other, 'root.key'))
     const before = snapshot(folder)
     await expect(open(folder)).rejects.toThrow(
-      /next-root\.crt: follows another root than .*root\.crt: .* or remove .*next-root\.crt and .*next-root\.key/,
+      /next-root\.crt: belongs to another root than .*root\.crt: .* or remove .*next-root\.crt and .*next-root\.key/,
     )
     expect(snapshot(folder)).toEqual(before)
   })

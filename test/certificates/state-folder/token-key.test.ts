@@ -46,7 +46,7 @@ it('is made unreadable for others, and that is logged', async () => {
   writeFileSync(file, randomBytes(32), { mode: 0o644 })
   await openTokenKey(folder, log)
   expect(statSync(file).mode & 0o777).toBe(0o600)
-  expect(lines).toMatchObject([{ msg: 'others could read this private key: its mode is 0600 now' }])
+  expect(lines).toMatchObject([{ msg: 'other users could read this private key; its mode is 0600 now' }])
 })
 
 it.each([
@@ -61,7 +61,7 @@ it.each([
   const opened = openTokenKey(folder, log)
   await expect(opened).rejects.toBeInstanceOf(InvalidFileError)
   await expect(opened).rejects.toThrow(
-    `has ${length} bytes instead of 32: put the right file back, or remove it`,
+    `has ${length} bytes instead of 32: restore the right file, or remove it`,
   )
   expect(readFileSync(file)).toEqual(bytes)
 })

@@ -138,7 +138,7 @@ describe('cert renew', () => {
     expect(fingerprint256).not.toBe(keystore.bundle.leaf.fingerprint)
     expect(text).toMatch(/^issued a new leaf; the root is the same\n/)
     expect(text).toContain(`SHA-256      ${fingerprint256}\n`)
-    expect(text).toContain('serves it within 2 seconds. Nothing changes for clients.\n')
+    expect(text).toContain('serves the new leaf within 2 seconds. Nothing changes for clients.\n')
     expect(text).not.toContain('SIDECAR_HOSTS')
   })
 
@@ -172,11 +172,11 @@ describe('cert renew --root', () => {
       'permits      any name',
       `earlier root ${keystore.root.fingerprint} until 2039-12-29`,
       '',
-      'A sidecar that uses this state folder serves it within 2 seconds.',
+      'A sidecar that uses this state folder serves the new leaf within 2 seconds.',
       'Until 2039-12-29 clients that trust only the earlier root accept the new leaf too. Make every client trust',
       'the new root before that day: `registry-sidecar trust` shows how.',
-      'If the key of the earlier root was stolen this does not help, because clients still trust that root. Then',
-      'empty this folder, start again, and have every client trust the new root (`registry-sidecar trust` says how).',
+      'If the key of the earlier root was stolen, this is not enough, because clients still trust that root. Then',
+      'empty this folder, start again, and make every client trust the new root (`registry-sidecar trust` shows how).',
       '',
     ])
   })

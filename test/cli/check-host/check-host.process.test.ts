@@ -141,9 +141,9 @@ describe('check --host finds no problem', () => {
     const { code, text } = await checkAt({ port, certsPem: root.pem })
     expect(code).toBe(0)
     expect(text).toMatch(
-      /^ok trust: clients on this machine trust it because of .*docker\/certs\.d\/localhost:/m,
+      /^ok trust: clients on this machine trust the certificate because of .*docker\/certs\.d\/localhost:/m,
     )
-    expect(text).toMatch(/^note trust: no root of a sidecar found here/m)
+    expect(text).toMatch(/^note trust: no root of a sidecar was found on this machine/m)
   })
 
   it('for a certificate under a system root', async () => {
@@ -152,7 +152,7 @@ describe('check --host finds no problem', () => {
     const { code, text } = await checkAt({ port: await serveTls(chain), systemPem: rootPem })
     expect(code).toBe(0)
     expect(text).toMatch(
-      /^ok trust: it chains to a root in .*ca-certificates\.crt: clients need nothing else/m,
+      /^ok trust: the chain ends at a root in .*ca-certificates\.crt: clients need nothing else/m,
     )
   })
 
@@ -191,7 +191,7 @@ describe('check --host explains a server without TLS', () => {
     const { code, text } = await checkAt({ port: registry.port })
     expect(code).toBe(1)
     expect(text).toMatch(
-      /problem tls: a registry answers there in plain HTTP, without TLS → .*open to anyone/,
+      /problem tls: a registry answers there in plain HTTP, without TLS → .*anyone can use the registry/,
     )
   })
 
@@ -199,7 +199,7 @@ describe('check --host explains a server without TLS', () => {
     [
       'that is another HTTP server',
       () => createHttpServer((_request, response) => response.writeHead(404).end()),
-      /tls: an HTTP server without TLS answers there, with 404 → .*is the port right/,
+      /tls: an HTTP server without TLS answers there, with 404 → .*check the port/,
       30_000,
     ],
     [
@@ -239,7 +239,7 @@ describe('check --host explains a failed handshake', () => {
   it('because no cipher is in common', async () => {
     const options: ServerOptions = { maxVersion: 'TLSv1.2', ciphers: 'ECDHE-RSA-AES128-GCM-SHA256' }
     const { text } = await checkAt({ port: await serveTls(issueUnder(OLD_ROOT), options) })
-    expect(text).toMatch(/problem tls: the server refuses the handshake: no cipher in common/)
+    expect(text).toMatch(/problem tls: the server refuses the handshake: it has no cipher in common/)
   })
 
   it.each<[version: 'TLSv1.2' | 'TLSv1.3', expected: RegExp]>([
@@ -269,7 +269,7 @@ describe('check --host explains a certificate', () => {
     )
     expect(local.text).toMatch(/ok trust: issued under the root/)
     const foreign = await checkAt({ port })
-    expect(foreign.text).toMatch(/not for localhost → have it issued with localhost/)
+    expect(foreign.text).toMatch(/not for localhost → request a certificate that has localhost/)
   })
 
   it.each<[title: string, days: number, expected: RegExp]>([
@@ -288,7 +288,7 @@ describe('check --host explains a certificate', () => {
     const { code, text } = await checkAt({ port: await serveTls(pair), certsPem: OLD_ROOT.certPem })
     expect(code).toBe(1)
     expect(text).toMatch(expected)
-    expect(text).toMatch(/^ok trust: clients on this machine trust it/m)
+    expect(text).toMatch(/^ok trust: clients on this machine trust the certificate/m)
   })
 
   it('that has expired under an unknown root', async () => {
@@ -331,7 +331,7 @@ describe('check --host explains a certificate', () => {
     const { bundle } = await openRenewedKeystore(1)
     const { text } = await checkAt({ port: await serveTls(bundle), stateDir })
     expect(text).toMatch(
-      /problem trust: it was issued under another root of a registry-sidecar than the one in .*root\.crt \(/,
+      /problem trust: the certificate was issued under another root of a registry-sidecar than the root in .*root\.crt \(/,
     )
     expect(text).toContain(`(${root.fingerprint})`)
   })
@@ -342,7 +342,7 @@ describe('check --host explains a certificate', () => {
     const { code, text } = await checkAt({ port: await serveTls(issueUnder(OLD_ROOT)), stateDir })
     expect(code).toBe(1)
     expect(text).toMatch(
-      /problem trust: it was issued under another root of a registry-sidecar, SHA-256 .* → .*earlier/,
+      /problem trust: the certificate was issued under another root of a registry-sidecar, SHA-256 .* → .*earlier/,
     )
   })
 
@@ -352,14 +352,14 @@ describe('check --host explains a certificate', () => {
     const port = await serveTls(issueUnder(OLD_ROOT))
     const { code, text } = await checkAt({ port, stateDir, systemPem: OLD_ROOT.certPem })
     expect(code).toBe(0)
-    expect(text).toMatch(/note trust: it was not issued under the root in .*root\.crt/)
+    expect(text).toMatch(/note trust: the certificate was not issued under the root in .*root\.crt/)
   })
 
   it('that is self-signed', async () => {
     const pair = selfSigned('localhost')
     const port = await serveTls(pair)
     expect((await checkAt({ port })).text).toMatch(
-      /problem trust: it is self-signed and is not known here \(SHA-256/,
+      /problem trust: the self-signed certificate is not trusted on this machine \(SHA-256/,
     )
     expect((await checkAt({ port, certsPem: pair.certPem })).code).toBe(0)
   })
@@ -369,7 +369,7 @@ describe('check --host explains a certificate', () => {
     const { code, text } = await checkAt({ port: await serveTls(pair), systemPem: rootPem })
     expect(code).toBe(1)
     expect(text).toMatch(
-      /problem trust: its chain ends at CN=leaf, whose issuer CN=intermediate is not known here → .*the chain is incomplete/,
+      /problem trust: the chain ends at CN=leaf, whose issuer CN=intermediate is not trusted on this machine → .*the chain is incomplete/,
     )
   })
 
@@ -379,7 +379,7 @@ describe('check --host explains a certificate', () => {
     const { code, text } = await checkAt({ port, stateDir, certsPem: OLD_ROOT.certPem })
     expect(code).toBe(0)
     expect(text).toMatch(
-      /note trust: .*certs\.d\/localhost:\d+ has other roots.* → registry-sidecar trust --install/,
+      /note trust: other roots are in .*certs\.d\/localhost:\d+: .* → registry-sidecar trust --install/,
     )
   })
 })
@@ -409,7 +409,7 @@ describe('check --host explains an answer', () => {
       200,
       {},
       '<html>',
-      /problem answer: .*200 without the header Docker-Distribution-Api-Version of a registry → .*port right/,
+      /problem answer: .*200 without the header Docker-Distribution-Api-Version of a registry → .*check the port/,
       1,
     ],
     [
@@ -417,7 +417,7 @@ describe('check --host explains an answer', () => {
       404,
       {},
       'no',
-      /problem answer: GET \/v2\/ answers 404; a registry never answers with this status → /,
+      /problem answer: GET \/v2\/ answers 404, a status that no registry sends → /,
       1,
     ],
     [
@@ -441,7 +441,7 @@ describe('check --host explains an answer', () => {
       401,
       V2,
       '',
-      /problem answer: .*401 without the header WWW-Authenticate → .*let it pass/,
+      /problem answer: .*401 without the header WWW-Authenticate → .*configure the proxy/,
       1,
     ],
     [
@@ -481,7 +481,7 @@ describe('check --host explains an answer', () => {
       403,
       V2,
       '{"errors":[{"message":"show a certificate"}]}',
-      /403: show a certificate → do what the message says/,
+      /403: show a certificate → follow the message of the server/,
       1,
     ],
     [

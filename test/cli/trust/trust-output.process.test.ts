@@ -193,7 +193,9 @@ describe('trust without a choice of clients', () => {
     expect(await print({}, { SIDECAR_HOSTS: 'proxy' })).toContain('https://proxy:8443/-/ca.crt')
     const text = await print()
     expect(text).not.toContain('curl')
-    expect(text).toContain('For other machines give the name that they use with --host HOST:PORT.')
+    expect(text).toContain(
+      'For other machines, run this command with --host HOST:PORT, the name that they use.',
+    )
   })
 
   it('lists the other names of the certificate', async () => {
