@@ -3,8 +3,10 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { bindingOf, formatKeptLine } from '../../src/users/old-password-line.ts'
 import { parseHtpasswd } from '../../src/users/htpasswd.ts'
+import { machinePasswordDigest } from '../../src/users/machine-secret.ts'
 import { loadUsers, type Users } from '../../src/users/users.ts'
 import { largeUsersFile } from '../fixtures/large-users-file.ts'
+import { machinePasswordFor } from '../fixtures/machine-password.ts'
 import { recordedLog } from '../fixtures/recorded-log.ts'
 import { ALICE_ENTRY } from '../fixtures/sidecar.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
@@ -45,6 +47,24 @@ describe('every reload', () => {
       { users: 2, added: ['carol'], removed: ['bob'], changed: ['alice'] },
     ])
     expect(JSON.stringify(users.lines)).not.toContain('$2')
+  })
+})
+
+describe('a machine password', () => {
+  it('is logged by its id when it comes and goes, and never by its digest', async () => {
+    const { id, secret, line } = machinePasswordFor(ALICE_ENTRY, { allow: ['pull'], validForMs: 30 * 24 * HOUR_MS })
+    const users = await usersOf(ALICE_ENTRY)
+    for (const text of [ALICE_ENTRY + line, ALICE_ENTRY]) {
+      users.put(text)
+      await users.reload()
+    }
+    const counts = { added: 0, removed: 0 }
+    expect(users.lines.map(({ machinePasswords }) => machinePasswords)).toEqual([
+      undefined,
+      { added: [id], removed: [], counts: { ...counts, added: 1 } },
+      { added: [], removed: [id], counts: { ...counts, removed: 1 } },
+    ])
+    expect(JSON.stringify(users.lines)).not.toContain(machinePasswordDigest(secret))
   })
 })
 
