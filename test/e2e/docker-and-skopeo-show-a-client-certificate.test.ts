@@ -7,7 +7,7 @@ import path from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createClientAuthority, type ClientPair } from '../fixtures/client-authority.ts'
-import { imageId, trustFolder, trustRoot } from '../fixtures/docker-client.ts'
+import { bridgeAddress, imageId, trustFolder, trustRoot } from '../fixtures/docker-client.ts'
 import { docker, hasEngine, isRoot } from '../fixtures/engine.ts'
 import { findProgram } from '../fixtures/find-program.ts'
 import { registryProgram, startRegistry, type Registry } from '../fixtures/registry.ts'
@@ -109,11 +109,3 @@ describe.skipIf(!canRun)('a client certificate instead of a password', { timeout
     return (await fetch(`http://127.0.0.1:${registry?.port ?? 0}/v2/_catalog`)).json()
   }
 })
-
-/** This machine's address on the engine's bridge: the first of its subnet. */
-async function bridgeAddress(): Promise<string> {
-  // The engine names its gateway only if the bridge existed before the engine started.
-  const subnet = '{{(index .IPAM.Config 0).Subnet}}'
-  const { stdout } = await docker(['network', 'inspect', '-f', subnet, 'bridge'])
-  return stdout.trim().replace(/\.0\/\d+$/, '.1')
-}
