@@ -76,7 +76,6 @@ describe('a path outside the registry', () => {
     ['/', 404],
     ['/v1/_ping', 404],
     ['/v2x', 404],
-    ['/token', 404],
     ['/-/nothing', 404],
   ])('%s is %i in the registry’s error form, with and without credentials', async (path, status) => {
     const upstream = await upstreamForTest(answering(OK))

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import https from 'node:https'
 import type { IncomingMessage } from 'node:http'
 import path from 'node:path'
@@ -43,7 +43,7 @@ describe('the operator’s certificate', () => {
     const pair = authority.issue()
     const sidecar = await sidecarForTest({ env: ownFolder(pair).env, rootPem: authority.rootPem })
     expect(await fingerprintServed(sidecar.port, authority.rootPem)).toBe(fingerprintOf(pair))
-    expect(existsSync(path.join(sidecar.folder, 'state'))).toBe(false)
+    expect(readdirSync(path.join(sidecar.folder, 'state'))).toEqual(['token.key'])
     expect(await partOf(sidecar)).toEqual({
       ready: true,
       state: 'ok',

@@ -109,5 +109,3 @@ describe.skipIf(!canRun)('a client certificate instead of a password', { timeout
     return (await fetch(`http://127.0.0.1:${registry?.port ?? 0}/v2/_catalog`)).json()
   }
 })
-
-/** This machine's address on the engine's bridge: the first of its subnet. */
