@@ -1,13 +1,11 @@
 // Pushes and pulls with skopeo and podman, which verify the certificate.
 
 import { execFile } from 'node:child_process'
-import { createHash, randomBytes } from 'node:crypto'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { promisify } from 'node:util'
-import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { findProgram } from '../fixtures/find-program.ts'
+import { manifestDigest, writeImage } from '../fixtures/oci-layout.ts'
 import { registryProgram, startRegistry, type Registry } from '../fixtures/registry.ts'
 import { ALICE, startSidecar, type TestSidecar } from '../fixtures/sidecar.ts'
 import { makeTempFolder, removeFolder } from '../fixtures/temp-folder.ts'
@@ -15,7 +13,6 @@ import { makeTempFolder, removeFolder } from '../fixtures/temp-folder.ts'
 const run = promisify(execFile)
 const skopeo = findProgram('skopeo') ?? ''
 const podman = findProgram('podman') ?? ''
-const LAYER_BYTES = 5_000_000
 
 let registry: Registry
 let sidecar: TestSidecar
@@ -114,57 +111,3 @@ describe.skipIf(registryProgram === undefined || podman === '')('podman', () => 
     await expect(attempt).rejects.toThrow(/invalid username\/password/)
   })
 })
-
-/** Writes an image with one random layer as an OCI layout (OCI image specification, image-layout). */
-function writeImage(target: string): void {
-  const blobs = path.join(target, 'blobs', 'sha256')
-  mkdirSync(blobs, { recursive: true })
-  const add = (bytes: Buffer, mediaType: string) => {
-    const digest = createHash('sha256').update(bytes).digest('hex')
-    writeFileSync(path.join(blobs, digest), bytes)
-    return { mediaType, digest: `sha256:${digest}`, size: bytes.length }
-  }
-  const tar = tarOf('layer.bin', randomBytes(LAYER_BYTES))
-  // Compressed here, because clients would compress it and change its digest.
-  const layer = add(gzipSync(tar, { level: 1 }), 'application/vnd.oci.image.layer.v1.tar+gzip')
-  const diffId = `sha256:${createHash('sha256').update(tar).digest('hex')}`
-  const settings = {
-    architecture: 'amd64',
-    os: 'linux',
-    rootfs: { type: 'layers', diff_ids: [diffId] },
-  }
-  const config = add(Buffer.from(JSON.stringify(settings)), 'application/vnd.oci.image.config.v1+json')
-  const manifest = { schemaVersion: 2, config, layers: [layer] }
-  const type = 'application/vnd.oci.image.manifest.v1+json'
-  const entry = { ...add(Buffer.from(JSON.stringify({ ...manifest, mediaType: type })), type) }
-  const annotations = { 'org.opencontainers.image.ref.name': 'latest' }
-  writeFileSync(path.join(target, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}')
-  writeFileSync(
-    path.join(target, 'index.json'),
-    JSON.stringify({ schemaVersion: 2, manifests: [{ ...entry, annotations }] }),
-  )
-}
-
-/** Builds a tar archive with one file (POSIX.1-1988 ustar). */
-function tarOf(name: string, content: Buffer): Buffer {
-  const header = Buffer.alloc(512)
-  header.write(name, 0)
-  header.write('0000644\0' + '0000000\0' + '0000000\0', 100)
-  header.write(`${content.length.toString(8).padStart(11, '0')}\0${'0'.repeat(11)}\0        0`, 124)
-  header.write('ustar\u000000', 257)
-  const sum = header.reduce((total, byte) => total + byte, 0)
-  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148)
-  return Buffer.concat([
-    header,
-    content,
-    Buffer.alloc((512 - (content.length % 512)) % 512),
-    Buffer.alloc(1024),
-  ])
-}
-
-function manifestDigest(layout: string): unknown {
-  const index = JSON.parse(readFileSync(path.join(layout, 'index.json'), 'utf8')) as {
-    manifests: { digest: string }[]
-  }
-  return index.manifests[0]?.digest
-}
