@@ -33,6 +33,9 @@ export interface SentRequest {
 }
 
 export interface LoggingRegistry {
+  readonly port: number
+  /** How the registry read the last request with this User-Agent. Wait for `readings` first. */
+  readonly readingOf: (agent: string) => Reading | undefined
   /** Sends the target byte for byte. */
   readonly send: (sent: SentRequest) => Promise<Answer>
   /** How the registry read the requests that were sent, in their order; undefined where no route matched. */
@@ -83,6 +86,8 @@ export async function startLoggingRegistry(): Promise<LoggingRegistry> {
     return { status: incoming.statusCode ?? 0, headers: incoming.headers, body: await text(incoming) }
   }
   return {
+    port,
+    readingOf: (name) => byAgent.get(name),
     send,
     readings: async () => {
       const count = sent

@@ -13,7 +13,7 @@ import { hasContainerd, startContainerd, type Containerd } from '../fixtures/con
 import { imageId, trustFolder, trustRoot } from '../fixtures/docker-client.ts'
 import { bridgeAddress, docker, hasEngine, isRoot } from '../fixtures/engine.ts'
 import { findProgram } from '../fixtures/find-program.ts'
-import { writeImage } from '../fixtures/oci-image.ts'
+import { writeImage } from '../fixtures/oci-layout.ts'
 import { registryProgram, startRegistry, type Registry } from '../fixtures/registry.ts'
 import { startSidecar, type TestSidecar } from '../fixtures/sidecar.ts'
 import { makeTempFolder, removeFolder } from '../fixtures/temp-folder.ts'

@@ -1,12 +1,11 @@
 // Pushes and pulls with skopeo and podman, which verify the certificate.
 
 import { execFile } from 'node:child_process'
-import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { findProgram } from '../fixtures/find-program.ts'
-import { writeImage } from '../fixtures/oci-image.ts'
+import { manifestDigest, writeImage } from '../fixtures/oci-layout.ts'
 import { registryProgram, startRegistry, type Registry } from '../fixtures/registry.ts'
 import { ALICE, startSidecar, type TestSidecar } from '../fixtures/sidecar.ts'
 import { makeTempFolder, removeFolder } from '../fixtures/temp-folder.ts'
@@ -112,10 +111,3 @@ describe.skipIf(registryProgram === undefined || podman === '')('podman', () => 
     await expect(attempt).rejects.toThrow(/invalid username\/password/)
   })
 })
-
-function manifestDigest(layout: string): unknown {
-  const index = JSON.parse(readFileSync(path.join(layout, 'index.json'), 'utf8')) as {
-    manifests: { digest: string }[]
-  }
-  return index.manifests[0]?.digest
-}
