@@ -12,6 +12,7 @@ import { startLoggingRegistry, type LoggingRegistry } from '../access/logging-re
 import { rulesOf, user } from '../access/rules-of.ts'
 import { accessScene, loginOf, usersFileOf } from '../fixtures/access-scene.ts'
 import { registryProgram } from '../fixtures/registry.ts'
+import { repetitions } from '../fixtures/repetitions.ts'
 import { startSidecar, type TestSidecar } from '../fixtures/sidecar.ts'
 import { makeTempFolder, removeFolder } from '../fixtures/temp-folder.ts'
 
@@ -23,7 +24,7 @@ immutable:
 const SECRET = 'secret'
 const DIGEST = `sha256:${createHash('sha256').update(SECRET).digest('hex')}`
 const OTHER = 'other/secret'
-const CASES = Number(process.env['FUZZ_CASES'] ?? 1_500)
+const CASES = repetitions({ usual: 600, stress: 6_000 })
 const SEED = Number(process.env['FUZZ_SEED'] ?? 1)
 
 const segment = fc.oneof(
