@@ -32,15 +32,16 @@ interface Count {
   readonly endsAt: number
 }
 
-// Two full tables take 8 MiB. Four threads run 3,400 checks a minute, so wrong user passwords evict no recent entry.
-// Wrong machine passwords evict an entry only from 1,000 addresses. Those addresses have 20,000 guesses anyway.
+// Two full tables take 8 MiB. Four threads check 3,400 passwords a minute, so a table holds the failures of 6 minutes.
+// Wrong machine passwords need no thread, but filling a table with 20 failures per address takes 1,000 addresses.
 const MAX_COUNTS = 20_000
 
-// A client that slowly repeats an old password reaches this limit first. Other users of its address can still log in.
+// One source may fail with one name three times as often, in ten times the window. A client that slowly repeats an
+// old password reaches this limit before the limit of its source, so other users of its address can still log in.
 const PAIR_FAILURES = 3
 const PAIR_WINDOWS = 10
 
-// In a flood from many sources, it can take more than one window until each source has failed once.
+// `hasFailed` stays true for ten windows. In a flood from many sources, each of them fails less than once per window.
 const MEMORY_WINDOWS = 10
 
 /** @param now milliseconds of a clock that never goes back */

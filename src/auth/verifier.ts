@@ -57,9 +57,9 @@ export function createVerifier(parts: VerifierParts): Verifier {
     const remembered = recalled.indexOf('remembered')
     if (remembered >= 0) return accept(username, hashes[remembered])
     const dummyHashes = remainingDummyHashes(table().dummyHashes, hashes)
-    // Threat: a throttled login runs no bcrypt check, so fewer lookups would show which names exist.
+    // Threat: a throttled login runs no bcrypt check, so fewer cache lookups would show which names exist.
     dummyHashes.forEach(recall)
-    // A flood from the same source must not prevent the next check of a password that it proved.
+    // A source is not throttled for a password that it proved, so a flood from its address cannot lock this user out.
     const isProven = recalled.includes('lapsed')
     const comparison: Comparison = { password, hashes, dummyHashes }
     // Sources share no check: a right password must not be refused because a guessing source is throttled.

@@ -2,7 +2,7 @@
 
 export const LOGIN_DEMANDED = {
   reason: 'the registry itself demands a login; switch off its auth',
-  hint: 'the sidecar checks logins, so remove `auth` from the registry (REGISTRY_AUTH), and logins from a proxy before it',
+  hint: 'the sidecar checks logins, so remove `auth` from the registry (REGISTRY_AUTH); if a proxy stands before the registry, switch off its login too',
 } as const
 
 /** 407 comes from a proxy before the registry. */

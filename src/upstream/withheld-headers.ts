@@ -1,6 +1,6 @@
 // Lists response headers of the registry that never reach a client.
 
-// Threat: a browser applies these headers below /v2/ to the whole origin, for which it may hold credentials.
+// Threat: an answer below /v2/ with these headers changes how a browser treats the origin and its credentials.
 const PAGE_HEADERS: readonly string[] = [
   'set-cookie',
   'set-cookie2',
@@ -38,7 +38,7 @@ const PAGE_HEADERS: readonly string[] = [
 export const WITHHELD_HEADERS: ReadonlySet<string> = new Set([
   'server',
   'x-powered-by',
-  // The registry answers over plain HTTP, where clients must ignore these headers (RFC 6797 §8.1).
+  // Over the registry's plain HTTP these have no effect (RFC 6797 §8.1). Over TLS they would have one.
   'strict-transport-security',
   'public-key-pins',
   'public-key-pins-report-only',
