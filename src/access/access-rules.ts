@@ -77,7 +77,7 @@ interface WhoRules {
 }
 
 // A rule for 10,000 names in 10,000 repositories must not become 100,000,000 entries.
-// A user may do all that anonymous may do. Otherwise clients would log out.
+// A user may do all that anonymous may do. Otherwise people would have to log out to pull a public image.
 function createDirectory({ groups, rules }: RulesFile): (subject: Subject) => readonly WhoRules[] {
   const byName = rulesByName(rules)
   const groupsOf = new Map<string, string[]>()

@@ -15,13 +15,16 @@ export function unknownUsers({ groups, rules }: RulesFile, known: Usernames): re
   const inGroups = groups.flatMap(({ name: group, members }) =>
     members.filter(isUnknown).map((mention) => ({
       ...placeOf(mention),
-      message: `group "${group}" names user "${mention.name}", who is in no users file`,
+      message: `group "${group}" names user "${mention.name}", who is not in the users file`,
     })),
   )
   const inRules = rules.flatMap(({ who }) =>
     who
       .filter(isUnknown)
-      .map((mention) => ({ ...placeOf(mention), message: `user "${mention.name}" is in no users file` })),
+      .map((mention) => ({
+        ...placeOf(mention),
+        message: `user "${mention.name}" is not in the users file`,
+      })),
   )
   return [...inGroups, ...inRules]
 }
@@ -71,7 +74,7 @@ export interface Explanation {
   readonly message: string
 }
 
-/** Without rules: there is no rules file. */
+/** `rules` is undefined if there is no rules file. */
 export function explain(rules: AccessRules | undefined, subject: Subject, question: Question): Explanation {
   const sentence = (may: 'may' | 'may not'): string => `${nameOf(subject)} ${may} ${inWords(question)}`
   if (rules === undefined) {

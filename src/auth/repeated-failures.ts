@@ -17,7 +17,7 @@ export interface RepeatedFailures {
 }
 
 export interface RepeatedFailuresParts {
-  /** The table that judges the credentials. A refusal says nothing about another table. */
+  /** The user table in force. A new table may accept credentials that an earlier one refused. */
   readonly table: () => object
   /** Milliseconds of a clock that never goes back. */
   readonly now: () => number
@@ -26,7 +26,7 @@ export interface RepeatedFailuresParts {
 // The second request follows at once, but its connection may have to wait.
 const REPETITION_MS = 5_000
 
-// Each entry cost a bcrypt check; see throttle.ts.
+// The oldest entries are dropped. Dropping one early only counts a repeated password twice.
 const MAX_REFUSED = 20_000
 
 export function createRepeatedFailures({ table, now }: RepeatedFailuresParts): RepeatedFailures {

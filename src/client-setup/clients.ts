@@ -93,7 +93,7 @@ function buildkit({ keys, file }: TrustSubject): ClientTrust {
     ],
     note:
       'for a separate builder, which gets a copy of the certificate when it is created; older buildx needs --config ' +
-      'instead of --buildkitd-config. docker build without a builder uses dockerd, see docker. A separate buildkitd ' +
+      'instead of --buildkitd-config. docker build without a separate builder uses dockerd: follow the commands for docker. A separate buildkitd ' +
       'reads /etc/buildkit/buildkitd.toml when it starts; without root it reads ~/.config/buildkit/buildkitd.toml',
   }
 }
@@ -105,7 +105,7 @@ function kaniko({ keys, file }: TrustSubject): ClientTrust {
     commands: [`/kaniko/executor ${flags.join(' ')} --destination ${keys[0]}/NAME:TAG`],
     note:
       'use the path of the certificate in the container, where for example a ConfigMap is mounted. In the args of a pod, ' +
-      'each flag is one item with both equal signs',
+      'write each flag as one list item: --registry-certificate=HOST:PORT=FILE',
   }
 }
 

@@ -1,4 +1,4 @@
-// Reads files repeatedly until they match each other.
+// Reads files until they match, at most a few times.
 
 import { setTimeout as pause } from 'node:timers/promises'
 

@@ -25,7 +25,7 @@ export function refuseUnlessRegular(stats: Stats | BigIntStats, file: string): v
 
 /** A file may grow while it is read, and files of /proc report size 0 although some never end. */
 export async function readBounded(handle: FileHandle, file: string): Promise<Buffer> {
-  // Reads one whole piece more than allowed, because some files of /proc accept only multiples of a block size.
+  // Reads one whole piece more than allowed, because some files of /proc can be read only in multiples of a block size.
   const end = MAX_BYTES + PIECE_BYTES - 1
   const stream = handle.createReadStream({ autoClose: false, start: 0, end, highWaterMark: PIECE_BYTES })
   const bytes = Buffer.concat((await stream.toArray()) as Buffer[])

@@ -1,4 +1,4 @@
-// Writes the sidecar's own answers under /v2/ in the registry's form.
+// Writes the sidecar's own error answers in the registry's form.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { endWhenRead, isStillSending } from '../upstream/drain-request-body.ts'

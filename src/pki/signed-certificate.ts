@@ -2,7 +2,7 @@
 //
 // The only file that imports node-forge, whose security advisories concern parsing and verifying.
 // So node-forge only encodes. Keys, signatures and random numbers come from node:crypto.
-// This file decodes only certificates that node:crypto created or accepted.
+// This file decodes only certificates and keys that node:crypto created or accepted.
 
 import { X509Certificate, randomBytes, sign } from 'node:crypto'
 import forge from 'node-forge'
@@ -114,7 +114,8 @@ function sequence(...values: Asn1[]): Asn1 {
   return asn1.create(asn1.Class.UNIVERSAL, asn1.Type.SEQUENCE, true, values)
 }
 
-// A number identifies optional fields: 0 the version, 3 the extensions. node-forge expects a type with this number.
+// The context tag: [0] is the version, [3] the extensions. The types of node-forge allow only an asn1.Type as its number:
+// NONE is 0, BITSTRING is 3.
 function explicit(number: forge.asn1.Type, value: Asn1): Asn1 {
   return asn1.create(asn1.Class.CONTEXT_SPECIFIC, number, true, [value])
 }

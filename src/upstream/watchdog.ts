@@ -17,7 +17,7 @@ export interface Watchdog {
 
 const CONNECT_TIMEOUT_MS = 10_000
 
-// After `docker pause` the first check runs before any read. So several checks must find that no byte moved.
+// If the sidecar was paused, the first check runs before waiting bytes are read. So several checks must see no progress.
 const CHECKS_PER_LIMIT = 4
 
 interface Progress {
@@ -92,7 +92,7 @@ function bytesMoved({ incoming, outgoing, request, answer }: Exchange): number {
   const client = incoming.socket
   // After the whole answer, the registry's connection may already serve another request.
   const registry = outgoing.writableEnded ? undefined : request?.socket
-  // Threat: interim answers (1xx), or a head that arrives byte by byte, could go on without end.
+  // Threat: endless interim answers (1xx), or a head sent byte by byte. So bytes count only after the head is complete.
   const received = answer === undefined ? 0 : (registry?.bytesRead ?? 0)
   return client.bytesRead + client.bytesWritten + received + (registry?.bytesWritten ?? 0)
 }

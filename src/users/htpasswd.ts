@@ -57,7 +57,8 @@ function* read(bytes: Buffer, file: string, now: number): Steps {
     if ('reason' in entry) problems.push(entry)
     else entries.set(entry.username, entry)
   }
-  // Old and machine passwords do not count: when `htpasswd -D` removes the last user, they must not keep the file usable.
+  // Lines of old and machine passwords are no problems here. If `htpasswd -D` leaves only such lines, the file must count as
+  // empty. If it counted as unusable, the removed user would stay in force.
   const [first] = problems
   if (entries.size === 0 && first !== undefined) {
     throw noUsableLine(file, { bytes, first })

@@ -29,10 +29,10 @@ export interface NewMachinePassword {
   readonly label: string
 }
 
-/** How many machine passwords of one user may be valid. More would be a loop that creates them and revokes none. */
+/** How many machine passwords of one user may be valid. More are probably made by a faulty script that never revokes one. */
 export const MAX_PER_USER = 100
 
-// For this long the log says of an expired machine password that it has expired. Later it is a wrong password.
+// The line of an expired machine password stays this long, so that the log says `expired` and not `wrong`.
 const REMEMBERED_MS = 7 * 86_400_000
 
 export function withMachinePassword(lines: Lines, added: NewMachinePassword, context: EditContext): Lines {
@@ -78,8 +78,8 @@ export function withoutMachinePasswordsOf(lines: Lines, username: string): Lines
 }
 
 /**
- * Binds the machine passwords of a name to its new hash. Removes those that did not count beside the old hash, because
- * another tool changed the entry and so ended them.
+ * Binds the machine passwords of a name to its new hash. Removes those that were not bound to the old
+ * hash: another tool changed the entry and so ended them, and they must not become valid again.
  */
 export function withRebound(
   lines: Lines,

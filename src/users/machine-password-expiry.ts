@@ -68,7 +68,7 @@ export function startExpiryLog({ file, current, log, now = Date.now }: ExpiryLog
   }
 }
 
-/** The same value as before if there is nothing to log. A clock that was set back is a new start. */
+/** The same value as before if there is nothing to log. If the clock was set back, the machine password is logged again. */
 function nextOf(
   before: Logged | undefined,
   { validUntil }: MachinePassword,

@@ -5,7 +5,7 @@
 //   #registry-sidecar token v1 3f9a21bc until 2026-01-31T12:00:00.000Z beside 0123456789abcdef sha256 … allow pull,push
 //   in team/** label "cluster 1" alice
 //
-// For other readers of the file it is a comment. `beside` binds it to its entry, as the line of an old password. The name
+// For other readers of the file it is a comment. `beside` is a digest of the entry's hash, as in old-password-line.ts. The name
 // comes last, because it may contain blanks.
 
 import { parseRestriction, type Restriction } from '../access/restriction.ts'

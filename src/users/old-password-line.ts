@@ -2,7 +2,7 @@
 //
 //   #registry-sidecar keep-old v1 until 2026-01-31T12:00:00.000Z beside 0123456789abcdef $2y$10$… alice
 //
-// `beside` is a digest of the new hash. If another tool changes the entry, as after a leak, old passwords end too.
+// `beside` is a digest of the new hash. If another tool changes the entry, for example after a leak, the old passwords become invalid.
 // The name comes last, because it may contain blanks.
 
 import { createHash } from 'node:crypto'
@@ -21,7 +21,7 @@ export interface KeptLine {
 export type ParsedKeptLine =
   KeptLine | { readonly kind: 'malformed'; readonly reason: string } | { readonly kind: 'other' }
 
-/** If one user has several old passwords, every refusal computes as many bcrypts. */
+/** Each old password of one user can add one bcrypt to every refusal; see dummy-hashes.ts. */
 export const MAX_KEPT = 4
 
 const PREFIX = '#registry-sidecar keep-old'

@@ -46,7 +46,7 @@ export interface UserTable {
   readonly entries: ReadonlyMap<string, Entry>
   readonly machinePasswords: MachinePasswords
   readonly problems: readonly Problem[]
-  /** bcrypt strings that no password matches. The refusal of an unknown name computes them. */
+  /** bcrypt strings that no password matches. Refusals compute them, so that all take equally long. */
   readonly dummyHashes: readonly string[]
 }
 

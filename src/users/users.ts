@@ -20,7 +20,7 @@ export interface Users extends Following {
 
 export const FILE_MOUNT = {
   text: 'the users file is a bind-mounted file: replacing it on the host has no effect here',
-  hint: 'mount its folder (docker: -v ./users:/users, Kubernetes: no subPath): editors, mv and `user` replace files',
+  hint: 'mount the folder of the file (docker: -v ./users:/users, Kubernetes: no subPath), because editors, mv and `registry-sidecar user` write a new file in its place',
 } as const
 
 /** Waits for a missing file. Rejects if the file is unusable, because there is no earlier table to keep. */

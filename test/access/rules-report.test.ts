@@ -29,10 +29,10 @@ const lines = (problems: readonly Problem[]): readonly string[] =>
 describe('the report on rules', () => {
   it('names users who are in no users file, with their place', () => {
     expect(lines(unknownUsers(RULES.file, KNOWN))).toEqual([
-      '2:17 group "ci" names user "gone", who is in no users file',
-      '3:9 group "old" names user "gone", who is in no users file',
-      '3:15 group "old" names user "left", who is in no users file',
-      '8:22 user "ghost" is in no users file',
+      '2:17 group "ci" names user "gone", who is not in the users file',
+      '3:9 group "old" names user "gone", who is not in the users file',
+      '3:15 group "old" names user "left", who is not in the users file',
+      '8:22 user "ghost" is not in the users file',
     ])
   })
 

@@ -77,8 +77,8 @@ rules:
     ])
     const warnings = sidecar.lines.slice(sidecar.lines.indexOf(inForce()[1] ?? {}) + 1)
     expect(warnings).toMatchObject([
-      { level: 40, line: 2, column: 15, msg: 'group "ci" names user "robot", who is in no users file' },
-      { level: 40, line: 4, column: 19, msg: 'user "bob" is in no users file' },
+      { level: 40, line: 2, column: 15, msg: 'group "ci" names user "robot", who is not in the users file' },
+      { level: 40, line: 4, column: 19, msg: 'user "bob" is not in the users file' },
       { level: 40, line: 5, column: 5, msg: 'rule 2 allows push without login' },
     ])
   })

@@ -104,10 +104,10 @@ describe('check', () => {
     const rules = RULES.replace('  - {who: anonymous, repositories: ["public/*"], allow: [pull]}\n', '')
     expect(await accessLines({ ...files, 'access.yaml': rules })).toEqual([
       'ok      access: 3 rules in access.yaml',
-      'note    access: access.yaml:2:17: group "ci" names user "robot", who is in no users file',
-      'note    access: access.yaml:3:9: group "old" names user "gone", who is in no users file',
-      'note    access: access.yaml:6:12: user "alice" is in no users file',
-      'note    access: access.yaml:6:19: user "gone" is in no users file',
+      'note    access: access.yaml:2:17: group "ci" names user "robot", who is not in the users file',
+      'note    access: access.yaml:3:9: group "old" names user "gone", who is not in the users file',
+      'note    access: access.yaml:6:12: user "alice" is not in the users file',
+      'note    access: access.yaml:6:19: user "gone" is not in the users file',
       'note    access: access.yaml:6:5: rule 2 is for nobody in the users file',
       'note    access: access.yaml:7:5: rule 3 is for nobody in the users file',
       'note    access: access.yaml:6:5: rule 2 allows catalog for the whole registry; "repositories" does not limit it',

@@ -43,7 +43,7 @@ export function createUncoveredNames({
       const name = nameOf(requested)
       const isWrongName = name !== undefined && !isInLeaf(name)
       if (isWrongName) logName(requested, name)
-      // Go sends one alert for every problem. If the name is right, the problem must be the root.
+      // Go sends the same alert for all problems. If the name is right, the problem must be the root.
       if (!isWrongName || alert === 'unknown ca') logDistrust(requested, name, alert)
     },
   }

@@ -40,8 +40,9 @@ export async function startRegistryContainer({ env, signal }: ContainerOptions):
   const started = await runProgram(runCommand(name), { env, signal, timeoutMs: PULL_TIMEOUT_MS })
   const port = started.ok ? await publishedPort(name, env) : undefined
   if (port === undefined) {
-    // No container of this name ran before, so it belongs to the failed start.
-    await runProgram(['docker', 'rm', '-f', name], { env, timeoutMs: STOP_TIMEOUT_MS })
+    // After a failed start, a running container of this name is not ours, and `rm` without -f keeps it.
+    const force = started.ok ? ['-f'] : []
+    await runProgram(['docker', 'rm', ...force, name], { env, timeoutMs: STOP_TIMEOUT_MS })
     throw new CommandError(`Docker cannot run ${IMAGE}: ${reasonOf(started)}`)
   }
   return { name, address: onLoopback(port), isNew: true, stop: () => stopContainer(name, env) }

@@ -26,7 +26,8 @@ export interface RegistryProcessOptions {
 const STOP_TIMEOUT_MS = 10_000
 
 // The registry gets its own process group, so that Ctrl-C does not stop it while the sidecar finishes transfers.
-// If the sidecar is killed, its end of the pipe closes, `read` ends, and the shell stops the registry.
+// If the sidecar is killed, its end of the pipe closes and `read` ends. Then the subshell stops the registry: `exec` gave
+// the registry the process id `$$` of the shell.
 const WATCHED_START =
   'exec 3<&0; (while read -r _ <&3; do :; done; kill $$ 2>/dev/null) & exec "$@" 3<&- </dev/null'
 

@@ -17,7 +17,7 @@ import {
 import { failed, type FileOutcome } from './file-outcome.ts'
 import type { InstallTargets } from './install-root.ts'
 
-/** Removes empty folders too, because podman reads only the first folder. Without `pem`, it finds roots by name. */
+/** Removes empty folders too, because podman reads only the first folder that exists. Without `pem`, it finds roots by name. */
 export async function uninstallRoot(
   pem: string | undefined,
   { keys, folders }: InstallTargets,
@@ -39,7 +39,7 @@ async function uninstallFrom(
   try {
     present = await readCertsFolder(folder)
   } catch (error) {
-    // Suggests no command, because the owner of the file is unknown.
+    // Suggests no `rm`, because the folder cannot be read, and its files may not be ours.
     const { note } = failed(file, error, '')
     return [{ file, outcome: 'failed', note: `${note ?? ''}; run the same command with sudo` }]
   }

@@ -39,7 +39,7 @@ export interface AdminOptions {
   readonly metrics: Pick<Metrics, 'contentType' | 'text'>
 }
 
-// Loopback has a separate limit. Threat: a flood blocks the health check of the container, and it restarts.
+// Loopback has a separate limit. Threat: a flood blocks the health check, and the container is restarted.
 const MAX_CONNECTIONS = 64
 
 export async function createAdminListener({
@@ -54,7 +54,7 @@ export async function createAdminListener({
   const shareText = shareInFlight<string>()
   const metricsText = () =>
     shareText(async () => {
-      // Collecting is synchronous. Without this wait, requests that were read together would not share it.
+      // Collecting metrics blocks the event loop. This wait lets requests that arrived together share one result.
       await nextTurn()
       return metrics.text()
     })
@@ -71,7 +71,7 @@ export async function createAdminListener({
   const server = createServer((incoming, outgoing) => void handler(incoming, outgoing))
   limitConnections(server)
   const address = await bind(server, { ...place, setting: 'SIDECAR_ADMIN_LISTEN' })
-  // Without a listener, a connection that cannot be accepted would end the process.
+  // Without a listener for 'error', a connection that cannot be accepted would end the process.
   server.on('error', () => undefined)
   return {
     address,

@@ -10,7 +10,7 @@ import { discard, endWith } from './unparsable-requests.ts'
 // Registry clients do not pipeline.
 const MAX_WAITING = 16
 
-// One TLS record holds about this many heads. Node keeps 1.4 KB for each head until the connection ends.
+// Node still delivers the requests of the TLS record that it is reading: at most about this many. Each takes 1.4 KB.
 const MAX_IGNORED = 128
 
 const TOO_MANY = refusal(

@@ -1,8 +1,9 @@
 // Decides which challenge a 401 carries.
 //
-// Never both in one answer: dockerd runs both and overwrites its token. Bearer for everything would break BuildKit behind
-// a private root, because buildx fetches tokens on the client's machine, without certs.d. So only the ping `/v2/` asks for
-// a token. Clients that look at the ping alone need one to pull anonymously; clients that look at each address do not.
+// No answer offers both Basic and Bearer: dockerd would process both, and Basic would overwrite the token. Bearer for all
+// addresses would break BuildKit behind a private root, because buildx fetches tokens without certs.d. So in mode `auto`
+// only the ping, `/v2/`, offers Bearer. Clients that read only the ping's challenge need a token to pull anonymously.
+// Clients that read the challenge of each address need none, because an anonymous pull gets no 401.
 
 import type { IncomingHttpHeaders } from 'node:http'
 import { scopeOf, type Scope } from '../../access/scope.ts'
@@ -69,7 +70,8 @@ export function challengeFor(
 ): string {
   const isAskedForToken = isPing || tokenError !== undefined || mode === 'bearer'
   const isBearerUsed = mode === 'bearer' || (mode === 'auto' && namesAnonymous())
-  // Browsers show no dialog for Bearer. `admit` refuses a malformed Host; its text would become a header here.
+  // Browsers show no dialog for Bearer. `admit` has refused a malformed Host. It is checked
+  // again here, because its text becomes part of a header.
   const isHostUsable = host !== undefined && parseHost(host) !== undefined
   if (demandsCertificate || isBrowser || !isAskedForToken || !isBearerUsed || !isHostUsable)
     return formatChallenge(realm)
@@ -90,7 +92,7 @@ export function isBrowser({ accept = '', ...headers }: IncomingHttpHeaders): boo
   return headers['sec-fetch-mode'] !== undefined || /\btext\/html\b/i.test(accept)
 }
 
-// As distribution asks for it. `repository` has no characters that need quoting.
+// In the form of the registry software `distribution`. `repository` has no characters that need quoting.
 function formatScope(scope: Scope): string | undefined {
   if (scope.kind === 'catalog') return 'registry:catalog:*'
   if (scope.kind !== 'repository') return undefined

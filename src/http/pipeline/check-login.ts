@@ -57,7 +57,7 @@ export async function checkLogin(
   return ended(refuse(c, answer, reason))
 }
 
-/** Refuses something that is no name with a password. A `reason` never repeats what the client sent. */
+/** Refuses credentials that cannot be read as a name and a password. A `reason` never repeats what the client sent. */
 export function refuseMalformed(
   c: PipelineContext,
   { reason, challenge }: { readonly reason: string; readonly challenge: Refusal },

@@ -33,7 +33,7 @@ const CHANGED: Refusal = {
 const NO_CERTIFICATE: Fault = {
   reason: 'no client certificate',
   message:
-    'this registry demands a client certificate and got none: put client.cert and client.key beside ca.crt in certs.d, or give them to your client in its own way; most clients show none that another authority signed',
+    'this registry demands a client certificate and got none: put client.cert and client.key beside ca.crt in certs.d, or give them to your client in its own way; most clients send a certificate only if an authority that this registry accepts has signed it',
 }
 
 const NO_USER: Fault = {
@@ -41,7 +41,7 @@ const NO_USER: Fault = {
   message: 'the name in your client certificate is no user of this registry: have it added to the users file',
 }
 
-/** Comes before each step that relies on the handshake, and again after steps that take time. */
+/** Comes before the check of the certificate, and under /v2/ again after the login, which may take seconds. */
 export function refuseOutdated(): Step {
   return async function refuseOutdatedHandshake(c, next) {
     if (isOutdated(c.var.answer.connection)) return refuse(c, CHANGED, 'client authorities changed')
@@ -70,7 +70,7 @@ export function demandClientCertificate(options: ClientCertificateOptions): Step
     } else if (demand.mode !== 'optional') {
       return deny(c, options, verdict.kind === 'none' ? NO_CERTIFICATE : verdict.fault)
     } else if (verdict.kind === 'invalid') {
-      // The client could have sent only its password, so it may log in with the password now.
+      // Certificates are optional here, so an invalid one does not prevent a login with a password.
       facts.certificateProblem = verdict.fault.reason
     }
     await next()

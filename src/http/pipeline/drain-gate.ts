@@ -1,5 +1,5 @@
 // Decides what may begin during a stop, and waits for transfers.
-// Threat: if every answered request counted, a client without a login could delay every stop.
+// Threat: if refused requests counted too, a client without a login could delay every stop.
 
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Transfers } from './transfers.ts'
@@ -14,7 +14,8 @@ export interface DrainGate {
   drained(): Promise<void>
 }
 
-// A push has nothing in flight between PATCH and PUT. Looks, not time, because the process may be suspended.
+// A push has nothing in flight between PATCH and PUT, so one quiet moment is not enough. We count checks, because time also
+// passes while the process is suspended.
 const QUIET_LOOKS = 10
 const LOOK_EVERY_MS = 100
 

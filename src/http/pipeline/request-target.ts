@@ -42,7 +42,8 @@ function split(target: string): { readonly path: string; readonly query: string 
     : { path: target.slice(0, mark), query: target.slice(mark) }
 }
 
-// Threat: text that a client sent ends a line or an answer, so the message repeats at most one character.
+// Threat: a line break in the client's text could end a log line. So the message repeats only dots, one percent code, or
+// one printable character.
 function describe({ index, groups = {} }: RegExpExecArray): string {
   const { empty, dots, encoded, colon, other = '' } = groups
   if (empty !== undefined) return `the path has an empty segment at byte ${index} (a doubled slash)`
