@@ -19,12 +19,10 @@ export function unknownUsers({ groups, rules }: RulesFile, known: Usernames): re
     })),
   )
   const inRules = rules.flatMap(({ who }) =>
-    who
-      .filter(isUnknown)
-      .map((mention) => ({
-        ...placeOf(mention),
-        message: `user "${mention.name}" is not in the users file`,
-      })),
+    who.filter(isUnknown).map((mention) => ({
+      ...placeOf(mention),
+      message: `user "${mention.name}" is not in the users file`,
+    })),
   )
   return [...inGroups, ...inRules]
 }

@@ -1,11 +1,15 @@
 import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import https from 'node:https'
 import net from 'node:net'
+import path from 'node:path'
 import tls from 'node:tls'
 import { hashSync } from 'bcryptjs'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { OK, upstreamForTest, type Behavior } from '../fixtures/programmable-upstream.ts'
 import { scrape } from '../fixtures/scrape.ts'
 import { ALICE, ALICE_ENTRY, sidecarForTest, type TestSidecar } from '../fixtures/sidecar.ts'
+import { tempFolder } from '../fixtures/temp-folder.ts'
 import { until } from '../fixtures/until.ts'
 import { basic, get, openWire } from '../fixtures/wire.ts'
 
@@ -39,6 +43,21 @@ async function pull(sidecar: TestSidecar, as = ALICE): Promise<tls.TLSSocket> {
   return socket
 }
 
+/** Resolves to the status of a pull from another address, which does not end. */
+function openAnonymousPull({ port, root }: TestSidecar, localAddress: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const request = https.get(
+      { host: '127.0.0.1', port, ca: root.pem, localAddress, path: BLOB },
+      (response) => {
+        resolve(response.statusCode ?? 0)
+        response.on('error', () => undefined)
+        request.destroy()
+      },
+    )
+    request.on('error', reject)
+  })
+}
+
 const gauges = async (sidecar: TestSidecar) => {
   const metrics = await scrape(sidecar)
   return ['connections', 'transfers_in_flight', 'requests_in_flight'].map((name) =>
@@ -67,6 +86,27 @@ describe('the transfers of one user', () => {
     first.destroy()
     await until(async () => (await gauges(sidecar))[1] === 2, { ...SOON, what: 'one has ended' })
     await pull(sidecar)
+  })
+
+  it('of anonymous are limited per source, and no user shares that limit', async () => {
+    const rules = path.join(tempFolder(), 'access.yaml')
+    writeFileSync(rules, 'rules: [{who: [anonymous, "*"], repositories: ["**"], allow: [pull]}]')
+    const sidecar = await sidecarWith({ SIDECAR_MAX_TRANSFERS_PER_USER: '2', SIDECAR_ACCESS: rules })
+    for (let i = 0; i < 2; i++) {
+      const socket = await sidecar.connect()
+      onTestFinished(() => {
+        socket.destroy()
+      })
+      socket.write(get(BLOB))
+      await once(socket, 'data')
+    }
+    const refused = await sidecar.request({ path: BLOB })
+    expect(refused.status).toBe(503)
+    expect(refused.body.toString()).toContain('without a login from this address')
+    expect(logged(sidecar, 'transfers-per-user')).toMatchObject([{ who: '127.0.0.1' }])
+    await pull(sidecar)
+    const elsewhere = await openAnonymousPull(sidecar, '127.0.0.2')
+    expect(elsewhere).toBe(200)
   })
 
   it('limit small requests as well, with the same number', async () => {

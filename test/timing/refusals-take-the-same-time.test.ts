@@ -64,7 +64,14 @@ const MIXTURE = [
   entryWithKept(KEPT_OLD, 4, 5),
 ]
 
-describe.each(['quiet', 'under load'] as const)('%s, a wrong password', (state) => {
+/** The addresses that check passwords, and whether the sidecar is busy meanwhile. */
+const PLACES = [
+  { path: '/v2/', state: 'quiet' },
+  { path: '/v2/', state: 'under load' },
+  { path: '/token', state: 'quiet' },
+] as const
+
+describe.each(PLACES)('at $path, $state, a wrong password', ({ path, state }) => {
   it.each<[what: string, entries: readonly string[], known: readonly string[], passwordOf: () => string]>([
     ['among entries of one cost', ONE_COST, [PLAIN], wrongPassword],
     ['among entries of several costs and a kept old one', MIXTURE, [PLAIN, DEAREST, KEPT_OLD], wrongPassword],
@@ -84,7 +91,7 @@ describe.each(['quiet', 'under load'] as const)('%s, a wrong password', (state) 
       onTestFinished(() => {
         planted.username = ''
       })
-      const compare = await createComparison(sidecar, known, passwordOf)
+      const compare = await createComparison(sidecar, known, { path, passwordOf })
 
       await compare(known, WARM_UP_ROUNDS)
       const first = await compare(known, ROUNDS)
@@ -136,6 +143,11 @@ interface Compared {
   readonly spreadMs: number
 }
 
+interface Guesses {
+  readonly path: string
+  readonly passwordOf: () => string
+}
+
 function significant({ probabilities }: Compared): readonly string[] {
   return [...probabilities].filter(([, p]) => p <= SIGNIFICANT_P).map(([username]) => username)
 }
@@ -144,7 +156,8 @@ function significant({ probabilities }: Compared): readonly string[] {
  * Compares the refusal times of each name with those of unknown names. Each kind has its own kept-alive connection, and
  * each round asks every kind once in random order, so that drift affects all kinds equally.
  */
-async function createComparison(sidecar: TestSidecar, known: readonly string[], passwordOf: () => string) {
+async function createComparison(sidecar: TestSidecar, known: readonly string[], guesses: Guesses) {
+  const { path, passwordOf } = guesses
   const wires = new Map<string, Wire>()
   for (const kind of [...known, 'unknown']) wires.set(kind, await openWire(sidecar))
 
@@ -153,7 +166,8 @@ async function createComparison(sidecar: TestSidecar, known: readonly string[], 
     for (let round = 0; round < rounds; round++) {
       for (const { kind, times } of shuffled(kinds)) {
         const username = kind === 'unknown' ? randomText(PLAIN.length) : kind
-        times.push(await timeOfRefusal(wires.get(kind), `${username}:${passwordOf()}`))
+        const request = get(path, basic(`${username}:${passwordOf()}`))
+        times.push(await timeOfRefusal(wires.get(kind), request))
       }
     }
     const unknown = kinds.at(-1)?.times ?? []
@@ -171,8 +185,7 @@ function spreadOf(times: readonly number[]): number {
   return quartile(3) - quartile(1)
 }
 
-async function timeOfRefusal(wire: Wire | undefined, login: string): Promise<number> {
-  const request = get('/v2/', basic(login))
+async function timeOfRefusal(wire: Wire | undefined, request: string): Promise<number> {
   const start = performance.now()
   const answer = await wire?.send(request)
   const ms = performance.now() - start

@@ -3,6 +3,7 @@
 import { hashSync } from 'bcryptjs'
 import { randomBytes } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
+import { compileRestriction } from '../../src/access/restriction.ts'
 import { createThrottle } from '../../src/auth/throttle.ts'
 import { createSignedTokens } from '../../src/tokens/signed-tokens.ts'
 import { createTokenVerifier } from '../../src/tokens/token-verifier.ts'
@@ -87,6 +88,25 @@ describe('a token', () => {
     expect(await verify(token)).toEqual({ ...alice, isOldPassword: true })
     state.now += 60_000
     expect(await verify(token)).toEqual({ kind: 'ended', reason: 'token of a replaced password' })
+  })
+
+  it('of a machine password carries its limits, and ends with it', async () => {
+    const { verify, tokens, state } = scene()
+    const restriction = compileRestriction({ allow: ['pull'], repositories: ['team/**'] })
+    const machine = { id: 'm1', username: 'alice', label: '', validUntil: NOW + 60_000, restriction, line: 2 }
+    const withMachine = (digest: string) => ({
+      ...state.table,
+      machinePasswords: new Map([[digest, machine]]),
+    })
+    state.table = withMachine('digest')
+    const fingerprint = tokens.fingerprintOf('alice', 'digest')
+    const token = await tokens.issue({ kind: 'user', username: 'alice', fingerprint, machinePassword: 'm1' })
+    expect(await verify(token)).toEqual({ ...alice, machinePassword: machine })
+    state.table = withMachine('digest of another secret')
+    expect(await verify(token)).toEqual({ kind: 'ended', reason: 'token of a revoked machine password' })
+    state.table = withMachine('digest')
+    state.now += 60_000
+    expect(await verify(token)).toEqual({ kind: 'ended', reason: 'token of an expired machine password' })
   })
 
   it('of one user is no token of another with the same hash', async () => {

@@ -20,8 +20,13 @@ import {
 } from './user-request.ts'
 import type { ExitCode, World } from '../../app/world.ts'
 
+// Rules could not name this user, because the name stands for clients without a login there.
+const RESERVED_NAME = 'anonymous'
+const RESERVED = `"${RESERVED_NAME}" stands for clients without a login in access rules; choose another name`
+
 export async function addUser(request: PasswordRequest, world: World): Promise<ExitCode> {
-  refuseWrongUsage(request)
+  const { problems = [], name } = request
+  refuseWrongUsage({ ...request, problems: name === RESERVED_NAME ? [...problems, RESERVED] : problems })
   const { file, name: username, clock = Date.now } = request
   await assertAddable(file, username, clock())
   const made = await newPassword(request, world)

@@ -109,6 +109,7 @@ describe('user add refuses', () => {
   it.each<[what: string, changes: Partial<PasswordRequest>, problems: readonly RegExp[]]>([
     ['a colon in the name', { name: 'a:b' }, [/colon/]],
     ['no name', { name: '' }, [/empty/]],
+    ['the name of clients without a login', { name: 'anonymous' }, [/access rules; choose another name/]],
     ['a blank before the name', { name: ' alice' }, [/blank/]],
     ['a name that is a comment', { name: '#alice' }, [/comment/]],
     ['a line feed in the name', { name: 'alice\nbob' }, [/control character/]],
