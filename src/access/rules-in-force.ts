@@ -7,8 +7,7 @@ import type { ValueState } from '../files/value-in-force.ts'
 import type { Log } from '../observability/log.ts'
 import { createAccessRules, type AccessRules } from './access-rules.ts'
 import { createRulesReader, RulesFileError, type RulesReader } from './read-rules.ts'
-import { surprisingRules, unknownUsers, type Usernames } from './rules-report.ts'
-import type { Problem } from './yaml-text.ts'
+import { placesOf, surprisingRules, unknownUsers, type Usernames } from './rules-report.ts'
 
 export interface RulesInForce extends Following {
   readonly current: AccessRules
@@ -69,17 +68,11 @@ async function parse(bytes: Buffer, { file, reader }: ParseContext): Promise<Acc
     return createAccessRules(await reader.read(bytes))
   } catch (error) {
     if (!(error instanceof RulesFileError)) throw error
-    throw new InvalidFileError(file, error.message, { cause: error, publicReason: placesOf(error.problems) })
+    throw new InvalidFileError(file, error.message, {
+      cause: error,
+      publicReason: `problems at ${placesOf(error.problems)}`,
+    })
   }
-}
-
-const MAX_LISTED = 10
-
-// Threat: the messages repeat usernames and repositories of the file, and /readyz needs no login.
-function placesOf(problems: readonly Problem[]): string {
-  const listed = problems.slice(0, MAX_LISTED).map(({ line, column }) => `line ${line}, column ${column}`)
-  const more = problems.length - listed.length
-  return `problems at ${listed.join('; ')}${more > 0 ? `; and ${more} more` : ''}`
 }
 
 function loaded(rules: AccessRules | undefined): AccessRules {

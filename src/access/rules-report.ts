@@ -87,6 +87,15 @@ export function explain(rules: AccessRules | undefined, subject: Subject, questi
   return { isAllowed: true, rule, line, message: `${sentence('may')}: rule ${rule}, line ${line}` }
 }
 
+const MAX_PLACES = 10
+
+/** Threat: messages repeat usernames and repositories of the file, and /readyz needs no login. Places do not. */
+export function placesOf(problems: readonly Place[]): string {
+  const listed = problems.slice(0, MAX_PLACES).map(({ line, column }) => `line ${line}, column ${column}`)
+  const more = problems.length - listed.length
+  return listed.join('; ') + (more > 0 ? `; and ${more} more` : '')
+}
+
 function placeOf({ line, column }: Place): Place {
   return { line, column }
 }

@@ -3,6 +3,7 @@
 import type { PartState, Readiness } from '../http/admin/admin-listener.ts'
 import type { DrainGate } from '../http/pipeline/drain-gate.ts'
 import type { RulesInForce } from '../access/rules-in-force.ts'
+import { placesOf, unknownUsers } from '../access/rules-report.ts'
 import type { ClientCaInForce } from '../certificates/client-ca-in-force.ts'
 import type { CertificateInForce } from '../certificates/certificate-in-force.ts'
 import type { LeafFacts } from '../pki/certificate.ts'
@@ -33,7 +34,7 @@ export async function readinessOf({
     users: usersState(users),
     certificate: certificateState(certificate),
     ...(clientCa === undefined ? {} : { clientCa: clientCaState(clientCa) }),
-    ...(rules === undefined ? {} : { access: rulesState(rules) }),
+    ...(rules === undefined ? {} : { access: rulesState(rules, users) }),
     upstream: await upstreamState(upstream),
     draining: gate.isDraining
       ? { ready: false, state: 'draining', reason: `${gate.inFlight} requests in flight` }
@@ -92,9 +93,11 @@ function clientCaState({ current, state }: ClientCaInForce): PartState {
 }
 
 // Stays ready: the last good rules are in force.
-function rulesState({ current, state }: RulesInForce): PartState {
+function rulesState({ current: { file }, state }: RulesInForce, { isLoaded, table }: Users): PartState {
   if (state.kind === 'stale') return { ready: true, state: 'stale', reason: state.reason }
-  return { ready: true, state: 'ok', reason: `${current.file.rules.length} rules` }
+  const unknown = isLoaded ? unknownUsers(file, table.entries) : []
+  const warning = unknown.length === 0 ? '' : `; users who are in no users file at ${placesOf(unknown)}`
+  return { ready: true, state: 'ok', reason: `${file.rules.length} rules${warning}` }
 }
 
 async function upstreamState(upstream: Upstream): Promise<PartState> {

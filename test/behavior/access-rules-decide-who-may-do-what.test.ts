@@ -105,14 +105,19 @@ describe('with access rules', () => {
     expect(upstream.received).toEqual([])
   })
 
-  it('/readyz says how many rules there are', async () => {
-    const { sidecar } = await accessScene(USERS, RULES)
-    const { status, text } = await askAdmin(sidecar, '/readyz')
-    expect([status, text]).toEqual([
-      200,
-      expect.stringContaining('"access":{"ready":true,"state":"ok","reason":"3 rules"}'),
-    ])
-  })
+  it.each([
+    [USERS, '3 rules'],
+    [['puller'], '3 rules; users who are in no users file at line 2, column 8; line 5, column 11'],
+  ])(
+    '/readyz counts the rules and says where unknown users are, without their names',
+    async (users, reason) => {
+      const { sidecar } = await accessScene(users, RULES)
+      const { status, text } = await askAdmin(sidecar, '/readyz')
+      const { parts } = JSON.parse(text) as { parts: { access: unknown } }
+      expect([status, parts.access]).toEqual([200, { ready: true, state: 'ok', reason }])
+      expect(text).not.toMatch(/pusher|builder/)
+    },
+  )
 })
 
 it('without a rules file every user may do everything, and targets are forwarded byte for byte', async () => {
