@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { renewLeaf } from '../../src/certificates/state-folder/keystore.ts'
 import { createAuthority } from '../fixtures/own-certificate.ts'
 import { answering, OK, upstreamForTest } from '../fixtures/programmable-upstream.ts'
-import { askAdmin, scrape } from '../fixtures/scrape.ts'
+import { askAdmin, scrape, sumOf } from '../fixtures/scrape.ts'
 import { ALICE, sidecarForTest, type TestSidecar } from '../fixtures/sidecar.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 import { until } from '../fixtures/until.ts'
@@ -23,12 +23,6 @@ async function renewalCounts(sidecar: TestSidecar): Promise<readonly (number | u
   return ['renewals', 'renewal_failures'].map((counter) =>
     metrics.get(`registry_sidecar_certificate_${counter}_total`),
   )
-}
-
-/** The sum of all samples of this name. */
-function sumOf(metrics: ReadonlyMap<string, number>, name: string): number {
-  const samples = [...metrics].filter(([key]) => key === name || key.startsWith(`${name}{`))
-  return samples.reduce((sum, [, value]) => sum + value, 0)
 }
 
 describe('the metrics', () => {
