@@ -79,6 +79,17 @@ describe('the metrics', () => {
     expect(await samplesOf(sidecar, 'ready')).toHaveProperty(['part="upstream"'], 1)
   })
 
+  it('count requests with a token apart from the login that got it', async () => {
+    const sidecar = await sidecarWithRegistry()
+    const answer = await sidecar.request({ as: ALICE, path: '/token?service=registry' })
+    const { token } = JSON.parse(answer.body.toString()) as { readonly token: string }
+    await sidecar.request({ path: MANIFEST, headers: { Authorization: `Bearer ${token}` } })
+    expect(await samplesOf(sidecar, 'logins_accepted_total')).toEqual({
+      'kind="verified"': 1,
+      'kind="token"': 1,
+    })
+  })
+
   it('measure how long the registry takes for requests without a body', async () => {
     const sidecar = await sidecarWithRegistry()
     await sidecar.request({ as: ALICE, path: MANIFEST })
