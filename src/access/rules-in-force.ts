@@ -3,7 +3,7 @@
 import { InvalidFileError } from '../errors/errors.ts'
 import { follow, type Following, type FollowOptions } from '../files/followed-file.ts'
 import { createReloadable } from '../files/reloadable.ts'
-import type { ValueState } from '../files/value-in-force.ts'
+import type { Loads, ValueState } from '../files/value-in-force.ts'
 import type { Log } from '../observability/log.ts'
 import { createAccessRules, type AccessRules } from './access-rules.ts'
 import { createRulesReader, RulesFileError, type RulesReader } from './read-rules.ts'
@@ -12,6 +12,7 @@ import { placesOf, surprisingRules, unknownUsers, type Usernames } from './rules
 export interface RulesInForce extends Following {
   readonly current: AccessRules
   readonly state: ValueState
+  readonly loads: Loads
 }
 
 export interface RulesInForceOptions extends FollowOptions {
@@ -50,6 +51,7 @@ export async function loadRules({
     get state() {
       return rules.state
     },
+    loads: rules.loads,
     reload: () => following.reload(),
     async close() {
       await following.close()

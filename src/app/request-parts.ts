@@ -19,9 +19,10 @@ import { createDrainGate } from '../http/pipeline/drain-gate.ts'
 import { createLimits } from '../http/limits.ts'
 import { createLoginAudit } from '../http/pipeline/login-audit.ts'
 import type { Log } from '../observability/log.ts'
-import { createMetrics } from '../observability/metrics.ts'
+import { createMetrics, type Metrics } from '../observability/metrics.ts'
 import { createSignedTokens } from '../tokens/signed-tokens.ts'
 import { createTokenVerifier } from '../tokens/token-verifier.ts'
+import { FAILURE_KINDS } from '../upstream/failure.ts'
 import { createUpstream } from '../upstream/upstream.ts'
 import { createLastUsed, LAST_USED_FILE } from '../users/last-used.ts'
 import type { Users } from '../users/users.ts'
@@ -42,11 +43,15 @@ export type RequestParts = ReturnType<typeof createRequestParts>
 export function createRequestParts(config: Config, options: RequestPartsOptions) {
   const { log, users, affordable } = options
   const metrics = createMetrics()
+  for (const kind of FAILURE_KINDS) metrics.upstreamFailed(kind, 0)
   const upstream = createUpstream({
     ...config.upstream,
     spliceMemory: config.spliceMemory,
     idleTimeoutMs: config.idleTimeout,
     responseTimeoutMs: config.responseTimeout,
+    onAnswer: (waitedMs) => {
+      metrics.upstreamAnswered(waitedMs / 1000)
+    },
   })
   const limits = createLimits(config, { log, metrics, affordable, clock: monotonicMs })
   const throttle = createThrottle(config.throttle, monotonicMs)
@@ -59,7 +64,7 @@ export function createRequestParts(config: Config, options: RequestPartsOptions)
     metrics,
     immutableTags: createImmutableTags(upstream.manifests),
     manifestBodies: createBodyCollector(MANIFEST_LIMITS),
-    ...createPasswordParts(config, { users, throttle, log }),
+    ...createPasswordParts(config, { users, throttle, log, metrics }),
     ...createTokenParts(config, options, throttle),
   }
 }
@@ -73,15 +78,19 @@ const MANIFEST_LIMITS = {
 
 interface PasswordPartsOptions extends Pick<RequestPartsOptions, 'users' | 'log'> {
   readonly throttle: Throttle
+  readonly metrics: Metrics
 }
 
-function createPasswordParts(config: Config, { users, throttle, log }: PasswordPartsOptions) {
+function createPasswordParts(config: Config, { users, throttle, log, metrics }: PasswordPartsOptions) {
   const pool = createBcryptPool()
   const pace = createPace({ limit: config.throttle, throttle, now: monotonicMs })
   const attempts = createAttempts({
     throttle,
     compare: (comparison) => pool.compare(comparison),
     threads: pool.threads,
+    onTurn: (waitedMs) => {
+      metrics.loginWaited(waitedMs / 1000)
+    },
   })
   const lastUsed = createLastUsed({
     file: join(config.stateDir, LAST_USED_FILE),
@@ -95,7 +104,9 @@ function createPasswordParts(config: Config, { users, throttle, log }: PasswordP
     throttle,
     onUse: ({ id }) => {
       lastUsed.note(id)
+      metrics.loginAccepted('machine-password')
     },
+    onAccepted: metrics.loginAccepted,
   })
   return { verifier, pace, attempts, pool, lastUsed }
 }

@@ -1,14 +1,18 @@
 // Registers metrics whose values are read from each part.
 
 import type { RulesInForce } from '../access/rules-in-force.ts'
+import type { Attempts } from '../auth/attempts.ts'
 import type { BcryptPool } from '../auth/bcrypt-pool.ts'
 import type { ClientCaInForce } from '../certificates/client-ca-in-force.ts'
 import type { DrainGate } from '../http/pipeline/drain-gate.ts'
 import type { Limits } from '../http/limits.ts'
-import type { Metrics } from '../observability/metrics.ts'
+import type { Metrics, Sample } from '../observability/metrics.ts'
 import type { CertificateInForce } from '../certificates/certificate-in-force.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Users } from '../users/users.ts'
+import { registerFileMetrics } from './file-metrics.ts'
+import { readinessOf } from './readiness.ts'
+import { programVersion } from './version.ts'
 
 export interface MeasuredParts {
   readonly users: Users
@@ -19,13 +23,26 @@ export interface MeasuredParts {
   readonly gate: DrainGate
   readonly limits: Limits
   readonly pool: BcryptPool
+  readonly attempts: Attempts
 }
 
-export function registerStateMetrics(
-  metrics: Metrics,
-  { users, certificate, clientCa, rules, upstream, gate, limits, pool }: MeasuredParts,
-): void {
-  registerLoad(metrics, { gate, limits })
+export function registerStateMetrics(metrics: Metrics, parts: MeasuredParts): void {
+  const { users, upstream } = parts
+  const version = programVersion()
+  metrics.gauge({
+    name: 'build_info',
+    help: 'Always 1; the label has the version of the sidecar.',
+    labels: ['version'],
+    read: () => [{ labels: { version }, value: 1 }],
+  })
+  metrics.gauge({
+    name: 'ready',
+    help: '1 if the part is ready, as in /readyz. Each collection asks the registry.',
+    labels: ['part'],
+    read: () => readySamples(parts),
+  })
+  registerLoad(metrics, parts)
+  registerLogins(metrics, parts)
   metrics.gauge({
     name: 'users',
     help: 'Users that may log in now.',
@@ -36,61 +53,35 @@ export function registerStateMetrics(
     help: 'Lines of the users file that are skipped because they are invalid.',
     read: () => [{ value: users.table.problems.length }],
   })
-  metrics.gauge({
-    name: 'file_stale',
-    help: '1 while an older version is in use because the file is invalid.',
-    labels: ['part'],
-    read: () => [
-      { labels: { part: 'users' }, value: Number(users.state.kind === 'stale') },
-      { labels: { part: 'certificate' }, value: Number(certificate.state.kind === 'stale') },
-      ...(clientCa === undefined
-        ? []
-        : [{ labels: { part: 'client_ca' }, value: Number(clientCa.state.kind === 'stale') }]),
-      ...(rules === undefined
-        ? []
-        : [{ labels: { part: 'access' }, value: Number(rules.state.kind === 'stale') }]),
-    ],
-  })
-  registerCertificates(metrics, { certificate, clientCa })
+  registerFileMetrics(metrics, parts)
   metrics.gauge({
     name: 'splice_buffer_bytes',
     help: 'Bytes of buffers that large bodies use now.',
     read: () => [{ value: upstream.spliceBytesInUse }],
   })
+}
+
+async function readySamples(parts: MeasuredParts): Promise<readonly Sample[]> {
+  const readiness = await readinessOf(parts)
+  return Object.entries(readiness.parts).map(([name, { ready }]) => ({
+    labels: { part: name === 'clientCa' ? 'client_ca' : name },
+    value: Number(ready),
+  }))
+}
+
+function registerLogins(
+  metrics: Metrics,
+  { pool, attempts }: Pick<MeasuredParts, 'pool' | 'attempts'>,
+): void {
   metrics.counter({
     name: 'password_comparisons_total',
     help: 'Passwords that bcrypt compared; a remembered login needs no comparison.',
-    read: () => pool.comparisons,
+    read: () => [{ value: pool.comparisons }],
   })
-}
-
-function registerCertificates(
-  metrics: Metrics,
-  { certificate, clientCa }: Pick<MeasuredParts, 'certificate' | 'clientCa'>,
-): void {
   metrics.gauge({
-    name: 'certificate_not_after_seconds',
-    help: 'Expiry of the served leaf, of its root, and of the client CA that expires first, in Unix seconds.',
-    labels: ['kind'],
-    read: () => [
-      { labels: { kind: 'leaf' }, value: certificate.current.leaf.notAfter.getTime() / 1000 },
-      ...(certificate.root === undefined
-        ? []
-        : [{ labels: { kind: 'root' }, value: certificate.root.notAfter.getTime() / 1000 }]),
-      ...(clientCa === undefined
-        ? []
-        : [{ labels: { kind: 'client_ca' }, value: clientCa.current.notAfter.getTime() / 1000 }]),
-    ],
-  })
-  metrics.counter({
-    name: 'certificate_renewals_total',
-    help: 'Certificates that replaced another, by renewal or by new files.',
-    read: () => certificate.counts.renewed,
-  })
-  metrics.counter({
-    name: 'certificate_renewal_failures_total',
-    help: 'Failed replacements of the certificate; the previous one stays in use.',
-    read: () => certificate.counts.failed,
+    name: 'logins_waiting',
+    help: 'Logins that wait for a bcrypt thread.',
+    read: () => [{ value: attempts.waiting() }],
   })
 }
 
@@ -109,5 +100,18 @@ function registerLoad(metrics: Metrics, { gate, limits }: Pick<MeasuredParts, 'g
     name: 'transfers_in_flight',
     help: 'Requests of verified users that are not finished.',
     read: () => [{ value: limits.transfers.open.size }],
+  })
+  metrics.gauge({
+    name: 'blob_transfers_in_flight',
+    help: 'Blobs that are being pushed or pulled.',
+    labels: ['operation'],
+    read: () => {
+      const blobs = [...limits.transfers.open].filter(({ kind }) => kind === 'blob')
+      const pulls = blobs.filter(({ method }) => method === 'GET').length
+      return [
+        { labels: { operation: 'pull' }, value: pulls },
+        { labels: { operation: 'push' }, value: blobs.length - pulls },
+      ]
+    },
   })
 }

@@ -23,6 +23,7 @@ export type AttemptOutcome =
 
 export interface Attempts {
   run(attempt: Attempt): Promise<AttemptOutcome>
+  waiting(): number
   close(): void
 }
 
@@ -30,6 +31,8 @@ export interface AttemptsParts {
   readonly throttle: Throttle
   readonly compare: (comparison: Comparison) => Promise<number | 'busy'>
   readonly threads: number
+  /** Called when the turn of an attempt comes. */
+  readonly onTurn?: (waitedMs: number) => void
 }
 
 // `docker login` gives up after 15 s, and the registry needs time for its answer.
@@ -47,9 +50,10 @@ interface Waiting {
   readonly attempt: Attempt
   readonly resolve: (outcome: AttemptOutcome | Promise<AttemptOutcome>) => void
   readonly timer: NodeJS.Timeout
+  readonly since: number
 }
 
-export function createAttempts({ throttle, compare, threads }: AttemptsParts): Attempts {
+export function createAttempts({ throttle, compare, threads, onTurn }: AttemptsParts): Attempts {
   const queue = createFairQueue<Waiting>({
     total: MAX_WAITING,
     perSource: Math.min(MAX_WAITING, MAX_WAITING_PER_THREAD * threads),
@@ -63,7 +67,8 @@ export function createAttempts({ throttle, compare, threads }: AttemptsParts): A
     const throttled = throttledOutcome(throttle, attempt)
     if (throttled !== undefined) return Promise.resolve(throttled)
     return new Promise((resolve) => {
-      const waiting: Waiting = { attempt, resolve, timer: setTimeout(expire, DEADLINE_MS) }
+      const timer = setTimeout(expire, DEADLINE_MS)
+      const waiting: Waiting = { attempt, resolve, timer, since: performance.now() }
       function expire(): void {
         queue.remove(attempt.source, waiting)
         resolve(BUSY)
@@ -79,6 +84,7 @@ export function createAttempts({ throttle, compare, threads }: AttemptsParts): A
       const next = queue.shift()
       if (next === undefined) return
       clearTimeout(next.timer)
+      onTurn?.(performance.now() - next.since)
       next.resolve(throttledOutcome(throttle, next.attempt) ?? start(next.attempt))
     }
   }
@@ -105,7 +111,7 @@ export function createAttempts({ throttle, compare, threads }: AttemptsParts): A
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) endAsBusy(next)
   }
 
-  return { run, close }
+  return { run, waiting: () => queue.size, close }
 }
 
 // Called on arrival, so that a flood does not fill the queue. Called again later, when earlier attempts may have failed.

@@ -22,10 +22,11 @@ export interface VerifierParts extends Pick<MachinePasswordCheckParts, 'throttle
   readonly attempts: Pick<Attempts, 'run'>
   /** Milliseconds since 1970. */
   readonly now?: () => number
+  readonly onAccepted?: (means: 'remembered' | 'verified') => void
 }
 
 export function createVerifier(parts: VerifierParts): Verifier {
-  const { table, cache, attempts, now = Date.now } = parts
+  const { table, cache, attempts, now = Date.now, onAccepted } = parts
   const checkMachinePassword = createMachinePasswordCheck({ ...parts, now })
   const share = shareInFlight<AttemptOutcome>()
   const digestOf = createKeyedDigest()
@@ -42,6 +43,11 @@ export function createVerifier(parts: VerifierParts): Verifier {
       : { kind: 'ok', username, isOldPassword: index > 0, hash }
   }
 
+  function noted(means: 'remembered' | 'verified', verdict: Verdict): Verdict {
+    if (verdict.kind === 'ok') onAccepted?.(means)
+    return verdict
+  }
+
   function refuse(reason: RefusalReason, username: string): Verdict {
     return { kind: 'refused', reason, isKnown: table().entries.has(username) }
   }
@@ -55,7 +61,7 @@ export function createVerifier(parts: VerifierParts): Verifier {
     const recall = (hash: string): Recollection => cache.recall({ source, username, password, hash })
     const recalled = hashes.map(recall)
     const remembered = recalled.indexOf('remembered')
-    if (remembered >= 0) return accept(username, hashes[remembered])
+    if (remembered >= 0) return noted('remembered', accept(username, hashes[remembered]))
     const dummyHashes = remainingDummyHashes(table().dummyHashes, hashes)
     // Threat: a throttled login runs no bcrypt check, so fewer cache lookups would show which names exist.
     dummyHashes.forEach(recall)
@@ -73,7 +79,7 @@ export function createVerifier(parts: VerifierParts): Verifier {
     if (outcome.kind === 'unmatched') return refuse(reasonNow(username, hashes), username)
     const hash = hashes[outcome.index]
     if (hash !== undefined) cache.remember({ source, username, password, hash })
-    return accept(username, hash)
+    return noted('verified', accept(username, hash))
   }
 
   function reasonNow(username: string, compared: readonly string[]): RefusalReason {

@@ -1,6 +1,6 @@
 // Defines the certificate in force, issued here or by someone else.
 
-import type { InForce, ValueState } from '../files/value-in-force.ts'
+import type { InForce, Loads, ValueState } from '../files/value-in-force.ts'
 import type { CertificateBundle, Root } from '../pki/certificate.ts'
 
 export interface CertificateInForce {
@@ -9,6 +9,7 @@ export interface CertificateInForce {
   readonly current: CertificateBundle
   readonly state: ValueState
   readonly counts: RenewalCounts
+  readonly loads: Loads
   /** Undefined if the operator's chain does not contain its root. */
   readonly root: Root | undefined
   onChange(listener: (next: CertificateBundle) => void): void
@@ -45,8 +46,9 @@ export function createCertificateInForce<T extends { readonly bundle: Certificat
       return value.state
     },
     get counts() {
-      return { renewed: value.counts.changed, failed: value.counts.failed }
+      return { renewed: value.loads.changed, failed: value.loads.failed }
     },
+    loads: value.loads,
     get root() {
       return rootOf(value.current)
     },

@@ -5,12 +5,13 @@ import { warnOfMount } from './operator-file-warnings.ts'
 import type { Log } from '../observability/log.ts'
 import { follow, type Following, type FollowOptions } from '../files/followed-file.ts'
 import { createReloadable } from '../files/reloadable.ts'
-import type { ValueState } from '../files/value-in-force.ts'
+import type { Loads, ValueState } from '../files/value-in-force.ts'
 import { isSameClientCa, parseClientCa, type ClientCa } from '../pki/client-ca-set.ts'
 
 export interface ClientCaInForce extends Following {
   readonly current: ClientCa
   readonly state: ValueState
+  readonly loads: Loads
   onChange(listener: (next: ClientCa) => void): void
 }
 
@@ -56,6 +57,7 @@ export async function loadClientCa({
     get state() {
       return authorities.state
     },
+    loads: authorities.loads,
     onChange: (listener) => {
       authorities.onChange((next) => {
         listener(loaded(next))

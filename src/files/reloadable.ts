@@ -49,7 +49,7 @@ export function createReloadable<T>(options: ReloadableOptions<T>): Reloadable<T
     get state() {
       return value.state
     },
-    counts: value.counts,
+    loads: value.loads,
     onChange: value.onChange,
     reload: shareNextRun(load),
   }

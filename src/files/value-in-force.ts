@@ -12,15 +12,19 @@ export type ValueState = { readonly kind: 'fresh' } | { readonly kind: 'stale'; 
 export interface InForce<T> {
   readonly current: T
   readonly state: ValueState
-  readonly counts: ChangeCounts
+  readonly loads: Loads
   readonly onChange: (listener: ChangeListener<T>) => void
 }
 
 export type ChangeListener<T> = (next: T, previous: T) => void
 
-export interface ChangeCounts {
+/** Since the start. */
+export interface Loads {
   readonly changed: number
+  readonly unchanged: number
   readonly failed: number
+  /** Milliseconds since 1970; undefined until the first good content. */
+  readonly lastGoodAt: number | undefined
 }
 
 export interface ValueInForce<T> extends InForce<T> {
@@ -51,7 +55,8 @@ const NOT_APPLIED = 'a change could not be applied; it is tried again'
 export function createValueInForce<T>(options: ValueInForceOptions<T>): ValueInForce<T> {
   const { initial, initialState = { kind: 'fresh' }, isSame = Object.is, logChange, logRecovery } = options
   const listeners: ChangeListener<T>[] = []
-  const counts = { changed: 0, failed: 0 }
+  const lastGoodAt = initialState.kind === 'fresh' ? Date.now() : undefined
+  const loads = { changed: 0, unchanged: 0, failed: 0, lastGoodAt }
   let current = initial
   let state = initialState
   // The last value that every listener accepted without an error.
@@ -66,7 +71,7 @@ export function createValueInForce<T>(options: ValueInForceOptions<T>): ValueInF
     get state() {
       return state
     },
-    counts,
+    loads,
     onChange: (listener) => {
       listeners.push(listener)
     },
@@ -80,10 +85,11 @@ export function createValueInForce<T>(options: ValueInForceOptions<T>): ValueInF
     current = next
     if (isChange) apply(next, previous)
     state = { kind: 'fresh' }
+    loads.lastGoodAt = Date.now()
     if (reported !== undefined) logRecovery?.()
     reported = undefined
+    loads[isChange ? 'changed' : 'unchanged'] += 1
     if (!isChange) return
-    counts.changed += 1
     await logChange?.(next, previous)
   }
 
@@ -105,7 +111,7 @@ export function createValueInForce<T>(options: ValueInForceOptions<T>): ValueInF
     const isRepeated = report.key !== undefined && report.key === reported?.key
     reported = report
     if (isRepeated) return
-    counts.failed += 1
+    loads.failed += 1
     report.log()
   }
 }

@@ -11,6 +11,8 @@ export interface Exchange {
   readonly target: string
   readonly registryHeaders: IncomingHttpHeaders
   readonly outgoing: ServerResponse
+  /** `performance.now()`. */
+  readonly beganAt: number
   request: ClientRequest | undefined
   upload: Upload | undefined
   answer: IncomingMessage | undefined
@@ -38,6 +40,7 @@ export function createExchange(
     target,
     registryHeaders: requestHeaders(incoming.headers, sender),
     outgoing,
+    beganAt: performance.now(),
     onFailure,
     isWhole,
     request: undefined,

@@ -2,8 +2,15 @@
 
 import { errorCode } from '../errors/errors.ts'
 
-export type FailureKind =
-  'unreachable' | 'exhausted' | 'timed-out' | 'broke-off' | 'demands-login' | 'client-closed'
+export const FAILURE_KINDS = [
+  'unreachable',
+  'exhausted',
+  'timed-out',
+  'broke-off',
+  'demands-login',
+  'client-closed',
+] as const
+export type FailureKind = (typeof FAILURE_KINDS)[number]
 
 export interface UpstreamFailure {
   readonly kind: FailureKind

@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { failExchange, type Exchange } from './exchange.ts'
 import { ANSWER_CUT } from './failure.ts'
 import { responseHeaders } from './headers.ts'
-import { endWhenRead, isStillSending } from './drain-request-body.ts'
+import { endWhenRead, hasBody, isStillSending } from './drain-request-body.ts'
 import type { LocationRewrite } from './location-rewrite.ts'
 import type { SpliceMemory } from './splice/splice-memory.ts'
 import { spliceableLength, spliceBody } from './splice/splice.ts'
@@ -13,13 +13,15 @@ import { unusableAnswer } from './unusable-answer.ts'
 export interface ResponseParts {
   readonly memory: SpliceMemory
   readonly rewriteLocation: LocationRewrite
+  /** Called when the registry begins its answer to a request without a body. */
+  readonly onAnswer?: ((waitedMs: number) => void) | undefined
 }
 
 /** If the answer breaks off, the client's connection is destroyed, so that the client notices. */
 export function forwardResponse(
   exchange: Exchange,
   response: IncomingMessage,
-  { memory, rewriteLocation }: ResponseParts,
+  { memory, rewriteLocation, onAnswer }: ResponseParts,
 ): void {
   const { incoming, outgoing } = exchange
   // If the answer breaks off, 'close' follows 'error'. The 'close' listener reports the failure.
@@ -34,6 +36,8 @@ export function forwardResponse(
     return
   }
   exchange.answer = response
+  // With a body, the time would depend on the client.
+  if (!hasBody(incoming)) onAnswer?.(performance.now() - exchange.beganAt)
   const isEarly = isStillSending(incoming)
   if (isEarly) outgoing.shouldKeepAlive = false
   if (!writeHead(exchange, response, rewriteLocation)) return

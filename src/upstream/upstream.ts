@@ -12,7 +12,7 @@ import { createExchange, failExchange, type Exchange, type ForwardContext } from
 import { failureOf, type UpstreamFailure } from './failure.ts'
 import { createLocationRewrite } from './location-rewrite.ts'
 import { probeRegistry, type ProbeOutcome } from './probe/probe.ts'
-import { forwardResponse } from './response.ts'
+import { forwardResponse, type ResponseParts } from './response.ts'
 import { createSpliceMemory } from './splice/splice-memory.ts'
 import { sendBody } from './request-body.ts'
 import { createManifestLookup, type ManifestLookup } from './manifest-lookup.ts'
@@ -37,7 +37,7 @@ export interface WholeContext extends ForwardContext {
   readonly body: Buffer
 }
 
-export interface UpstreamOptions extends WatchdogLimits {
+export interface UpstreamOptions extends WatchdogLimits, Pick<ResponseParts, 'onAnswer'> {
   readonly hostname: string
   readonly port: number
   /** In bytes, for the buffers of all large bodies together. */
@@ -49,10 +49,11 @@ const EXCHANGE = Symbol('exchange')
 // Measured: a property is several times faster than a map from request to exchange.
 type WithExchange = IncomingMessage & { [EXCHANGE]?: Exchange }
 
-export function createUpstream({ hostname, port, spliceMemory, ...limits }: UpstreamOptions): Upstream {
+export function createUpstream(options: UpstreamOptions): Upstream {
+  const { hostname, port, spliceMemory, onAnswer, ...limits } = options
   const connections = createConnections()
   const memory = createSpliceMemory(spliceMemory)
-  const parts = { memory, rewriteLocation: createLocationRewrite({ hostname, port }) }
+  const parts = { memory, rewriteLocation: createLocationRewrite({ hostname, port }), onAnswer }
   const watchdog = createWatchdog(limits)
   const proxy = createProxy({ protocol: 'http:', host: hostname, port: String(port) })
   proxy.on('proxyReq', onRequest)
@@ -76,9 +77,8 @@ export function createUpstream({ hostname, port, spliceMemory, ...limits }: Upst
   ): Promise<void> {
     const exchange = createExchange(incoming, outgoing, { ...context, isWhole: true })
     watch(exchange, watchdog)
-    const { responseTimeoutMs } = limits
-    const agent = connections.agentFor(exchange)
-    return sendWhole(exchange, { hostname, port, agent, body, responseTimeoutMs, parts })
+    const to = { hostname, port, agent: connections.agentFor(exchange) }
+    return sendWhole(exchange, { ...to, body, responseTimeoutMs: limits.responseTimeoutMs, parts })
   }
 
   function send(exchange: Exchange): void {

@@ -6,7 +6,7 @@ import { errorCode, InvalidFileError } from '../errors/errors.ts'
 import { follow, type Following, type FollowOptions } from '../files/followed-file.ts'
 import { isMountPoint } from '../files/mount-point.ts'
 import { createReloadable } from '../files/reloadable.ts'
-import type { ValueState } from '../files/value-in-force.ts'
+import type { Loads, ValueState } from '../files/value-in-force.ts'
 import { startExpiryLog } from './machine-password-expiry.ts'
 import { logUserChanges } from './user-changes.ts'
 
@@ -16,6 +16,7 @@ export interface Users extends Following {
   readonly table: UserTable
   readonly isLoaded: boolean
   readonly state: ValueState
+  readonly loads: Loads
 }
 
 export const FILE_MOUNT = {
@@ -55,6 +56,7 @@ export async function loadUsers({ file, pollMs, log }: FollowOptions): Promise<U
     get state() {
       return users.state
     },
+    loads: users.loads,
     reload: () => following.reload(),
     close: async () => {
       expiryLog.close()

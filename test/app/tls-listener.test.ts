@@ -11,11 +11,14 @@ import type { Users } from '../../src/users/users.ts'
 import { createAuthority } from '../fixtures/own-certificate.ts'
 import { recordedLog } from '../fixtures/recorded-log.ts'
 
+const loads = { changed: 0, unchanged: 0, failed: 0, lastGoodAt: undefined }
+
 const users: Users = {
   file: 'users',
   table: parseHtpasswd(Buffer.alloc(0), 'users'),
   isLoaded: true,
   state: { kind: 'fresh' },
+  loads,
   reload: () => Promise.resolve(),
   close: () => Promise.resolve(),
 }
@@ -31,6 +34,7 @@ function certificateThatBreaks(): CertificateInForce {
       return current
     },
     state: { kind: 'fresh' },
+    loads,
     counts: { renewed: 0, failed: 0 },
     root: undefined,
     onChange: () => {

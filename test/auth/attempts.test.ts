@@ -22,15 +22,17 @@ interface Setting {
 /** Creates attempts whose checks end when the test says so. */
 function attemptsAt({ threads = 1, throttle = { failures: 20, windowMs: RETRY_MS } }: Setting = {}) {
   const checks: Check[] = []
+  const waits: number[] = []
   const attempts = createAttempts({
     threads,
+    onTurn: (waitedMs) => waits.push(waitedMs),
     throttle: createThrottle(throttle, () => Date.now()),
     compare: (comparison) =>
       new Promise((resolve, reject) => {
         checks.push({ comparison, finish: resolve, fail: reject })
       }),
   })
-  return { attempts, checks }
+  return { attempts, checks, waits }
 }
 
 /** Ends checks in order, by their password, until there are no more. */
@@ -97,6 +99,16 @@ describe('an attempt', () => {
 })
 
 describe('the pool', () => {
+  it('reports how many attempts wait, and for how long each waited', async () => {
+    const { attempts, checks, waits } = attemptsAt()
+    const outcomes = times(3, () => run(attempts, 'a'))
+    expect([attempts.waiting(), waits]).toEqual([2, [0]])
+    await vi.advanceTimersByTimeAsync(500)
+    await finishAll(checks)
+    await Promise.all(outcomes)
+    expect([attempts.waiting(), waits]).toEqual([0, [0, 500, 500]])
+  })
+
   it('never gets more checks than it has threads', async () => {
     const { attempts, checks } = attemptsAt({ threads: 3, throttle: 'off' })
     const outcomes = times(10, () => run(attempts, 'a'))

@@ -47,6 +47,7 @@ function verifierOver(text: string, { ttlMs = MINUTE, outcome }: TestOptions = {
     attempts: [] as Attempt[],
     throttle: createThrottle({ failures: 3, windowMs: MINUTE }, () => 0),
     used: [] as string[],
+    accepted: [] as string[],
   }
   const run = (attempt: Attempt): Promise<AttemptOutcome> => {
     state.attempts.push(attempt)
@@ -60,6 +61,7 @@ function verifierOver(text: string, { ttlMs = MINUTE, outcome }: TestOptions = {
     attempts: { run },
     throttle: state.throttle,
     onUse: ({ id }) => state.used.push(id),
+    onAccepted: (means) => state.accepted.push(means),
     now: () => state.now,
   })
   return {
@@ -93,6 +95,13 @@ describe('a verdict', () => {
   ])('for %s', async (_what, username, password, verdict) => {
     const { verify } = verifierOver(`${LINES.alice}\n${LINES.bob}\n`)
     expect(await verify(username, password)).toEqual(verdict)
+  })
+
+  it('is reported only if the login is valid, and whether it was remembered', async () => {
+    const { verify, state } = verifierOver(`${LINES.alice}\n`)
+    for (const password of ['b', 'a', 'a']) await verify('alice', password)
+    await verify('carol', 'a')
+    expect(state.accepted).toEqual(['verified', 'remembered'])
   })
 
   it('names the hash that matched, also when the login is remembered', async () => {

@@ -1,7 +1,7 @@
 import { Agent } from 'node:https'
 import { expect, it } from 'vitest'
 import { answering, OK, upstreamForTest } from '../fixtures/programmable-upstream.ts'
-import { scrape } from '../fixtures/scrape.ts'
+import { scrape, sumOf } from '../fixtures/scrape.ts'
 import { ALICE, sidecarForTest, type TestRequest } from '../fixtures/sidecar.ts'
 import { until } from '../fixtures/until.ts'
 import { createWire, get } from '../fixtures/wire.ts'
@@ -37,7 +37,7 @@ it('60 requests without a user have a line and the rest a count; a user’s requ
   }
   await sidecar.request({ path: '/v2/' })
   agent.destroy()
-  const count = async () => (await scrape(sidecar)).get('registry_sidecar_request_seconds_count')
+  const count = async () => sumOf(await scrape(sidecar), 'registry_sidecar_request_seconds_count')
   const all = REQUESTS + 2 * LINES + 1
   await until(async () => (await count()) === all, { deadlineMs: 20_000, what: 'all in the metrics' })
 

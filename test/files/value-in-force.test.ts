@@ -33,7 +33,7 @@ describe('a change', () => {
     await value.publish('two')
 
     expect(events).toEqual(['first one > two, now two', 'second one > two, now two', 'log one > two'])
-    expect(value.counts).toEqual({ changed: 1, failed: 0 })
+    expect(value.loads).toMatchObject({ changed: 1, failed: 0 })
   })
 
   it('ends when it is logged', async () => {
@@ -52,7 +52,8 @@ describe('a change', () => {
 
     await value.publish('one ')
 
-    expect([value.current, events, value.counts.changed]).toEqual(['one ', [], 0])
+    expect([value.current, events]).toEqual(['one ', []])
+    expect(value.loads).toMatchObject({ changed: 0, unchanged: 1, failed: 0 })
   })
 })
 
@@ -77,7 +78,7 @@ describe('a listener that throws', () => {
     expect(value.current).toBe('two')
     expect(value.state).toEqual({ kind: 'stale', reason: 'a change could not be applied; it is tried again' })
     expect(events).toEqual(['called with two', 'other called with two'])
-    expect(value.counts.changed).toBe(0)
+    expect(value.loads.changed).toBe(0)
   })
 
   it('is called again with the same value, and the change is logged when the call succeeds', async () => {
@@ -89,7 +90,7 @@ describe('a listener that throws', () => {
     await value.publish('two')
 
     expect(events).toEqual(['called with two', 'other called with two', 'log recovery', 'log one > two'])
-    expect([value.state, value.counts.changed]).toEqual([{ kind: 'fresh' }, 1])
+    expect([value.state, value.loads.changed]).toEqual([{ kind: 'fresh' }, 1])
   })
 
   it('is logged with its own error, once while the error stays the same', async () => {
@@ -105,7 +106,7 @@ describe('a listener that throws', () => {
       { level: 50, file: 'users', err: { message: 'refused' }, msg: message },
       { level: 50, file: 'users', err: { message: 'other' }, msg: message },
     ])
-    expect(value.counts).toEqual({ changed: 0, failed: 2 })
+    expect(value.loads).toMatchObject({ changed: 0, failed: 2 })
   })
 
   it('is called with the previous value when that comes back, because other listeners use the newer one', async () => {
@@ -142,7 +143,7 @@ describe('a failure', () => {
     for (const key of keys) fail('reason', key)
 
     expect(events).toHaveLength(logged)
-    expect(value.counts.failed).toBe(logged)
+    expect(value.loads.failed).toBe(logged)
   })
 
   it('is logged again after a recovery', async () => {

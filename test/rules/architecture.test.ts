@@ -88,7 +88,7 @@ const HOME_OF: Readonly<Record<string, RegExp>> = {
   'ipaddr.js': /^http\/client-address\.ts$/,
   pino: /^observability\/log\.ts$/,
   'pino-pretty': /^observability\/log\.ts$/,
-  'prom-client': /^observability\/metrics\.ts$/,
+  'prom-client': /^observability\/(?:event-)?metrics\.ts$/,
   zod: /^access\/rules-schema\.ts$/,
   yaml: /^access\/yaml-text\.ts$/,
   commander: /^cli\/(?:cli|program\/.*)\.ts$/,

@@ -29,6 +29,7 @@ function answered({ writableEnded }: { readonly writableEnded: boolean }) {
     target: '/v2/',
     registryHeaders: {},
     outgoing: outgoing as unknown as ServerResponse,
+    beganAt: 0,
     request: { socket: registry, destroy: vi.fn() } as unknown as ClientRequest,
     upload: undefined,
     answer: {} as unknown as IncomingMessage,

@@ -1,7 +1,7 @@
 // Defines all commands, with their flags and help.
 
-import { createRequire } from 'node:module'
 import { Command } from 'commander'
+import { programVersion } from '../../app/version.ts'
 import { watchSignals } from '../early-signals.ts'
 import { addAccessCommands } from './access-commands.ts'
 import { addCertCommands, addTrustCommand } from './certificate-commands.ts'
@@ -27,7 +27,7 @@ export function createProgram(wiring: Wiring): Command {
   const { world } = wiring
   const program = new Command('registry-sidecar')
     .description('TLS and login for a plain Docker registry')
-    .version(version())
+    .version(programVersion())
     .exitOverride()
     .configureOutput({
       writeOut: (text) => world.stdout.write(text),
@@ -83,9 +83,4 @@ function addCheckCommands(program: Command, { world, finish }: Wiring): void {
     const { healthcheck } = await import('../healthcheck.ts')
     finish(await healthcheck(await configInForce(world, flags, ['adminListen']), world))
   })
-}
-
-function version(): string {
-  const { version } = createRequire(import.meta.url)('../../../package.json') as { version: string }
-  return version
 }

@@ -25,6 +25,7 @@ export async function checkToken(
     case 'anonymous':
       return ANONYMOUS
     case 'user':
+      options.metrics.loginAccepted('token')
       facts.isOldPassword = verdict.isOldPassword
       facts.machinePassword = verdict.machinePassword
       return { kind: 'user', username: verdict.username }

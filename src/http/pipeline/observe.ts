@@ -6,6 +6,8 @@ import { connectionOf, type Answer, type Bytes, type Connection } from '../conne
 import { usernameOf, type RequestFacts } from '../request-facts.ts'
 import type { AccessLog } from './access-log.ts'
 import { METHODS } from './admit.ts'
+import { operationOf, operationOutcome } from './operation.ts'
+import { routeKindOf } from './route-kind.ts'
 import type { Step } from './step.ts'
 
 const MAX_LOGGED_PATH = 512
@@ -59,13 +61,20 @@ export function createReporter({ accessLog, metrics }: ReporterOptions): (answer
     // 499: the connection closed before any status was sent.
     const status = outgoing.headersSent ? outgoing.statusCode : 499
     const method = incoming.method ?? ''
+    const route = routeKindOf(incoming.url ?? '')
     metrics.requestFinished({
       method: METHODS.has(method) ? method : 'other',
       status,
+      route,
       seconds: ms / 1000,
       receivedBytes: bytes.received,
       sentBytes: bytes.sent,
     })
+    const operation = operationOf(method, route)
+    if (operation !== undefined) {
+      const isComplete = outgoing.writableFinished
+      metrics.operationFinished(operation, operationOutcome({ status, isComplete }))
+    }
     accessLog.request({
       id: facts.id,
       user: usernameOf(facts),

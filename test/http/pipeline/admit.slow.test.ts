@@ -53,12 +53,12 @@ describe('a client', () => {
     // ends with its connection.
     const isOver = async () => {
       const metrics = await scrape(sidecar)
-      const answered = metrics.get(`${seconds}_count`) ?? 0
+      const answered = metrics.get(`${seconds}_count{route="page"}`) ?? 0
       if (answered >= sent) {
         socket.write(head('GET /-/ HTTP/1.1', HOST).repeat(10))
         sent += 10
       }
-      return answered > (metrics.get(`${seconds}_bucket{le="2"}`) ?? 0)
+      return answered > (metrics.get(`${seconds}_bucket{le="2",route="page"}`) ?? 0)
     }
     await until(isOver, { deadlineMs: 30_000, what: 'the end of the connection' })
     socket.destroy()
