@@ -2,6 +2,7 @@
 
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Handler } from 'hono'
+import type { Log } from '../../observability/log.ts'
 import type { Metrics } from '../../observability/metrics.ts'
 import type { ForwardContext } from '../../upstream/exchange.ts'
 import type { FailureKind, UpstreamFailure } from '../../upstream/failure.ts'
@@ -9,6 +10,7 @@ import type { Upstream } from '../../upstream/upstream.ts'
 import type { LimitAudit } from '../limit-audit.ts'
 import { usernameOf } from '../request-facts.ts'
 import { pauseIdleTimer, type Env, type PipelineContext } from './step.ts'
+import { traceParentOf } from './trace-parent.ts'
 import { refusal, sendRefusal, type Refusal } from '../refusals.ts'
 
 const REFUSAL_FOR = {
@@ -23,6 +25,7 @@ const REFUSAL_FOR = {
 export interface FailureObservers {
   readonly metrics: Pick<Metrics, 'upstreamFailed'>
   readonly audit: LimitAudit
+  readonly log: Log
 }
 
 export function forward(upstream: Upstream, observers: FailureObservers): Handler<Env> {
@@ -33,6 +36,7 @@ export function forward(upstream: Upstream, observers: FailureObservers): Handle
     invite(c)
     // From here the upstream's watchdog measures idle time.
     pauseIdleTimer(outgoing)
+    if (observers.log.isDebug) logForwarded(observers.log, c)
     upstream.forward(incoming, outgoing, context)
     return RESPONSE_ALREADY_SENT
   }
@@ -56,6 +60,15 @@ export function forwardContextOf(c: PipelineContext, { metrics, audit }: Failure
     answerFailure(c, failure)
   }
   return { username, address, requestId: id, target, onFailure }
+}
+
+// Only for verified users, so that no one else fills the log. Without the query, which may carry secrets.
+export function logForwarded(log: Log, { env: { incoming }, var: { facts } }: PipelineContext): void {
+  const { id, address, target = '' } = facts
+  const path = target.split('?', 1)[0]
+  const traceparent = traceParentOf(incoming.headers['traceparent'])
+  const request = { id, user: usernameOf(facts), method: incoming.method, path, address, traceparent }
+  log.debug({ event: 'request-forwarded', ...request }, 'request sent to the registry')
 }
 
 function answerFailure(c: PipelineContext, failure: UpstreamFailure): void {

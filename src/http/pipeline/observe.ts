@@ -7,6 +7,7 @@ import { usernameOf, type RequestFacts } from '../request-facts.ts'
 import type { AccessLog } from './access-log.ts'
 import { METHODS } from './admit.ts'
 import type { Step } from './step.ts'
+import { traceParentOf } from './trace-parent.ts'
 
 const MAX_LOGGED_PATH = 512
 
@@ -67,6 +68,7 @@ export function createReporter({ accessLog, metrics }: ReporterOptions): (answer
       sentBytes: bytes.sent,
     })
     accessLog.request({
+      event: 'request',
       id: facts.id,
       user: usernameOf(facts),
       anonymous: facts.subject?.kind === 'anonymous' || undefined,
@@ -77,6 +79,7 @@ export function createReporter({ accessLog, metrics }: ReporterOptions): (answer
       out: bytes.sent,
       ms: Math.round(ms * 10) / 10,
       address: facts.address,
+      traceparent: traceParentOf(incoming.headers['traceparent']),
       clientCertificate: facts.clientCertificate,
       certificateProblem: facts.certificateProblem,
       oldPassword: facts.isOldPassword || undefined,

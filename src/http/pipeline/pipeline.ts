@@ -61,7 +61,7 @@ export function createApp(options: AppOptions): RequestListener {
 
 function createSteps(options: AppOptions): Hono<Env> {
   const { log, metrics, gate, upstream, limits, demand, rootPem, page, hsts, corsOrigins } = options
-  const observers = { metrics, audit: limits.audit }
+  const observers = { metrics, audit: limits.audit, log }
   const certificateSteps =
     demand === undefined ? [] : [refuseOutdated(), demandClientCertificate({ ...options, demand })]
   const app = new Hono<Env>({ strict: true })
@@ -113,7 +113,10 @@ function strictTransport(seconds: number): Step {
 }
 
 function answerBug(log: Log, c: PipelineContext, error: Error): Response {
-  log.error({ id: c.var.facts.id, err: error }, 'unexpected error while handling a request')
+  log.error(
+    { event: 'request-bug', id: c.var.facts.id, err: error },
+    'unexpected error while handling a request',
+  )
   return refuse(c, refusal('bug', `internal error; the log has it under ${c.var.facts.id}`), 'bug')
 }
 
