@@ -13,7 +13,7 @@ export interface LifecycleOptions {
 
 /** Exit code 0: all transfers finished. 1: the deadline passed, a second signal arrived, or a close failed. */
 export function runUntilStopped(
-  sidecar: Pick<Sidecar, 'reload' | 'drain'>,
+  sidecar: Pick<Sidecar, 'reload' | 'reopenAudit' | 'drain'>,
   { drainTimeoutMs, log, onSignal }: LifecycleOptions,
 ): Promise<ExitCode> {
   return new Promise((resolve) => {
@@ -24,6 +24,10 @@ export function runUntilStopped(
         if (!isLoggedAtReload(error))
           log.error({ event: 'reload-failed', err: error }, 'reload failed; the last good values stay in use')
       })
+    })
+    // Always, because without a listener Node opens its debugger at this signal.
+    const ignoreRotations = onSignal(['SIGUSR1'], () => {
+      sidecar.reopenAudit()
     })
     const ignoreDebug = onSignal(['SIGUSR2'], () => {
       log.toggleDebug()
@@ -62,6 +66,7 @@ export function runUntilStopped(
 
     function finish(code: ExitCode): void {
       ignoreReloads()
+      ignoreRotations()
       ignoreDebug()
       ignoreStops()
       resolve(code)

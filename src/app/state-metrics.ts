@@ -5,6 +5,7 @@ import type { BcryptPool } from '../auth/bcrypt-pool.ts'
 import type { ClientCaInForce } from '../certificates/client-ca-in-force.ts'
 import type { DrainGate } from '../http/pipeline/drain-gate.ts'
 import type { Limits } from '../http/limits.ts'
+import type { AuditStream } from '../observability/audit-stream.ts'
 import type { Metrics } from '../observability/metrics.ts'
 import type { CertificateInForce } from '../certificates/certificate-in-force.ts'
 import type { Upstream } from '../upstream/upstream.ts'
@@ -19,11 +20,12 @@ export interface MeasuredParts {
   readonly gate: DrainGate
   readonly limits: Limits
   readonly pool: BcryptPool
+  readonly auditStream?: AuditStream | undefined
 }
 
 export function registerStateMetrics(
   metrics: Metrics,
-  { users, certificate, clientCa, rules, upstream, gate, limits, pool }: MeasuredParts,
+  { users, certificate, clientCa, rules, upstream, gate, limits, pool, auditStream }: MeasuredParts,
 ): void {
   registerLoad(metrics, { gate, limits })
   metrics.gauge({
@@ -61,6 +63,11 @@ export function registerStateMetrics(
     name: 'password_comparisons_total',
     help: 'Passwords that bcrypt compared; a remembered login needs no comparison.',
     read: () => pool.comparisons,
+  })
+  metrics.counter({
+    name: 'audit_lines_dropped_total',
+    help: 'Lines of the audit stream that were dropped because too many waited.',
+    read: () => auditStream?.dropped ?? 0,
   })
 }
 

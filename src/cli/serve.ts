@@ -14,7 +14,7 @@ export interface ServeOptions {
 export async function serve(config: Config, world: World, { onReady }: ServeOptions = {}): Promise<ExitCode> {
   const format = config.logFormat ?? (world.stdout.isTTY === true ? 'pretty' : 'json')
   const log = createLog({ level: config.logLevel, format, destination: world.stdout })
-  const sidecar = await createSidecar(config, log)
+  const sidecar = await createSidecar(config, log, { stdout: world.stdout })
   const { onSignal } = world
   // Signals must work before the ready message, because its reader may send a signal at once.
   const stopped = runUntilStopped(sidecar, { drainTimeoutMs: config.drainTimeout, log, onSignal })

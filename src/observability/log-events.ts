@@ -24,7 +24,13 @@ export const LOG_EVENTS = {
     'debug-switched': 'SIGUSR2 has switched debug lines on or off.',
     'open-files-limit-too-low': 'The limit of open files does not allow SIDECAR_MAX_CONNECTIONS.',
   }),
+  ...topic('warn', {
+    'audit-written-again': 'The audit stream is written again; with the number of lines that were dropped.',
+  }),
   ...topic('error', {
+    'audit-not-written': 'The audit stream cannot be written; lines wait in memory.',
+    'audit-not-reopened': 'SIGUSR1 or SIGHUP could not open the audit file again.',
+    'audit-lines-lost': 'Audit lines were not written before the end of the process.',
     'reload-failed': 'A reload failed for an unexpected reason; the last good values stay in use.',
     'close-failed': 'A part did not close at the end of the process.',
     'request-bug': 'A request met a bug; the client got status 500.',

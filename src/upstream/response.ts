@@ -34,6 +34,7 @@ export function forwardResponse(
     return
   }
   exchange.answer = response
+  exchange.onAnswer?.(response)
   const isEarly = isStillSending(incoming)
   if (isEarly) outgoing.shouldKeepAlive = false
   if (!writeHead(exchange, response, rewriteLocation)) return

@@ -5,11 +5,16 @@ import { InvalidFileError } from '../../src/errors/errors.ts'
 import { recordedLog } from '../fixtures/recorded-log.ts'
 
 /** Runs a sidecar whose parts the test chooses; `signal` calls the listeners as a signal does. */
-function run(parts: Partial<Pick<Sidecar, 'reload' | 'drain'>>) {
+function run(parts: Partial<Pick<Sidecar, 'reload' | 'reopenAudit' | 'drain'>>) {
   const { log, lines } = recordedLog()
   const listeners = new Map<NodeJS.Signals, (signal: NodeJS.Signals) => void>()
   const exitCode = runUntilStopped(
-    { reload: () => Promise.resolve(), drain: () => Promise.resolve(true), ...parts },
+    {
+      reload: () => Promise.resolve(),
+      reopenAudit: () => undefined,
+      drain: () => Promise.resolve(true),
+      ...parts,
+    },
     {
       log,
       drainTimeoutMs: 1_000,

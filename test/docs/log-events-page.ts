@@ -10,7 +10,8 @@ const INTRODUCTION = `# Log events
 <!-- \`npm run docs\` writes this file from src/observability/log-events.ts; change the texts there. -->
 
 Each log line has a field \`event\` with one of these names, beside a sentence for people in \`msg\`. Alert on the names: a
-name keeps its meaning, but a sentence may change. [Logs](operations.md#logs) explains the lines.
+name keeps its meaning, but a sentence may change. [Logs](operations.md#logs) explains the lines. The
+[audit stream](audit.md) has events of its own.
 `
 
 const LEVELS: readonly (readonly [level: LogLevel, title: string])[] = [

@@ -66,6 +66,7 @@ export function demandClientCertificate(options: ClientCertificateOptions): Step
         if (!name.ok) return deny(c, options, faultOfName(name.reason))
         if (!demand.isUser(name.name)) return deny(c, options, NO_USER)
         facts.subject = { kind: 'user', username: name.name }
+        facts.isCertificateLogin = true
       }
     } else if (demand.mode !== 'optional') {
       return deny(c, options, verdict.kind === 'none' ? NO_CERTIFICATE : verdict.fault)

@@ -2,13 +2,15 @@
 
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Handler } from 'hono'
+import type { IncomingMessage } from 'node:http'
+import { isDigest } from '../../access/repository-name.ts'
 import type { Log } from '../../observability/log.ts'
 import type { Metrics } from '../../observability/metrics.ts'
 import type { ForwardContext } from '../../upstream/exchange.ts'
 import type { FailureKind, UpstreamFailure } from '../../upstream/failure.ts'
 import type { Upstream } from '../../upstream/upstream.ts'
 import type { LimitAudit } from '../limit-audit.ts'
-import { usernameOf } from '../request-facts.ts'
+import { usernameOf, type RequestFacts } from '../request-facts.ts'
 import { pauseIdleTimer, type Env, type PipelineContext } from './step.ts'
 import { traceParentOf } from './trace-parent.ts'
 import { refusal, sendRefusal, type Refusal } from '../refusals.ts'
@@ -59,7 +61,16 @@ export function forwardContextOf(c: PipelineContext, { metrics, audit }: Failure
     if (failure.kind === 'exhausted') audit.reached('file-descriptors', failure.cause)
     answerFailure(c, failure)
   }
-  return { username, address, requestId: id, target, onFailure }
+  const onAnswer = c.env.incoming.method === 'PUT' ? noteDigest(c.var.facts) : undefined
+  return { username, address, requestId: id, target, onFailure, onAnswer }
+}
+
+// OCI distribution specification, "Pushing Manifests".
+function noteDigest(facts: RequestFacts): (answer: IncomingMessage) => void {
+  return ({ headers }) => {
+    const digest = headers['docker-content-digest']
+    if (typeof digest === 'string' && isDigest(digest)) facts.digest = digest
+  }
 }
 
 // Only for verified users, so that no one else fills the log. Without the query, which may carry secrets.
