@@ -26,20 +26,21 @@ export async function openAuditFile(file: string, onTrouble: (reason: string) =>
   async function prepare(): Promise<'same' | 'replaced'> {
     const wasDeleted = await isDeleted(current)
     if (!isWanted && !wasDeleted && failure === undefined) return 'same'
+    const wasWanted = isWanted
+    // Before the file is opened, because the next signal may arrive meanwhile.
+    isWanted = false
     let next: Opened
     try {
       next = await openToAppend(file)
     } catch (error) {
       // Lines in a deleted file would be lost. Otherwise they go to the file that is open.
       if (wasDeleted) throw error
-      if (isWanted) onTrouble(errorMessage(error))
-      isWanted = false
+      if (wasWanted) onTrouble(errorMessage(error))
       return 'same'
     }
     const isSame = isSameFile(current, next) && failure !== 'EPIPE'
     await current.handle.close().catch(() => undefined)
     current = next
-    isWanted = false
     failure = undefined
     return isSame ? 'same' : 'replaced'
   }
