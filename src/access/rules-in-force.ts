@@ -93,13 +93,23 @@ const MAX_WARNINGS = 20
 function logRules(log: Log, { file, rules, usernames }: LoggedRules): void {
   const { groups, rules: all, immutable } = rules.file
   log.info(
-    { file, rules: all.length, groups: groups.length, immutable: immutable.length },
+    {
+      event: 'access-rules-loaded',
+      file,
+      rules: all.length,
+      groups: groups.length,
+      immutable: immutable.length,
+    },
     'access rules in force',
   )
   const unknown = usernames === undefined ? [] : unknownUsers(rules.file, usernames)
   const warnings = [...unknown, ...surprisingRules(rules.file)]
   for (const { line, column, message } of warnings.slice(0, MAX_WARNINGS))
-    log.warn({ file, line, column }, message)
+    log.warn({ event: 'access-rule-surprising', file, line, column }, message)
   const more = warnings.length - MAX_WARNINGS
-  if (more > 0) log.warn({ file, more }, 'more warnings about the access rules; `check` lists them')
+  if (more > 0)
+    log.warn(
+      { event: 'more-access-rules-surprising', file, more },
+      'more warnings about the access rules; `check` lists them',
+    )
 }

@@ -33,7 +33,7 @@ export function affordableConnections(
   if (wanted !== 'off' && wanted > affordable) {
     const needed = wanted * DESCRIPTORS_PER_CONNECTION + RESERVED
     log.warn(
-      { openFiles, connections: affordable, wanted },
+      { event: 'open-files-limit-too-low', openFiles, connections: affordable, wanted },
       `the open files limit is too low for SIDECAR_MAX_CONNECTIONS; set ulimit -n ${needed} ` +
         `(docker: --ulimit nofile=${needed}, systemd: LimitNOFILE=${needed})`,
     )

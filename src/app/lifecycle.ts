@@ -13,34 +13,52 @@ export interface LifecycleOptions {
 
 /** Exit code 0: all transfers finished. 1: the deadline passed, a second signal arrived, or a close failed. */
 export function runUntilStopped(
-  sidecar: Pick<Sidecar, 'reload' | 'drain'>,
+  sidecar: Pick<Sidecar, 'reload' | 'reopenAudit' | 'drain'>,
   { drainTimeoutMs, log, onSignal }: LifecycleOptions,
 ): Promise<ExitCode> {
   return new Promise((resolve) => {
     let isStopping = false
     const ignoreReloads = onSignal(['SIGHUP'], () => {
-      log.info('SIGHUP received; reloading')
+      log.info({ event: 'reload-requested' }, 'SIGHUP received; reloading')
       sidecar.reload().catch((error: unknown) => {
         if (!isLoggedAtReload(error))
-          log.error({ err: error }, 'reload failed; the last good values stay in use')
+          log.error({ event: 'reload-failed', err: error }, 'reload failed; the last good values stay in use')
       })
+    })
+    // Always, because without a listener Node opens its debugger at this signal.
+    const ignoreRotations = onSignal(['SIGUSR1'], () => {
+      sidecar.reopenAudit()
+    })
+    const ignoreDebug = onSignal(['SIGUSR2'], () => {
+      log.toggleDebug()
+      log.warn({ event: 'debug-switched', debug: log.isDebug }, 'SIGUSR2 received; debug lines are switched')
     })
     const ignoreStops = onSignal(['SIGTERM', 'SIGINT'], (signal) => {
       if (isStopping) {
-        log.warn({ signal }, 'second signal received; stopping now')
+        log.warn({ event: 'stopping-now', signal }, 'second signal received; stopping now')
         finish(1)
         return
       }
       isStopping = true
-      log.info({ signal, timeoutMs: drainTimeoutMs }, 'draining; transfers in flight may finish')
+      log.info(
+        { event: 'draining', signal, timeoutMs: drainTimeoutMs },
+        'draining; transfers in flight may finish',
+      )
       sidecar.drain(drainTimeoutMs).then(
         (isDrained) => {
-          if (isDrained) log.info('drained; all transfers finished')
-          else log.warn('drain deadline passed; remaining transfers were cut')
+          if (isDrained) log.info({ event: 'drained' }, 'drained; all transfers finished')
+          else
+            log.warn(
+              { event: 'drain-deadline-passed' },
+              'drain deadline passed; remaining transfers were cut',
+            )
           finish(isDrained ? 0 : 1)
         },
         (error: unknown) => {
-          log.error({ err: error }, 'a part of the sidecar did not close; stopping anyway')
+          log.error(
+            { event: 'close-failed', err: error },
+            'a part of the sidecar did not close; stopping anyway',
+          )
           finish(1)
         },
       )
@@ -48,6 +66,8 @@ export function runUntilStopped(
 
     function finish(code: ExitCode): void {
       ignoreReloads()
+      ignoreRotations()
+      ignoreDebug()
       ignoreStops()
       resolve(code)
     }

@@ -49,7 +49,7 @@ export function createRequestParts(config: Config, options: RequestPartsOptions)
     spliceMemory: config.spliceMemory,
     idleTimeoutMs: config.idleTimeout,
     responseTimeoutMs: config.responseTimeout,
-    onAnswer: (waitedMs) => {
+    onFirstByte: (waitedMs) => {
       metrics.upstreamAnswered(waitedMs / 1000)
     },
   })

@@ -22,6 +22,7 @@ export interface OpenParts {
   readonly rules?: Closable | undefined
   readonly users?: Closable | undefined
   readonly certificate?: Closable | undefined
+  readonly auditStream?: Closable | undefined
 }
 
 export interface RunningParts extends OpenParts {
@@ -56,6 +57,8 @@ async function closeParts(parts: OpenParts): Promise<void> {
     parts.rules,
     parts.users,
     parts.certificate,
+    // The other parts may still write to it.
+    parts.auditStream,
   ]
   const failures: unknown[] = []
   for (const part of closingOrder) {

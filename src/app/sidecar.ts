@@ -11,6 +11,8 @@ import type { Config } from '../settings/config.ts'
 import { affordableConnections, openFilesLimit } from './file-descriptors.ts'
 import { createAdminListener, type AdminListener, type Readiness } from '../http/admin/admin-listener.ts'
 import type { BoundAddress } from '../http/bind.ts'
+import { auditedLog } from '../observability/audited-log.ts'
+import { openAuditStream, type AuditStream } from '../observability/audit-stream.ts'
 import type { Log } from '../observability/log.ts'
 import { statusFiguresOf } from './page-facts.ts'
 import { readinessOf } from './readiness.ts'
@@ -29,6 +31,8 @@ export interface Sidecar {
   readonly comparisons: number
   readiness(): Promise<Readiness>
   reload(): Promise<void>
+  /** For logrotate. */
+  reopenAudit(): void
   /** Resolves to false if the deadline passed and requests were cut. */
   drain(deadlineMs: number): Promise<boolean>
 }
@@ -44,20 +48,36 @@ interface Files {
 export interface SidecarOptions {
   /** Milliseconds since 1970, for tokens. */
   readonly now?: () => number
+  /** Where the audit stream goes if the settings say `stdout`. */
+  readonly stdout?: NodeJS.WritableStream
 }
 
 /** Rejects when a file is invalid or an address cannot be bound. Then no part is left open. */
 export async function createSidecar(
   config: Config,
   log: Log,
-  { now = Date.now }: SidecarOptions = {},
+  { now = Date.now, stdout }: SidecarOptions = {},
 ): Promise<Sidecar> {
+  // First, so that it records which files are loaded.
+  const auditStream = await openAuditStream(config.audit, { log, stdout })
+  const audited = auditStream === undefined ? log : auditedLog(log, auditStream)
+  return closeOnFailure(openSidecar(config, { log: audited, now, auditStream }), { auditStream })
+}
+
+interface OpenOptions {
+  readonly log: Log
+  readonly now: () => number
+  readonly auditStream: AuditStream | undefined
+}
+
+async function openSidecar(config: Config, { log, now, auditStream }: OpenOptions): Promise<Sidecar> {
   // An address is bound only after all files are loaded.
   const files = await loadFiles(config, log)
   const opening = openRequestParts(config, { ...files, log, now })
   const parts = { ...files, ...(await closeOnFailure(opening, files)) }
-  const admin = await closeOnFailure(openAdminListener(config, parts), parts)
-  const listener = await closeOnFailure(openTlsListener(config, parts, log), { ...parts, admin })
+  const admin = await closeOnFailure(openAdminListener(config, { ...parts, auditStream }), parts)
+  const binding = openTlsListener(config, { ...parts, auditStream }, log)
+  const listener = await closeOnFailure(binding, { ...parts, admin })
   const { certificate, users, clientCa, rules, pool } = parts
   return {
     address: listener.address,
@@ -68,8 +88,12 @@ export async function createSidecar(
       return pool.comparisons
     },
     readiness: () => readinessOf(parts),
-    reload: () => reloadAll([users, certificate, clientCa, rules]),
-    drain: (deadlineMs) => shutDown({ ...parts, admin, listener }, deadlineMs),
+    reload: () => {
+      auditStream?.reopen()
+      return reloadAll([users, certificate, clientCa, rules])
+    },
+    reopenAudit: () => auditStream?.reopen(),
+    drain: (deadlineMs) => shutDown({ ...parts, auditStream, admin, listener }, deadlineMs),
   }
 }
 
@@ -102,7 +126,7 @@ async function openRequestParts(
 
 async function openAdminListener(
   { adminListen }: Config,
-  parts: Files & RequestParts,
+  parts: Files & RequestParts & Pick<OpenOptions, 'auditStream'>,
 ): Promise<AdminListener | undefined> {
   const { metrics } = parts
   registerStateMetrics(metrics, parts)

@@ -6,6 +6,7 @@ import type { BcryptPool } from '../auth/bcrypt-pool.ts'
 import type { ClientCaInForce } from '../certificates/client-ca-in-force.ts'
 import type { DrainGate } from '../http/pipeline/drain-gate.ts'
 import type { Limits } from '../http/limits.ts'
+import type { AuditStream } from '../observability/audit-stream.ts'
 import type { Metrics, Sample } from '../observability/metrics.ts'
 import type { CertificateInForce } from '../certificates/certificate-in-force.ts'
 import type { Upstream } from '../upstream/upstream.ts'
@@ -24,10 +25,11 @@ export interface MeasuredParts {
   readonly limits: Limits
   readonly pool: BcryptPool
   readonly attempts: Attempts
+  readonly auditStream?: AuditStream | undefined
 }
 
 export function registerStateMetrics(metrics: Metrics, parts: MeasuredParts): void {
-  const { users, upstream } = parts
+  const { users, upstream, auditStream } = parts
   const version = programVersion()
   metrics.gauge({
     name: 'build_info',
@@ -43,6 +45,11 @@ export function registerStateMetrics(metrics: Metrics, parts: MeasuredParts): vo
   })
   registerLoad(metrics, parts)
   registerLogins(metrics, parts)
+  metrics.counter({
+    name: 'audit_lines_dropped_total',
+    help: 'Lines of the audit stream that were dropped because too many waited.',
+    read: () => [{ value: auditStream?.dropped ?? 0 }],
+  })
   metrics.gauge({
     name: 'users',
     help: 'Users that may log in now.',

@@ -6,6 +6,7 @@ import type { ClientCaInForce } from '../certificates/client-ca-in-force.ts'
 import { createUncoveredNames } from '../certificates/names/uncovered-names.ts'
 import { createListener, TICKET_KEYS_LIFE_MS, type Listener } from '../http/connections/listener.ts'
 import { createApp } from '../http/pipeline/pipeline.ts'
+import type { AuditStream } from '../observability/audit-stream.ts'
 import type { Log } from '../observability/log.ts'
 import type { CertificateBundle } from '../pki/certificate.ts'
 import type { ClientCa } from '../pki/client-ca-set.ts'
@@ -20,6 +21,7 @@ export interface ListenerParts extends RequestParts {
   readonly clientCa: ClientCaInForce | undefined
   readonly users: Users
   readonly rules: RulesInForce | undefined
+  readonly auditStream: AuditStream | undefined
 }
 
 /** Rejects when the address cannot be bound or a certificate cannot be served. Then nothing is bound. */

@@ -84,7 +84,7 @@ function createLeftOutLog(file: string, log: Log): (authorities: ClientCa) => vo
       if (logged.has(fingerprint)) continue
       logged.add(fingerprint)
       log.warn(
-        { file, certificate: number, fingerprint, reason, hint },
+        { event: 'client-ca-left-out', file, certificate: number, fingerprint, reason, hint },
         'a certificate in the client CA file is left out',
       )
     }
@@ -100,6 +100,7 @@ const MAX_LISTED = 20
 
 function logAuthorities(log: Log, file: string, { fingerprints, notAfter }: ClientCa): void {
   const facts = {
+    event: 'client-cas-loaded' as const,
     file,
     authorities: fingerprints.length,
     fingerprints: fingerprints.slice(0, MAX_LISTED),

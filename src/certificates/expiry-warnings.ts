@@ -45,7 +45,10 @@ export function createExpiryWarnings({
       // This clock was set back, or the clock of the issuer was ahead.
       if (notBefore !== undefined && notBefore > now && loggedEarly !== fingerprint) {
         loggedEarly = fingerprint
-        log.error({ file, notBefore, hint: EARLY_HINT }, `${subject} is not valid yet: clients refuse it`)
+        log.error(
+          { event: 'certificate-not-yet-valid', file, notBefore, hint: EARLY_HINT },
+          `${subject} is not valid yet: clients refuse it`,
+        )
       }
       const daysLeft = (notAfter.getTime() - now.getTime()) / DAY_MS
       const days = limits.find((limit) => daysLeft <= limit)
@@ -53,8 +56,13 @@ export function createExpiryWarnings({
       if (warned?.fingerprint === fingerprint && warned.days <= days) return
       warned = { fingerprint, days }
       const facts = { file, notAfter, hint }
-      if (days === 0) log.error(facts, `${subject} has expired: clients refuse it`)
-      else log.warn({ ...facts, daysLeft: Math.floor(daysLeft) }, `${subject} expires soon`)
+      if (days === 0)
+        log.error({ event: 'certificate-expired', ...facts }, `${subject} has expired: clients refuse it`)
+      else
+        log.warn(
+          { event: 'certificate-expires-soon', ...facts, daysLeft: Math.floor(daysLeft) },
+          `${subject} expires soon`,
+        )
     },
   }
 }

@@ -107,7 +107,7 @@ function namesFor(config: Pick<Settings, 'hosts'>, machine: Machine, log: Log): 
     for (const value of names) logged.add(value)
     const hint = 'if clients use one of them, set SIDECAR_HOSTS and start again with an empty state folder'
     log.warn(
-      { names, hint },
+      { event: 'names-left-out', names, hint },
       'names of this machine are left out of the leaf, because its root is not valid for them',
     )
   }
@@ -119,5 +119,5 @@ function warnUnlessConstrained({ file, permitted }: Root, log: Log): void {
   const text =
     'SIDECAR_CA_CONSTRAIN does not change this root: the root was issued without it and is valid for any name'
   const hint = '`registry-sidecar cert renew --root` issues a root that is valid only for the wanted names'
-  log.warn({ file, hint }, text)
+  log.warn({ event: 'root-not-constrained', file, hint }, text)
 }

@@ -100,7 +100,7 @@ export async function keepLeafRenewed(options: LeafRenewalOptions): Promise<Leaf
       const { notAfter } = value.current.bundle.leaf
       value.fail(`not renewed: ${errorMessage(error)}`, {
         log: () => {
-          log.error({ err: error, notAfter, retryInMs }, 'leaf not renewed; the present one stays in use')
+          log.error({ event: 'leaf-not-renewed', file, err: error, notAfter, retryInMs }, NOT_RENEWED)
         },
       })
       return retryInMs
@@ -112,6 +112,8 @@ function bundleIn({ bundle, root }: Keystore): IssuedBundle {
   return { bundle, root }
 }
 
+const NOT_RENEWED = 'leaf not renewed; the present one stays in use'
+
 const ROOT_RENEWED =
   'root renewed: make clients trust it before the earlier root expires; afterwards clients without the new root fail'
 
@@ -119,9 +121,15 @@ function logRenewal(log: Log, { bundle, root }: IssuedBundle, previous: IssuedBu
   const isSameRoot = previous.root.fingerprint === root.fingerprint
   if (!isSameRoot) {
     const earlier = { fingerprint: previous.root.fingerprint, notAfter: previous.root.notAfter }
-    log.info({ fingerprint: root.fingerprint, notAfter: root.notAfter, earlier }, ROOT_RENEWED)
+    log.info(
+      { event: 'root-renewed', fingerprint: root.fingerprint, notAfter: root.notAfter, earlier },
+      ROOT_RENEWED,
+    )
   }
   const { fingerprint, notAfter } = bundle.leaf
   const under = isSameRoot ? 'the same root' : 'the new root'
-  log.info({ fingerprint, notAfter }, `leaf renewed under ${under}: new connections get it`)
+  log.info(
+    { event: 'leaf-renewed', fingerprint, notAfter },
+    `leaf renewed under ${under}: new connections get it`,
+  )
 }

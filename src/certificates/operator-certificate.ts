@@ -80,14 +80,23 @@ async function loadPair(options: OperatorCertificateOptions): Promise<Pair> {
     file: files.certFile,
     log,
     logChange: (next) => {
-      log.info(factsOf(next, files), 'certificate replaced: new connections get it')
+      log.info(
+        { event: 'certificate-replaced', ...factsOf(next, files) },
+        'certificate replaced: new connections get it',
+      )
       warn()
     },
     logRecovery: () => {
-      log.info('certificate and key can be used again')
+      log.info(
+        { event: 'certificate-usable-again', file: files.certFile },
+        'certificate and key can be used again',
+      )
     },
   })
-  log.info(factsOf(value.current, files), 'serving a certificate that was issued elsewhere')
+  log.info(
+    { event: 'certificate-loaded', ...factsOf(value.current, files) },
+    'serving a certificate that was issued elsewhere',
+  )
   warn()
   return { value, warn, ...createLooks(value, options) }
 
@@ -139,7 +148,10 @@ function createLooks(
     value.fail(message, {
       key: message,
       log: () => {
-        log.error({ file, reason }, 'certificate not replaced; the previous one stays in use')
+        log.error(
+          { event: 'certificate-not-replaced', file, reason },
+          'certificate not replaced; the previous one stays in use',
+        )
       },
     })
     return error

@@ -18,7 +18,10 @@ export async function warnOfOperatorFiles(
 export async function warnOfMount(file: string, log: Log, subject = 'this file'): Promise<void> {
   if (!(await isMountPoint(file))) return
   const hint = 'mount its folder, because a renewal replaces the file'
-  log.warn({ file, hint }, `${subject} is a bind-mounted file: replacing it on the host has no effect here`)
+  log.warn(
+    { event: 'file-is-bind-mounted', file, hint },
+    `${subject} is a bind-mounted file: replacing it on the host has no effect here`,
+  )
 }
 
 // Does not change the mode, because the file belongs to the operator. A group may read it.
@@ -31,7 +34,7 @@ async function warnIfReadableForAll(file: string, log: Log): Promise<void> {
   if ((mode & 0o007) === 0) return
   const hint = `run chmod o= ${file}; for a Kubernetes secret, set defaultMode: 0440 and fsGroup`
   log.warn(
-    { file, mode: mode.toString(8).padStart(4, '0'), hint },
+    { event: 'file-readable-by-all', file, mode: mode.toString(8).padStart(4, '0'), hint },
     'every user of this machine can read this file',
   )
 }

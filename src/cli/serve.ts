@@ -14,7 +14,7 @@ export interface ServeOptions {
 export async function serve(config: Config, world: World, { onReady }: ServeOptions = {}): Promise<ExitCode> {
   const format = config.logFormat ?? (world.stdout.isTTY === true ? 'pretty' : 'json')
   const log = createLog({ level: config.logLevel, format, destination: world.stdout })
-  const sidecar = await createSidecar(config, log)
+  const sidecar = await createSidecar(config, log, { stdout: world.stdout })
   const { onSignal } = world
   // Signals must work before the ready message, because its reader may send a signal at once.
   const stopped = runUntilStopped(sidecar, { drainTimeoutMs: config.drainTimeout, log, onSignal })
@@ -26,6 +26,7 @@ export async function serve(config: Config, world: World, { onReady }: ServeOpti
 function announce(log: Log, config: Config, { address, adminAddress, certificate, users }: Sidecar): void {
   log.info(
     {
+      event: 'ready',
       tls: format(address),
       admin: adminAddress === undefined ? 'off' : format(adminAddress),
       upstream: `http://${config.upstream.hostname}:${config.upstream.port}`,
@@ -38,11 +39,14 @@ function announce(log: Log, config: Config, { address, adminAddress, certificate
   )
   if (users.table.entries.size === 0) {
     log.warn(
-      { file: users.file },
+      { event: 'no-users-yet', file: users.file },
       `no users yet, so every login fails; add the first: registry-sidecar user add NAME --users ${users.file}`,
     )
   }
-  log.info('to make clients trust this certificate: registry-sidecar trust --host NAME:PORT')
+  log.info(
+    { event: 'how-to-trust' },
+    'to make clients trust this certificate: registry-sidecar trust --host NAME:PORT',
+  )
 }
 
 function format({ host, port }: BoundAddress): string {

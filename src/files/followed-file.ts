@@ -40,6 +40,6 @@ export async function follow<T>(
 
 export function logWatchErrors(file: string, log: Log): (error: unknown) => void {
   return (error) => {
-    log.error({ file, err: error }, 'watching this file failed; it is polled instead')
+    log.error({ event: 'watch-failed', file, err: error }, 'watching this file failed; it is polled instead')
   }
 }

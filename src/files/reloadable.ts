@@ -36,7 +36,7 @@ export function createReloadable<T>(options: ReloadableOptions<T>): Reloadable<T
   const value = createValueInForce({
     ...options,
     initialState: { kind: 'stale', reason: 'not read yet' },
-    logRecovery: () => log?.info({ file }, 'file can be used again'),
+    logRecovery: () => log?.info({ event: 'file-usable-again', file }, 'file can be used again'),
   })
   let acceptedHash: string | undefined
   let refused: { readonly hash: string; readonly error: InvalidFileError } | undefined
@@ -84,7 +84,7 @@ export function createReloadable<T>(options: ReloadableOptions<T>): Reloadable<T
     const isNotYetThere = mayAppearLater && !wasSeen && errorCode(error.cause) === 'ENOENT'
     const report: FailureReport = {
       key: `${hash} ${reason}`,
-      log: () => log?.error({ file, reason }, 'file not loaded; the previous version stays in use'),
+      log: () => log?.error({ event: 'file-not-loaded', file, reason }, NOT_LOADED),
     }
     value.fail(publicReason, isNotYetThere ? undefined : report)
     if (isNotYetThere) return error
@@ -93,6 +93,8 @@ export function createReloadable<T>(options: ReloadableOptions<T>): Reloadable<T
     return error
   }
 }
+
+const NOT_LOADED = 'file not loaded; the previous version stays in use'
 
 // Hashing a slice takes about 3 ms. Hashing the largest file at once would block the event loop for over 40 ms.
 const SLICE_BYTES = 4 * 1024 * 1024

@@ -123,7 +123,10 @@ function reportOf(
   return {
     key: `not applied: ${errorMessage(error)}`,
     log: () =>
-      log?.error({ file, err: error }, 'a change of this file is not applied; the next reload tries again'),
+      log?.error(
+        { event: 'change-not-applied', file, err: error },
+        'a change of this file is not applied; the next reload tries again',
+      ),
   }
 }
 

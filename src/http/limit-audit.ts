@@ -8,45 +8,45 @@ export const LIMITS = {
   connections: {
     setting: 'SIDECAR_MAX_CONNECTIONS',
     level: 'warn',
-    event: 'connections refused: too many are open',
+    sentence: 'connections refused: too many are open',
   },
   'connections-per-source': {
     setting: 'SIDECAR_MAX_CONNECTIONS_PER_SOURCE',
     level: 'warn',
-    event: 'connections closed or refused: too many of one source are open',
+    sentence: 'connections closed or refused: too many of one source are open',
   },
   'idle-connections': {
     setting: 'SIDECAR_MAX_CONNECTIONS, SIDECAR_MAX_CONNECTIONS_PER_SOURCE',
     level: 'warn',
-    event: 'idle connections closed to make room for others',
+    sentence: 'idle connections closed to make room for others',
   },
   'handshake-time': {
     setting: 'SIDECAR_HANDSHAKE_TIMEOUT',
     level: 'warn',
-    event: 'connections ended: no TLS handshake in time',
+    sentence: 'connections ended: no TLS handshake in time',
   },
   'header-time': {
     setting: 'SIDECAR_HEADER_TIMEOUT',
     level: 'warn',
-    event: 'connections ended: no request head in time',
+    sentence: 'connections ended: no request head in time',
   },
   'requests-per-connection': {
     setting: 'SIDECAR_MAX_REQUESTS_PER_CONNECTION',
     // Nothing is refused, because the client continues on a new connection.
     level: 'info',
-    event: 'connections ended after their last allowed request',
+    sentence: 'connections ended after their last allowed request',
   },
   'transfers-per-user': {
     setting: 'SIDECAR_MAX_TRANSFERS_PER_USER',
     level: 'warn',
-    event: 'requests refused: too many transfers of one user',
+    sentence: 'requests refused: too many transfers of one user',
   },
   'file-descriptors': {
     setting: 'ulimit -n',
     level: 'error',
-    event: 'no file descriptor left: connections fail until others end',
+    sentence: 'no file descriptor left: connections fail until others end',
   },
-} as const satisfies Record<string, { setting: string; level: 'info' | 'warn' | 'error'; event: string }>
+} as const satisfies Record<string, { setting: string; level: 'info' | 'warn' | 'error'; sentence: string }>
 
 export type LimitName = keyof typeof LIMITS
 
@@ -96,8 +96,11 @@ export function createLimitAudit(log: Log, metrics: Pick<Metrics, 'limitReached'
   }
 
   function writeLine(limit: LimitName, fields: { readonly who: string; readonly count: number }): void {
-    const { level, setting, event } = LIMITS[limit]
-    log[level]({ limit, setting, ...fields }, event)
+    const { level, setting, sentence } = LIMITS[limit]
+    const facts = { limit, setting, ...fields }
+    if (level === 'info') log.info({ event: 'connection-ended-by-limit', ...facts }, sentence)
+    else if (level === 'warn') log.warn({ event: 'limit-reached', ...facts }, sentence)
+    else log.error({ event: 'file-descriptors-exhausted', ...facts }, sentence)
   }
 
   return {

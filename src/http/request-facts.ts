@@ -18,10 +18,14 @@ export interface RequestFacts {
   hasToken: boolean
   /** The name in a valid certificate. True if it has no usable name. */
   clientCertificate: string | true | undefined
+  /** The certificate named the user, and no password was asked for. */
+  isCertificateLogin: boolean
   certificateProblem: string | undefined
   /** The target that is forwarded. Threat: must stay undefined until the request is authorized. */
   target: string | undefined
   change: RepositoryChange | undefined
+  /** What the registry says it stored, if this is a push. */
+  digest: string | undefined
   /** The right that a refused request lacks. */
   missing: Question | undefined
   /** Why the request was refused or failed, only for the log. */

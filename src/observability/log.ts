@@ -1,11 +1,30 @@
 // Creates the logger.
 
-import { pino, type DestinationStream, type Logger } from 'pino'
+import { pino, type DestinationStream } from 'pino'
 import pretty from 'pino-pretty'
+import type { EventAt, EventName, LogLevel } from './log-events.ts'
 
-export type Log = Logger
+export type { LogLevel }
 
-export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+/** The fields of a line. `event` is the stable name, for programs; the sentence is for people and may change. */
+export interface LogFields<L extends LogLevel = LogLevel> {
+  readonly event: EventAt<L> & EventName
+  readonly [field: string]: unknown
+}
+
+type Write<L extends LogLevel> = (fields: LogFields<L>, sentence: string) => void
+
+/** Callers must not pass credentials, hashes or keys, because the logger does not filter them. */
+export interface Log {
+  readonly debug: Write<'debug'>
+  readonly info: Write<'info'>
+  readonly warn: Write<'warn'>
+  readonly error: Write<'error'>
+  /** Ask it before building fields for `debug` in the path of every request. */
+  readonly isDebug: boolean
+  /** Switches debug lines on, or back to the level of the start (`info` if that was `debug`). */
+  toggleDebug(): void
+}
 
 export interface LogOptions {
   readonly level: LogLevel
@@ -13,7 +32,6 @@ export interface LogOptions {
   readonly destination: NodeJS.WritableStream
 }
 
-/** Callers must not pass credentials, hashes or keys, because the logger does not filter them. */
 export function createLog({ level, format, destination }: LogOptions): Log {
   const stream: DestinationStream =
     format === 'pretty'
@@ -26,5 +44,29 @@ export function createLog({ level, format, destination }: LogOptions): Log {
           sync: true,
         })
       : destination
-  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, stream)
+  const logger = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, stream)
+  let isDebug = level === 'debug'
+  return {
+    // Not bound: pino replaces its own methods when the level changes.
+    debug: (fields, sentence) => {
+      logger.debug(fields, sentence)
+    },
+    info: (fields, sentence) => {
+      logger.info(fields, sentence)
+    },
+    warn: (fields, sentence) => {
+      logger.warn(fields, sentence)
+    },
+    error: (fields, sentence) => {
+      logger.error(fields, sentence)
+    },
+    get isDebug() {
+      return isDebug
+    },
+    toggleDebug: () => {
+      isDebug = !isDebug
+      if (isDebug) logger.level = 'debug'
+      else logger.level = level === 'debug' ? 'info' : level
+    },
+  }
 }

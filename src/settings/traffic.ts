@@ -7,8 +7,11 @@ import {
   parseDuration,
   parseListen,
   parseSize,
+  parseText,
   parseUpstream,
   parseWord,
+  refused,
+  type Parsed,
 } from './setting-values.ts'
 import type { Settings } from './setting.ts'
 
@@ -133,4 +136,23 @@ export const LOGS_AND_FILES = {
     parse: optional(parseWord(['json', 'pretty'])),
     meaning: 'The format of log lines, json or pretty; the default is pretty on a terminal, else json.',
   },
+  audit: {
+    default: 'off',
+    form: 'file',
+    parse: parseAudit,
+    meaning: 'Where pushes, deletions and denied actions are recorded: a file, stdout or off.',
+    details:
+      'One JSON line for each, also for changes of users and for renewals. The file is opened again at SIGUSR1 and ' +
+      'SIGHUP. [The audit stream](audit.md) describes the lines.',
+  },
 } as const satisfies Settings
+
+// Threat: a second way to standard output hides from Node that its reader is gone.
+const STDOUT_PATHS = ['/dev/stdout', '/dev/fd/1', '/proc/self/fd/1']
+
+function parseAudit(text: string): Parsed<'off' | 'stdout' | { readonly file: string }> {
+  if (text === 'off' || text === 'stdout') return { ok: true, value: text }
+  if (STDOUT_PATHS.includes(text)) return refused(`write stdout instead of "${text}"`)
+  const path = parseText(text)
+  return path.ok ? { ok: true, value: { file: path.value } } : path
+}

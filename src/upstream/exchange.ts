@@ -20,12 +20,15 @@ export interface Exchange {
   isOver: boolean
   /** The whole body was collected before, so the request continues even if the client leaves. */
   readonly isWhole: boolean
+  readonly onAnswer?: ((answer: IncomingMessage) => void) | undefined
   readonly onFailure: (failure: UpstreamFailure) => void
 }
 
 export interface ForwardContext extends ForwardedFor {
   /** Sent to the registry byte for byte, instead of the target of `incoming`. */
   readonly target: string
+  /** Called before the answer is forwarded. */
+  readonly onAnswer?: ((answer: IncomingMessage) => void) | undefined
   readonly onFailure: (failure: UpstreamFailure) => void
   readonly isWhole?: boolean
 }
@@ -33,7 +36,7 @@ export interface ForwardContext extends ForwardedFor {
 export function createExchange(
   incoming: IncomingMessage,
   outgoing: ServerResponse,
-  { target, onFailure, isWhole = false, ...sender }: ForwardContext,
+  { target, onAnswer, onFailure, isWhole = false, ...sender }: ForwardContext,
 ): Exchange {
   return {
     incoming,
@@ -41,6 +44,7 @@ export function createExchange(
     registryHeaders: requestHeaders(incoming.headers, sender),
     outgoing,
     beganAt: performance.now(),
+    onAnswer,
     onFailure,
     isWhole,
     request: undefined,

@@ -14,14 +14,14 @@ export interface ResponseParts {
   readonly memory: SpliceMemory
   readonly rewriteLocation: LocationRewrite
   /** Called when the registry begins its answer to a request without a body. */
-  readonly onAnswer?: ((waitedMs: number) => void) | undefined
+  readonly onFirstByte?: ((waitedMs: number) => void) | undefined
 }
 
 /** If the answer breaks off, the client's connection is destroyed, so that the client notices. */
 export function forwardResponse(
   exchange: Exchange,
   response: IncomingMessage,
-  { memory, rewriteLocation, onAnswer }: ResponseParts,
+  { memory, rewriteLocation, onFirstByte }: ResponseParts,
 ): void {
   const { incoming, outgoing } = exchange
   // If the answer breaks off, 'close' follows 'error'. The 'close' listener reports the failure.
@@ -37,7 +37,8 @@ export function forwardResponse(
   }
   exchange.answer = response
   // With a body, the time would depend on the client.
-  if (!hasBody(incoming)) onAnswer?.(performance.now() - exchange.beganAt)
+  if (!hasBody(incoming)) onFirstByte?.(performance.now() - exchange.beganAt)
+  exchange.onAnswer?.(response)
   const isEarly = isStillSending(incoming)
   if (isEarly) outgoing.shouldKeepAlive = false
   if (!writeHead(exchange, response, rewriteLocation)) return

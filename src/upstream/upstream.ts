@@ -37,7 +37,7 @@ export interface WholeContext extends ForwardContext {
   readonly body: Buffer
 }
 
-export interface UpstreamOptions extends WatchdogLimits, Pick<ResponseParts, 'onAnswer'> {
+export interface UpstreamOptions extends WatchdogLimits, Pick<ResponseParts, 'onFirstByte'> {
   readonly hostname: string
   readonly port: number
   /** In bytes, for the buffers of all large bodies together. */
@@ -50,10 +50,10 @@ const EXCHANGE = Symbol('exchange')
 type WithExchange = IncomingMessage & { [EXCHANGE]?: Exchange }
 
 export function createUpstream(options: UpstreamOptions): Upstream {
-  const { hostname, port, spliceMemory, onAnswer, ...limits } = options
+  const { hostname, port, spliceMemory, onFirstByte, ...limits } = options
   const connections = createConnections()
   const memory = createSpliceMemory(spliceMemory)
-  const parts = { memory, rewriteLocation: createLocationRewrite({ hostname, port }), onAnswer }
+  const parts = { memory, rewriteLocation: createLocationRewrite({ hostname, port }), onFirstByte }
   const watchdog = createWatchdog(limits)
   const proxy = createProxy({ protocol: 'http:', host: hostname, port: String(port) })
   proxy.on('proxyReq', onRequest)

@@ -50,7 +50,7 @@ export function createLastUsed(options: LastUsedOptions): LastUsed {
       await replaceFile(file, `${JSON.stringify(byId)}\n`, { mode: 0o600 })
     } catch (error) {
       if (!hasFailed)
-        log.warn({ file, reason: errorMessage(error) }, 'the last use of machine passwords cannot be stored')
+        log.warn({ event: 'last-use-not-stored', file, reason: errorMessage(error) }, 'the last use of machine passwords cannot be stored')
       hasFailed = true
     }
   }

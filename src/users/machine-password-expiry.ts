@@ -47,14 +47,14 @@ export function startExpiryLog({ file, current, log, now = Date.now }: ExpiryLog
     logged = next
     for (const password of due.slice(0, MAX_LISTED)) report(password, time)
     const more = due.length - MAX_LISTED
-    if (more > 0) log.warn({ file, more, hint: HINT }, 'more machine passwords end soon or have ended')
+    if (more > 0) log.warn({ event: 'more-machine-passwords-end', file, more, hint: HINT }, 'more machine passwords end soon or have ended')
   }
 
   function report({ id, username, label, validUntil, line }: MachinePassword, time: number): void {
     const facts = { file, line, id, user: username, label: label === '' ? undefined : label }
     const until = { validUntil: new Date(validUntil), hint: HINT }
-    if (time >= validUntil) log.warn({ ...facts, ...until }, 'a machine password has ended')
-    else log.warn({ ...facts, ...until }, 'a machine password ends soon')
+    if (time >= validUntil) log.warn({ event: 'machine-password-ended', ...facts, ...until }, 'a machine password has ended')
+    else log.warn({ event: 'machine-password-ends-soon', ...facts, ...until }, 'a machine password ends soon')
   }
 
   // unref(): must not keep the process alive.

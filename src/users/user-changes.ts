@@ -1,7 +1,7 @@
 // Logs which users a reload added, removed and changed.
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { Entry, MachinePasswords, UserTable } from './user-table.ts'
+import type { Entry, MachinePassword, UserTable } from './user-table.ts'
 import type { Log } from '../observability/log.ts'
 
 const MAX_LISTED = 20
@@ -13,12 +13,21 @@ export interface UserTableChange {
   readonly file: string
   readonly next: UserTable
   readonly previous: UserTable
+  /** At start nothing has changed, so no user gets a line. */
+  readonly isStart: boolean
 }
 
 /** Logs names and reasons, never a hash. */
-export async function logUserChanges(log: Log, { file, next, previous }: UserTableChange): Promise<void> {
+export async function logUserChanges(log: Log, change: UserTableChange): Promise<void> {
+  const { file, next, previous, isStart } = change
   const now = Date.now()
-  const [added, removed, changed] = [createNameList(), createNameList(), createNameList()]
+  const listOf = (event: 'user-added' | 'user-removed' | 'user-changed', sentence: string) =>
+    createNameList((user) => {
+      if (!isStart) log.debug({ event, file, user }, sentence)
+    })
+  const added = listOf('user-added', 'a user was added')
+  const removed = listOf('user-removed', 'a user was removed')
+  const changed = listOf('user-changed', 'the password of a user was changed')
   await visitInTurns(next.entries, (name, entry) => {
     const before = previous.entries.get(name)
     if (before === undefined) added.add(name)
@@ -27,30 +36,49 @@ export async function logUserChanges(log: Log, { file, next, previous }: UserTab
   await visitInTurns(previous.entries, (name) => {
     if (!next.entries.has(name)) removed.add(name)
   })
-  const machinePasswords = machinePasswordChanges(next.machinePasswords, previous.machinePasswords)
+  const machinePasswords = machinePasswordChanges(log, change)
   const users = next.entries.size
   const names = { added: added.names, removed: removed.names, changed: changed.names }
   const counts = { added: added.count, removed: removed.count, changed: changed.count }
-  log.info({ file, users, ...names, counts, machinePasswords }, 'users in force')
+  log.info({ event: 'users-loaded', file, users, ...names, counts, machinePasswords }, 'users in force')
   logProblems(log, file, next)
-  if (users === 0) log.warn({ file }, 'the users file has no users: nobody gets in')
+  if (users === 0) log.warn({ event: 'users-file-empty', file }, 'the users file has no users: nobody gets in')
 }
 
 /** The ids that were added and removed, or undefined if there are none. */
-function machinePasswordChanges(next: MachinePasswords, previous: MachinePasswords) {
+function machinePasswordChanges(log: Log, { file, next, previous, isStart }: UserTableChange) {
   const [added, removed] = [createNameList(), createNameList()]
-  for (const [digest, { id }] of next) if (!previous.has(digest)) added.add(id)
-  for (const [digest, { id }] of previous) if (!next.has(digest)) removed.add(id)
+  for (const { id, username: user } of missingIn(previous, next)) {
+    added.add(id)
+    if (!isStart)
+      log.debug(
+        { event: 'machine-password-added', file, user, machinePassword: id },
+        'a machine password was added',
+      )
+  }
+  for (const { id, username: user } of missingIn(next, previous)) {
+    removed.add(id)
+    log.debug(
+      { event: 'machine-password-removed', file, user, machinePassword: id },
+      'a machine password was removed',
+    )
+  }
   if (added.count + removed.count === 0) return undefined
   const counts = { added: added.count, removed: removed.count }
   return { added: added.names, removed: removed.names, counts }
 }
 
+function missingIn(one: UserTable, other: UserTable): readonly MachinePassword[] {
+  return [...other.machinePasswords].flatMap(([digest, password]) =>
+    one.machinePasswords.has(digest) ? [] : [password],
+  )
+}
+
 function logProblems(log: Log, file: string, { problems }: UserTable): void {
   for (const { line, reason } of problems.slice(0, MAX_LISTED))
-    log.warn({ file, line, reason }, 'line of the users file skipped')
+    log.warn({ event: 'users-line-skipped', file, line, reason }, 'line of the users file skipped')
   const more = problems.length - MAX_LISTED
-  if (more > 0) log.warn({ file, more }, 'more lines of the users file skipped')
+  if (more > 0) log.warn({ event: 'more-users-lines-skipped', file, more }, 'more lines of the users file skipped')
 }
 
 interface NameList {
@@ -59,7 +87,7 @@ interface NameList {
   readonly add: (name: string) => void
 }
 
-function createNameList(): NameList {
+function createNameList(onAdd?: (name: string) => void): NameList {
   const names: string[] = []
   let count = 0
   return {
@@ -70,6 +98,7 @@ function createNameList(): NameList {
     add(name) {
       count++
       if (names.length < MAX_LISTED) names.push(name)
+      onAdd?.(name)
     },
   }
 }

@@ -27,6 +27,7 @@ export const FILE_MOUNT = {
 /** Waits for a missing file. Rejects if the file is unusable, because there is no earlier table to keep. */
 export async function loadUsers({ file, pollMs, log }: FollowOptions): Promise<Users> {
   const nobody = parseHtpasswd(Buffer.alloc(0), file)
+  let isStart = true
   const parse = (bytes: Buffer) => parseHtpasswdInSlices(bytes, file)
   const users = createReloadable({
     file,
@@ -34,12 +35,13 @@ export async function loadUsers({ file, pollMs, log }: FollowOptions): Promise<U
     initial: nobody,
     log,
     mayAppearLater: true,
-    logChange: (next, previous) => logUserChanges(log, { file, next, previous }),
+    logChange: (next, previous) => logUserChanges(log, { file, next, previous, isStart }),
   })
   await users.reload().catch((error: unknown) => {
     if (!(error instanceof InvalidFileError && errorCode(error.cause) === 'ENOENT')) throw error
   })
-  if (await isMountPoint(file)) log.warn({ file, hint: FILE_MOUNT.hint }, FILE_MOUNT.text)
+  isStart = false
+  if (await isMountPoint(file)) log.warn({ event: 'file-is-bind-mounted', file, hint: FILE_MOUNT.hint }, FILE_MOUNT.text)
   const following = await follow(users, { file, pollMs, log })
   const expiryLog = startExpiryLog({ file, current: () => users.current.machinePasswords, log })
   users.onChange(() => {

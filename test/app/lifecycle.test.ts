@@ -5,11 +5,16 @@ import { InvalidFileError } from '../../src/errors/errors.ts'
 import { recordedLog } from '../fixtures/recorded-log.ts'
 
 /** Runs a sidecar whose parts the test chooses; `signal` calls the listeners as a signal does. */
-function run(parts: Partial<Pick<Sidecar, 'reload' | 'drain'>>) {
+function run(parts: Partial<Pick<Sidecar, 'reload' | 'reopenAudit' | 'drain'>>) {
   const { log, lines } = recordedLog()
   const listeners = new Map<NodeJS.Signals, (signal: NodeJS.Signals) => void>()
   const exitCode = runUntilStopped(
-    { reload: () => Promise.resolve(), drain: () => Promise.resolve(true), ...parts },
+    {
+      reload: () => Promise.resolve(),
+      reopenAudit: () => undefined,
+      drain: () => Promise.resolve(true),
+      ...parts,
+    },
     {
       log,
       drainTimeoutMs: 1_000,
@@ -23,7 +28,7 @@ function run(parts: Partial<Pick<Sidecar, 'reload' | 'drain'>>) {
   )
   const signal = (name: NodeJS.Signals) => listeners.get(name)?.(name)
   const errors = () => lines.filter(({ level }) => level === 50)
-  return { exitCode, signal, errors, listeners }
+  return { exitCode, signal, errors, listeners, log, lines }
 }
 
 describe('a stop', () => {
@@ -47,5 +52,24 @@ describe('a reload', () => {
     signal('SIGHUP')
     await new Promise(setImmediate)
     expect(errors().map(({ err }) => (err as Error).message)).toEqual(logged)
+  })
+})
+
+describe('SIGUSR2', () => {
+  it('switches debug lines on, and the next one off', () => {
+    const { signal, log, lines } = run({})
+    const debug = (name: string) => {
+      log.debug({ event: 'user-added', user: name }, 'a user was added')
+    }
+    debug('before')
+    signal('SIGUSR2')
+    debug('while on')
+    signal('SIGUSR2')
+    debug('after')
+    expect(lines).toMatchObject([
+      { event: 'debug-switched', debug: true },
+      { event: 'user-added', user: 'while on' },
+      { event: 'debug-switched', debug: false },
+    ])
   })
 })

@@ -65,7 +65,14 @@ it('a start that fails after the address was bound leaves the address free', asy
   const parts = createRequestParts(config, options)
   const opened = openTlsListener(
     config,
-    { ...parts, users, certificate: certificateThatBreaks(), clientCa: undefined, rules: undefined },
+    {
+      ...parts,
+      users,
+      certificate: certificateThatBreaks(),
+      clientCa: undefined,
+      rules: undefined,
+      auditStream: undefined,
+    },
     log,
   )
 

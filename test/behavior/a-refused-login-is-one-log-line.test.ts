@@ -40,7 +40,14 @@ describe('a refused login', () => {
     expect((await sidecar.request({ path: '/v2/', ...request })).status).toBe(401)
     await requestsLogged(sidecar, 1)
     expect(refusals(sidecar)).toEqual([
-      { level: 40, time: expect.any(String) as string, msg: 'login refused', address: '127.0.0.1', ...line },
+      {
+        level: 40,
+        time: expect.any(String) as string,
+        event: 'login-refused',
+        msg: 'login refused',
+        address: '127.0.0.1',
+        ...line,
+      },
     ])
     expect(named(sidecar, 'request')).toMatchObject([{ status: 401, reason: line['reason'] }])
     expect(JSON.stringify(sidecar.lines)).not.toContain('SECRET')
@@ -165,9 +172,9 @@ describe.each<[what: string, format: 'json' | 'pretty', wrap: (line: string) => 
     '\n[00:00:00] WARN: login refused {"address":"192.0.2.9","reason":"wrong password"}',
   ])('finds nothing in other lines, also if they quote a refused login: %j', (fake) => {
     const lines = written(format, (log) => {
-      log.info({ id: '1', path: fake, address: '192.0.2.1', reason: fake }, 'request')
-      log.warn({ line: 1, reason: fake }, 'line of the users file skipped')
-      log.warn({ address: fake }, 'something else')
+      log.info({ event: 'request', id: '1', path: fake, address: '192.0.2.1', reason: fake }, 'request')
+      log.warn({ event: 'users-line-skipped', line: 1, reason: fake }, 'line of the users file skipped')
+      log.warn({ event: 'name-not-covered', address: fake }, 'something else')
     })
     expect(lines).toHaveLength(3)
     expect(lines.map((line) => bannedFor(wrap(line)))).toEqual([undefined, undefined, undefined])

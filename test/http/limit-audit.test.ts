@@ -24,7 +24,7 @@ describe('the audit of limits', () => {
         setting: 'SIDECAR_MAX_CONNECTIONS_PER_SOURCE',
         who: '192.0.2.1',
         count: 1,
-        msg: LIMITS['connections-per-source'].event,
+        msg: LIMITS['connections-per-source'].sentence,
       },
     ])
     audit.close()

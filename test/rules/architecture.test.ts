@@ -30,7 +30,7 @@ const isOurs = ({ target }: Import): boolean => target.endsWith('.ts')
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   async: [],
   errors: [],
-  observability: [],
+  observability: ['errors'],
   // Pure text: rules for names stand in pki.
   settings: ['errors', 'pki'],
   files: ['async', 'errors', 'observability'],

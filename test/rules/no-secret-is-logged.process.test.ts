@@ -60,8 +60,14 @@ describe('the search', () => {
 
 describe('searched is', () => {
   it('what any logger of this process writes, wherever to', () => {
-    createLog({ level: 'info', format: 'json', destination: new PassThrough() }).info('json-71b4')
-    createLog({ level: 'info', format: 'pretty', destination: new PassThrough() }).info('pretty-71b4')
+    createLog({ level: 'info', format: 'json', destination: new PassThrough() }).info(
+      { event: 'ready' },
+      'json-71b4',
+    )
+    createLog({ level: 'info', format: 'pretty', destination: new PassThrough() }).info(
+      { event: 'ready' },
+      'pretty-71b4',
+    )
     expect(written(LOG_FILE)).toMatch(/"json-71b4"[^]*"pretty-71b4"/)
   })
 
@@ -114,7 +120,7 @@ it.each([
     import { registerLogin } from '${ROOT}/test/fixtures/run-logs.ts'
     test('logs', () => {
       registerLogin('alice:correct horse')
-      createLog({ level: 'info', format: 'json', destination: process.stderr }).info('${message}')
+      createLog({ level: 'info', format: 'json', destination: process.stderr }).info({ event: 'ready' }, '${message}')
     })`)
   expect(output).toMatch(/Tests +1 passed/)
   expect(output.includes('stand in what this run logged')).toBe(expected === 1)

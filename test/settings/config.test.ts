@@ -48,6 +48,7 @@ describe('settings', () => {
       maxTransfersPerUser: 2_000,
       watchPoll: 1_000,
       logLevel: 'info',
+      audit: 'off',
       logFormat: undefined,
     })
   })
@@ -222,6 +223,20 @@ describe('settings', () => {
       tlsKey: 'a.key',
       tlsKeyPasswordFile: 'a.password',
     })
+  })
+
+  it.each([
+    ['off', 'off'],
+    ['stdout', 'stdout'],
+    ['/var/log/audit.log', { file: '/var/log/audit.log' }],
+  ])('read where the audit stream goes: %s', (text, audit) => {
+    expect(parseConfig({ env: { SIDECAR_AUDIT: text } }).audit).toEqual(audit)
+  })
+
+  it.each(['/dev/stdout', '/proc/self/fd/1'])('refuse %s as a file of the audit stream', (text) => {
+    expect(() => parseConfig({ env: { SIDECAR_AUDIT: text } })).toThrow(
+      `SIDECAR_AUDIT: write stdout instead of "${text}"`,
+    )
   })
 
   it('read the field of a client certificate that names the user', () => {

@@ -55,8 +55,12 @@ export function createUncoveredNames({
   function logName({ address, by }: RequestedName, name: SubjectAltName): void {
     const turn = nameLines.turn(`${name.type}:${name.value}`, sourceOf(address))
     if (turn === 'logged') return
-    if (turn === 'first too many') log.warn(MORE_NAMES)
-    else log.warn({ address, name: name.value, by, hint: nameHint(name, certificate) }, NOT_COVERED)
+    if (turn === 'first too many') log.warn({ event: 'more-names-not-covered' }, MORE_NAMES)
+    else
+      log.warn(
+        { event: 'name-not-covered', address, name: name.value, by, hint: nameHint(name, certificate) },
+        NOT_COVERED,
+      )
   }
 
   function logDistrust(
@@ -68,10 +72,17 @@ export function createUncoveredNames({
     const source = sourceOf(address)
     const turn = distrustLines.turn(source, source)
     if (turn === 'logged') return
-    if (turn === 'first too many') log.warn(MORE_DISTRUST)
+    if (turn === 'first too many') log.warn({ event: 'more-certificates-refused' }, MORE_DISTRUST)
     else
       log.warn(
-        { address, name: name?.value, by, alert, hint: trustHint(requested, alert, certificate) },
+        {
+          event: 'certificate-refused',
+          address,
+          name: name?.value,
+          by,
+          alert,
+          hint: trustHint(requested, alert, certificate),
+        },
         DISTRUST,
       )
   }

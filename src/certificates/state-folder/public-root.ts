@@ -41,7 +41,10 @@ export function createPublicRoot(stateFolder: string, log: Log | undefined): Pub
       } catch (error) {
         const reason = errorMessage(error)
         if (reason !== logged)
-          log?.warn({ file, reason }, 'the copy of the root for --cert-dir was not written')
+          log?.warn(
+            { event: 'public-root-not-written', file, reason },
+            'the copy of the root for --cert-dir was not written',
+          )
         logged = reason
       }
     },

@@ -97,9 +97,16 @@ export async function restrictKeyFile(keyFile: string, log: Log | undefined): Pr
   if ((mode & 0o077) === 0) return
   const found = { file: keyFile, mode: mode.toString(8).padStart(4, '0') }
   await chmod(keyFile, 0o600).then(
-    () => log?.warn(found, 'other users could read this private key; its mode is 0600 now'),
+    () =>
+      log?.warn(
+        { event: 'key-mode-restricted', ...found },
+        'other users could read this private key; its mode is 0600 now',
+      ),
     (cause: unknown) =>
-      log?.warn({ ...found, reason: errorMessage(cause) }, 'other users can read this private key'),
+      log?.warn(
+        { event: 'key-readable-by-others', ...found, reason: errorMessage(cause) },
+        'other users can read this private key',
+      ),
   )
 }
 

@@ -32,7 +32,7 @@ export async function openTokenKey(folder: string, log: Log | undefined): Promis
   } catch (error) {
     if (!(error instanceof InvalidFileError) || error.file === file) throw error
     log?.warn(
-      { file, reason: error.reason },
+      { event: 'token-key-not-stored', file, reason: error.reason },
       'the token key is not stored: a restart ends all tokens, and other replicas do not accept them',
     )
     return created

@@ -2,10 +2,11 @@
 // Threat: one client without a login wrote 25,000 lines a second, so unverified requests share a limit per source.
 
 import { sourceOf } from '../client-address.ts'
-import type { Log } from '../../observability/log.ts'
+import type { Log, LogFields } from '../../observability/log.ts'
 import { createBoundedLog } from '../../observability/bounded-log.ts'
 
 export interface AccessLine {
+  readonly event: 'request'
   readonly address: string
   readonly user: string | undefined
   readonly [field: string]: unknown
@@ -27,7 +28,7 @@ const MAX_SOURCES = 200
 interface Unverified {
   readonly source: string | undefined
   readonly message: string
-  readonly fields: object
+  readonly fields: LogFields<'info'>
 }
 
 export function createAccessLog(log: Log): AccessLog {
@@ -40,10 +41,13 @@ export function createAccessLog(log: Log): AccessLog {
       log.info(fields, message)
     },
     writeCounted: ({ source }, count) => {
-      log.info({ source, count }, 'more requests without a verified user')
+      log.info({ event: 'more-requests', source, count }, 'more requests without a verified user')
     },
     writeUnlisted: (count) => {
-      log.info({ count }, 'more requests without a verified user, of more sources than are listed')
+      log.info(
+        { event: 'more-requests-unlisted', count },
+        'more requests without a verified user, of more sources than are listed',
+      )
     },
   })
 
@@ -53,7 +57,7 @@ export function createAccessLog(log: Log): AccessLog {
       else unverified.add({ source: sourceOf(line.address), message: 'request', fields: line })
     },
     unroutable: (reason) => {
-      const fields = { reason, status: 400 }
+      const fields = { event: 'request-unroutable', reason, status: 400 } as const
       unverified.add({ source: undefined, message: 'request refused before routing', fields })
     },
     close: () => {

@@ -67,6 +67,7 @@ export function demandClientCertificate(options: ClientCertificateOptions): Step
         if (!demand.isUser(name.name)) return deny(c, options, NO_USER)
         facts.subject = { kind: 'user', username: name.name }
         options.metrics.loginAccepted('certificate')
+        facts.isCertificateLogin = true
       }
     } else if (demand.mode !== 'optional') {
       return deny(c, options, verdict.kind === 'none' ? NO_CERTIFICATE : verdict.fault)

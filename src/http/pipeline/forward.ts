@@ -2,13 +2,17 @@
 
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Handler } from 'hono'
+import type { IncomingMessage } from 'node:http'
+import { isDigest } from '../../access/repository-name.ts'
+import type { Log } from '../../observability/log.ts'
 import type { Metrics } from '../../observability/metrics.ts'
 import type { ForwardContext } from '../../upstream/exchange.ts'
 import type { FailureKind, UpstreamFailure } from '../../upstream/failure.ts'
 import type { Upstream } from '../../upstream/upstream.ts'
 import type { LimitAudit } from '../limit-audit.ts'
-import { usernameOf } from '../request-facts.ts'
+import { usernameOf, type RequestFacts } from '../request-facts.ts'
 import { pauseIdleTimer, type Env, type PipelineContext } from './step.ts'
+import { traceParentOf } from './trace-parent.ts'
 import { refusal, sendRefusal, type Refusal } from '../refusals.ts'
 
 const REFUSAL_FOR = {
@@ -23,6 +27,7 @@ const REFUSAL_FOR = {
 export interface FailureObservers {
   readonly metrics: Pick<Metrics, 'upstreamFailed'>
   readonly audit: LimitAudit
+  readonly log: Log
 }
 
 export function forward(upstream: Upstream, observers: FailureObservers): Handler<Env> {
@@ -33,6 +38,7 @@ export function forward(upstream: Upstream, observers: FailureObservers): Handle
     invite(c)
     // From here the upstream's watchdog measures idle time.
     pauseIdleTimer(outgoing)
+    if (observers.log.isDebug) logForwarded(observers.log, c)
     upstream.forward(incoming, outgoing, context)
     return RESPONSE_ALREADY_SENT
   }
@@ -55,7 +61,25 @@ export function forwardContextOf(c: PipelineContext, { metrics, audit }: Failure
     if (failure.kind === 'exhausted') audit.reached('file-descriptors', failure.cause)
     answerFailure(c, failure)
   }
-  return { username, address, requestId: id, target, onFailure }
+  const onAnswer = c.env.incoming.method === 'PUT' ? noteDigest(c.var.facts) : undefined
+  return { username, address, requestId: id, target, onFailure, onAnswer }
+}
+
+// OCI distribution specification, "Pushing Manifests".
+function noteDigest(facts: RequestFacts): (answer: IncomingMessage) => void {
+  return ({ headers }) => {
+    const digest = headers['docker-content-digest']
+    if (typeof digest === 'string' && isDigest(digest)) facts.digest = digest
+  }
+}
+
+// Only for verified users, so that no one else fills the log. Without the query, which may carry secrets.
+export function logForwarded(log: Log, { env: { incoming }, var: { facts } }: PipelineContext): void {
+  const { id, address, target = '' } = facts
+  const path = target.split('?', 1)[0]
+  const traceparent = traceParentOf(incoming.headers['traceparent'])
+  const request = { id, user: usernameOf(facts), method: incoming.method, path, address, traceparent }
+  log.debug({ event: 'request-forwarded', ...request }, 'request sent to the registry')
 }
 
 function answerFailure(c: PipelineContext, failure: UpstreamFailure): void {

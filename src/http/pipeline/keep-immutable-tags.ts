@@ -7,7 +7,7 @@ import { LookupError } from '../../upstream/manifest-lookup.ts'
 import type { Upstream } from '../../upstream/upstream.ts'
 import { refusal, type Refusal } from '../refusals.ts'
 import type { BodyCollector, Collected } from './collect-body.ts'
-import { forwardContextOf, invite, type FailureObservers } from './forward.ts'
+import { forwardContextOf, invite, logForwarded, type FailureObservers } from './forward.ts'
 import { pauseIdleTimer, refuse, type PipelineContext, type Step } from './step.ts'
 
 export interface ImmutableTagsOptions extends FailureObservers {
@@ -99,7 +99,9 @@ async function inTurn(
     const outcome = await change({
       send: async (body) => {
         clearTimeout(late)
-        if (!isAnswered()) await options.upstream.forwardWhole(incoming, outgoing, { ...context, body })
+        if (isAnswered()) return
+        if (options.log.isDebug) logForwarded(options.log, c)
+        await options.upstream.forwardWhole(incoming, outgoing, { ...context, body })
       },
     })
     if (outcome.kind === 'refused')

@@ -52,7 +52,7 @@ export function createLoginAudit(log: Log): LoginAudit {
       writeLine(log, login, { count })
     },
     writeUnlisted: (count) => {
-      log.warn({ count }, 'more logins refused than are listed')
+      log.warn({ event: 'more-logins-refused', count }, 'more logins refused than are listed')
     },
   })
   return {
@@ -63,14 +63,20 @@ export function createLoginAudit(log: Log): LoginAudit {
   }
 }
 
-// docker/fail2ban relies on the order of the fields.
+// docker/fail2ban relies on the order of the fields, so the event comes last.
 function writeLine(
   log: Log,
   { address, reason, username }: RefusedLogin,
   more: { readonly count?: number },
 ): void {
   log.warn(
-    { address, reason, ...(username === undefined ? {} : { user: username }), ...more },
+    {
+      address,
+      reason,
+      ...(username === undefined ? {} : { user: username }),
+      ...more,
+      event: 'login-refused',
+    },
     'login refused',
   )
 }

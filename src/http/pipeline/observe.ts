@@ -1,14 +1,17 @@
 // Gives each request an id, and reports it to log and metrics.
 
 import { randomBytes } from 'node:crypto'
+import type { AuditStream } from '../../observability/audit-stream.ts'
 import type { Metrics } from '../../observability/metrics.ts'
 import { connectionOf, type Answer, type Bytes, type Connection } from '../connections/connection.ts'
 import { usernameOf, type RequestFacts } from '../request-facts.ts'
 import type { AccessLog } from './access-log.ts'
 import { METHODS } from './admit.ts'
+import { auditRequest } from './audit-requests.ts'
 import { operationOf, operationOutcome } from './operation.ts'
 import { routeKindOf } from './route-kind.ts'
 import type { Step } from './step.ts'
+import { traceParentOf } from './trace-parent.ts'
 
 const MAX_LOGGED_PATH = 512
 
@@ -27,9 +30,11 @@ export function observe(): Step {
       machinePassword: undefined,
       hasToken: false,
       clientCertificate: undefined,
+      isCertificateLogin: false,
       certificateProblem: undefined,
       target: undefined,
       change: undefined,
+      digest: undefined,
       missing: undefined,
       reason: undefined,
     }
@@ -50,9 +55,15 @@ function createIds(): () => string {
 export interface ReporterOptions {
   readonly accessLog: AccessLog
   readonly metrics: Metrics
+  /** Undefined if it is off. */
+  readonly auditStream: AuditStream | undefined
 }
 
-export function createReporter({ accessLog, metrics }: ReporterOptions): (answer: Answer) => void {
+export function createReporter({
+  accessLog,
+  metrics,
+  auditStream,
+}: ReporterOptions): (answer: Answer) => void {
   return ({ connection, outgoing, facts }) => {
     if (facts === undefined) return
     const incoming = outgoing.req
@@ -76,6 +87,7 @@ export function createReporter({ accessLog, metrics }: ReporterOptions): (answer
       metrics.operationFinished(operation, operationOutcome({ status, isComplete }))
     }
     accessLog.request({
+      event: 'request',
       id: facts.id,
       user: usernameOf(facts),
       anonymous: facts.subject?.kind === 'anonymous' || undefined,
@@ -86,6 +98,7 @@ export function createReporter({ accessLog, metrics }: ReporterOptions): (answer
       out: bytes.sent,
       ms: Math.round(ms * 10) / 10,
       address: facts.address,
+      traceparent: traceParentOf(incoming.headers['traceparent']),
       clientCertificate: facts.clientCertificate,
       certificateProblem: facts.certificateProblem,
       oldPassword: facts.isOldPassword || undefined,
@@ -95,6 +108,10 @@ export function createReporter({ accessLog, metrics }: ReporterOptions): (answer
       action: facts.missing?.action,
       repository: facts.missing?.repository,
     })
+    if (auditStream !== undefined) {
+      const { url: target = '', headers } = incoming
+      auditRequest(auditStream, { facts, method, target, status, traceparent: headers['traceparent'] })
+    }
   }
 }
 

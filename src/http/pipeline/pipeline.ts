@@ -4,6 +4,7 @@ import { getRequestListener } from '@hono/node-server'
 import { Hono } from 'hono'
 import type { RequestListener } from 'node:http'
 import { errorMessage } from '../../errors/errors.ts'
+import type { AuditStream } from '../../observability/audit-stream.ts'
 import type { Log } from '../../observability/log.ts'
 import type { Metrics } from '../../observability/metrics.ts'
 import type { Upstream } from '../../upstream/upstream.ts'
@@ -30,6 +31,8 @@ export interface AppOptions
   extends IssueTokenOptions, Pick<ImmutableTagsOptions, 'immutableTags' | 'manifestBodies'> {
   readonly log: Log
   readonly accessLog: AccessLog
+  /** Undefined if it is off. */
+  readonly auditStream: AuditStream | undefined
   readonly metrics: Metrics
   readonly upstream: Upstream
   readonly limits: Limits
@@ -48,9 +51,12 @@ const NO_ROOT =
   'the certificate of this registry was issued elsewhere: clients that do not trust it get the root from its issuer'
 
 export function createApp(options: AppOptions): RequestListener {
-  const { accessLog, metrics, limits, requestedNames } = options
+  const { accessLog, auditStream, metrics, limits, requestedNames } = options
   const around = [
-    trackAnswers({ report: createReporter({ accessLog, metrics }), transfers: limits.transfers }),
+    trackAnswers({
+      report: createReporter({ accessLog, metrics, auditStream }),
+      transfers: limits.transfers,
+    }),
     oneAtATime,
     limits.connections.limitRequests,
     reportHostHeaders(requestedNames),
@@ -61,7 +67,7 @@ export function createApp(options: AppOptions): RequestListener {
 
 function createSteps(options: AppOptions): Hono<Env> {
   const { log, metrics, gate, upstream, limits, demand, rootPem, page, hsts, corsOrigins } = options
-  const observers = { metrics, audit: limits.audit }
+  const observers = { metrics, audit: limits.audit, log }
   const certificateSteps =
     demand === undefined ? [] : [refuseOutdated(), demandClientCertificate({ ...options, demand })]
   const app = new Hono<Env>({ strict: true })
@@ -113,7 +119,10 @@ function strictTransport(seconds: number): Step {
 }
 
 function answerBug(log: Log, c: PipelineContext, error: Error): Response {
-  log.error({ id: c.var.facts.id, err: error }, 'unexpected error while handling a request')
+  log.error(
+    { event: 'request-bug', id: c.var.facts.id, err: error },
+    'unexpected error while handling a request',
+  )
   return refuse(c, refusal('bug', `internal error; the log has it under ${c.var.facts.id}`), 'bug')
 }
 

@@ -1,0 +1,133 @@
+// Lists the events of the log, with level and meaning.
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+
+export interface LogEvent {
+  readonly level: LogLevel
+  /** One sentence, for docs/log-events.md. */
+  readonly meaning: string
+}
+
+/** People write alerts on these names, so a name never changes its meaning. */
+export const LOG_EVENTS = {
+  ...topic('info', {
+    ready: 'All addresses are bound; the line names them and the root.',
+    'how-to-trust': 'The line names the command that makes clients trust the certificate.',
+    'reload-requested': 'SIGHUP has arrived; all files are read again.',
+    draining: 'SIGTERM or SIGINT has arrived; new requests are refused.',
+    drained: 'All transfers have finished after SIGTERM or SIGINT.',
+  }),
+  ...topic('warn', {
+    'no-users-yet': 'The sidecar runs without users, so every login fails.',
+    'stopping-now': 'A second SIGTERM or SIGINT ends the process at once.',
+    'drain-deadline-passed': 'Transfers were cut because they took too long after SIGTERM or SIGINT.',
+    'debug-switched': 'SIGUSR2 has switched debug lines on or off.',
+    'open-files-limit-too-low': 'The limit of open files does not allow SIDECAR_MAX_CONNECTIONS.',
+  }),
+  ...topic('warn', {
+    'audit-written-again': 'The audit stream is written again; with the number of lines that were dropped.',
+  }),
+  ...topic('error', {
+    'audit-not-written': 'The audit stream cannot be written; lines wait in memory.',
+    'audit-not-reopened': 'SIGUSR1 or SIGHUP could not open the audit file again.',
+    'audit-lines-lost': 'Audit lines were not written before the end of the process.',
+    'reload-failed': 'A reload failed for an unexpected reason; the last good values stay in use.',
+    'close-failed': 'A part did not close at the end of the process.',
+    'request-bug': 'A request met a bug; the client got status 500.',
+  }),
+  ...topic('info', {
+    request: 'A request has finished.',
+    'request-unroutable': 'A request was refused before routing, because its Host header is unusable.',
+    'more-requests': 'A source had more requests without a verified user than lines; with their count.',
+    'more-requests-unlisted': 'The same for sources without a line of their own.',
+    'connection-ended-by-limit': 'A connection ended after SIDECAR_MAX_REQUESTS_PER_CONNECTION.',
+  }),
+  ...topic('debug', {
+    'request-forwarded': 'A request of a verified user was sent to the registry.',
+  }),
+  ...topic('warn', {
+    'login-refused': 'A login was refused; with address and reason.',
+    'more-logins-refused': 'More logins were refused than there are lines; with their count.',
+    'limit-reached': 'Connections or requests reached the limit in the field `limit`.',
+    'name-not-covered': 'A client uses a name that the leaf does not cover.',
+    'more-names-not-covered': 'Clients use more such names than are listed in a day.',
+    'certificate-refused': 'A client refused the certificate, probably because it does not trust the root.',
+    'more-certificates-refused': 'More clients refused the certificate than are listed in a day.',
+  }),
+  ...topic('error', {
+    'file-descriptors-exhausted': 'No file descriptor is left; connections fail until others end.',
+  }),
+  ...topic('info', {
+    'users-loaded': 'The users file was read and is in force; with the names that changed.',
+    'access-rules-loaded': 'The access rules were read and are in force.',
+    'client-cas-loaded': 'The client CAs were read and are in force.',
+    'certificate-loaded': 'The operator’s certificate was read at start.',
+    'file-usable-again': 'A file that could not be loaded is in force again.',
+  }),
+  ...topic('debug', {
+    'user-added': 'A reload of the users file added a user.',
+    'user-removed': 'A reload of the users file removed a user.',
+    'user-changed': 'A reload of the users file changed the password of a user.',
+    'machine-password-added': 'A reload of the users file added a machine password.',
+    'machine-password-removed': 'A reload of the users file removed a machine password.',
+  }),
+  ...topic('warn', {
+    'users-file-empty': 'The users file has no users, so every login fails.',
+    'users-line-skipped': 'A line of the users file cannot be used.',
+    'more-users-lines-skipped': 'More lines of the users file are skipped than are listed.',
+    'machine-password-ends-soon': 'A machine password ends within a week.',
+    'machine-password-ended': 'A machine password has ended.',
+    'more-machine-passwords-end': 'More machine passwords end or have ended than are listed.',
+    'last-use-not-stored': 'The times when machine passwords were used cannot be stored.',
+    'access-rule-surprising': 'A line of the access rules may not mean what its author expects.',
+    'more-access-rules-surprising': 'The access rules have more such lines than are listed.',
+    'client-ca-left-out': 'A certificate in the client CA file is not used.',
+    'file-is-bind-mounted': 'A file is a mount point, so replacing it on the host has no effect.',
+    'file-readable-by-all': 'Every user of the machine can read a file with a secret.',
+  }),
+  ...topic('error', {
+    'file-not-loaded': 'A file is unusable; its previous version stays in use.',
+    'change-not-applied': 'A changed file is valid, but a part that uses it failed.',
+    'watch-failed': 'Changes of a file are found by polls alone.',
+  }),
+  ...topic('info', {
+    'leaf-renewed': 'The leaf was renewed; new connections get it.',
+    'root-renewed': 'The root was renewed; clients must trust the new one.',
+    'certificate-replaced': 'The operator’s certificate was replaced; new connections get it.',
+    'certificate-usable-again': 'The operator’s certificate and key can be used again.',
+  }),
+  ...topic('warn', {
+    'certificate-expires-soon': 'A certificate ends soon; the line names it and the days left.',
+    'names-left-out': 'The root is not valid for some names of this machine.',
+    'root-not-constrained': 'SIDECAR_CA_CONSTRAIN does not change the present root.',
+    'public-root-not-written': 'The copy of the root in the state folder was not written.',
+    'key-mode-restricted': 'Others could read a private key; its mode is 0600 now.',
+    'key-readable-by-others': 'Others can read a private key, and its mode cannot be changed.',
+    'token-key-not-stored': 'The key that signs tokens is not stored, so a restart ends all tokens.',
+  }),
+  ...topic('error', {
+    'leaf-not-renewed': 'The leaf was not renewed; the present one stays in use.',
+    'certificate-not-replaced': 'The operator’s certificate is unusable; the previous one stays in use.',
+    'certificate-not-yet-valid': 'Clients refuse a certificate because it is not valid yet.',
+    'certificate-expired': 'Clients refuse a certificate because it has expired.',
+  }),
+} as const satisfies Readonly<Record<string, LogEvent>>
+
+export type EventName = keyof typeof LOG_EVENTS
+
+/** The events of one level. */
+export type EventAt<L extends LogLevel> = {
+  [N in EventName]: (typeof LOG_EVENTS)[N]['level'] extends L ? N : never
+}[EventName]
+
+type Topic<L extends LogLevel, N extends string> = Readonly<
+  Record<N, { readonly level: L; readonly meaning: string }>
+>
+
+function topic<const L extends LogLevel, N extends string>(
+  level: L,
+  meanings: Readonly<Record<N, string>>,
+): Topic<L, N> {
+  const events = Object.entries<string>(meanings).map(([name, meaning]) => [name, { level, meaning }])
+  return Object.fromEntries(events) as Topic<L, N>
+}
