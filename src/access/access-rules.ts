@@ -2,7 +2,7 @@
 
 import { compileGlob, splitName, type SplitName } from './glob.ts'
 import { appendTo, createRuleIndex, type NumberedRule, type RuleIndex } from './rule-index.ts'
-import type { Rule, RulesFile } from './rules-file.ts'
+import type { Rule, RulesFile } from './rules-file/rules-file.ts'
 import { isRepositoryAction, type Action } from './actions.ts'
 
 /** A username can also be `anonymous` or `@ci`, so only `kind` says which subject is anonymous. */

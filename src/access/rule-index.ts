@@ -4,7 +4,7 @@
 // Most patterns begin or end with a segment without a star, so the index finds them by that segment.
 
 import { compileGlob, type Matcher, type SplitName } from './glob.ts'
-import type { Rule } from './rules-file.ts'
+import type { Rule } from './rules-file/rules-file.ts'
 import type { Action } from './actions.ts'
 
 export interface NumberedRule extends Rule {

@@ -6,7 +6,7 @@ import { createReloadable } from '../files/reloadable.ts'
 import type { Loads, ValueState } from '../files/value-in-force.ts'
 import type { Log } from '../observability/log.ts'
 import { createAccessRules, type AccessRules } from './access-rules.ts'
-import { createRulesReader, RulesFileError, type RulesReader } from './read-rules.ts'
+import { createRulesReader, RulesFileError, type RulesReader } from './rules-file/read-rules.ts'
 import { placesOf, surprisingRules, unknownUsers, type Usernames } from './rules-report.ts'
 
 export interface RulesInForce extends Following {

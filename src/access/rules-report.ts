@@ -2,9 +2,9 @@
 
 import { isUsername, type AccessRules, type Question, type Subject } from './access-rules.ts'
 import { inWords, nameOf } from './authorization.ts'
-import type { Mention, RulesFile } from './rules-file.ts'
+import type { Mention, RulesFile } from './rules-file/rules-file.ts'
 import { isRepositoryAction } from './actions.ts'
-import type { Place, Problem } from './yaml-text.ts'
+import type { Place, Problem } from './rules-file/yaml-text.ts'
 
 /** The names in the users file. */
 export type Usernames = Pick<ReadonlySet<string>, 'has'>

@@ -5,7 +5,7 @@
 import type { Verdict } from './verdict.ts'
 import type { Credentials } from './basic.ts'
 import type { Throttle } from './throttle.ts'
-import { machinePasswordDigest } from '../users/machine-secret.ts'
+import { machinePasswordDigest } from '../users/machine-passwords/machine-secret.ts'
 import type { MachinePassword, UserTable } from '../users/user-table.ts'
 
 export interface MachinePasswordCheckParts {

@@ -2,7 +2,7 @@
 
 import { ANONYMOUS, createAccessRules, type AccessRules, type Question } from '../access/access-rules.ts'
 import { isRepositoryAction, type Action } from '../access/actions.ts'
-import { readRules, RulesFileError } from '../access/read-rules.ts'
+import { readRules, RulesFileError } from '../access/rules-file/read-rules.ts'
 import { isRepositoryName } from '../access/repository-name.ts'
 import { explain } from '../access/rules-report.ts'
 import type { ExitCode, World } from '../app/world.ts'

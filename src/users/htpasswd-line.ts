@@ -1,7 +1,7 @@
 // Parses one line of an htpasswd file.
 
 import { hasControlCharacter } from './control-characters.ts'
-import { isMachinePassword } from './machine-secret.ts'
+import { isMachinePassword } from './machine-passwords/machine-secret.ts'
 
 /** Anyone who reaches the admin address may read these, so they never repeat the line. */
 export type ProblemKind =

@@ -2,7 +2,7 @@
 
 import { compileRestriction } from '../access/restriction.ts'
 import { parseHash } from './htpasswd-line.ts'
-import { parseMachineLine, type MachinePasswordLine } from './machine-password-line.ts'
+import { parseMachineLine, type MachinePasswordLine } from './machine-passwords/machine-password-line.ts'
 import { bindingOf, MAX_KEPT, parseKeptLine, type KeptLine } from './old-password-line.ts'
 import type { Entry, MachinePassword, MachinePasswords, Problem } from './user-table.ts'
 

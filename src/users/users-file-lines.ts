@@ -14,7 +14,7 @@ import {
   type EditContext,
   type Lines,
 } from './file-lines.ts'
-import { withoutLongExpired, withoutMachinePasswordsOf, withRebound } from './machine-password-edits.ts'
+import { withoutLongExpired, withoutMachinePasswordsOf, withRebound } from './machine-passwords/machine-password-edits.ts'
 import { bindingOf, formatKeptLine, MAX_KEPT, parseKeptLine, type ParsedKeptLine } from './old-password-line.ts'
 import type { Entry } from './user-table.ts'
 

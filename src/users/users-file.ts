@@ -10,7 +10,7 @@ import { withFileLock } from '../files/file-lock.ts'
 import { CommandError, InvalidFileError, errorCode, errorMessage } from '../errors/errors.ts'
 import { ifPresent, readIfPresent } from '../files/regular-file.ts'
 import { joinLines, splitLines, type EditContext, type Lines } from './file-lines.ts'
-import { machinePasswordsOf, withMachinePassword, withoutMachinePassword, type NewMachinePassword } from './machine-password-edits.ts'
+import { machinePasswordsOf, withMachinePassword, withoutMachinePassword, type NewMachinePassword } from './machine-passwords/machine-password-edits.ts'
 import {
   withAdded,
   withChanged,

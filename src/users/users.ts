@@ -7,7 +7,7 @@ import { follow, type Following, type FollowOptions } from '../files/followed-fi
 import { isMountPoint } from '../files/mount-point.ts'
 import { createReloadable } from '../files/reloadable.ts'
 import type { Loads, ValueState } from '../files/value-in-force.ts'
-import { startExpiryLog } from './machine-password-expiry.ts'
+import { startExpiryLog } from './machine-passwords/machine-password-expiry.ts'
 import { logUserChanges } from './user-changes.ts'
 
 export interface Users extends Following {

@@ -1,7 +1,7 @@
 // Access rules from YAML text, for tests.
 
 import { createAccessRules, type AccessRules, type Subject } from '../../src/access/access-rules.ts'
-import { parseRules } from '../../src/access/rules-file.ts'
+import { parseRules } from '../../src/access/rules-file/rules-file.ts'
 
 export function rulesOf(text: string): AccessRules {
   const reading = parseRules(text)

@@ -7,7 +7,7 @@ import {
   unknownUsers,
   usersWithoutRights,
 } from '../../src/access/rules-report.ts'
-import type { Problem } from '../../src/access/yaml-text.ts'
+import type { Problem } from '../../src/access/rules-file/yaml-text.ts'
 import { rulesOf, user } from './rules-of.ts'
 
 const RULES = rulesOf(`groups:

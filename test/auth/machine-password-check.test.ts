@@ -6,8 +6,11 @@ import { createVerifiedCache } from '../../src/auth/verified-cache.ts'
 import { createThrottle } from '../../src/auth/throttle.ts'
 import { createVerifier } from '../../src/auth/verifier.ts'
 import { parseHtpasswd } from '../../src/users/htpasswd.ts'
-import { formatMachineLine } from '../../src/users/machine-password-line.ts'
-import { createMachinePassword, machinePasswordDigest } from '../../src/users/machine-secret.ts'
+import { formatMachineLine } from '../../src/users/machine-passwords/machine-password-line.ts'
+import {
+  createMachinePassword,
+  machinePasswordDigest,
+} from '../../src/users/machine-passwords/machine-secret.ts'
 import { bindingOf } from '../../src/users/old-password-line.ts'
 
 const NOW = Date.parse('2026-01-31T12:00:00.000Z')

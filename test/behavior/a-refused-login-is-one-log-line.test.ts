@@ -1,7 +1,7 @@
 import path from 'node:path'
 import { PassThrough } from 'node:stream'
 import { describe, expect, it } from 'vitest'
-import { createLoginAudit, BUSY_REASON, THROTTLED_REASON } from '../../src/http/pipeline/login-audit.ts'
+import { createLoginAudit, BUSY_REASON, THROTTLED_REASON } from '../../src/http/pipeline/login/login-audit.ts'
 import { createLog, type Log } from '../../src/observability/log.ts'
 import { loadFilter } from '../fixtures/fail2ban-filter.ts'
 import { answering, OK, upstreamForTest } from '../fixtures/programmable-upstream.ts'

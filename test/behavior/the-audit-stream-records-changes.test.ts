@@ -65,10 +65,7 @@ describe.skipIf(registryProgram === undefined)('the audit stream', () => {
       .map((line) => JSON.parse(line) as Record<string, unknown>)
 
   /** Resolves to the lines that this action causes. */
-  async function recorded(
-    action: () => unknown,
-    count = 1,
-  ): Promise<readonly Record<string, unknown>[]> {
+  async function recorded(action: () => unknown, count = 1): Promise<readonly Record<string, unknown>[]> {
     const before = lines().length
     await action()
     await until(() => lines().length >= before + count, { deadlineMs: 5_000, what: 'the audit lines' })

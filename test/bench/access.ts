@@ -2,7 +2,7 @@
 
 import { createAccessRules, type AccessRules, type Subject } from '../../src/access/access-rules.ts'
 import { authorize, rightsOf } from '../../src/access/authorization.ts'
-import { parseRules } from '../../src/access/rules-file.ts'
+import { parseRules } from '../../src/access/rules-file/rules-file.ts'
 
 const RULES = 1_000
 const LIMIT_MICROSECONDS = 20

@@ -83,14 +83,14 @@ const HOME_OF: Readonly<Record<string, RegExp>> = {
   bcryptjs: /^auth\/bcrypt\.ts$/,
   hono: /^http\//,
   '@hono/node-server': /^http\//,
-  piscina: /^(?:auth\/bcrypt-pool|access\/read-rules)\.ts$/,
+  piscina: /^(?:auth\/bcrypt-pool|access\/rules-file\/read-rules)\.ts$/,
   'lru-cache': /^auth\/(?:verified-cache|throttle|pace|repeated-failures)\.ts$/,
   'ipaddr.js': /^http\/client-address\.ts$/,
   pino: /^observability\/log\.ts$/,
   'pino-pretty': /^observability\/log\.ts$/,
   'prom-client': /^observability\/(?:event-)?metrics\.ts$/,
-  zod: /^access\/rules-schema\.ts$/,
-  yaml: /^access\/yaml-text\.ts$/,
+  zod: /^access\/rules-file\/rules-schema\.ts$/,
+  yaml: /^access\/rules-file\/yaml-text\.ts$/,
   commander: /^cli\/(?:cli|program\/.*)\.ts$/,
 }
 

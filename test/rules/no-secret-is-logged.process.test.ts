@@ -9,7 +9,10 @@ import { describe, expect, it } from 'vitest'
 import { hashPassword } from '../../src/auth/bcrypt.ts'
 import { createLog } from '../../src/observability/log.ts'
 import { issueRoot } from '../../src/pki/issue.ts'
-import { createMachinePassword, machinePasswordDigest } from '../../src/users/machine-secret.ts'
+import {
+  createMachinePassword,
+  machinePasswordDigest,
+} from '../../src/users/machine-passwords/machine-secret.ts'
 import { findSecrets } from '../fixtures/find-secrets.ts'
 import { run } from '../fixtures/process.ts'
 import { LOG_FILE, RUN_LOGS, SECRETS_FILE } from '../fixtures/run-logs.ts'

@@ -1,7 +1,7 @@
 // Checks the rules file that the settings name.
 
 import { createAccessRules, type AccessRules } from '../../access/access-rules.ts'
-import { readRules, RulesFileError } from '../../access/read-rules.ts'
+import { readRules, RulesFileError } from '../../access/rules-file/read-rules.ts'
 import {
   rulesForNobody,
   surprisingRules,

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto'
 
 import { hasControlCharacter } from '../../users/control-characters.ts'
 import { hashPassword, isTooLong } from '../../auth/bcrypt.ts'
-import { isMachinePassword } from '../../users/machine-secret.ts'
+import { isMachinePassword } from '../../users/machine-passwords/machine-secret.ts'
 import { CommandError } from '../../errors/errors.ts'
 import { askPassword } from './ask-password.ts'
 import type { World } from '../../app/world.ts'

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 
 import { CommandError, errorMessage } from '../../errors/errors.ts'
 import { parseHtpasswd } from '../../users/htpasswd.ts'
-import { LAST_USED_FILE, readLastUsed, type LastUsedTimes } from '../../users/last-used.ts'
+import { LAST_USED_FILE, readLastUsed, type LastUsedTimes } from '../../users/machine-passwords/last-used.ts'
 import type { MachinePassword } from '../../users/user-table.ts'
 import { readUsersFile } from '../../users/users-file.ts'
 import { rightsInWords } from './token.ts'

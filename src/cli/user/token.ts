@@ -4,13 +4,13 @@ import { parseRestriction, type Restriction } from '../../access/restriction.ts'
 import { CommandError, ConfigError } from '../../errors/errors.ts'
 import { parseAge, type Parsed } from '../../settings/setting-values.ts'
 import { nameProblem } from '../../users/htpasswd-line.ts'
-import { labelProblem } from '../../users/machine-password-line.ts'
+import { labelProblem } from '../../users/machine-passwords/machine-password-line.ts'
 import {
   createMachinePassword,
   createMachinePasswordId,
   isMachinePasswordId,
   machinePasswordDigest,
-} from '../../users/machine-secret.ts'
+} from '../../users/machine-passwords/machine-secret.ts'
 import { addMachinePassword, removeMachinePassword } from '../../users/users-file.ts'
 import { answer, isoTime, type ListRequest, type UserRequest } from './user-request.ts'
 import type { ExitCode, World } from '../../app/world.ts'

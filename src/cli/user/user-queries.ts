@@ -3,7 +3,7 @@
 import compare from '../../auth/bcrypt.ts'
 import { parseHtpasswd } from '../../users/htpasswd.ts'
 import { hashesAt, type Entry, type UserTable } from '../../users/user-table.ts'
-import { isMachinePassword, machinePasswordDigest } from '../../users/machine-secret.ts'
+import { isMachinePassword, machinePasswordDigest } from '../../users/machine-passwords/machine-secret.ts'
 import { readUsersFile } from '../../users/users-file.ts'
 import { CommandError } from '../../errors/errors.ts'
 import { askPassword } from './ask-password.ts'

@@ -10,7 +10,7 @@ import {
 } from '../../access/authorization.ts'
 import { restrict } from '../../access/restriction.ts'
 import { refusal } from '../refusals.ts'
-import type { Challenges } from './challenge.ts'
+import type { Challenges } from './login/challenge.ts'
 import type { RequestFacts } from '../request-facts.ts'
 import { refuse, type PipelineContext, type Step } from './step.ts'
 

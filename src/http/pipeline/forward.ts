@@ -12,7 +12,7 @@ import type { Upstream } from '../../upstream/upstream.ts'
 import type { LimitAudit } from '../limit-audit.ts'
 import { usernameOf, type RequestFacts } from '../request-facts.ts'
 import { pauseIdleTimer, type Env, type PipelineContext } from './step.ts'
-import { traceParentOf } from './trace-parent.ts'
+import { traceParentOf } from './report/trace-parent.ts'
 import { refusal, sendRefusal, type Refusal } from '../refusals.ts'
 
 const REFUSAL_FOR = {

@@ -10,8 +10,11 @@ import { listTokens } from '../../../src/cli/user/token-list.ts'
 import { addUser, changePassword } from '../../../src/cli/user/user.ts'
 import { verifyUser } from '../../../src/cli/user/user-queries.ts'
 import { CommandError, ConfigError } from '../../../src/errors/errors.ts'
-import { LAST_USED_FILE } from '../../../src/users/last-used.ts'
-import { createMachinePassword, machinePasswordDigest } from '../../../src/users/machine-secret.ts'
+import { LAST_USED_FILE } from '../../../src/users/machine-passwords/last-used.ts'
+import {
+  createMachinePassword,
+  machinePasswordDigest,
+} from '../../../src/users/machine-passwords/machine-secret.ts'
 import { tempFolder } from '../../fixtures/temp-folder.ts'
 
 const NOW = Date.parse('2026-01-31T12:00:00.000Z')

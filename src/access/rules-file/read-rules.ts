@@ -1,0 +1,106 @@
+// Reads a rules file within limits of size, time and memory.
+//
+// Threat: loops of the YAML parser are quadratic, so a hostile file of 200 KB takes minutes.
+// So the parser runs in a worker thread, which is terminated at a deadline.
+
+import { isUtf8 } from 'node:buffer'
+import { extname } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Piscina } from 'piscina'
+import { errorCode } from '../../errors/errors.ts'
+import type { RulesFile, RulesReading } from './rules-file.ts'
+import type { Problem } from './yaml-text.ts'
+
+// About 3,000 rules. For the largest file, parsing the result of the thread blocks the event loop for 5 ms (measured).
+export const MAX_RULES_FILE_BYTES = 256 * 1024
+
+// Ten times the duration that the largest ordinary file needs on a busy machine.
+const PARSE_TIMEOUT_MS = 10_000
+
+const MAX_HEAP_MIB = 256
+
+export class RulesFileError extends Error {
+  readonly problems: readonly Problem[]
+
+  constructor(problems: readonly Problem[]) {
+    super(problems.map(formatProblem).join('\n'))
+    this.name = 'RulesFileError'
+    this.problems = problems
+  }
+}
+
+export function formatProblem({ line, column, message }: Problem): string {
+  return `line ${line}, column ${column}: ${message}`
+}
+
+export interface ReadOptions {
+  /** Counted from when the thread is ready. */
+  readonly timeoutMs?: number
+}
+
+export interface RulesReader {
+  /** Reads the bytes of a rules file. Rejects with RulesFileError, and settles within seconds whatever the bytes are. */
+  read(bytes: Buffer): Promise<RulesFile>
+  close(): Promise<void>
+}
+
+/**
+ * Reads files one after the other. After the first read it keeps its thread, which costs 16 MB of memory: starting a
+ * thread at each change takes 170 ms of CPU time, which is over a second on a busy machine.
+ */
+export function createRulesReader({ timeoutMs = PARSE_TIMEOUT_MS }: ReadOptions = {}): RulesReader {
+  const pool = new Piscina<string, string>({
+    filename: workerFile(),
+    minThreads: 0,
+    maxThreads: 1,
+    idleTimeout: Infinity,
+    resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MIB },
+  })
+  return {
+    read: async (bytes) => {
+      if (bytes.length > MAX_RULES_FILE_BYTES)
+        throw problem(`the file is larger than ${MAX_RULES_FILE_BYTES / 1024} KiB`)
+      if (!isUtf8(bytes)) throw problem('the file is not UTF-8 text')
+      const reading = await parseIn(pool, bytes.toString('utf8'), timeoutMs)
+      if (reading.kind === 'problems') throw new RulesFileError(reading.problems)
+      return reading.file
+    },
+    close: () => pool.destroy(),
+  }
+}
+
+/** Reads one file as a RulesReader does, and keeps no thread. */
+export async function readRules(bytes: Buffer, options?: ReadOptions): Promise<RulesFile> {
+  const reader = createRulesReader(options)
+  try {
+    return await reader.read(bytes)
+  } finally {
+    await reader.close()
+  }
+}
+
+async function parseIn(
+  pool: Piscina<string, string>,
+  text: string,
+  timeoutMs: number,
+): Promise<RulesReading> {
+  // Loads all modules first. Node 20 aborts the whole process when a thread is terminated while it loads a module.
+  await pool.run('')
+  const signal = AbortSignal.timeout(timeoutMs)
+  const reading = await pool.run(text, { signal }).catch((error: unknown) => {
+    if (signal.aborted) throw problem(`reading the file takes over ${timeoutMs / 1000} s`)
+    if (errorCode(error) === 'ERR_WORKER_OUT_OF_MEMORY')
+      throw problem('reading the file takes too much memory')
+    throw error
+  })
+  return JSON.parse(reading) as RulesReading
+}
+
+function problem(message: string): RulesFileError {
+  return new RulesFileError([{ line: 1, column: 1, message }])
+}
+
+function workerFile(): string {
+  const self = import.meta.url
+  return fileURLToPath(new URL(`./rules-worker${extname(self)}`, self))
+}

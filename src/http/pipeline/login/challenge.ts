@@ -1,0 +1,101 @@
+// Decides which challenge a 401 carries.
+//
+// No answer offers both Basic and Bearer: dockerd would process both, and Basic would overwrite the token. Bearer for all
+// addresses would break BuildKit behind a private root, because buildx fetches tokens without certs.d. So in mode `auto`
+// only the ping, `/v2/`, offers Bearer. Clients that read only the ping's challenge need a token to pull anonymously.
+// Clients that read the challenge of each address need none, because an anonymous pull gets no 401.
+
+import type { IncomingHttpHeaders } from 'node:http'
+import { scopeOf, type Scope } from '../../../access/scope.ts'
+import { formatChallenge } from '../../../auth/basic.ts'
+import { TOKEN_SERVICE } from '../../../tokens/signed-tokens.ts'
+import { parseHost } from '../../host-header.ts'
+import { unauthorized, type Refusal } from '../../refusals.ts'
+import type { PipelineContext } from '../step.ts'
+
+export type ChallengeMode = 'auto' | 'basic' | 'bearer'
+
+export interface ChallengeOptions {
+  readonly mode: ChallengeMode
+  readonly realm: string
+  readonly namesAnonymous: () => boolean
+  /** BuildKit shows no client certificate when it fetches a token. */
+  readonly demandsCertificate: boolean
+}
+
+/** RFC 6750 §3.1. */
+export type TokenError = 'invalid_token' | 'insufficient_scope'
+
+/** What a challenge depends on. Threat: never the reason of a refusal, except for clients with a token. */
+export interface ChallengedRequest {
+  readonly host: string | undefined
+  readonly isBrowser: boolean
+  readonly isPing: boolean
+  /** Undefined for a client without a token. */
+  readonly tokenError: TokenError | undefined
+  /** The scope that is enough, if there is one. */
+  readonly scope: string | undefined
+}
+
+/** The refusals of clients without valid credentials. */
+export interface Challenges {
+  /** For an address under /v2/. */
+  readonly of: (c: PipelineContext, tokenError?: TokenError) => Refusal
+  /** For `/token`, which takes passwords only. */
+  readonly basic: Refusal
+}
+
+export function createChallenges(options: ChallengeOptions): Challenges {
+  return {
+    of: ({ env: { incoming } }, tokenError) => {
+      const { method = '', url = '', headers } = incoming
+      const scope = scopeOf(method, url)
+      const request: ChallengedRequest = {
+        host: headers.host,
+        isBrowser: isBrowser(headers),
+        isPing: scope.kind === 'login',
+        tokenError,
+        scope: formatScope(scope),
+      }
+      return unauthorized(challengeFor(request, options))
+    },
+    basic: unauthorized(formatChallenge(options.realm)),
+  }
+}
+
+/** The value of WWW-Authenticate. */
+export function challengeFor(
+  { host, isBrowser, isPing, tokenError, scope }: ChallengedRequest,
+  { mode, realm, namesAnonymous, demandsCertificate }: ChallengeOptions,
+): string {
+  const isAskedForToken = isPing || tokenError !== undefined || mode === 'bearer'
+  const isBearerUsed = mode === 'bearer' || (mode === 'auto' && namesAnonymous())
+  // Browsers show no dialog for Bearer. `admit` has refused a malformed Host. It is checked
+  // again here, because its text becomes part of a header.
+  const isHostUsable = host !== undefined && parseHost(host) !== undefined
+  if (demandsCertificate || isBrowser || !isAskedForToken || !isBearerUsed || !isHostUsable)
+    return formatChallenge(realm)
+  const parameters = {
+    // Host and port as the client sent them, because clients refuse or distrust any other.
+    realm: `https://${host}/token`,
+    service: TOKEN_SERVICE,
+    // Some clients take a scope on the ping for the name of a repository.
+    ...(isPing || scope === undefined ? {} : { scope }),
+    ...(tokenError === undefined ? {} : { error: tokenError }),
+  }
+  return `Bearer ${Object.entries(parameters)
+    .map(([name, value]) => `${name}="${value}"`)
+    .join(',')}`
+}
+
+export function isBrowser({ accept = '', ...headers }: IncomingHttpHeaders): boolean {
+  return headers['sec-fetch-mode'] !== undefined || /\btext\/html\b/i.test(accept)
+}
+
+// In the form of the registry software `distribution`. `repository` has no characters that need quoting.
+function formatScope(scope: Scope): string | undefined {
+  if (scope.kind === 'catalog') return 'registry:catalog:*'
+  if (scope.kind !== 'repository') return undefined
+  const [action] = scope.anyOf
+  return `repository:${scope.repository}:${action === 'push' ? 'pull,push' : (action ?? 'pull')}`
+}

@@ -1,0 +1,35 @@
+// Finds the push or pull that a request completes, and its outcome.
+
+import type { Operation, OperationOutcome, RouteKind } from '../../../observability/event-metrics.ts'
+
+/** A push ends with its manifest, and a pull begins with it. So each counts once per manifest. */
+export function operationOf(method: string, route: RouteKind): Operation | undefined {
+  if (route !== 'manifest') return undefined
+  if (method === 'PUT') return 'push'
+  return method === 'GET' ? 'pull' : undefined
+}
+
+export interface OperationEnd {
+  /** 499 if the client left before a status was sent. */
+  readonly status: number
+  /** Whether the whole answer was sent. */
+  readonly isComplete: boolean
+}
+
+export function operationOutcome({ status, isComplete }: OperationEnd): OperationOutcome {
+  if (!isComplete) return 'cut'
+  // 304: the client has this manifest already.
+  if (status < 300 || status === 304) return 'ok'
+  if (status >= 500) return 'failed'
+  switch (status) {
+    // Also the usual first request of clients that wait for a challenge.
+    case 401:
+      return 'unauthenticated'
+    case 403:
+      return 'denied'
+    case 404:
+      return 'not-found'
+    default:
+      return 'refused'
+  }
+}
