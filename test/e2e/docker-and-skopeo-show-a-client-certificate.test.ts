@@ -74,7 +74,7 @@ describe.skipIf(!canRun)('a client certificate instead of a password', { timeout
     put(createClientAuthority().issue({ subject: 'alice' }))
     // Go does not send it.
     await expect(client('push', image)).rejects.toThrow(
-      /demands a client certificate.* another authority signed/,
+      /demands a client certificate.* authority that this registry accepts has signed/,
     )
     expect(await registryCatalog()).toEqual({ repositories: [] })
   })

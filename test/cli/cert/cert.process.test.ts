@@ -173,7 +173,7 @@ describe('cert renew --root', () => {
       `earlier root ${keystore.root.fingerprint} until 2039-12-29`,
       '',
       'A sidecar that uses this state folder serves the new leaf within 2 seconds.',
-      'Until 2039-12-29 clients that trust only the earlier root accept the new leaf too. Make every client trust',
+      'Until 2039-12-29, clients that trust only the earlier root accept the new leaf too. Make every client trust',
       'the new root before that day: `registry-sidecar trust` shows how.',
       'If the key of the earlier root was stolen, this is not enough, because clients still trust that root. Then',
       'empty this folder, start again, and make every client trust the new root (`registry-sidecar trust` shows how).',

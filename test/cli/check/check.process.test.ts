@@ -117,7 +117,7 @@ describe('check', () => {
     const expired = createClientAuthority({ notBefore: new Date(0), notAfter: new Date(86_400_000) })
     writeFileSync(path.join(cwd, 'both.pem'), createAuthority().rootPem + expired.cert)
     const both = await run(['check'], { cwd, env: { ...env, SIDECAR_TLS_CLIENT_CA: 'both.pem' } })
-    expect(both.stdout).toMatch(/^ok +client CA: 1 in both\.pem, until/m)
+    expect(both.stdout).toMatch(/^ok +client CA: 1 in both\.pem, valid until/m)
     expect(both.stdout).toMatch(
       /^note +client CA: certificate number 2 in both\.pem is left out: it expired on 1970-\S+ → remove it/m,
     )
