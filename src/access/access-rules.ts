@@ -17,7 +17,6 @@ export interface Question {
 }
 
 export type Decision =
-  /** `rule` counts from 1; `line` is where it begins in the file. */
   { readonly kind: 'allowed'; readonly rule: number; readonly line: number } | { readonly kind: 'denied' }
 
 export interface AccessRules {
@@ -64,7 +63,7 @@ export function createAccessRules(file: RulesFile): AccessRules {
 }
 
 // Clients change these tags with every signature (OCI distribution specification 1.1, "Referrers Tag Schema"; cosign).
-// The algorithms are listed, because `release-<hex>` with the hash of a commit is an ordinary tag.
+// `release-<hex>` is an ordinary tag, so the algorithms are listed.
 const FALLBACK_TAG = /^sha(?:256|384|512)-[0-9a-f]{64}(?:\.[a-z]+)?$/
 
 function isFallbackTag(tag: string): boolean {

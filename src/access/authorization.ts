@@ -3,10 +3,9 @@
 import type { AccessRules, Question, Subject } from './access-rules.ts'
 import { scopeOf, type Change } from './scope.ts'
 
-/** The rights of one subject: everything, or what the function allows. */
 export type Rights = 'everything' | ((question: Question) => boolean)
 
-/** The rights of a subject. Without a rules file, everyone who logged in may do everything. */
+/** Without a rules file, everyone who logged in may do everything. */
 export function rightsOf(rules: AccessRules | undefined, subject: Subject): Rights {
   if (rules !== undefined) return (question) => rules.decide(subject, question).kind === 'allowed'
   return subject.kind === 'user' ? 'everything' : () => false
@@ -16,7 +15,6 @@ export type Authorization =
   /** `target` may lack parameters that the client may not use. */
   { readonly kind: 'allowed'; readonly target: string; readonly change?: RepositoryChange } | Denial
 
-/** What an immutable tag may forbid. */
 export interface RepositoryChange {
   readonly repository: string
   readonly change: Change
@@ -33,11 +31,9 @@ export interface Denial {
 export interface AskedRequest {
   readonly subject: Subject
   readonly method: string
-  /** The target as the client sent it. */
   readonly target: string
 }
 
-/** Decides whether these rights allow the request, and which target to forward. */
 export function authorize(rights: Rights, { subject, method, target }: AskedRequest): Authorization {
   const allowed = (forwarded: string): Authorization => ({ kind: 'allowed', target: forwarded })
   if (rights === 'everything') return allowed(target)
@@ -79,7 +75,6 @@ function denial(subject: Subject, missing: Question): Denial {
   return { kind: 'denied', missing, message: `${nameOf(subject)} may not ${inWords(missing)}` }
 }
 
-/** Returns the end of a sentence, as in "push to team/app". */
 export function inWords({ action, repository = '' }: Question): string {
   return {
     pull: `pull ${repository}`,

@@ -1,7 +1,5 @@
 // Matches repository names and tags against patterns with `*` and `**`.
-//
-// Threat: the regular expression of a pattern such as `**/*a*a*a` could backtrack for minutes.
-// The work of this matcher is at most the length of the pattern times the length of the name.
+// Threat: a regular expression for `**/*a*a*a` backtracks for minutes. This work is at most pattern times name length.
 
 export interface SplitName {
   readonly text: string
@@ -94,7 +92,6 @@ function matchSegments(patterns: readonly SegmentPattern[], names: readonly stri
       next = afterStars
     }
   }
-  // A `**` at the end of the pattern may match zero segments.
   return next === patterns.length || (next === patterns.length - 1 && patterns[next] === '**')
 }
 

@@ -1,5 +1,4 @@
 // Keeps immutable tags from being moved or deleted.
-//
 // Threat: 1,000 pushes would hold 4 GiB, so the caller limits all collected bodies together to 64 MiB.
 // The caller does not send a body that breaks off before the end of its framing.
 // Several sidecars do not share turns, so two pushes of a new tag at the same moment can both pass.

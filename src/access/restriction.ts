@@ -17,13 +17,11 @@ export interface CompiledRestriction extends Restriction {
 
 export type ParsedRestriction =
   | { readonly kind: 'restriction'; readonly restriction: Restriction }
-  /** At least one reason. */
   | { readonly kind: 'invalid'; readonly reasons: readonly string[] }
 
 // Each request compares its repository with every pattern.
 const MAX_PATTERNS = 20
 
-/** Describes every problem in words. */
 export function parseRestriction(
   actions: readonly string[],
   repositories: readonly string[],
@@ -61,7 +59,6 @@ export function compileRestriction({ allow, repositories }: Restriction): Compil
   }
 }
 
-/** What both the rights of the user and the restriction allow. */
 export function restrict(rights: Rights, restriction: CompiledRestriction): Rights {
   return (question) => restriction.allows(question) && (rights === 'everything' || rights(question))
 }

@@ -16,7 +16,6 @@ export interface RulesInForce extends Following {
 }
 
 export interface RulesInForceOptions extends FollowOptions {
-  /** The users that the rules can name; undefined until the users file has been read. */
   readonly usernames: () => Usernames | undefined
 }
 

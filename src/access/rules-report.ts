@@ -6,10 +6,9 @@ import type { Mention, RulesFile } from './rules-file/rules-file.ts'
 import { isRepositoryAction } from './actions.ts'
 import type { Place, Problem } from './rules-file/yaml-text.ts'
 
-/** The names in the users file. */
 export type Usernames = Pick<ReadonlySet<string>, 'has'>
 
-/** Names that are missing from the users file. The rules stay valid, because users come and go. */
+/** The rules stay valid, because users come and go. */
 export function unknownUsers({ groups, rules }: RulesFile, known: Usernames): readonly Problem[] {
   const isUnknown = ({ name }: Mention): boolean => isUsername(name) && !known.has(name)
   const inGroups = groups.flatMap(({ name: group, members }) =>
@@ -27,7 +26,6 @@ export function unknownUsers({ groups, rules }: RulesFile, known: Usernames): re
   return [...inGroups, ...inRules]
 }
 
-/** Rules that apply to nobody: the users file has none of their users and none of the members of their groups. */
 export function rulesForNobody({ groups, rules }: RulesFile, known: Usernames): readonly Problem[] {
   const inhabited = new Set(
     groups.filter(({ members }) => members.some(({ name }) => known.has(name))).map(({ name }) => `@${name}`),
@@ -66,13 +64,11 @@ export function surprisingRules({ rules }: RulesFile): readonly Problem[] {
 
 export interface Explanation {
   readonly isAllowed: boolean
-  /** The deciding rule; counts from 1. */
   readonly rule?: number
   readonly line?: number
   readonly message: string
 }
 
-/** `rules` is undefined if there is no rules file. */
 export function explain(rules: AccessRules | undefined, subject: Subject, question: Question): Explanation {
   const sentence = (may: 'may' | 'may not'): string => `${nameOf(subject)} ${may} ${inWords(question)}`
   if (rules === undefined) {

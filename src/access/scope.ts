@@ -1,5 +1,4 @@
 // Derives the right that a request needs from its method and target.
-//
 // Threat: if the registry finds another repository in a target than this file, the rules protect nothing.
 // So a target is read from its end, where every address has a fixed word. Unrecognized targets are refused.
 
@@ -17,7 +16,7 @@ export type Scope =
 export interface RepositoryScope {
   readonly kind: 'repository'
   readonly repository: string
-  /** One of these actions is enough. A refusal names the first action. */
+  /** One action is enough. A refusal names the first. */
   readonly anyOf: readonly RepositoryAction[]
   /** If set, forward this target. It lacks the parameters that no client may use. */
   readonly target?: string
@@ -27,7 +26,7 @@ export interface RepositoryScope {
 
 export interface Mount {
   readonly from: string
-  /** Forward this target if the client may not pull from `from`. The registry then asks for an upload. */
+  /** Forwarded if the client may not pull from `from`. The registry then asks for an upload. */
   readonly targetWithout: string
 }
 
@@ -86,8 +85,7 @@ interface Address {
 
 const UPLOAD_ID = /^[A-Za-z0-9._=-]+$/
 
-// As in gorilla/mux of registry:2, the word before the last segment decides, so a path has one meaning:
-// `/v2/a/manifests/b/blobs/sha256:…` is a blob of the repository `a/manifests/b`.
+// As in gorilla/mux of registry:2, the word before the last segment decides, so a path has one meaning.
 function addressOf(path: string): Address | undefined {
   if (!path.startsWith('/v2/')) return undefined
   const segments = path.slice('/v2/'.length).split('/')
@@ -153,8 +151,7 @@ function withMount(scope: RepositoryScope, path: string, text: string | undefine
   return { ...scope, mount: { from, targetWithout } }
 }
 
-// Threat: in later specifications, a push by digest may set tags with `?tag=v1&tag=v2` and so bypass immutable tags.
-// Without these parameters the client pushes the tags one by one.
+// Threat: in later specifications, `?tag=v1&tag=v2` sets tags and so bypasses immutable tags.
 function withoutTags(scope: RepositoryScope, path: string, text: string | undefined): Scope {
   if (text === undefined) return scope
   const query = readQuery(text)

@@ -14,7 +14,6 @@ export interface Parts {
   readonly users: Users
   readonly certificate: CertificateInForce
   readonly clientCa?: ClientCaInForce | undefined
-  /** Undefined without a rules file. */
   readonly rules?: RulesInForce | undefined
   readonly upstream: Upstream
   readonly gate: DrainGate
@@ -43,7 +42,6 @@ export async function readinessOf({
   return { ready: Object.values(parts).every((part) => part.ready), parts }
 }
 
-/** Whole days. */
 export function leafDaysLeft({ notAfter }: Pick<LeafFacts, 'notAfter'>, at = new Date()): number {
   return Math.floor((notAfter.getTime() - at.getTime()) / DAY_MS)
 }
@@ -78,7 +76,6 @@ function certificateState({ origin, current, state }: CertificateInForce): PartS
     }
   }
   if (days < 0) return { ready: false, state: 'expired', reason: 'the leaf has expired' }
-  // Stays ready, because the last good certificate is still served.
   if (state.kind === 'stale') return { ready: true, state: 'stale', reason: `${left}; ${state.reason}` }
   return { ready: true, state: 'ok', reason: left }
 }
@@ -92,7 +89,6 @@ function clientCaState({ current, state }: ClientCaInForce): PartState {
   return { ready: true, state: days < 0 ? 'expired' : 'ok', reason: left }
 }
 
-// Stays ready: the last good rules are in force.
 function rulesState({ current: { file }, state }: RulesInForce, { isLoaded, table }: Users): PartState {
   if (state.kind === 'stale') return { ready: true, state: 'stale', reason: state.reason }
   const unknown = isLoaded ? unknownUsers(file, table.entries) : []

@@ -30,11 +30,9 @@ import type { Users } from '../users/users.ts'
 export interface RequestPartsOptions {
   readonly log: Log
   readonly users: Users
-  /** Undefined without a rules file. */
   readonly rules: RulesInForce | undefined
   readonly tokenKey: Buffer
   readonly affordable: number
-  /** Milliseconds since 1970, for tokens. */
   readonly now: () => number
 }
 
@@ -69,7 +67,6 @@ export function createRequestParts(config: Config, options: RequestPartsOptions)
   }
 }
 
-// 64 MiB is enough for over 1,000 manifests of ordinary size at once.
 const MANIFEST_LIMITS = {
   maxBytes: MAX_MANIFEST_BYTES,
   maxTotalBytes: 64 * 1024 * 1024,

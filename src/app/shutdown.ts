@@ -36,12 +36,11 @@ export async function shutDown(parts: RunningParts, deadlineMs: number): Promise
   parts.gate.beginDrain()
   parts.listener.stopAccepting()
   const isDrained = await withDeadline(parts.gate.drained(), deadlineMs)
-  // The listener cuts the connections that are left.
   await closeParts(parts)
   return isDrained
 }
 
-/** Closes each part before the parts that it uses. Rejects after all parts are closed, if one of them failed. */
+/** Rejects after all parts are closed, if one of them failed. */
 async function closeParts(parts: OpenParts): Promise<void> {
   const closingOrder: readonly (Closable | undefined)[] = [
     parts.listener,
@@ -72,7 +71,6 @@ async function closeParts(parts: OpenParts): Promise<void> {
   if (failures.length === 1) throw failures[0]
 }
 
-/** Waits for the next step of the start; closes the open parts if that step fails. */
 export async function closeOnFailure<T>(next: Promise<T>, open: OpenParts): Promise<T> {
   try {
     return await next

@@ -27,11 +27,9 @@ export interface Sidecar {
   readonly adminAddress: BoundAddress | undefined
   readonly certificate: CertificateInForce
   readonly users: Users
-  /** bcrypt computations since the start, for tests and benchmarks. */
   readonly comparisons: number
   readiness(): Promise<Readiness>
   reload(): Promise<void>
-  /** For logrotate. */
   reopenAudit(): void
   /** Resolves to false if the deadline passed and requests were cut. */
   drain(deadlineMs: number): Promise<boolean>
@@ -48,7 +46,6 @@ interface Files {
 export interface SidecarOptions {
   /** Milliseconds since 1970, for tokens. */
   readonly now?: () => number
-  /** Where the audit stream goes if the settings say `stdout`. */
   readonly stdout?: NodeJS.WritableStream
 }
 
@@ -154,7 +151,6 @@ async function openRules(
   return loadRules({ file, pollMs, log, usernames })
 }
 
-// Reads all files even if one of them is invalid.
 async function reloadAll(parts: readonly ({ reload(): Promise<void> } | undefined)[]): Promise<void> {
   await Promise.all(parts.map(async (part) => part?.reload()))
 }

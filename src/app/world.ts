@@ -1,12 +1,10 @@
 // Declares the parts of the process that a command may use.
 
-/** `main.ts` creates it from the real process; tests create their own. */
 export interface World {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly stdin: NodeJS.ReadableStream & { readonly isTTY?: boolean; setRawMode?(raw: boolean): unknown }
   readonly stdout: NodeJS.WritableStream & { readonly isTTY?: boolean }
   readonly stderr: NodeJS.WritableStream & { readonly isTTY?: boolean }
-  /** The returned function removes the listener. */
   readonly onSignal: (
     signals: readonly NodeJS.Signals[],
     listener: (signal: NodeJS.Signals) => void,

@@ -1,7 +1,6 @@
 // Limits and schedules bcrypt checks.
-//
-// Threat: a flood of guesses must not delay users. So sources take turns, and sources without recent failures go first.
-// Very many sources that never failed can still fill the queue. Its limits bound the memory and the waiting time.
+// Threat: a flood of guesses must not delay users. So sources take turns; those without recent failures go first.
+// Very many fresh sources can still fill the queue, but its limits bound memory and waiting time.
 
 import type { Comparison } from './bcrypt.ts'
 import { createFairQueue } from './fair-queue.ts'
@@ -31,7 +30,6 @@ export interface AttemptsParts {
   readonly throttle: Throttle
   readonly compare: (comparison: Comparison) => Promise<number | 'busy'>
   readonly threads: number
-  /** Called when the turn of an attempt comes. */
   readonly onTurn?: (waitedMs: number) => void
 }
 
@@ -41,7 +39,6 @@ const DEADLINE_MS = 10_000
 // A thread checks this many at cost 10 before the deadline. This is enough for 100 CI runners behind one address.
 const MAX_WAITING_PER_THREAD = 128
 
-// A waiting attempt takes a few hundred bytes.
 const MAX_WAITING = 1024
 
 const BUSY: AttemptOutcome = { kind: 'busy' }
@@ -114,7 +111,7 @@ export function createAttempts({ throttle, compare, threads, onTurn }: AttemptsP
   return { run, waiting: () => queue.size, close }
 }
 
-// Called on arrival, so that a flood does not fill the queue. Called again later, when earlier attempts may have failed.
+// Called on arrival, so that a flood does not fill the queue, and again after earlier attempts may have failed.
 function throttledOutcome(throttle: Throttle, attempt: Attempt): AttemptOutcome | undefined {
   const retryAfterMs = attempt.isProven ? 0 : throttle.retryAfterMs(attempt)
   return retryAfterMs > 0 ? { kind: 'throttled', retryAfterMs } : undefined

@@ -14,7 +14,7 @@ export type ParsedBasic =
   | { readonly kind: 'absent' }
   | { readonly kind: 'malformed'; readonly reason: string }
 
-/** Parses RFC 7617 credentials. The base64 is strict, but may have no padding at all. */
+/** RFC 7617. The base64 is strict, but may have no padding at all. */
 export function parseBasic(header: string | undefined): ParsedBasic {
   if (header === undefined) return { kind: 'absent' }
   const [, scheme = '', token = ''] = /^([^ ]*) *(.*)$/s.exec(header) ?? []
@@ -23,7 +23,7 @@ export function parseBasic(header: string | undefined): ParsedBasic {
   return bytes ? splitCredentials(decodeText(bytes)) : malformed('the credentials are not base64')
 }
 
-/** For a name and a password from anywhere. podman without a login sends both empty, which counts as no credentials. */
+/** podman without a login sends both empty, which counts as no credentials. */
 export function checkCredentials({ username, password }: Credentials): ParsedBasic {
   if (username === '' && password === '') return { kind: 'absent' }
   if (hasControlCharacter(username + password)) return malformed('the credentials hold a control character')

@@ -1,6 +1,5 @@
 // Hashes and compares passwords with bcrypt.
-//
-// Worker threads load this file, because the "async" functions of bcryptjs compute on the caller's event loop.
+// Worker threads load this file, because bcryptjs computes on the caller's event loop.
 
 import { compareSync, hashSync, truncates } from 'bcryptjs'
 
@@ -11,7 +10,7 @@ export interface Comparison {
   readonly dummyHashes: readonly string[]
 }
 
-/** Returns the index of the hash that matches, or -1. */
+/** Returns an index of `hashes`, or -1. */
 export default function compare({ password, hashes, dummyHashes }: Comparison): number {
   if (isTooLong(password)) return -1
   const index = hashes.findIndex((hash) => compareSync(password, hash))
@@ -23,7 +22,6 @@ export function hashPassword(password: string, cost: number): string {
   return hashSync(password, cost)
 }
 
-/** bcrypt reads only 72 bytes. */
 export function isTooLong(password: string): boolean {
   return truncates(password)
 }

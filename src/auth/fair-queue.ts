@@ -21,7 +21,7 @@ export function createFairQueue<T>({
   perSource,
   isFavored = () => true,
 }: FairQueueLimits): FairQueue<T> {
-  // In the order of their turns; no lane is empty. Copying a lane is cheap, because it holds at most a thousand items.
+  // In the order of their turns; no lane is empty.
   const lanes = new Map<string, T[]>()
   let size = 0
   let turns = 0

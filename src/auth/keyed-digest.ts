@@ -1,6 +1,5 @@
 // Computes keyed digests that replace credentials in memory.
-//
-// Threat: an attacker copies a digest from memory. Without the random key, the attacker cannot test guesses with it.
+// Threat: an attacker copies a digest from memory, but cannot test guesses without the random key.
 
 import { createHmac, createSecretKey, randomBytes } from 'node:crypto'
 

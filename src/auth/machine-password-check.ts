@@ -1,6 +1,5 @@
 // Checks machine passwords.
-//
-// Nothing is remembered, so a revoked or expired one is refused at the next request.
+// Remembers nothing, so a revoked or expired password is refused at the next request.
 
 import type { Verdict } from './verdict.ts'
 import type { Credentials } from './basic.ts'
@@ -13,7 +12,6 @@ export interface MachinePasswordCheckParts {
   readonly throttle: Pick<Throttle, 'retryAfterMs' | 'failed'>
   /** Milliseconds since 1970. */
   readonly now: () => number
-  /** Called for each request with a valid machine password. */
   readonly onUse: (used: MachinePassword) => void
 }
 

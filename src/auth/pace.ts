@@ -1,6 +1,5 @@
 // Limits how many credentials one source may check per second.
-//
-// Threat: a remembered login needs no bcrypt check, so even a throttled source could guess thousands of times a second.
+// Threat: a remembered login needs no bcrypt check, so a throttled source could guess thousands of times a second.
 // So each check takes a token of its source, and right credentials give the token back.
 
 import { LRUCache } from 'lru-cache'
@@ -20,7 +19,6 @@ export interface PacedConnection {
 }
 
 export type Turn =
-  /** Call `succeeded` or `failed` when the outcome of the check is known. */
   | { readonly kind: 'check'; succeeded(): void; failed(): void }
   | { readonly kind: 'gone' }
   | { readonly kind: 'busy' }

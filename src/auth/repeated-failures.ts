@@ -1,17 +1,13 @@
 // Recognizes a wrong password that one client sends twice in a row.
-//
-// containerd and BuildKit send a password to /token as a form and, if it is refused, again as Basic credentials. That is
-// one guess, so it must count once: otherwise half of the allowed failures would throttle a user.
+// If /token refuses a form, containerd and BuildKit send its password again as Basic credentials. That is one guess.
+// If it counted twice, half of the allowed failures would throttle a user.
 
 import { LRUCache } from 'lru-cache'
 import type { Credentials } from './basic.ts'
 import { createKeyedDigest } from './keyed-digest.ts'
 
 export interface RepeatedFailures {
-  /**
-   * Whether these credentials were refused a moment ago. True only once per refusal, so that a client that repeats one
-   * password still reaches the throttle.
-   */
+  /** True only once per refusal, so that a client that repeats one password still reaches the throttle. */
   isSecond(credentials: Credentials, source: string): boolean
   refused(credentials: Credentials, source: string): void
 }
@@ -26,7 +22,6 @@ export interface RepeatedFailuresParts {
 // The second request follows at once, but its connection may have to wait.
 const REPETITION_MS = 5_000
 
-// The oldest entries are dropped. Dropping one early only counts a repeated password twice.
 const MAX_REFUSED = 20_000
 
 export function createRepeatedFailures({ table, now }: RepeatedFailuresParts): RepeatedFailures {

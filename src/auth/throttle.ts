@@ -1,7 +1,6 @@
 // Counts failed logins per source, and per source and name.
-//
-// With the package rate-limiter-flexible, a flood would fill the memory: it keeps a timer per key, without a bound.
-// Malformed credentials and too long passwords do not count, because an attacker could fill the tables at no cost.
+// Not rate-limiter-flexible: it keeps a timer per key without a bound, so a flood would fill the memory.
+// Malformed credentials do not count, because an attacker could fill the tables at no cost.
 // Throttled attempts do not count. Otherwise one client that never stops would lock out its network forever.
 // Wrong machine passwords count. Otherwise nothing would slow down a client with an expired machine password.
 
@@ -32,12 +31,12 @@ interface Count {
   readonly endsAt: number
 }
 
-// Two full tables take 8 MiB. Four threads check 3,400 passwords a minute, so a table holds the failures of 6 minutes.
-// Wrong machine passwords need no thread, but filling a table with 20 failures per address takes 1,000 addresses.
+// Two full tables take 8 MiB. Four threads check 3,400 passwords a minute, so a table holds 6 minutes of failures.
+// Filling it with wrong machine passwords takes 1,000 addresses with 20 failures each.
 const MAX_COUNTS = 20_000
 
-// One source may fail with one name three times as often, in ten times the window. A client that slowly repeats an
-// old password reaches this limit before the limit of its source, so other users of its address can still log in.
+// One source may fail three times as often with one name, in ten times the window.
+// So a client that slowly repeats an old password does not lock out other users of its address.
 const PAIR_FAILURES = 3
 const PAIR_WINDOWS = 10
 

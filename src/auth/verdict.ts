@@ -10,7 +10,7 @@ export type RefusalReason =
   | 'wrong machine password'
   | 'machine password expired'
 
-/** The outcome of checking credentials. `reason` and `isKnown` are for the log; a client must not see them. */
+/** `reason` and `isKnown` are for the log; a client must not see them. */
 export type Verdict =
   | {
       readonly kind: 'ok'
@@ -19,13 +19,12 @@ export type Verdict =
       readonly isOldPassword: boolean
       /** The stored secret that the password matches. A token is bound to it. */
       readonly hash: string
-      /** The machine password that was sent, which restricts what this request may do. */
       readonly machinePassword?: MachinePassword
     }
   | {
       readonly kind: 'refused'
       readonly reason: RefusalReason
-      /** Whether the table has the name. An unknown name may be a password in the wrong field. */
+      /** An unknown name may be a password in the wrong field. */
       readonly isKnown: boolean
     }
   | { readonly kind: 'busy' }

@@ -1,6 +1,5 @@
 // Opens the audit file, and opens it again for logrotate.
-//
-// Symbolic links are followed, as for all other files, because log folders are often links.
+// Follows symbolic links, because log folders are often links.
 
 import { constants, type Stats } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'

@@ -19,7 +19,7 @@ export type AuditEvent =
   | 'root-renewed'
   | 'lines-dropped'
 
-/** docs/audit.md describes the fields. */
+/** See docs/audit.md. */
 export interface AuditLine {
   readonly event: AuditEvent
   readonly outcome: 'done' | 'denied' | 'refused' | 'failed' | 'unanswered'
@@ -29,9 +29,7 @@ export interface AuditLine {
 export interface AuditStream {
   /** Never throws, and never waits. */
   record(line: AuditLine): void
-  /** Lines that were not written because too many waited. */
   readonly dropped: number
-  /** Opens the file again, for logrotate. */
   reopen(): void
   close(): Promise<void>
 }
@@ -43,7 +41,7 @@ export interface AuditOptions {
   readonly stdout: NodeJS.WritableStream | undefined
 }
 
-/** Undefined for `off`. Rejects with InvalidFileError for an unusable file. */
+/** Undefined for `off`. Rejects with InvalidFileError. */
 export async function openAuditStream(
   setting: AuditSetting,
   { log, stdout }: AuditOptions,

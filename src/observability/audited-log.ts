@@ -38,7 +38,6 @@ const COPIED: Readonly<Partial<Record<EventName, Copy>>> = {
   'root-renewed': { event: 'root-renewed', outcome: 'done' },
 }
 
-/** The level of the log does not matter for the copies. */
 export function auditedLog(log: Log, audit: Pick<AuditStream, 'record'>): Log {
   const copy = (fields: CopiedFields): void => {
     const line = COPIED[fields.event]

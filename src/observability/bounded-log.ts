@@ -1,10 +1,9 @@
 // Limits log lines that clients cause, and counts the rest.
-//
 // Threat: anyone who reaches the port could fill the disk, and hide important lines among many others.
 
 export interface BoundedLog<T> {
   add(event: T): 'written' | 'counted'
-  /** Writes the counts. Later events still get lines within the same limits, but are not counted. */
+  /** Later events still get lines within the same limits, but are not counted. */
   close(): void
 }
 

@@ -1,7 +1,5 @@
 // Writes lines to a target without waiting for it, with bounded memory.
-//
-// Threat: a full disk or a reader that stops must delay no transfer. So lines wait here, and are dropped when the memory
-// is used up.
+// Threat: a full disk or a stopped reader must delay no transfer. So lines are dropped when the memory is used up.
 
 import { setTimeout as pause } from 'node:timers/promises'
 import { errorMessage } from '../errors/errors.ts'
@@ -15,24 +13,20 @@ export interface LineTarget {
 }
 
 export interface LineQueue {
-  /** Never throws, and never waits. */
   add(line: string): void
-  /** Prepares the target even if no line waits. */
   wake(): void
   readonly dropped: number
-  /** Writes the lines that wait, for at most a second. */
+  /** Waits at most a second. */
   close(): Promise<void>
 }
 
 export interface LineQueueOptions {
   readonly maxBytes?: number
   readonly onBlocked: (reason: string) => void
-  /** Called when lines are written again, with the number of lines that were dropped meanwhile. */
   readonly onRecovered: (dropped: number) => void
   readonly onLost: (lines: number) => void
 }
 
-// About 10,000 lines.
 const MAX_BYTES = 4 * 1024 * 1024
 const BATCH_BYTES = 64 * 1024
 const RETRY_MS = 200
@@ -112,7 +106,6 @@ function createOutage({ onBlocked, onRecovered }: Pick<LineQueueOptions, 'onBloc
     get isOn() {
       return problem !== undefined
     },
-    /** Reports each reason once. */
     begin(reason: string): void {
       if (problem === reason) return
       problem = reason
@@ -131,7 +124,6 @@ function createOutage({ onBlocked, onRecovered }: Pick<LineQueueOptions, 'onBloc
 function createWaitingLines() {
   const lines: Buffer[] = []
   let total = 0
-  // Bytes of the first line that are written already.
   let offset = 0
   return {
     get bytes() {
@@ -144,7 +136,6 @@ function createWaitingLines() {
       lines.push(line)
       total += line.length
     },
-    /** At least one line. */
     first(bytes: number): Buffer {
       let [count, length] = [0, 0]
       for (const line of lines) {

@@ -4,7 +4,6 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 
 export interface LogEvent {
   readonly level: LogLevel
-  /** One sentence, for docs/log-events.md. */
   readonly meaning: string
 }
 
@@ -115,7 +114,6 @@ export const LOG_EVENTS = {
 
 export type EventName = keyof typeof LOG_EVENTS
 
-/** The events of one level. */
 export type EventAt<L extends LogLevel> = {
   [N in EventName]: (typeof LOG_EVENTS)[N]['level'] extends L ? N : never
 }[EventName]

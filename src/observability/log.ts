@@ -6,7 +6,7 @@ import type { EventAt, EventName, LogLevel } from './log-events.ts'
 
 export type { LogLevel }
 
-/** The fields of a line. `event` is the stable name, for programs; the sentence is for people and may change. */
+/** `event` is the stable name, for programs; the sentence is for people and may change. */
 export interface LogFields<L extends LogLevel = LogLevel> {
   readonly event: EventAt<L> & EventName
   readonly [field: string]: unknown

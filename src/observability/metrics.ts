@@ -1,7 +1,5 @@
 // Counts events and formats metrics for Prometheus.
-//
-// Threat: anyone who reaches the admin address reads the metrics.
-// So each label has few, fixed values. No label shows a username, repository or address, or whether a user exists.
+// Threat: anyone who reaches the admin address reads the metrics. So label values are few, fixed and name no user.
 
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
 import {
@@ -16,7 +14,6 @@ import {
 } from './event-metrics.ts'
 
 export interface RequestOutcome {
-  /** From a small, fixed set, because each value makes a time series. */
   readonly method: string
   /** 499 if the client left before a status was sent. */
   readonly status: number
@@ -51,7 +48,7 @@ export interface Metrics {
   upstreamAnswered(seconds: number): void
   /** At start, call it with `times` 0 for each kind, as for limits. */
   upstreamFailed(kind: string, times?: number): void
-  /** At start, call it with `times` 0 for each limit, so that Prometheus sees the first increase. */
+  /** At start, call it with `times` 0 for each limit. */
   limitReached(limit: string, times?: number): void
   /** Call it at most once, and only if metrics are read, because it starts a timer and observes garbage collections. */
   measureProcess(): void

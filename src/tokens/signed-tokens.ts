@@ -1,7 +1,5 @@
-// Signs and verifies tokens, which say who a client is.
-//
-// No other file imports jose. A token never says what its holder may do: the access rules decide that at each request,
-// so a change of the rules takes effect at once.
+// Signs and verifies tokens with jose.
+// A token never says what its holder may do, so a change of the access rules takes effect at once.
 
 import { errors, jwtVerify, SignJWT, type JWTPayload } from 'jose'
 import { deriveTokenKeys } from './token-keys.ts'
@@ -24,7 +22,6 @@ export type TokenHolder =
   | {
       readonly kind: 'user'
       readonly username: string
-      /** Binds the token to the stored secret that the user proved; see `fingerprintOf`. */
       readonly fingerprint: string
       /** The id of the machine password that was sent; undefined for the password of the user. */
       readonly machinePassword?: string | undefined
@@ -34,12 +31,12 @@ export type ReadToken =
   | { readonly kind: 'valid'; readonly holder: TokenHolder }
   /** Signed with this key, and too old. Its holder was right once, so this is no guess. */
   | { readonly kind: 'expired' }
-  /** Not signed with this key, or not a token. The log's reason never repeats the token. */
+  /** The log's reason never repeats the token. */
   | { readonly kind: 'wrong'; readonly reason: string }
 
 export interface SignedTokens {
   readonly issue: (holder: TokenHolder) => Promise<string>
-  /** Reads a token from a client. Never rejects. */
+  /** Never rejects. */
   readonly read: (token: string) => Promise<ReadToken>
   readonly fingerprintOf: (username: string, storedSecret: string) => string
 }
@@ -54,8 +51,7 @@ export interface SignedTokensOptions {
 const ISSUER = 'registry-sidecar'
 const TYPE = 'JWT'
 
-// The signature, 32 bytes, ends in two bits without meaning. Threat: some decoders ignore them, so that one token would
-// have four texts.
+// Threat: some decoders ignore the last two bits of the signature, so one token would have four texts.
 const TOKEN = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/
 
 export function createSignedTokens({ key, now = Date.now }: SignedTokensOptions): SignedTokens {

@@ -1,5 +1,4 @@
 // Reads requests for a token.
-//
 // A client sends credentials in the Authorization header, or in a form (distribution's "Oauth2 Token Authentication").
 
 import { parseAuthorization } from '../auth/authorization-header.ts'
@@ -13,18 +12,15 @@ export type TokenRequest =
       readonly credentials: Credentials
       readonly scopes: readonly AskedScope[]
     }
-  /** The client sent no credentials at all. Only then may it get a token for anonymous. */
+  /** Only a client without any credentials may get a token for anonymous. */
   | { readonly kind: 'no credentials'; readonly scopes: readonly AskedScope[] }
-  /** The client sent something in place of a name and a password. */
   | { readonly kind: 'malformed credentials'; readonly reason: string }
   /** The request can be read in two ways, or asks for something else than a token. */
   | { readonly kind: 'unsupported'; readonly reason: string }
 
 export interface ReceivedTokenRequest {
   readonly authorization: string | undefined
-  /** The query, without its question mark. */
   readonly query: string
-  /** The body of a POST; undefined for a GET. */
   readonly form: string | undefined
 }
 
@@ -68,8 +64,7 @@ type FormCredentials =
 
 function credentialsIn(form: URLSearchParams): FormCredentials {
   const grant = form.get('grant_type') ?? 'password'
-  // No answer contains a refresh token: docker would store it in place of the password, and this client could not log
-  // in any more when the challenge is Basic again.
+  // No answer contains a refresh token, because docker would store it in place of the password.
   if (grant === 'refresh_token' || (form.get('refresh_token') ?? '') !== '')
     return malformed('a refresh token')
   if (grant !== 'password') return unsupported('a form with an unknown grant_type')

@@ -10,19 +10,16 @@ export type TokenVerdict =
   | {
       readonly kind: 'user'
       readonly username: string
-      /** The user has a newer password, and the one behind this token is still valid. */
       readonly isOldPassword: boolean
       /** Restricts what this request may do. Set if the token was issued for a machine password. */
       readonly machinePassword?: MachinePassword
     }
-  /** It was valid once, so this is no guess. */
+  /** The token was valid once, so this is no guess. */
   | { readonly kind: 'ended'; readonly reason: string }
-  /** It never was. */
   | { readonly kind: 'wrong'; readonly reason: string }
   | { readonly kind: 'throttled'; readonly retryAfterMs: number }
 
 export interface TokenVerifier {
-  /** @param source where the token comes from; see `sourceOf` */
   verify(token: string, source: string): Promise<TokenVerdict>
 }
 

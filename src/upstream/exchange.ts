@@ -7,7 +7,6 @@ import type { Upload } from './request-body.ts'
 
 export interface Exchange {
   readonly incoming: IncomingMessage
-  /** The registry gets this target instead of the target that the client sent. */
   readonly target: string
   readonly registryHeaders: IncomingHttpHeaders
   readonly outgoing: ServerResponse
@@ -25,9 +24,8 @@ export interface Exchange {
 }
 
 export interface ForwardContext extends ForwardedFor {
-  /** Sent to the registry byte for byte, instead of the target of `incoming`. */
+  /** Sent to the registry byte for byte. */
   readonly target: string
-  /** Called before the answer is forwarded. */
   readonly onAnswer?: ((answer: IncomingMessage) => void) | undefined
   readonly onFailure: (failure: UpstreamFailure) => void
   readonly isWhole?: boolean
@@ -62,7 +60,7 @@ export function failExchange(exchange: Exchange, failure: UpstreamFailure): void
   exchange.upload?.stop()
   // end() would make an interrupted chunked upload look complete.
   if (!exchange.isWhole || failure.kind !== 'client-closed') exchange.request?.destroy()
-  // This check comes before onFailure(), because onFailure() may write an answer.
+  // Before onFailure(), because onFailure() may write an answer.
   const { outgoing } = exchange
   if (outgoing.headersSent && !outgoing.writableEnded) outgoing.destroy()
   exchange.onFailure(failure)

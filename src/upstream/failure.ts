@@ -32,7 +32,6 @@ const UNREACHABLE_CODES: ReadonlySet<string> = new Set([
   'EADDRNOTAVAIL',
 ])
 
-// This process or machine has no free file descriptor; the registry did not fail.
 const EXHAUSTED_CODES: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE'])
 
 export function failureOf(error: unknown): UpstreamFailure {

@@ -55,7 +55,6 @@ const NEVER_HOP_BY_HOP: ReadonlySet<string> = new Set([
 const NONE: ReadonlySet<string> = new Set()
 
 export interface ForwardedFor {
-  /** Undefined for anonymous. */
   readonly username: string | undefined
   readonly address: string
   readonly requestId: string

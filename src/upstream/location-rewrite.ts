@@ -13,7 +13,7 @@ const ABSOLUTE = /^https?:\/\/([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))
 
 const LOOPBACK: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '::1'])
 
-/** Replaces only the origin, and only if it names the registry or the client's Host (`host`). All other bytes stay the same. */
+/** Replaces only an origin that names the registry or the client's Host. */
 export function createLocationRewrite(upstream: UpstreamName): LocationRewrite {
   return function rewriteLocation(location, host) {
     const match = ABSOLUTE.exec(location)

@@ -4,7 +4,6 @@ import { failureOf, type UpstreamFailure } from './failure.ts'
 import { demandsLogin, LOGIN_DEMANDED } from './login-demand.ts'
 import { sendSmallRequest, type SmallAnswer } from './probe/small-request.ts'
 
-/** The registry did not answer the question. */
 export class LookupError extends Error {
   readonly failure: UpstreamFailure
 
@@ -15,7 +14,6 @@ export class LookupError extends Error {
   }
 }
 
-/** Each method rejects with LookupError. */
 export interface ManifestLookup {
   digestOf(repository: string, tag: string): Promise<string | undefined>
   tagsOf(repository: string): Promise<readonly string[]>
@@ -85,7 +83,6 @@ export function createManifestLookup(to: {
 
 type Answer = Extract<SmallAnswer, { readonly kind: 'answer' }>
 
-/** Undefined for 404. */
 function answered(answer: SmallAnswer): Answer | undefined {
   switch (answer.kind) {
     case 'failed':

@@ -13,7 +13,6 @@ import { unusableAnswer } from './unusable-answer.ts'
 export interface ResponseParts {
   readonly memory: SpliceMemory
   readonly rewriteLocation: LocationRewrite
-  /** Called when the registry begins its answer to a request without a body. */
   readonly onFirstByte?: ((waitedMs: number) => void) | undefined
 }
 
@@ -82,7 +81,6 @@ function writeHeaders(outgoing: ServerResponse, status: number, headers: string[
     lines.set(name.toLowerCase(), line)
   }
   for (const [key, { name, values }] of lines) {
-    // The sidecar may have set Vary already, so the values of the registry are added.
     if (key === 'vary') outgoing.appendHeader(name, values)
     else outgoing.setHeader(name, values)
   }

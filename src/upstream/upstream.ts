@@ -20,12 +20,9 @@ import { createWatchdog, type Watchdog, type WatchdogLimits } from './watchdog.t
 import { sendWhole } from './whole-request.ts'
 
 export interface Upstream {
-  /** Forwards one authenticated request. Calls `onFailure` at most once; the caller answers if no head was sent. */
+  /** Calls `onFailure` at most once; the caller answers if no head was sent. */
   forward(incoming: IncomingMessage, outgoing: ServerResponse, context: ForwardContext): void
-  /**
-   * Like `forward`, with a body that is already in memory. Resolves when the registry has answered, or can no longer
-   * carry out the request. Until then another request could overtake this one, even if the client has left.
-   */
+  /** Resolves when the registry has answered, or can no longer carry out the request, so that no request overtakes it. */
   forwardWhole(incoming: IncomingMessage, outgoing: ServerResponse, context: WholeContext): Promise<void>
   readonly manifests: ManifestLookup
   probe(): Promise<ProbeOutcome>
@@ -40,7 +37,7 @@ export interface WholeContext extends ForwardContext {
 export interface UpstreamOptions extends WatchdogLimits, Pick<ResponseParts, 'onFirstByte'> {
   readonly hostname: string
   readonly port: number
-  /** In bytes, for the buffers of all large bodies together. */
+  /** In bytes. */
   readonly spliceMemory: number
 }
 

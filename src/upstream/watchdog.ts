@@ -5,7 +5,6 @@ import type { UpstreamFailure } from './failure.ts'
 
 export interface WatchdogLimits {
   readonly idleTimeoutMs: number
-  /** From the end of the request to the start of the answer. */
   readonly responseTimeoutMs: number
 }
 

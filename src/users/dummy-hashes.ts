@@ -1,5 +1,4 @@
 // Creates dummy hashes, so that every refusal takes equally long.
-//
 // Threat: otherwise the time shows which names exist, and which have a weaker hash or an old password.
 // So every refusal computes, for each cost, the most bcrypts that any entry of the table needs.
 // Many cheap bcrypts with the same total work would take another time, because each bcrypt has a fixed overhead.
@@ -25,7 +24,7 @@ export function createDummyHashes(counts: CostCounts): readonly string[] {
   return [...wanted].flatMap(([cost, count]) => Array.from({ length: count }, () => createDummyHash(cost)))
 }
 
-/** The dummy hashes to compute beside the hashes of a name: each hash replaces one dummy hash of the same cost. */
+/** Each hash replaces one dummy hash of the same cost. */
 export function remainingDummyHashes(dummyHashes: readonly string[], hashes: readonly string[]): readonly string[] {
   return hashes.reduce((left, hash) => {
     const index = left.findIndex((dummyHash) => costOf(dummyHash) === costOf(hash))

@@ -5,17 +5,15 @@ import { parseHtpasswd } from './htpasswd.ts'
 import { isUtf16 } from './text-lines.ts'
 import type { UserTable } from './user-table.ts'
 
-/** Latin-1 text with line feeds. Latin-1 maps bytes to characters one to one, so bytes that are not UTF-8 survive. */
+/** Latin-1 text with line feeds, because Latin-1 preserves bytes that are not UTF-8. */
 export type Lines = readonly string[]
 
 export interface FileLines {
-  /** A byte order mark, or nothing. */
   readonly mark: string
   readonly lines: Lines
 }
 
 export interface EditContext {
-  /** For messages. */
   readonly file: string
   /** Milliseconds since 1970. */
   readonly now: number
@@ -34,7 +32,7 @@ export function joinLines({ mark, lines }: FileLines): Buffer {
   return Buffer.from(mark + lines.join(''), 'latin1')
 }
 
-/** The table that these lines make, or undefined if no line is usable. */
+/** Undefined if no line is usable. */
 export function tableOf(lines: Lines, { file, now }: EditContext): UserTable | undefined {
   try {
     return parseHtpasswd(joinLines({ mark: '', lines }), file, now)
@@ -68,12 +66,10 @@ export function lineEnding(line: string): string {
   return /\r?\n$/.exec(line)?.[0] ?? ''
 }
 
-/** The bytes of UTF-8 text, as `Lines` hold them. */
 export function encode(text: string): string {
   return Buffer.from(text).toString('latin1')
 }
 
-/** The text of a comment; empty for a line that is no comment. */
 export function commentOf(line: string): string {
   return line.startsWith('#') ? Buffer.from(line, 'latin1').toString() : ''
 }

@@ -1,5 +1,4 @@
 // Parses an htpasswd file into the user table.
-//
 // The sidecar pauses between small steps, because its event loop carries every transfer.
 
 import { setImmediate } from 'node:timers/promises'
@@ -57,8 +56,7 @@ function* read(bytes: Buffer, file: string, now: number): Steps {
     if ('reason' in entry) problems.push(entry)
     else entries.set(entry.username, entry)
   }
-  // Lines of old and machine passwords are no problems here. If `htpasswd -D` leaves only such lines, the file must count as
-  // empty. If it counted as unusable, the removed user would stay in force.
+  // A file with only old and machine passwords counts as empty. If it were unusable, a removed user would stay in force.
   const [first] = problems
   if (entries.size === 0 && first !== undefined) {
     throw noUsableLine(file, { bytes, first })

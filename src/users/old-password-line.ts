@@ -1,9 +1,6 @@
 // Reads and writes the htpasswd line of an old, valid password.
-//
 //   #registry-sidecar keep-old v1 until 2026-01-31T12:00:00.000Z beside 0123456789abcdef $2y$10$… alice
-//
-// `beside` is a digest of the new hash. If another tool changes the entry, for example after a leak, the old passwords become invalid.
-// The name comes last, because it may contain blanks.
+// `beside` is a digest of the new hash, so a change by another tool ends old passwords. The name may contain blanks.
 
 import { createHash } from 'node:crypto'
 
@@ -60,7 +57,7 @@ function malformed(reason: string): ParsedKeptLine {
   return { kind: 'malformed', reason }
 }
 
-/** Milliseconds since 1970 of an ISO 8601 time in UTC, or undefined. */
+/** Accepts ISO 8601 in UTC. Returns milliseconds since 1970, or undefined. */
 export function parseTime(text: string): number | undefined {
   if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z$/.test(text)) return undefined
   const time = Date.parse(text)

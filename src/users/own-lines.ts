@@ -7,12 +7,8 @@ import { bindingOf, MAX_KEPT, parseKeptLine, type KeptLine } from './old-passwor
 import type { Entry, MachinePassword, MachinePasswords, Problem } from './user-table.ts'
 
 export interface OwnLines {
-  /** Whether the line holds an old or a machine password, or should hold one. */
   take(text: string, line: number): boolean
-  /**
-   * Call it after all entries, because in a sorted file a password may come before its entry. Adds old passwords to
-   * their entries. Pauses after each line.
-   */
+  /** Call it after all entries, because a password may come before its entry. Pauses after each line. */
   attachTo(entries: Map<string, Entry>): Generator<undefined, Attached, undefined>
 }
 
@@ -91,7 +87,7 @@ interface Taken {
   readonly ids: Set<string>
 }
 
-/** Why the line is not taken, or undefined. If two lines have one id or one secret, the first counts. */
+/** If two lines have one id or one secret, the first counts. */
 function machineProblem(
   entry: Entry | undefined,
   { id, username, digest, binding }: MachinePasswordLine,

@@ -13,7 +13,6 @@ export interface UserTableChange {
   readonly file: string
   readonly next: UserTable
   readonly previous: UserTable
-  /** At start nothing has changed, so no user gets a line. */
   readonly isStart: boolean
 }
 
@@ -45,7 +44,6 @@ export async function logUserChanges(log: Log, change: UserTableChange): Promise
   if (users === 0) log.warn({ event: 'users-file-empty', file }, 'the users file has no users: nobody gets in')
 }
 
-/** The ids that were added and removed, or undefined if there are none. */
 function machinePasswordChanges(log: Log, { file, next, previous, isStart }: UserTableChange) {
   const [added, removed] = [createNameList(), createNameList()]
   for (const { id, username: user } of missingIn(previous, next)) {

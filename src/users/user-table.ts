@@ -3,7 +3,6 @@
 import type { ProblemKind } from './htpasswd-line.ts'
 import type { CompiledRestriction } from '../access/restriction.ts'
 
-/** An earlier hash of an entry that is still valid. */
 export interface PreviousHash {
   readonly hash: string
   readonly cost: number
@@ -12,7 +11,7 @@ export interface PreviousHash {
   readonly line: number
 }
 
-/** One usable line: a name and its bcrypt string with the work factor `cost`. Lines count from 1. */
+/** Lines count from 1. */
 export interface Entry {
   readonly username: string
   readonly hash: string
@@ -21,14 +20,13 @@ export interface Entry {
   readonly previous: readonly PreviousHash[]
 }
 
-/** A line that was skipped. The reason is for the log: it may name a user, but contains no hash and no possible password. */
+/** The reason may name a user, but contains no hash and no possible password. */
 export interface Problem {
   readonly line: number
   readonly kind: ProblemKind
   readonly reason: string
 }
 
-/** A password for a machine, which expires and allows less than its user may do. */
 export interface MachinePassword {
   readonly id: string
   readonly username: string
@@ -50,7 +48,7 @@ export interface UserTable {
   readonly dummyHashes: readonly string[]
 }
 
-/** The hashes that are valid at this time: the present one first, then the old ones. */
+/** The present hash comes first. */
 export function hashesAt({ hash, previous }: Entry, now: number): readonly string[] {
   return [hash, ...previous.filter(({ validUntil }) => now < validUntil).map((old) => old.hash)]
 }

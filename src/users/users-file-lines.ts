@@ -26,7 +26,6 @@ export interface NewEntry {
 export interface NewHash extends NewEntry {
   /** Milliseconds since 1970. If absent, no old password stays valid. */
   readonly keepOldUntil?: number | undefined
-  /** Whether the machine passwords of this user end. */
   readonly revokesTokens?: boolean | undefined
 }
 
@@ -47,7 +46,6 @@ export function withChanged(lines: Lines, change: NewHash, context: EditContext)
     ? withoutOwn(lines, username)
     : withRebound(withoutKept(lines, username), username, { from: entry?.hash, to: hash })
   const index = rest.findIndex((line) => isOf(line, username))
-  // Preserve a missing line feed at the end of the file.
   const ending = lineEnding(rest[index] ?? '')
   const replacing = [toLine(username, hash), ...kept].join(ending === '' ? usualEnding(rest) : ending)
   return rest.with(index, replacing + ending)

@@ -1,6 +1,5 @@
 // Edits the users file.
-//
-// The sidecar may read and other runs may edit at any moment, so edits take a lock and replace the file atomically.
+// Other processes may read or edit it at any moment, so edits take a lock and replace the file atomically.
 
 import { access, constants, lstat, mkdir, readlink, realpath, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
@@ -82,7 +81,7 @@ export async function removeMachinePassword(file: string, id: string, now: numbe
   await edit({ file, now }, (lines) => withoutMachinePassword(lines, id, { file, now }))
 }
 
-/** Rejects if `addEntry` would, before a person types a password. The edit checks again under its lock. */
+/** Rejects if `addEntry` would, before a person types a password. */
 export async function assertAddable(file: string, username: string, now: number): Promise<void> {
   await rehearse(file, (lines) => withAdded(lines, { username, hash: '' }, { file, now }))
 }
@@ -147,7 +146,6 @@ async function followLinks(file: string): Promise<string> {
     if (errorCode(error) !== 'ENOENT') throw error
   }
   if (!(await isLink(file))) return resolve(file)
-  // A relative link starts at the real folder of the link.
   return followLinks(resolve(await realpath(dirname(file)), await readlink(file)))
 }
 

@@ -12,7 +12,6 @@ import { logUserChanges } from './user-changes.ts'
 
 export interface Users extends Following {
   readonly file: string
-  /** Empty until the file has been read once. */
   readonly table: UserTable
   readonly isLoaded: boolean
   readonly state: ValueState

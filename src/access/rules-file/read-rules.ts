@@ -1,7 +1,5 @@
 // Reads a rules file within limits of size, time and memory.
-//
-// Threat: loops of the YAML parser are quadratic, so a hostile file of 200 KB takes minutes.
-// So the parser runs in a worker thread, which is terminated at a deadline.
+// Threat: the YAML parser needs minutes for a hostile file of 200 KB. So a worker thread is terminated at a deadline.
 
 import { isUtf8 } from 'node:buffer'
 import { extname } from 'node:path'
@@ -14,7 +12,6 @@ import type { Problem } from './yaml-text.ts'
 // About 3,000 rules. For the largest file, parsing the result of the thread blocks the event loop for 5 ms (measured).
 export const MAX_RULES_FILE_BYTES = 256 * 1024
 
-// Ten times the duration that the largest ordinary file needs on a busy machine.
 const PARSE_TIMEOUT_MS = 10_000
 
 const MAX_HEAP_MIB = 256
@@ -34,20 +31,16 @@ export function formatProblem({ line, column, message }: Problem): string {
 }
 
 export interface ReadOptions {
-  /** Counted from when the thread is ready. */
   readonly timeoutMs?: number
 }
 
 export interface RulesReader {
-  /** Reads the bytes of a rules file. Rejects with RulesFileError, and settles within seconds whatever the bytes are. */
+  /** Rejects with RulesFileError, and settles within seconds whatever the bytes are. */
   read(bytes: Buffer): Promise<RulesFile>
   close(): Promise<void>
 }
 
-/**
- * Reads files one after the other. After the first read it keeps its thread, which costs 16 MB of memory: starting a
- * thread at each change takes 170 ms of CPU time, which is over a second on a busy machine.
- */
+/** Keeps its thread (16 MB), because starting a thread at each change takes 170 ms of CPU time. */
 export function createRulesReader({ timeoutMs = PARSE_TIMEOUT_MS }: ReadOptions = {}): RulesReader {
   const pool = new Piscina<string, string>({
     filename: workerFile(),
@@ -69,7 +62,7 @@ export function createRulesReader({ timeoutMs = PARSE_TIMEOUT_MS }: ReadOptions 
   }
 }
 
-/** Reads one file as a RulesReader does, and keeps no thread. */
+/** Keeps no thread. */
 export async function readRules(bytes: Buffer, options?: ReadOptions): Promise<RulesFile> {
   const reader = createRulesReader(options)
   try {

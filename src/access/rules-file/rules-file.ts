@@ -4,7 +4,7 @@ import { type Action } from '../actions.ts'
 import { checkShape, type RulesFileShape } from './rules-schema.ts'
 import { readYaml, TOO_DEEP, type Place, type Problem, type YamlText } from './yaml-text.ts'
 
-/** A name as the file writes it: a username, `@group`, `*` or `anonymous`. */
+/** A username, `@group`, `*` or `anonymous`. */
 export interface Mention extends Place {
   readonly name: string
 }
@@ -36,7 +36,7 @@ export type RulesReading =
   | { readonly kind: 'rules'; readonly file: RulesFile }
   | { readonly kind: 'problems'; readonly problems: readonly Problem[] }
 
-/** Finds all problems at once. Call it through read-rules.ts, which limits time and memory, for a hostile text. */
+/** For a hostile text, call it through read-rules.ts, which limits time and memory. */
 export function parseRules(text: string): RulesReading {
   try {
     return parse(text)
@@ -80,7 +80,6 @@ function failure(all: readonly Problem[]): RulesReading {
   return { kind: 'problems', problems }
 }
 
-// Reads the value before its shape is validated, so that unknown groups are reported together with other problems.
 function unknownGroups(yaml: YamlText): readonly Problem[] {
   const groups = new Set(Object.keys(fieldOf(yaml.value, 'groups') ?? {}))
   const rules = fieldOf(yaml.value, 'rules')

@@ -139,7 +139,6 @@ function problemsOf(issue: Issue, parent: readonly PropertyKey[]): readonly Shap
   }
 }
 
-// "who" accepts text or a list. If a list contains invalid items, report the items.
 function unionProblems(
   issue: z.core.$ZodIssueInvalidUnion,
   path: readonly PropertyKey[],

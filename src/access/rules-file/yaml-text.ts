@@ -18,13 +18,11 @@ export interface Place {
   readonly column: number
 }
 
-/** Line and column begin at 1. */
 export interface Problem extends Place {
   readonly message: string
 }
 
 export interface YamlText {
-  /** Undefined when the text cannot be parsed; `problems` then says why. */
   readonly value: unknown
   readonly problems: readonly Problem[]
   /** If no value exists at `path`, returns the place of the nearest value above. */
@@ -137,7 +135,6 @@ function createPairLookup(): (node: unknown, key: PropertyKey) => Pair | undefin
   const indexes = new Map<unknown, ReadonlyMap<unknown, Pair>>()
   return (node, key) => {
     if (!isMap(node)) return undefined
-    // If a key appears twice, the last pair is used, because JavaScript also keeps the last value.
     const index =
       indexes.get(node) ??
       new Map(node.items.map((pair) => [isScalar(pair.key) ? pair.key.value : pair.key, pair]))

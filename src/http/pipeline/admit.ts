@@ -91,7 +91,7 @@ export function admit(gate: Pick<DrainGate, 'isDraining'>): Step {
 
 type RequestHead = Pick<IncomingMessage, 'method' | 'url' | 'httpVersion' | 'rawHeaders' | 'headers'>
 
-/** Returns the refusal of an invalid head. Threats: RFC 9112 §11.2 and RFC 9110 §17. */
+/** Threats: RFC 9112 §11.2 and RFC 9110 §17. */
 export function objectionTo(head: RequestHead): Refusal | undefined {
   const { method = '', url = '', httpVersion, rawHeaders, headers } = head
   if (!METHODS.has(method)) {

@@ -11,7 +11,6 @@ type Failure = 'too-large' | 'too-slow' | 'out-of-memory' | 'broken-off'
 
 export interface BodyLimits {
   readonly maxBytes: number
-  /** For all bodies together. */
   readonly maxTotalBytes: number
   readonly timeoutMs: number
 }

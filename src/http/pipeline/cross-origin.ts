@@ -1,8 +1,6 @@
 // Lets pages of listed origins call the registry (CORS).
-//
-// Threat: a page acts with the login that the browser of its visitor has stored. Browsers ask a server before most such
-// requests, but not before a plain POST. They also remember an answer after its origin has been removed from the list.
-// So writes from pages of other origins are refused here too.
+// Threat: a page acts with the login that its visitor's browser has stored. Browsers send a plain POST unasked.
+// They also remember answers for removed origins. So this file refuses writes from pages of other origins.
 
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -11,7 +9,7 @@ import { refusal } from '../refusals.ts'
 import { METHODS } from './admit.ts'
 import { refuse, type Step } from './step.ts'
 
-/** Headers of answers that a page's script may read. Browsers expose few others. */
+/** Browsers expose few other headers to a page's script. */
 const EXPOSED_HEADERS = [
   'Accept-Ranges',
   'Allow',
@@ -33,7 +31,7 @@ const EXPOSED_HEADERS = [
   'WWW-Authenticate',
 ].join(', ')
 
-/** Headers that a page's script may send. Those in the second line are ignored, but some libraries send them. */
+/** The headers in the second line are ignored, but some libraries send them. */
 const ALLOWED_HEADERS = [
   ...['authorization', ...REQUEST_HEADERS],
   ...['docker-content-digest', 'docker-distribution-api-version', 'docker-upload-uuid', 'x-requested-with'],
@@ -55,7 +53,7 @@ const NOT_LISTED = refusal(
   'pages of this origin may change nothing here; the operator can list it in SIDECAR_CORS_ORIGINS',
 )
 
-/** Marks every answer for caches, and lets pages of listed origins read it. Comes before all steps that answer. */
+/** Comes before all steps that answer. */
 export function shareAnswers(origins: readonly string[]): Step {
   return async function shareAnswer(c, next) {
     const { incoming, outgoing } = c.env
@@ -66,7 +64,7 @@ export function shareAnswers(origins: readonly string[]): Step {
   }
 }
 
-/** Answers preflights of listed origins. Needs no login, because browsers send none with them. Comes after `admit`. */
+/** Needs no login, because browsers send none with preflights. Comes after `admit`. */
 export function answerPreflights(origins: readonly string[]): Step {
   return async function answerPreflight(c, next) {
     const { incoming, outgoing } = c.env
@@ -83,7 +81,6 @@ export function answerPreflights(origins: readonly string[]): Step {
   }
 }
 
-/** Refuses writes from pages of origins that are not listed. */
 export function refuseForeignWrites(origins: readonly string[]): Step {
   return async function refuseForeignWrite(c, next) {
     const { incoming } = c.env

@@ -14,8 +14,7 @@ export interface DrainGate {
   drained(): Promise<void>
 }
 
-// A push has nothing in flight between PATCH and PUT, so one quiet moment is not enough. We count checks, because time also
-// passes while the process is suspended.
+// A push is quiet between PATCH and PUT. We count looks, because time also passes while the process is suspended.
 const QUIET_LOOKS = 10
 const LOOK_EVERY_MS = 100
 
@@ -45,7 +44,7 @@ export function createDrainGate(transfers: Pick<Transfers, 'open' | 'begun'>): D
       if (inFlight() === 0) return
       let { begun } = transfers
       for (let quietLooks = 0; quietLooks < QUIET_LOOKS;) {
-        // Without ref, so that the process can exit after the deadline.
+        // ref: false, so that the process can exit after the deadline.
         await pause(LOOK_EVERY_MS, undefined, { ref: false })
         if (transfers.begun !== begun) quietLooks = 0
         if (inFlight() === 0) quietLooks += 1

@@ -44,7 +44,6 @@ export function forward(upstream: Upstream, observers: FailureObservers): Handle
   }
 }
 
-/** Asks a client that waits for 100 Continue for its body. */
 export function invite({ env: { incoming, outgoing } }: PipelineContext): void {
   // HTTP/1.0 has no interim answers (RFC 9110 §10.1.1).
   if (incoming.headers.expect !== undefined && incoming.httpVersionMinor > 0) outgoing.writeContinue()
@@ -73,7 +72,7 @@ function noteDigest(facts: RequestFacts): (answer: IncomingMessage) => void {
   }
 }
 
-// Only for verified users, so that no one else fills the log. Without the query, which may carry secrets.
+// Only for verified users, so that no one else fills the log. The query may carry secrets.
 export function logForwarded(log: Log, { env: { incoming }, var: { facts } }: PipelineContext): void {
   const { id, address, target = '' } = facts
   const path = target.split('?', 1)[0]

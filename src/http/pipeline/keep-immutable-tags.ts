@@ -30,7 +30,6 @@ const NOT_COLLECTED = {
   'out-of-memory': refusal('unavailable', 'too many manifests at once; try again', { 'Retry-After': '5' }),
 } as const satisfies Record<Exclude<Collected['kind'], 'whole' | 'broken-off'>, Refusal>
 
-/** Forwards changes that could concern an immutable tag, and leaves all other requests to the next step. */
 export function keepImmutableTags(options: ImmutableTagsOptions): Step {
   const { immutableTags } = options
 

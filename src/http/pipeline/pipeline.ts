@@ -31,7 +31,6 @@ export interface AppOptions
   extends IssueTokenOptions, Pick<ImmutableTagsOptions, 'immutableTags' | 'manifestBodies'> {
   readonly log: Log
   readonly accessLog: AccessLog
-  /** Undefined if it is off. */
   readonly auditStream: AuditStream | undefined
   readonly metrics: Metrics
   readonly upstream: Upstream
@@ -43,7 +42,6 @@ export interface AppOptions
   readonly page: PageFacts
   /** In seconds. */
   readonly hsts: number | 'off'
-  /** Origins whose pages may call the registry from a browser. */
   readonly corsOrigins: readonly string[]
 }
 

@@ -42,8 +42,7 @@ function split(target: string): { readonly path: string; readonly query: string 
     : { path: target.slice(0, mark), query: target.slice(mark) }
 }
 
-// Threat: a line break in the client's text could end a log line. So the message repeats only dots, one percent code, or
-// one printable character.
+// Threat: a line break in the client's text could end a log line, so the message repeats little of it.
 function describe({ index, groups = {} }: RegExpExecArray): string {
   const { empty, dots, encoded, colon, other = '' } = groups
   if (empty !== undefined) return `the path has an empty segment at byte ${index} (a doubled slash)`

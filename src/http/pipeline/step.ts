@@ -26,7 +26,7 @@ export function refuse(c: PipelineContext, answer: Refusal, reason: string): Res
   return RESPONSE_ALREADY_SENT
 }
 
-/** Lets a client wait for the sidecar longer than the idle timeout. The returned function restores the timer. */
+/** The returned function restores the timer. */
 export function pauseIdleTimer(outgoing: ServerResponse): () => void {
   outgoing.on('timeout', ignore)
   return () => {

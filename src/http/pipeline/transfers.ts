@@ -70,7 +70,6 @@ export function createTransfers({ maxPerUser, audit, connections }: TransfersOpt
     open.delete(transfer)
     const key = keyOf(transfer)
     const count = counts.get(key) ?? 0
-    // Deleted, so that memory does not grow with the number of users.
     if (count <= 1) counts.delete(key)
     else counts.set(key, count - 1)
     connections.end(connection)

@@ -9,7 +9,6 @@ export interface SmallRequest {
   readonly method?: string
   readonly path: string
   readonly headers?: Readonly<Record<string, string>>
-  /** For the connection, the head and the body together. */
   readonly timeoutMs: number
   /** In characters. With 0 the request ends when the head has arrived. */
   readonly maxBodyLength: number

@@ -13,7 +13,6 @@ export type LocationFinding =
 export interface LocationQuestion {
   readonly hostname: string
   readonly port: number
-  /** Host and port, as clients write them. */
   readonly host: string
 }
 

@@ -22,7 +22,7 @@ const FIRST_SIZE = 1
 
 const MIN_FREE_BUFFERS = 4
 
-// 1/16 of the memory is kept back, because a transfer that changes to a smaller buffer holds both for a moment.
+// A transfer that changes to a smaller buffer holds both for a moment.
 const RESERVE_SHARE = 16
 
 // For each byte in a buffer, the TLS layer keeps an encrypted byte until it is sent.

@@ -101,7 +101,6 @@ function routeOf(response: IncomingMessage): Route | undefined {
   return socket[ROUTE]
 }
 
-// All connections share this buffer, because the bytes of each read are copied before the next read.
 const PARSER_BUFFER = Buffer.allocUnsafeSlow(PARSED_READ_BYTES)
 
 function connect(options: NetConnectOpts): Socket {

@@ -1,7 +1,5 @@
 // Stores when each machine password was last used, for `user token list`.
-//
-// Several processes may share the file. Each one merges its times into the file at its next write, so the times are right
-// to about a minute.
+// Several processes may share the file. Each merges its times, so they are right to about a minute.
 
 import { errorMessage } from '../../errors/errors.ts'
 import { replaceFile } from '../../files/atomic-file.ts'
@@ -14,14 +12,12 @@ export type LastUsedTimes = ReadonlyMap<string, number>
 
 export interface LastUsed {
   note(id: string): void
-  /** Writes the times that are not stored yet. */
   close(): Promise<void>
 }
 
 export interface LastUsedOptions {
   readonly file: string
   readonly log: Log
-  /** The times of other machine passwords are removed. */
   readonly current: () => MachinePasswords
   readonly writeEveryMs?: number
 }
@@ -71,7 +67,7 @@ export function createLastUsed(options: LastUsedOptions): LastUsed {
   }
 }
 
-/** The stored times; none if the file is missing or damaged. Rejects with system errors. */
+/** Empty if the file is missing or damaged. Rejects with system errors. */
 export async function readLastUsed(file: string): Promise<LastUsedTimes> {
   const bytes = await readIfPresent(file)
   return new Map(

@@ -20,16 +20,14 @@ import type { MachinePassword } from '../user-table.ts'
 export interface NewMachinePassword {
   readonly id: string
   readonly username: string
-  /** `machinePasswordDigest` of the secret. */
   readonly digest: string
   /** Milliseconds since 1970. */
   readonly validUntil: number
   readonly restriction: Restriction
-  /** Empty for none. */
   readonly label: string
 }
 
-/** How many machine passwords of one user may be valid. More are probably made by a faulty script that never revokes one. */
+/** More are probably made by a faulty script that never revokes one. */
 export const MAX_PER_USER = 100
 
 // The line of an expired machine password stays this long, so that the log says `expired` and not `wrong`.
@@ -54,7 +52,6 @@ export function withMachinePassword(lines: Lines, added: NewMachinePassword, con
   return [...before, line, ...lines.slice(entry.line)]
 }
 
-/** The machine passwords of a name that are valid now. */
 export function machinePasswordsOf(
   lines: Lines,
   username: string,
@@ -77,10 +74,7 @@ export function withoutMachinePasswordsOf(lines: Lines, username: string): Lines
   return lines.filter((line) => parse(line)?.username !== username)
 }
 
-/**
- * Binds the machine passwords of a name to its new hash. Removes those that were not bound to the old
- * hash: another tool changed the entry and so ended them, and they must not become valid again.
- */
+/** Removes lines that are not bound to the old hash. Another tool ended them, and they must not become valid again. */
 export function withRebound(
   lines: Lines,
   username: string,

@@ -4,7 +4,7 @@ import type { Log } from '../../observability/log.ts'
 import type { MachinePassword, MachinePasswords } from '../user-table.ts'
 
 export interface ExpiryLog {
-  /** Looks at all machine passwords. Call it regularly, and when the users file has changed. */
+  /** Call it regularly, and when the users file has changed. */
   look(): void
   close(): void
 }
@@ -23,14 +23,13 @@ const WARN_BEFORE_MS = 7 * DAY_MS
 const ENDED_RECENTLY_MS = 7 * DAY_MS
 const LOOK_EVERY_MS = 60_000
 
-// A person does not read more.
 const MAX_LISTED = 20
 
 const HINT = 'create another with `registry-sidecar user token add NAME`, and replace it where it is used'
 
 type Logged = { readonly kind: 'soon'; readonly at: number } | { readonly kind: 'ended' }
 
-/** Looks now and once a minute. Each machine password is logged once a day in its last week, and once when it ends. */
+/** Looks now and once a minute. */
 export function startExpiryLog({ file, current, log, now = Date.now }: ExpiryLogOptions): ExpiryLog {
   let logged: ReadonlyMap<string, Logged> = new Map()
 
@@ -57,7 +56,6 @@ export function startExpiryLog({ file, current, log, now = Date.now }: ExpiryLog
     else log.warn({ event: 'machine-password-ends-soon', ...facts, ...until }, 'a machine password ends soon')
   }
 
-  // unref(): must not keep the process alive.
   const timer = setInterval(look, LOOK_EVERY_MS).unref()
   look()
   return {
@@ -68,7 +66,6 @@ export function startExpiryLog({ file, current, log, now = Date.now }: ExpiryLog
   }
 }
 
-/** The same value as before if there is nothing to log. If the clock was set back, the machine password is logged again. */
 function nextOf(
   before: Logged | undefined,
   { validUntil }: MachinePassword,

@@ -1,12 +1,7 @@
 // Reads and writes the htpasswd line of a machine password.
-//
-// Such a line looks like this:
-//
 //   #registry-sidecar token v1 3f9a21bc until 2026-01-31T12:00:00.000Z beside 0123456789abcdef sha256 … allow pull,push
 //   in team/** label "cluster 1" alice
-//
-// For other readers of the file it is a comment. `beside` is a digest of the entry's hash, as in old-password-line.ts. The name
-// comes last, because it may contain blanks.
+// Other tools see a comment. `beside` is a digest of the entry's hash. The name comes last, because it may contain blanks.
 
 import { parseRestriction, type Restriction } from '../../access/restriction.ts'
 import { nameProblem } from '../htpasswd-line.ts'
@@ -17,14 +12,11 @@ export interface MachinePasswordLine {
   readonly kind: 'machine'
   readonly id: string
   readonly username: string
-  /** `machinePasswordDigest` of the secret. */
   readonly digest: string
   /** Milliseconds since 1970. */
   readonly validUntil: number
-  /** `bindingOf` the hash of the entry when this line was written. */
   readonly binding: string
   readonly restriction: Restriction
-  /** Empty if it has none. */
   readonly label: string
 }
 
@@ -69,8 +61,7 @@ export function formatMachineLine(line: Omit<MachinePasswordLine, 'kind'>): stri
   )
 }
 
-// Threat: a line feed would add an entry to the users file. An escape sequence would change what a terminal shows.
-/** Why a text cannot be a label, or undefined. Never repeats the text. */
+/** Never repeats the text. Threat: a line feed adds an entry, and an escape sequence changes what a terminal shows. */
 export function labelProblem(label: string): string | undefined {
   if (/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u.test(label)) return 'the label holds a control character'
   return label.length > MAX_LABEL_LENGTH

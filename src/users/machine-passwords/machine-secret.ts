@@ -1,13 +1,10 @@
 // Creates machine passwords, recognizes them and computes their digests.
-//
-// The form alone decides what a password is compared with, so that a wrong machine password costs no bcrypt check.
-// `user add` refuses a password of this form.
+// The form alone shows the kind, so a wrong one costs no bcrypt check. `user add` refuses a password of this form.
 
 import { createHash, randomBytes } from 'node:crypto'
 
 const PREFIX = 'rst_'
 const SECRET_BYTES = 32
-// 32 bytes are 43 characters of base64url.
 const FORM = /^rst_[\w-]{43}$/
 
 export function createMachinePassword(): string {

@@ -8,7 +8,6 @@ import { refuse, type PipelineContext, type Step } from '../step.ts'
 import { refusal } from '../../refusals.ts'
 
 export interface AuthenticateOptions extends LoginOptions, CheckTokenOptions {
-  /** Whether the rules in force allow anything without a login. */
   readonly namesAnonymous: () => boolean
   readonly hasUsers: () => boolean
 }
@@ -21,7 +20,6 @@ export function authenticate(options: AuthenticateOptions): Step {
   return async function authenticateRequest(c, next) {
     if (!hasUsers()) return refuse(c, NO_USERS, 'no users file')
     const { facts } = c.var
-    // A client certificate has named the user already.
     if (facts.subject === undefined) {
       const found = await subjectOf(c)
       if (found instanceof Response) return found

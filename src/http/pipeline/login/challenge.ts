@@ -1,9 +1,7 @@
 // Decides which challenge a 401 carries.
-//
-// No answer offers both Basic and Bearer: dockerd would process both, and Basic would overwrite the token. Bearer for all
-// addresses would break BuildKit behind a private root, because buildx fetches tokens without certs.d. So in mode `auto`
-// only the ping, `/v2/`, offers Bearer. Clients that read only the ping's challenge need a token to pull anonymously.
-// Clients that read the challenge of each address need none, because an anonymous pull gets no 401.
+// No answer offers both Basic and Bearer, because dockerd processes both, and Basic would overwrite the token.
+// Buildx fetches tokens without certs.d, so Bearer everywhere would break BuildKit behind a private root.
+// So in mode `auto` only the ping, `/v2/`, offers Bearer. Clients that read only the ping pull anonymously with a token.
 
 import type { IncomingHttpHeaders } from 'node:http'
 import { scopeOf, type Scope } from '../../../access/scope.ts'
@@ -26,20 +24,16 @@ export interface ChallengeOptions {
 /** RFC 6750 §3.1. */
 export type TokenError = 'invalid_token' | 'insufficient_scope'
 
-/** What a challenge depends on. Threat: never the reason of a refusal, except for clients with a token. */
+/** Threat: a challenge never depends on the reason of a refusal, except for clients with a token. */
 export interface ChallengedRequest {
   readonly host: string | undefined
   readonly isBrowser: boolean
   readonly isPing: boolean
-  /** Undefined for a client without a token. */
   readonly tokenError: TokenError | undefined
-  /** The scope that is enough, if there is one. */
   readonly scope: string | undefined
 }
 
-/** The refusals of clients without valid credentials. */
 export interface Challenges {
-  /** For an address under /v2/. */
   readonly of: (c: PipelineContext, tokenError?: TokenError) => Refusal
   /** For `/token`, which takes passwords only. */
   readonly basic: Refusal
@@ -63,15 +57,13 @@ export function createChallenges(options: ChallengeOptions): Challenges {
   }
 }
 
-/** The value of WWW-Authenticate. */
 export function challengeFor(
   { host, isBrowser, isPing, tokenError, scope }: ChallengedRequest,
   { mode, realm, namesAnonymous, demandsCertificate }: ChallengeOptions,
 ): string {
   const isAskedForToken = isPing || tokenError !== undefined || mode === 'bearer'
   const isBearerUsed = mode === 'bearer' || (mode === 'auto' && namesAnonymous())
-  // Browsers show no dialog for Bearer. `admit` has refused a malformed Host. It is checked
-  // again here, because its text becomes part of a header.
+  // Browsers show no dialog for Bearer. The Host is checked again, because it becomes part of a header.
   const isHostUsable = host !== undefined && parseHost(host) !== undefined
   if (demandsCertificate || isBrowser || !isAskedForToken || !isBearerUsed || !isHostUsable)
     return formatChallenge(realm)
@@ -92,7 +84,7 @@ export function isBrowser({ accept = '', ...headers }: IncomingHttpHeaders): boo
   return headers['sec-fetch-mode'] !== undefined || /\btext\/html\b/i.test(accept)
 }
 
-// In the form of the registry software `distribution`. `repository` has no characters that need quoting.
+// As in the registry software `distribution`. `repository` has no characters that need quoting.
 function formatScope(scope: Scope): string | undefined {
   if (scope.kind === 'catalog') return 'registry:catalog:*'
   if (scope.kind !== 'repository') return undefined

@@ -21,13 +21,11 @@ export interface LoginOptions {
 
 export interface SentLogin {
   readonly credentials: Credentials
-  /** The answer to a wrong password. A function, because most passwords are right. */
   readonly challenge: () => Refusal
 }
 
 export type CheckedLogin =
   | Extract<Verdict, { readonly kind: 'ok' }>
-  /** The client has its answer, or left. `isWrong`: the password is wrong or the user unknown. */
   | { readonly kind: 'ended'; readonly response: Response; readonly isWrong: boolean }
 
 interface RefusedVerdict {
@@ -57,7 +55,7 @@ export async function checkLogin(
   return ended(refuse(c, answer, reason))
 }
 
-/** Refuses credentials that cannot be read as a name and a password. A `reason` never repeats what the client sent. */
+/** A `reason` never repeats what the client sent. */
 export function refuseMalformed(
   c: PipelineContext,
   { reason, challenge }: { readonly reason: string; readonly challenge: Refusal },
@@ -76,7 +74,7 @@ async function check(
   const { outgoing } = c.env
   const { connection } = c.var.answer
   const paced = (connection.paced ??= pace.connection(connection.source))
-  // A check may take longer than the idle timeout while many clients log in.
+  // A check may take longer than the idle timeout.
   const restoreIdleTimer = pauseIdleTimer(outgoing)
   // Waiting turns do not count for the drain gate, or a flood of logins could delay a stop.
   const turn = await paced.turn(credentials, (leave) => outgoing.once('close', leave))

@@ -3,7 +3,7 @@
 import type { IncomingMessage } from 'node:http'
 import { refusal, type Refusal } from '../../refusals.ts'
 
-/** Real forms are smaller than 4 KiB. Clients that ask many scopes at once stay below this too. */
+/** Real forms are smaller than 4 KiB. */
 export const MAX_FORM_BYTES = 64 * 1024
 
 // Threat: slow bodies hold their connections and memory.
@@ -14,10 +14,8 @@ const FORM = /^application\/x-www-form-urlencoded(?:\s*;|\s*$)/i
 export type FormBody =
   | { readonly kind: 'form'; readonly text: string }
   | { readonly kind: 'refused'; readonly answer: Refusal }
-  /** The client left. */
   | { readonly kind: 'gone' }
 
-/** Resolves to the whole body. Without a body it is empty, whatever its type. */
 export function readForm(incoming: IncomingMessage, deadlineMs = DEADLINE_MS): Promise<FormBody> {
   const { 'content-length': length, 'transfer-encoding': coding, 'content-type': type } = incoming.headers
   const isEmpty = coding === undefined && Number(length ?? 0) === 0

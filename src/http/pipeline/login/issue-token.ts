@@ -22,7 +22,6 @@ export interface IssueTokenOptions extends AuthenticateOptions {
   readonly rules: () => AccessRules | undefined
 }
 
-/** The answer to a request is a token or a refusal; no other step follows. */
 export function issueToken(options: IssueTokenOptions): Step {
   const { tokens, rules, challenges, hasUsers, namesAnonymous } = options
 

@@ -9,7 +9,6 @@ import { traceParentOf } from './trace-parent.ts'
 export interface FinishedRequest {
   readonly facts: RequestFacts
   readonly method: string
-  /** As the client sent it. */
   readonly target: string
   readonly status: number
   readonly traceparent: string | string[] | undefined
@@ -57,7 +56,6 @@ function changeOf({ facts, method, target, status }: FinishedRequest): AuditLine
 }
 
 interface Place {
-  /** A manifest is written or something is deleted. */
   readonly isChange: boolean
   readonly repository?: string
   readonly tag?: string

@@ -45,7 +45,7 @@ export function observe(): Step {
   }
 }
 
-// Ids are unique across restarts, but may be guessable. Random bytes for each request would cost too much.
+// Ids are unique across restarts, but may be guessable, because random bytes cost too much.
 function createIds(): () => string {
   const prefix = randomBytes(5).toString('hex')
   let count = 0
@@ -55,7 +55,6 @@ function createIds(): () => string {
 export interface ReporterOptions {
   readonly accessLog: AccessLog
   readonly metrics: Metrics
-  /** Undefined if it is off. */
   readonly auditStream: AuditStream | undefined
 }
 

@@ -2,7 +2,7 @@
 
 import type { Operation, OperationOutcome, RouteKind } from '../../../observability/event-metrics.ts'
 
-/** A push ends with its manifest, and a pull begins with it. So each counts once per manifest. */
+/** A push ends with its manifest, and a pull begins with it. */
 export function operationOf(method: string, route: RouteKind): Operation | undefined {
   if (route !== 'manifest') return undefined
   if (method === 'PUT') return 'push'
@@ -10,15 +10,12 @@ export function operationOf(method: string, route: RouteKind): Operation | undef
 }
 
 export interface OperationEnd {
-  /** 499 if the client left before a status was sent. */
   readonly status: number
-  /** Whether the whole answer was sent. */
   readonly isComplete: boolean
 }
 
 export function operationOutcome({ status, isComplete }: OperationEnd): OperationOutcome {
   if (!isComplete) return 'cut'
-  // 304: the client has this manifest already.
   if (status < 300 || status === 304) return 'ok'
   if (status >= 500) return 'failed'
   switch (status) {

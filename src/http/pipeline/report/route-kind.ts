@@ -19,7 +19,6 @@ const KIND_OF_PATH: ReadonlyMap<string, RouteKind> = new Map([
   ['/', 'page'],
 ])
 
-/** A label of metrics and no right: says nothing about whether the registry has such an address. */
 export function routeKindOf(target: string): RouteKind {
   const mark = target.indexOf('?')
   const path = mark < 0 ? target : target.slice(0, mark)

@@ -1,9 +1,6 @@
 // Reads the trace id that a client sends.
 
-/**
- * Returns the header if it is well-formed (W3C Trace Context, version 00); it is never more than 55 characters.
- * Threat: a client writes text of its choice into the log.
- */
+/** W3C Trace Context, version 00. Threat: a client writes text of its choice into the log. */
 export function traceParentOf(header: string | string[] | undefined): string | undefined {
   return typeof header === 'string' && header.length === LENGTH && FORM.test(header) ? header : undefined
 }
