@@ -16,9 +16,7 @@ import { until } from '../fixtures/until.ts'
 const LIMIT = 20
 // The default limit with a window that does not end during the test.
 const THROTTLE = { SIDECAR_THROTTLE: `${LIMIT}/1h` }
-const ROUNDS = repetitions({ usual: 30, stress: 100 })
-// Throttled logins are answered slowly. Each of the 64 connections sends at least one.
-const REQUESTS = repetitions({ usual: 130, stress: 200 })
+const ROUNDS = repetitions({ usual: 8, stress: 100 })
 const MINUTE_MS = 60_000
 const FLOOD = '127.0.0.2'
 const ELSEWHERE = '127.0.0.3'
@@ -71,7 +69,7 @@ const get = (sidecar: TestSidecar, as: string | undefined, localAddress = '127.0
 
 describe('64 connections with wrong passwords from one address', () => {
   it(
-    'are refused before any bcrypt after enough failures, and other users are not affected',
+    'are refused before any bcrypt after enough failures, with few log lines, and other users are not affected',
     { timeout: 300_000 },
     async () => {
       const sidecar = await sidecarWithUpstream({ users: ALICE_ENTRY + BOB_ENTRY + DEAR_ENTRY })
@@ -118,18 +116,12 @@ describe('64 connections with wrong passwords from one address', () => {
           '{"errors":[{"code":"TOOMANYREQUESTS","message":"too many failed logins',
         )
       }
+      const lines = sidecar.lines.filter(({ msg }) => msg === 'login refused')
+      // One line for all throttled logins, one for all cut logins, and one for all with 503.
+      expect(lines.length).toBeLessThanOrEqual(LIMIT + 3 + 3)
+      expect(answers.length, 'enough answers for more lines').toBeGreaterThan(LIMIT + 3 + 3)
     },
   )
-
-  it('write a bounded number of log lines', { timeout: 300_000 }, async () => {
-    const sidecar = await sidecarWithUpstream({ users: ALICE_ENTRY })
-    let requests = 0
-    const isOver = () => (requests += 1) > REQUESTS
-    await flood(sidecar, { connections: 64, isOver })
-    const lines = sidecar.lines.filter(({ msg }) => msg === 'login refused')
-    // One line for all throttled logins, and one for all cut logins.
-    expect(lines.length).toBeLessThanOrEqual(LIMIT + 3 + 2)
-  })
 })
 
 describe('a source over the limit', () => {

@@ -1,18 +1,21 @@
+import { hashSync } from 'bcryptjs'
 import { setTimeout as pause } from 'node:timers/promises'
-import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { describe, expect, it, vi, type TestContext } from 'vitest'
 import type { VerifierParts } from '../../src/auth/verifier.ts'
 import { answering, OK, upstreamForTest, type Behavior } from '../fixtures/programmable-upstream.ts'
-import { ALICE, sidecarForTest, type TestSidecar } from '../fixtures/sidecar.ts'
+import { ALICE, sidecarForTest, type TestSettings, type TestSidecar } from '../fixtures/sidecar.ts'
 import { until } from '../fixtures/until.ts'
 
 const BASIC = `Authorization: Basic ${Buffer.from(ALICE).toString('base64')}`
+const BOB = 'bob:battery staple'
+const BOB_ENTRY = `bob:${hashSync('battery staple', 4)}\n`
 // Longer than a busy machine suspends this process.
-const IDLE_MS = 4_000
+const IDLE_MS = 3_000
 // Ten steps together take longer than IDLE_MS.
-const STEP_MS = 700
+const STEP_MS = 400
 const SOON_MS = 20_000
 
-/** Holds the checks of logins until `until` resolves. */
+/** Holds the checks of Bob's logins until `until` resolves. The other tests of this file run meanwhile. */
 const held = vi.hoisted(() => ({ logins: 0, until: Promise.resolve() }))
 
 vi.mock(import('../../src/auth/verifier.ts'), async (importOriginal) => {
@@ -23,9 +26,11 @@ vi.mock(import('../../src/auth/verifier.ts'), async (importOriginal) => {
       const verifier = original.createVerifier(parts)
       return {
         verify: async (credentials, source) => {
-          held.logins += 1
-          await held.until
-          held.logins -= 1
+          if (credentials.username === 'bob') {
+            held.logins += 1
+            await held.until
+            held.logins -= 1
+          }
           return verifier.verify(credentials, source)
         },
       }
@@ -125,19 +130,27 @@ describe('a fault before the answer', () => {
   })
 })
 
-describe('the timeouts', () => {
-  it('do not end a login that takes longer than a connection may be idle', async () => {
-    const upstream = await upstreamForTest(answering(OK))
-    const sidecar = await sidecarForTest({
-      upstreamPort: upstream.port,
-      env: { SIDECAR_IDLE_TIMEOUT: `${IDLE_MS}ms` },
-    })
+interface SceneOptions extends TestSettings {
+  readonly behave: Behavior
+}
+
+/** Starts both for a concurrent test, which needs the `onTestFinished` of its own context. */
+async function setScene({ onTestFinished }: TestContext, { behave, ...settings }: SceneOptions) {
+  const upstream = await upstreamForTest(behave, onTestFinished)
+  const env = { SIDECAR_IDLE_TIMEOUT: `${IDLE_MS}ms` }
+  const sidecar = await sidecarForTest({ upstreamPort: upstream.port, env, ...settings }, onTestFinished)
+  return { upstream, sidecar }
+}
+
+describe.concurrent('the timeouts', () => {
+  it('do not end a login that takes longer than a connection may be idle', async (test) => {
+    const { sidecar } = await setScene(test, { behave: answering(OK), users: BOB_ENTRY })
     let letIn = (): void => undefined
     held.until = new Promise((resolve) => (letIn = resolve))
-    onTestFinished(() => {
+    test.onTestFinished(() => {
       letIn()
     })
-    const answer = sidecar.request({ as: ALICE, path: '/v2/x' }).catch((error: unknown) => error)
+    const answer = sidecar.request({ as: BOB, path: '/v2/x' }).catch((error: unknown) => error)
     await until(() => held.logins === 1, { deadlineMs: SOON_MS, what: 'the login' })
     // Opened later than the connection that waits for its login.
     const other = await talkTo(sidecar)
@@ -146,29 +159,26 @@ describe('the timeouts', () => {
     expect(await answer).toMatchObject({ status: 200 })
   })
 
-  it('do not end a slow answer while bytes move', async () => {
-    const upstream = await upstreamForTest((_soFar, socket) => void drip(socket.write.bind(socket)))
-    const sidecar = await sidecarForTest({
-      upstreamPort: upstream.port,
-      env: { SIDECAR_IDLE_TIMEOUT: `${IDLE_MS}ms` },
+  it('do not end a slow answer while bytes move', async (test) => {
+    const { sidecar } = await setScene(test, {
+      behave: (_soFar, socket) => void drip(socket.write.bind(socket)),
     })
     const { status, body } = await sidecar.request({ as: ALICE, path: '/v2/x' })
     expect([status, body.toString()]).toEqual([200, '0123456789'])
   })
 
-  it.each([
+  it.for<[what: string, first: string, then: string]>([
     ['interim answers without end', 'HTTP/1.1 102 Processing\r\n\r\n', 'HTTP/1.1 102 Processing\r\n\r\n'],
     ['a head without end', 'HTTP/1.1 200 OK\r\nX: ', 'x'],
-  ])('end %s', async (_what, first, then) => {
-    const upstream = await upstreamForTest((_soFar, socket) => {
-      socket.write(first)
-      const timer = setInterval(() => socket.write(then), 100)
-      socket.on('close', () => {
-        clearInterval(timer)
-      })
-    })
-    const sidecar = await sidecarForTest({
-      upstreamPort: upstream.port,
+  ])('end %s', async ([, first, then], test) => {
+    const { upstream, sidecar } = await setScene(test, {
+      behave: (_soFar, socket) => {
+        socket.write(first)
+        const timer = setInterval(() => socket.write(then), 100)
+        socket.on('close', () => {
+          clearInterval(timer)
+        })
+      },
       env: { SIDECAR_RESPONSE_TIMEOUT: '1s' },
     })
     expect(await sidecar.request({ as: ALICE, path: '/v2/x' })).toMatchObject({ status: 504 })
@@ -178,13 +188,11 @@ describe('the timeouts', () => {
     })
   })
 
-  it('do not end a slow push, but end one that stalls', async () => {
-    const upstream = await upstreamForTest((soFar, socket) => {
-      if (soFar.endsWith('0123456789')) socket.write('HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n')
-    })
-    const sidecar = await sidecarForTest({
-      upstreamPort: upstream.port,
-      env: { SIDECAR_IDLE_TIMEOUT: `${IDLE_MS}ms` },
+  it('do not end a slow push, but end one that stalls', async (test) => {
+    const { upstream, sidecar } = await setScene(test, {
+      behave: (soFar, socket) => {
+        if (soFar.endsWith('0123456789')) socket.write('HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n')
+      },
     })
     const head = `PATCH /v2/x HTTP/1.1\r\nHost: localhost\r\n${BASIC}\r\nContent-Length: 10\r\n\r\n`
     const [trickling, stalled] = [await talkTo(sidecar), await talkTo(sidecar)]
@@ -206,12 +214,8 @@ describe('the timeouts', () => {
     expect(reasonsOf(sidecar)).toContainEqual([499, 'client-closed: the client sent no byte of its request'])
   })
 
-  it('end an upload that the registry stops reading', { timeout: 60_000 }, async () => {
-    const upstream = await upstreamForTest((_soFar, socket) => socket.pause())
-    const sidecar = await sidecarForTest({
-      upstreamPort: upstream.port,
-      env: { SIDECAR_IDLE_TIMEOUT: `${IDLE_MS}ms` },
-    })
+  it('end an upload that the registry stops reading', { timeout: 60_000 }, async (test) => {
+    const { sidecar } = await setScene(test, { behave: (_soFar, socket) => socket.pause() })
     const talk = await talkTo(sidecar)
     talk.socket.write(
       `PATCH /v2/x HTTP/1.1\r\nHost: localhost\r\n${BASIC}\r\nContent-Length: 100000000\r\n\r\n`,

@@ -1,7 +1,7 @@
 import { mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { describe, expect, it, vi, type TestContext } from 'vitest'
 import type { CertificateInForce } from '../../src/certificates/certificate-in-force.ts'
 import type { OperatorFiles } from '../../src/certificates/operator-files.ts'
 import { loadOperatorCertificate } from '../../src/certificates/operator-certificate.ts'
@@ -18,11 +18,13 @@ import {
 import { createManualClock, type ManualClock } from '../fixtures/manual-clock.ts'
 import { startListener } from '../fixtures/listener.ts'
 import { recordedLog } from '../fixtures/recorded-log.ts'
+import { repetitions } from '../fixtures/repetitions.ts'
 import { blockEventLoop } from '../fixtures/block-event-loop.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 import { until } from '../fixtures/until.ts'
 
 const PATIENCE_MS = 1_500
+const STANDSTILLS = repetitions({ usual: 3, stress: 6 })
 const DAY_MS = 86_400_000
 const HOUR_MS = 3_600_000
 const REPLACED = 'certificate replaced: new connections get it'
@@ -63,22 +65,26 @@ function filesIn(folder: string) {
   return { certFile, keyFile, keyPasswordFile: undefined }
 }
 
-async function setScene({
-  pollMs = 100,
-  first,
-  timetable = SYSTEM_TIMETABLE,
-  patienceMs = PATIENCE_MS,
-  prepare = plainFiles,
-}: SceneOptions = {}): Promise<Scene> {
+// Concurrent tests need the `onTestFinished` of their own context.
+async function setScene(
+  { onTestFinished }: TestContext,
+  {
+    pollMs = 100,
+    first,
+    timetable = SYSTEM_TIMETABLE,
+    patienceMs = PATIENCE_MS,
+    prepare = plainFiles,
+  }: SceneOptions = {},
+): Promise<Scene> {
   const pair = first ?? authority.issue()
-  const files = prepare(tempFolder(), pair)
+  const files = prepare(tempFolder(onTestFinished), pair)
   const { log, lines } = recordedLog()
   const certificate = await loadOperatorCertificate({ files, pollMs, log, patienceMs, timetable })
   onTestFinished(() => certificate.close())
-  const listener = await startListener({
-    certificate: certificate.current,
-    handler: (_, response) => response.end(),
-  })
+  const listener = await startListener(
+    { certificate: certificate.current, handler: (_, response) => response.end() },
+    onTestFinished,
+  )
   certificate.onChange((next) => {
     listener.serve(next)
   })
@@ -117,7 +123,7 @@ async function lookAgain(certificate: CertificateInForce, reason: RegExp): Promi
   for (let looks = 0; looks < 3; looks++) await expect(certificate.reload()).rejects.toThrow(reason)
 }
 
-describe('a replaced certificate and key', () => {
+describe.concurrent('a replaced certificate and key', () => {
   const inPlace = writeFileSync
   const slowly = async (file: string, text: string) => {
     truncateSync(file, 0)
@@ -130,17 +136,19 @@ describe('a replaced certificate and key', () => {
     writeFileSync(file, text)
   }
 
-  it.each([
+  it.for([
     ['the certificate first, both moved', moveInto, ['certFile', 'keyFile']],
     ['the key first, both moved', moveInto, ['keyFile', 'certFile']],
     ['the certificate first, both written in place', inPlace, ['certFile', 'keyFile']],
     ['the key first, both written in place', inPlace, ['keyFile', 'certFile']],
     ['the certificate first, both emptied before the write', slowly, ['certFile', 'keyFile']],
     ['the key first, both removed before the write', removing, ['keyFile', 'certFile']],
-  ] as const)('never break a handshake: %s', async (_, replace, order) => {
+  ] as const)('never break a handshake: %s', async ([, replace, order], test) => {
     const clock = createManualClock(new Date())
     const { timetable } = clock
-    const { files, first, client, certificate, becomes, messages, lines } = await setScene({ timetable })
+    const { files, first, client, certificate, becomes, messages, lines } = await setScene(test, {
+      timetable,
+    })
     await becomes(first)
     const next = authority.issue()
     const texts = { certFile: next.certPem, keyFile: next.keyPem }
@@ -163,12 +171,12 @@ describe('a replaced certificate and key', () => {
     await until(() => certificate.state.kind === 'fresh', { deadlineMs: 1_000, what: 'fresh' })
   })
 
-  it.each(['certFile', 'keyFile'] as const)(
+  it.for(['certFile', 'keyFile'] as const)(
     'are noticed by file events alone, with the %s last',
-    async (last) => {
+    async (last, test) => {
       // The end of the patience causes a look too. In this test the patience never ends.
       const clock = createManualClock(new Date())
-      const { files, put, becomes } = await setScene({ pollMs: 'off', timetable: clock.timetable })
+      const { files, put, becomes } = await setScene(test, { pollMs: 'off', timetable: clock.timetable })
       const next = authority.issue()
       const texts = { certFile: next.certPem, keyFile: next.keyPem }
       const before = last === 'certFile' ? 'keyFile' : 'certFile'
@@ -179,8 +187,8 @@ describe('a replaced certificate and key', () => {
     },
   )
 
-  it('come into force when Kubernetes swaps a secret: both at once, behind two symlinks', async () => {
-    const { files, client, first, becomes, messages } = await setScene({ prepare: secretVolume })
+  it('come into force when Kubernetes swaps a secret: both at once, behind two symlinks', async (test) => {
+    const { files, client, first, becomes, messages } = await setScene(test, { prepare: secretVolume })
     await becomes(first)
     const next = authority.issue()
 
@@ -193,8 +201,8 @@ describe('a replaced certificate and key', () => {
     expect(messages()).toEqual([])
   })
 
-  it('come into force when certbot changes one symlink after the other', async () => {
-    const { files, client, first, becomes, messages } = await setScene({
+  it('come into force when certbot changes one symlink after the other', async (test) => {
+    const { files, client, first, becomes, messages } = await setScene(test, {
       prepare: certbotFolder,
       patienceMs: 10_000,
     })
@@ -219,16 +227,16 @@ describe('a replaced certificate and key', () => {
     expect(messages()).toEqual([])
   })
 
-  it('come into force when only the certificate is renewed, for the same key', async () => {
-    const { put, first, certificate } = await setScene()
+  it('come into force when only the certificate is renewed, for the same key', async (test) => {
+    const { put, first, certificate } = await setScene(test)
     put('certFile', `${first.certPem}${authority.rootPem}`)
     await until(() => certificate.root !== undefined, { deadlineMs: 5_000, what: 'the chain with its root' })
   })
 })
 
-describe('a listener', () => {
-  it('finds the new certificate in force when it is called', async () => {
-    const { put, certificate, first } = await setScene()
+describe.concurrent('a listener', () => {
+  it('finds the new certificate in force when it is called', async (test) => {
+    const { put, certificate, first } = await setScene(test)
     const found: [string, string][] = []
     certificate.onChange(({ leaf }) => found.push([leaf.fingerprint, certificate.current.leaf.fingerprint]))
     const next = authority.issue()
@@ -239,8 +247,8 @@ describe('a listener', () => {
     expect(found).toEqual([[fingerprintOf(next), fingerprintOf(next)]])
   })
 
-  it('that throws is called again at the next look, and the state is stale until it succeeds', async () => {
-    const { put, certificate, lines, messages } = await setScene({ pollMs: 'off' })
+  it('that throws is called again at the next look, and the state is stale until it succeeds', async (test) => {
+    const { put, certificate, lines, messages } = await setScene(test, { pollMs: 'off' })
     let obstacle: Error | undefined = new Error('refused')
     certificate.onChange(() => {
       if (obstacle !== undefined) throw obstacle
@@ -293,10 +301,10 @@ function certbotFolder(folder: string, pair: IssuedCertificate): OperatorFiles {
   return { ...files, keyPasswordFile: undefined }
 }
 
-describe('a mismatch of certificate and key', () => {
-  it('that lasts is logged once, with the fix, and ends when the other file arrives', async () => {
+describe.concurrent('a mismatch of certificate and key', () => {
+  it('that lasts is logged once, with the fix, and ends when the other file arrives', async (test) => {
     const { files, put, first, client, becomes, becomesStale, lines, messages, certificate } =
-      await setScene()
+      await setScene(test)
     await becomes(first)
     const next = authority.issue()
 
@@ -317,9 +325,9 @@ describe('a mismatch of certificate and key', () => {
     expect(messages(30)).toContain('certificate and key can be used again')
   })
 
-  it('that lasts is logged without polls too', async () => {
+  it('that lasts is logged without polls too', async (test) => {
     const clock = createManualClock(new Date())
-    const { put, becomesStale } = await setScene({ pollMs: 'off', timetable: clock.timetable })
+    const { put, becomesStale } = await setScene(test, { pollMs: 'off', timetable: clock.timetable })
     put('keyFile', authority.issue().keyPem)
     await mismatchSeen(clock)
     expect(clock.pending()).toEqual([PATIENCE_MS])
@@ -327,9 +335,9 @@ describe('a mismatch of certificate and key', () => {
     await becomesStale(/does not belong to/)
   })
 
-  it('that is undone is not logged, and the next mismatch has its full patience', async () => {
+  it('that is undone is not logged, and the next mismatch has its full patience', async (test) => {
     const clock = createManualClock(new Date())
-    const { put, first, messages, certificate } = await setScene({ timetable: clock.timetable })
+    const { put, first, messages, certificate } = await setScene(test, { timetable: clock.timetable })
     for (let round = 0; round < 2; round++) {
       put('keyFile', authority.issue().keyPem)
       await mismatchSeen(clock)
@@ -342,24 +350,9 @@ describe('a mismatch of certificate and key', () => {
     expect(certificate.state).toEqual({ kind: 'fresh' })
   })
 
-  it('that ends while the process stands still is not logged', async () => {
-    const patienceMs = 400
-    const { put, first, messages, certificate } = await setScene({ patienceMs })
-    // A look takes most of the 100 ms between polls, so some of these changes happen during a look.
-    for (let round = 0; round < 6; round++) {
-      put('keyFile', authority.issue().keyPem)
-      await pause(180 + 20 * round)
-      blockEventLoop(patienceMs + 100)
-      put('keyFile', first.keyPem)
-      await certificate.reload()
-    }
-    expect(messages()).toEqual([])
-    expect(certificate.state).toEqual({ kind: 'fresh' })
-  })
-
-  it('at start delays the start if it is short', async () => {
+  it('at start delays the start if it is short', async (test) => {
     const next = authority.issue()
-    const opened = setScene({
+    const opened = setScene(test, {
       prepare: (folder, pair) => {
         const files = plainFiles(folder, { certPem: next.certPem, keyPem: pair.keyPem })
         setTimeout(writeFileSync, 150, files.keyFile, next.keyPem)
@@ -369,53 +362,89 @@ describe('a mismatch of certificate and key', () => {
     expect((await opened).certificate.current.leaf.fingerprint).toBe(fingerprintOf(next))
   })
 
-  it('at start that lasts makes the start fail', async () => {
-    const opened = setScene({
+  it('at start that lasts makes the start fail', async (test) => {
+    const opened = setScene(test, {
       prepare: (folder, pair) => plainFiles(folder, { ...pair, keyPem: authority.issue().keyPem }),
     })
     await expect(opened).rejects.toThrow(/tls\.key: does not belong to .*tls\.crt/)
   })
 })
 
-describe('a broken replacement', () => {
-  it.each<[what: string, file: 'certFile' | 'keyFile', text: string, reason: RegExp]>([
+describe.concurrent('a broken replacement', () => {
+  it.for<[what: string, file: 'certFile' | 'keyFile', text: string, reason: RegExp]>([
     ['a text that is not a certificate', 'certFile', 'nonsense', /tls\.crt: holds no readable certificate/],
     ['a text that is not a key', 'keyFile', 'nonsense', /tls\.key: holds no readable private key/],
     ['an empty file', 'certFile', '', /tls\.crt: holds no readable certificate/],
-  ])('keeps the previous certificate in force, and is logged once: %s', async (_, file, text, reason) => {
-    const { put, first, client, becomes, becomesStale, messages, certificate } = await setScene()
-    await becomes(first)
+  ])(
+    'keeps the previous certificate in force, and is logged once: %s',
+    async ([, file, text, reason], test) => {
+      const { put, first, client, becomes, becomesStale, messages, certificate } = await setScene(test)
+      await becomes(first)
 
-    put(file, text)
-    await becomesStale(reason)
-    await lookAgain(certificate, reason)
-    expect(messages()).toEqual(['certificate not replaced; the previous one stays in use'])
-    expect(certificate.current.leaf.fingerprint).toBe(fingerprintOf(first))
+      put(file, text)
+      await becomesStale(reason)
+      await lookAgain(certificate, reason)
+      expect(messages()).toEqual(['certificate not replaced; the previous one stays in use'])
+      expect(certificate.current.leaf.fingerprint).toBe(fingerprintOf(first))
 
-    put(file, file === 'certFile' ? first.certPem : first.keyPem)
-    await until(() => certificate.state.kind === 'fresh', { deadlineMs: 5_000, what: 'fresh again' })
-    await client.stop()
-    expect(client.served).toEqual([fingerprintOf(first)])
-    expect(client.failures).toEqual([])
-  })
+      put(file, file === 'certFile' ? first.certPem : first.keyPem)
+      await until(() => certificate.state.kind === 'fresh', { deadlineMs: 5_000, what: 'fresh again' })
+      await client.stop()
+      expect(client.served).toEqual([fingerprintOf(first)])
+      expect(client.failures).toEqual([])
+    },
+  )
 
-  it('is reported as stale when the file is missing', async () => {
-    const { files, certificate, becomesStale } = await setScene()
+  it('is reported as stale when the file is missing', async (test) => {
+    const { files, certificate, becomesStale } = await setScene(test)
     rmSync(files.certFile)
     await becomesStale(/tls\.crt: is missing/)
     expect(certificate.current.leaf.subjectAltNames).toHaveLength(2)
   })
 })
 
+describe.concurrent('close()', () => {
+  it('ends the looks: nothing more is read, logged or put in force', async (test) => {
+    const clock = createManualClock(new Date())
+    const { put, certificate, messages, first } = await setScene(test, { timetable: clock.timetable })
+    put('keyFile', authority.issue().keyPem)
+    await mismatchSeen(clock)
+    await certificate.close()
+    expect(clock.pending()).toEqual([])
+    const before = messages(30).length
+    put('certFile', 'nonsense')
+    // Long enough for several polls and for events.
+    await pause(500)
+    expect(messages(30)).toHaveLength(before)
+    expect(certificate.current.leaf.fingerprint).toBe(fingerprintOf(first))
+  })
+})
+
+// Not concurrent: it stops this process.
+it('a mismatch that ends while the process stands still is not logged', async (test) => {
+  const patienceMs = 400
+  const { put, first, messages, certificate } = await setScene(test, { patienceMs })
+  // A look takes most of the 100 ms between polls, so some of these changes happen during a look.
+  for (let round = 0; round < STANDSTILLS; round++) {
+    put('keyFile', authority.issue().keyPem)
+    await pause(180 + (120 / STANDSTILLS) * round)
+    blockEventLoop(patienceMs + 100)
+    put('keyFile', first.keyPem)
+    await certificate.reload()
+  }
+  expect(messages()).toEqual([])
+  expect(certificate.state).toEqual({ kind: 'fresh' })
+})
+
 describe('the expiry of a certificate', () => {
-  it('is logged once 30, 7 and 1 day before, when the hourly look comes', async () => {
+  it('is logged once 30, 7 and 1 day before, when the hourly look comes', async (test) => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
-    onTestFinished(() => {
+    test.onTestFinished(() => {
       vi.useRealTimers()
     })
     let now = Date.now()
     const first = authority.issue()
-    const { certificate, lines, put, becomes } = await setScene({
+    const { certificate, lines, put, becomes } = await setScene(test, {
       pollMs: 'off',
       first,
       timetable: { ...SYSTEM_TIMETABLE, now: () => new Date(now) },
@@ -450,25 +479,8 @@ describe('the expiry of a certificate', () => {
     expect(warnings().at(-1)).toMatchObject({ daysLeft: 4 })
   })
 
-  it('is logged at start', async () => {
-    const { messages } = await setScene({ first: authority.issue(new Date(Date.now() - 85 * DAY_MS)) })
+  it('is logged at start', async (test) => {
+    const { messages } = await setScene(test, { first: authority.issue(new Date(Date.now() - 85 * DAY_MS)) })
     expect(messages()).toEqual(['the certificate expires soon'])
-  })
-})
-
-describe('close()', () => {
-  it('ends the looks: nothing more is read, logged or put in force', async () => {
-    const clock = createManualClock(new Date())
-    const { put, certificate, messages, first } = await setScene({ timetable: clock.timetable })
-    put('keyFile', authority.issue().keyPem)
-    await mismatchSeen(clock)
-    await certificate.close()
-    expect(clock.pending()).toEqual([])
-    const before = messages(30).length
-    put('certFile', 'nonsense')
-    // Long enough for several polls and for events.
-    await pause(500)
-    expect(messages(30)).toHaveLength(before)
-    expect(certificate.current.leaf.fingerprint).toBe(fingerprintOf(first))
   })
 })

@@ -1,16 +1,16 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { withFileLock } from '../../src/files/file-lock.ts'
 import { CommandError } from '../../src/errors/errors.ts'
 import { blockEventLoop } from '../fixtures/block-event-loop.ts'
-import { makeTempFolder, removeFolder, tempFolder } from '../fixtures/temp-folder.ts'
+import { tempFolder } from '../fixtures/temp-folder.ts'
 import { until } from '../fixtures/until.ts'
 
-const guardedFile = (): string => path.join(tempFolder(), 'htpasswd')
+const guardedFile = (onFinished = onTestFinished): string => path.join(tempFolder(onFinished), 'htpasswd')
 
 /** Holds the lock until `release`. Then `holder` resolves if nobody else took the lock in that time. */
 async function held(file: string) {
@@ -62,16 +62,25 @@ it.each([
   },
 )
 
+// Concurrent with the runs below, because it mostly waits.
+it.concurrent(
+  'a waiter never takes over the lock of a running process',
+  async ({ onTestFinished: onFinished }) => {
+    const file = guardedFile(onFinished)
+    const { holder, release } = await held(file)
+    const waiting = withFileLock(file, () => Promise.resolve(), { waitMs: 3_000, staleMs: 2_000 })
+    await expect(waiting).rejects.toThrow(
+      /held by another process; if none is running, remove .*htpasswd\.lock/,
+    )
+    release()
+    await holder
+  },
+)
+
 // A run creates the lock (step 1) and writes its token (2). A run that takes over creates the next lock (1), writes
 // (2), and renames it over the stale lock (3). If there is a stale next lock, it renames over that one first.
-describe('runs that end by SIGKILL right after a step', () => {
-  // Removed after all tests. A folder of `tempFolder` is removed when the first of the concurrent tests ends.
-  const base = makeTempFolder()
-  afterAll(() => {
-    removeFolder(base)
-  })
-
-  it.concurrent.each([
+describe.concurrent('runs that end by SIGKILL right after a step', () => {
+  it.for<[steps: readonly number[]]>([
     [[1]],
     [[2]],
     [[2, 1]],
@@ -82,8 +91,8 @@ describe('runs that end by SIGKILL right after a step', () => {
     [[2, 2, 3]],
     [[2, 2, 4]],
     [[1, 1, 1, 1]],
-  ])('%j leave only files that the next run removes', async (steps) => {
-    const file = path.join(mkdtempSync(path.join(base, 'run-')), 'htpasswd')
+  ])('%j leave only files that the next run removes', async ([steps], { onTestFinished: onFinished }) => {
+    const file = guardedFile(onFinished)
     for (const step of steps) {
       expect(await endedAfter(step, file)).toBe('SIGKILL')
       expect(readdirSync(path.dirname(file))).toContain('htpasswd.lock')
@@ -131,23 +140,12 @@ async function endedAfter(step: number, file: string): Promise<NodeJS.Signals | 
   return signal
 }
 
-it('a waiter never takes over the lock of a running process', async () => {
-  const file = guardedFile()
-  const { holder, release } = await held(file)
-  const waiting = withFileLock(file, () => Promise.resolve(), { waitMs: 3_000, staleMs: 2_000 })
-  await expect(waiting).rejects.toThrow(
-    /held by another process; if none is running, remove .*htpasswd\.lock/,
-  )
-  release()
-  await holder
-})
-
 it('the time in which a waiter stood still does not count, because the holder may have stood still too', async () => {
   const file = guardedFile()
   writeFileSync(`${file}.lock`, 'of another run')
-  const waiting = withFileLock(file, () => Promise.resolve(), { waitMs: 50_000, staleMs: 2_000 })
+  const waiting = withFileLock(file, () => Promise.resolve(), { waitMs: 50_000, staleMs: 1_500 })
   await sleep(200)
-  blockEventLoop(2_500)
+  blockEventLoop(1_800)
   // Long enough to look again.
   await sleep(100)
   expect(readFileSync(`${file}.lock`, 'utf8')).toBe('of another run')

@@ -103,7 +103,7 @@ describe('an upstream that misbehaves', () => {
     const sidecar = await sidecarForTest({
       upstreamPort: upstream.port,
       // Longer than the steps before the answer take.
-      env: { SIDECAR_IDLE_TIMEOUT: '4s' },
+      env: { SIDECAR_IDLE_TIMEOUT: '3s' },
     })
     const talk = await converse(sidecar, GET)
     await until(() => talk.isClosed, { deadlineMs: 20_000, what: 'the end of the connection' })

@@ -20,7 +20,7 @@ import { tempFolder } from '../../fixtures/temp-folder.ts'
 const DAY_MS = 86_400_000
 const LOCALHOST = [{ type: 'dns', value: 'localhost' }] as const
 // Long enough for the earlier steps of a check on a busy machine.
-const SHORT_TIMEOUT_MS = 4_000
+const SHORT_TIMEOUT_MS = 2_500
 const OLD_ROOT = issueRoot({ now: new Date(Date.now() - 365 * DAY_MS) })
 
 const answerLikeRegistry: RequestListener = (_request, response) => {
@@ -49,9 +49,13 @@ interface Outcome {
   readonly text: string
 }
 
-async function checkAt({ port, host = `localhost:${port}`, ...scene }: Scene): Promise<Outcome> {
+// Concurrent tests pass the `onTestFinished` of their own context.
+async function checkAt(
+  { port, host = `localhost:${port}`, ...scene }: Scene,
+  onFinished = onTestFinished,
+): Promise<Outcome> {
   const { stateDir, systemPem = '', certsPem, timeoutMs = 30_000 } = scene
-  const folder = tempFolder()
+  const folder = tempFolder(onFinished)
   const [home, etc] = [path.join(folder, 'home'), path.join(folder, 'etc')]
   put(path.join(etc, 'ssl/certs/ca-certificates.crt'), systemPem)
   if (certsPem !== undefined) put(path.join(home, '.config/docker/certs.d', host, 'ca.crt'), certsPem)
@@ -81,16 +85,16 @@ function put(file: string, text: string): void {
   writeFileSync(file, text)
 }
 
-async function serve(server: Server): Promise<number> {
+async function serve(server: Server, onFinished = onTestFinished): Promise<number> {
   server.on('tlsClientError', () => undefined)
   server.on('connection', (socket) => {
     socket.on('error', () => undefined)
-    onTestFinished(() => {
+    onFinished(() => {
       socket.destroy()
     })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(() => {
+  onFinished(() => {
     server.close()
   })
   return (server.address() as AddressInfo).port
@@ -195,37 +199,49 @@ describe('check --host explains a server without TLS', () => {
     )
   })
 
-  it.each<[title: string, server: () => Server, expected: RegExp, timeoutMs: number]>([
+  it.each<[title: string, server: () => Server, expected: RegExp]>([
     [
       'that is another HTTP server',
       () => createHttpServer((_request, response) => response.writeHead(404).end()),
       /tls: an HTTP server without TLS answers there, with 404 → .*check the port/,
-      30_000,
     ],
     [
       'that sends a banner, without its escape sequences',
       () => createServer((socket) => socket.write('SSH-2.0-Open\x1b[31mSSH\r\n')),
       /tls: the server is not a registry; it sends "SSH-2\.0-Open \[31mSSH" →/,
-      30_000,
     ],
     [
       'that closes the connection',
       () => createServer((socket) => socket.end()),
       /tls: the server closes the connection without a handshake/,
-      30_000,
     ],
-    [
-      'that stays silent',
-      () => createServer(),
-      /tls: the server accepts the connection but sends nothing → /,
-      SHORT_TIMEOUT_MS,
-    ],
-  ])('%s', async (_title, server, expected, timeoutMs) => {
-    const { code, text } = await checkAt({ port: await serve(server()), timeoutMs })
+  ])('%s', async (_title, server, expected) => {
+    const { code, text } = await checkAt({ port: await serve(server()) })
     expect(code).toBe(1)
     expect(text).toMatch(expected)
     // eslint-disable-next-line no-control-regex
     expect(text).not.toMatch(/[\x00-\x09\x0b-\x1f]/)
+  })
+})
+
+describe.concurrent('check --host waits for its timeout', () => {
+  it('and explains a server that stays silent', async ({ onTestFinished: onFinished }) => {
+    const port = await serve(createServer(), onFinished)
+    const { code, text } = await checkAt({ port, timeoutMs: SHORT_TIMEOUT_MS }, onFinished)
+    expect(code).toBe(1)
+    expect(text).toMatch(/tls: the server accepts the connection but sends nothing → /)
+    // eslint-disable-next-line no-control-regex
+    expect(text).not.toMatch(/[\x00-\x09\x0b-\x1f]/)
+  })
+
+  it('and explains an answer that never arrives', async ({ onTestFinished: onFinished }) => {
+    const { certPem: cert, keyPem: key } = issueUnder(OLD_ROOT)
+    const port = await serve(
+      createHttpsServer({ cert, key }, () => undefined),
+      onFinished,
+    )
+    const { text } = await checkAt({ port, timeoutMs: SHORT_TIMEOUT_MS }, onFinished)
+    expect(text).toMatch(/problem answer: the handshake succeeded, but GET/)
   })
 })
 
@@ -511,13 +527,6 @@ describe('check --host explains an answer', () => {
     const outcome = await checkAt({ port, systemPem: OLD_ROOT.certPem })
     expect(outcome.text).toMatch(expected)
     expect(outcome.code).toBe(code)
-  })
-
-  it('that never arrives', async () => {
-    const port = await serveTls(issueUnder(OLD_ROOT), {}, () => undefined)
-    expect((await checkAt({ port, timeoutMs: SHORT_TIMEOUT_MS })).text).toMatch(
-      /problem answer: the handshake succeeded, but GET/,
-    )
   })
 
   it('that is not HTTP', async () => {
