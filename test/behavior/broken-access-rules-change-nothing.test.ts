@@ -91,9 +91,9 @@ beforeAll(async () => {
 afterAll(() => shared.stop())
 
 describe.each(BROKEN)('a rules file $what', ({ what, text, problems }) => {
-  it.runIf(isStress || REPRESENTATIVE.has(what))(
-    'ends the process at the start, with every problem listed',
-    async () => {
+  const startsProcess = isStress || REPRESENTATIVE.has(what)
+  if (startsProcess)
+    it('ends the process at the start, with every problem listed', async () => {
       const cwd = tempFolder()
       writeFileSync(path.join(cwd, 'htpasswd'), usersFileOf(['alice']))
       writeFileSync(path.join(cwd, 'access.yaml'), text, 'latin1')
@@ -108,8 +108,7 @@ describe.each(BROKEN)('a rules file $what', ({ what, text, problems }) => {
       expect(stdout).not.toContain('ready to serve')
       expect(stderr).toMatch(/^registry-sidecar: access\.yaml: /)
       for (const problem of problems) expect(stderr).toContain(problem)
-    },
-  )
+    })
 
   it('keeps the last good rules later, and says stale without names', async () => {
     const { ask, putRules, sidecar } = shared
