@@ -7,6 +7,7 @@ import path from 'node:path'
 import { expect, it } from 'vitest'
 import { portOf, run, start } from '../fixtures/process.ts'
 import { answering, OK, upstreamForTest } from '../fixtures/programmable-upstream.ts'
+import { repetitions } from '../fixtures/repetitions.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 import { until } from '../fixtures/until.ts'
 
@@ -103,7 +104,7 @@ it(
 
 it('when it expires, and the log and `user token list` say so', { timeout: 60_000 }, async () => {
   const { sidecar, user, add, becomes } = await scene()
-  const { id, secret } = await add('--expires', '8s')
+  const { id, secret } = await add('--expires', '4s')
   await becomes(secret, 200)
   const expired = await becomes(secret, 401, 10_000)
   expect(expired).toBeGreaterThan(100)
@@ -117,14 +118,16 @@ it('when it expires, and the log and `user token list` say so', { timeout: 60_00
   expect(sidecar.stdout() + sidecar.stderr()).not.toContain(secret)
 })
 
+const COMMANDS = repetitions({ usual: 4, stress: 6 })
+
 it('two commands at once both leave their line', { timeout: 60_000 }, async () => {
   const { user, add, becomes } = await scene()
-  const added = await Promise.all(Array.from({ length: 6 }, () => add()))
-  expect(new Set(added.map(({ id }) => id)).size).toBe(6)
+  const added = await Promise.all(Array.from({ length: COMMANDS }, () => add()))
+  expect(new Set(added.map(({ id }) => id)).size).toBe(COMMANDS)
   for (const { secret } of added) await becomes(secret, 200)
   await Promise.all([
-    ...added.slice(0, 3).map(({ id }) => user('token', 'revoke', id)),
+    ...added.slice(0, COMMANDS / 2).map(({ id }) => user('token', 'revoke', id)),
     user('remove', 'bob'),
   ])
-  for (const [index, { secret }] of added.entries()) await becomes(secret, index < 3 ? 401 : 200)
+  for (const [index, { secret }] of added.entries()) await becomes(secret, index < COMMANDS / 2 ? 401 : 200)
 })

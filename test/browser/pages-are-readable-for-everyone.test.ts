@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { describeInBrowser, startBrowser } from '../fixtures/browser.ts'
 import { createAuthority } from '../fixtures/own-certificate.ts'
 import { accessibilityFaults, openPage, overflow, takeScreenshot, VIEWS } from '../fixtures/page-views.ts'
+import { isStress } from '../fixtures/repetitions.ts'
 import { startSidecar, type TestSidecar } from '../fixtures/sidecar.ts'
 import { makeTempFolder, removeFolder } from '../fixtures/temp-folder.ts'
 
@@ -41,13 +42,21 @@ describeInBrowser('in Chromium', () => {
   ]
 
   describe.each(PAGES)('$what', ({ what, address }) => {
-    it.each(VIEWS)('has no fault on $name', async ({ name, options }) => {
-      const { page, requests, complaints } = await openPage(browser, address(), { options })
-      await takeScreenshot(page, `${what} ${name}`)
-      expect(await accessibilityFaults(page)).toEqual([])
-      expect(await overflow(page), 'pixels beyond the window').toBe(0)
-      expect(requests.filter((url) => !url.startsWith(new URL(address()).origin))).toEqual([])
-      expect(complaints).toEqual([])
+    // At the same time, because each page waits until it makes no more requests.
+    it('has no fault on a phone and a desktop, light and dark', async () => {
+      await Promise.all(
+        VIEWS.map(async ({ name, options }) => {
+          const { page, requests, complaints } = await openPage(browser, address(), { options })
+          if (isStress) await takeScreenshot(page, `${what} ${name}`)
+          expect(await accessibilityFaults(page), name).toEqual([])
+          expect(await overflow(page), `${name}: pixels beyond the window`).toBe(0)
+          expect(
+            requests.filter((url) => !url.startsWith(new URL(address()).origin)),
+            name,
+          ).toEqual([])
+          expect(complaints, name).toEqual([])
+        }),
+      )
     })
 
     it('says the same with scripts off', async () => {
