@@ -7,6 +7,7 @@ import { openIssuedCertificate } from '../certificates/issued-certificate.ts'
 import { operatorFilesOf } from '../certificates/operator-files.ts'
 import { loadOperatorCertificate } from '../certificates/operator-certificate.ts'
 import { openTokenKey } from '../certificates/state-folder/token-key.ts'
+import { statePlaceOf } from '../certificates/state-place.ts'
 import type { Config } from '../settings/config.ts'
 import { affordableConnections, openFilesLimit } from './file-descriptors.ts'
 import { createAdminListener, type AdminListener, type Readiness } from '../http/admin/admin-listener.ts'
@@ -103,7 +104,7 @@ async function loadFiles(config: Config, log: Log): Promise<Files> {
   const users = await closeOnFailure(loadUsers({ file: config.users, pollMs, log }), { certificate })
   const clientCa = await closeOnFailure(openClientCa(config, log), { certificate, users })
   const rules = await closeOnFailure(openRules(config, { users, log }), { certificate, users, clientCa })
-  const tokenKey = await closeOnFailure(openTokenKey(config.stateDir, log), {
+  const tokenKey = await closeOnFailure(openTokenKey(statePlaceOf(config), log), {
     certificate,
     users,
     clientCa,

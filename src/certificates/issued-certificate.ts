@@ -12,6 +12,7 @@ import type { Root } from '../pki/certificate.ts'
 import { openKeystore, type Keystore } from './state-folder/keystore.ts'
 import { lacksNames, type SubjectAltName } from '../pki/names.ts'
 import { createPublicRoot } from './state-folder/public-root.ts'
+import { statePlaceOf } from './state-place.ts'
 import { SYSTEM_TIMETABLE, type Timetable } from './timetable.ts'
 import { wantedNames, wantedNamesUnder } from './names/wanted-names.ts'
 
@@ -20,7 +21,7 @@ const HINT =
   'if the renewal of the leaf failed, see the errors in the log; if the root expires at the same time, run ' +
   '`registry-sidecar cert renew --root` and make clients trust the new root before the old one expires'
 
-type Settings = Pick<Config, 'stateDir' | 'hosts' | 'caConstrain' | 'watchPoll'>
+type Settings = Pick<Config, 'stateDir' | 'rootDir' | 'hosts' | 'caConstrain' | 'watchPoll'>
 
 export interface Surroundings {
   readonly machine?: Machine
@@ -35,15 +36,16 @@ export async function openIssuedCertificate(
 ): Promise<CertificateInForce> {
   const machine = given ?? (await lookAtMachine())
   const names = namesFor(config, machine, log)
+  const place = statePlaceOf(config)
   const keystore = await openKeystore({
-    folder: config.stateDir,
+    ...place,
     names,
     now: timetable.now(),
     constrainTo: config.caConstrain ? wantedNames(config, machine.names) : undefined,
     log,
   })
   if (config.caConstrain) warnUnlessConstrained(keystore.root, log)
-  const publicRoot = createPublicRoot(config.stateDir, log)
+  const publicRoot = createPublicRoot(place, log)
   const renewal = await keepLeafRenewed({
     keystore,
     names,

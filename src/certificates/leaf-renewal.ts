@@ -1,6 +1,7 @@
 // Keeps the issued leaf renewed, and serves what the state folder contains.
 //
-// Reads the folder when leaf.crt changes, and every hour because no event says that a renewal is due.
+// Reads the folder when leaf.crt or a shared root.crt changes, and every hour, because no event says that a renewal is
+// due.
 
 import { errorMessage, NotAppliedError } from '../errors/errors.ts'
 import type { ExpiryWarnings } from './expiry-warnings.ts'
@@ -9,7 +10,7 @@ import { SYSTEM_TIMETABLE, type Timetable } from './timetable.ts'
 import { shareNextRun } from '../async/in-flight.ts'
 import { logWatchErrors } from '../files/followed-file.ts'
 import { createValueInForce, type InForce } from '../files/value-in-force.ts'
-import { watchFile } from '../files/watch.ts'
+import { watchFile, type FileWatch } from '../files/watch.ts'
 import type { CertificateBundle, Root } from '../pki/certificate.ts'
 import type { Keystore, WantedNames } from './state-folder/keystore.ts'
 
@@ -60,8 +61,8 @@ export async function keepLeafRenewed(options: LeafRenewalOptions): Promise<Leaf
   let isClosed = false
   let cancel: () => void = () => undefined
   const look = shareNextRun(lookOnce)
-  const watch = watchFile(file, { pollMs, onSettled: look, onError: logWatchErrors(file, log) })
-  await watch.ready
+  const watches = watchesOf(keystore, { pollMs, onSettled: look, log })
+  await Promise.all(watches.map(({ ready }) => ready))
 
   return {
     value,
@@ -69,7 +70,7 @@ export async function keepLeafRenewed(options: LeafRenewalOptions): Promise<Leaf
     async close() {
       isClosed = true
       cancel()
-      await watch.close()
+      await Promise.all(watches.map((watch) => watch.close()))
       await look()
     },
   }
@@ -106,6 +107,16 @@ export async function keepLeafRenewed(options: LeafRenewalOptions): Promise<Leaf
       return retryInMs
     }
   }
+}
+
+interface Watching extends Pick<LeafRenewalOptions, 'pollMs' | 'log'> {
+  readonly onSettled: () => Promise<void>
+}
+
+function watchesOf({ leafFile, sharedRootFile }: Keystore, watching: Watching): readonly FileWatch[] {
+  const { pollMs, onSettled, log } = watching
+  const files = [leafFile, ...(sharedRootFile === undefined ? [] : [sharedRootFile])]
+  return files.map((file) => watchFile(file, { pollMs, onSettled, onError: logWatchErrors(file, log) }))
 }
 
 function bundleIn({ bundle, root }: Keystore): IssuedBundle {

@@ -1,5 +1,7 @@
 // Parses settings from environment and command line into a Config.
 
+import { resolve } from 'node:path'
+
 import { ConfigError } from '../errors/errors.ts'
 import { flagOf, variableOf } from './setting.ts'
 import { settingNames, settingOf, type SettingName, type SETTINGS } from './table.ts'
@@ -32,7 +34,11 @@ export function parseConfig({ env, flags = {}, found = {} }: Sources): Config {
     if (result.ok) config[name] = result.value
     else problems.push(`${source}: ${result.reason}`)
   }
-  problems.push(...incompleteTls({ env, flags }), ...uselessClientSettings({ env, flags }))
+  problems.push(
+    ...incompleteTls({ env, flags }),
+    ...uselessClientSettings({ env, flags }),
+    ...sameFolder(config),
+  )
   if (problems.length > 0) throw new ConfigError(problems)
   return Object.freeze(config) as Config
 }
@@ -46,6 +52,13 @@ function incompleteTls({ env, flags = {} }: Sources): readonly string[] {
   if (isSet('tlsKey') && !isSet('tlsCert')) return [`${key}: set ${cert} too, to the certificate of this key`]
   if (!isSet('tlsKeyPasswordFile') || isSet('tlsKey')) return []
   return [`${variableOf('tlsKeyPasswordFile')}: set ${cert} and ${key} too; it is the password of that key`]
+}
+
+// The sidecar writes the state folder, but must only read the shared root.
+function sameFolder({ stateDir, rootDir }: Readonly<Record<string, unknown>>): readonly string[] {
+  if (typeof stateDir !== 'string' || typeof rootDir !== 'string') return []
+  if (resolve(stateDir) !== resolve(rootDir)) return []
+  return [`${variableOf('rootDir')}: choose another folder than ${variableOf('stateDir')}`]
 }
 
 // Threat: without a client CA these settings do nothing, but the operator believes that they protect the registry.

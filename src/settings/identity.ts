@@ -86,6 +86,16 @@ export const CERTIFICATES = {
     details:
       'Keep the whole folder, because clients trust the root in it. After a root renewal it also holds `cross.crt`.',
   },
+  rootDir: {
+    default: '',
+    form: 'folder',
+    parse: optional(parseText),
+    meaning:
+      'The folder with the root and the token key that several sidecars share; the sidecar only reads it.',
+    details:
+      'It holds `root.crt`, `root.key` and `token.key`. Each sidecar keeps its leaf in its state folder. See ' +
+      '[several sidecars, one root](certificates.md#several-sidecars-one-root).',
+  },
   hosts: {
     default: '',
     form: 'names',

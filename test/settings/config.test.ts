@@ -22,6 +22,7 @@ describe('settings', () => {
       adminListen: { host: '127.0.0.1', port: 8444 },
       users: 'users/htpasswd',
       stateDir: 'state',
+      rootDir: undefined,
       tlsCert: undefined,
       tlsKey: undefined,
       tlsKeyPasswordFile: undefined,
@@ -237,6 +238,14 @@ describe('settings', () => {
     expect(() => parseConfig({ env: { SIDECAR_AUDIT: text } })).toThrow(
       `SIDECAR_AUDIT: write stdout instead of "${text}"`,
     )
+  })
+
+  it('refuse one folder as state folder and as shared root', () => {
+    expect(() => parseConfig({ env: { SIDECAR_ROOT_DIR: `${process.cwd()}/state/` } })).toThrow(
+      'SIDECAR_ROOT_DIR: choose another folder than SIDECAR_STATE_DIR',
+    )
+    const env = { SIDECAR_ROOT_DIR: 'shared', SIDECAR_STATE_DIR: '/state' }
+    expect(parseConfig({ env })).toMatchObject({ rootDir: 'shared', stateDir: '/state' })
   })
 
   it('read the field of a client certificate that names the user', () => {

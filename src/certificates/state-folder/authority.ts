@@ -1,9 +1,12 @@
 // Reads the root and its key, and issues leaves under it.
 
+import { X509Certificate } from 'node:crypto'
+
 import { InvalidFileError } from '../../errors/errors.ts'
 import type { FileLock } from '../../files/file-lock.ts'
 import {
   START_OVER,
+  hasIssued,
   isIssuedBy,
   parseBundle,
   parseLeaf,
@@ -24,8 +27,8 @@ import {
 import { issueLeaf, type IssuedCertificate, type LeafRequest } from '../../pki/issue.ts'
 import { notPermitted, type PermittedNames } from '../../pki/name-constraints.ts'
 import type { SubjectAltName } from '../../pki/names.ts'
-import { expiredRoot, foreignRoot } from './root-refusals.ts'
-import { writePair, type StatePaths, type StateTexts } from './state-files.ts'
+import { expiredRoot, foreignRoot, missingSharedRoot } from './root-refusals.ts'
+import { isRootShared, writePair, type StatePaths, type StateTexts } from './state-files.ts'
 
 /** The names that the leaf should contain, under a root that may be limited to some names. */
 export type NamesUnder = (root: Root) => readonly SubjectAltName[]
@@ -40,11 +43,15 @@ export function issuerIn(
   texts: StateTexts,
   { paths, now }: { readonly paths: StatePaths; readonly now: Date },
 ): Issuer {
-  if (texts.rootCert === undefined) throw missingRootError(paths.rootCert, texts)
-  if (texts.rootKey === undefined) throw missingRootError(paths.rootKey, texts)
+  if (texts.rootCert === undefined) throw missingRootError(paths.rootCert, texts, paths)
+  if (texts.rootKey === undefined) throw missingRootError(paths.rootKey, texts, paths)
   const root = parseRoot({ certPem: texts.rootCert, keyPem: texts.rootKey, marker: texts.marker }, paths)
   if (root.notAfter <= now) throw expiredRoot(root, now)
-  if (texts.crossCert === undefined && hasCrossCertificate(texts.leafCert)) {
+  if (
+    texts.crossCert === undefined &&
+    hasCrossCertificate(texts.leafCert) &&
+    !isForeignLeaf(texts, root, paths)
+  ) {
     throw new InvalidFileError(
       paths.crossCert,
       `is missing, and some clients may trust only an earlier root: restore it from a backup; or, ${DROP_EARLIER_ROOTS}`,
@@ -54,13 +61,28 @@ export function issuerIn(
   return { authority: { root, earlier }, keyPem: texts.rootKey }
 }
 
+// A shared root may be unrelated to the root before it. Then the old leaf says nothing about this root.
+function isForeignLeaf({ leafCert = '' }: StateTexts, root: Root, paths: StatePaths): boolean {
+  if (!isRootShared(paths)) return false
+  try {
+    return !hasIssued(new X509Certificate(root.pem), new X509Certificate(leafCert))
+  } catch {
+    return true
+  }
+}
+
 /** Also true if a first start stopped after it wrote the key of the root. */
 export function isEmptyState({ rootCert, marker, leafKey, leafCert, nextRootCert }: StateTexts): boolean {
   return [rootCert, marker, leafKey, leafCert, nextRootCert].every((text) => text === undefined)
 }
 
 // A new root would break every client, so a person must decide.
-export function missingRootError(file: string, { leafCert }: StateTexts): InvalidFileError {
+export function missingRootError(
+  file: string,
+  { leafCert }: StateTexts,
+  paths: StatePaths,
+): InvalidFileError {
+  if (isRootShared(paths)) return missingSharedRoot(file)
   const hasCopy = file.endsWith('.crt') && endsInRoot(leafCert)
   const copy = hasCopy ? ' (leaf.crt holds it too, as its last certificate)' : ''
   return new InvalidFileError(

@@ -5,8 +5,6 @@
 // When root.crt exists, clients may trust it, so only an operator's command replaces it (root-renewal.ts).
 // repair-state.ts lists the possible states after a crash, each with its next step.
 
-import { mkdir } from 'node:fs/promises'
-
 import { oneAfterTheOther } from '../../async/in-flight.ts'
 import type { Log } from '../../observability/log.ts'
 import { issueInto, issuerIn, isEmptyState, namesToKeep, type NamesUnder } from './authority.ts'
@@ -15,7 +13,17 @@ import { withIntersectedConstraints, type Authority } from '../../pki/cross-cert
 import type { SubjectAltName } from '../../pki/names.ts'
 import { beginRootRenewal, finishRootRenewal } from './root-renewal.ts'
 import { createState, repairState } from './repair-state.ts'
-import { pathsIn, readFiles, restrictKeyFile, rethrowWithFix, underLock } from './state-files.ts'
+import { sharedRootRenewal } from './root-refusals.ts'
+import {
+  createStateFolder,
+  isRootShared,
+  pathsIn,
+  readFiles,
+  restrictKeyFile,
+  underLock,
+  warnOfReadableKey,
+  type StatePlace,
+} from './state-files.ts'
 import { readLeaf, readRoot, type StoredLeaf } from './stored-state.ts'
 
 export type WantedNames = readonly SubjectAltName[] | NamesUnder
@@ -27,13 +35,14 @@ export interface Keystore {
   readonly bundle: CertificateBundle
   /** The file that a renewal writes last. */
   readonly leafFile: string
+  /** Present if another program replaces the root. */
+  readonly sharedRootFile?: string
   readonly issued: { readonly root: boolean; readonly leaf: boolean }
   /** Resolves to undefined if the leaf stays. Never issues a root. Rejects with `InvalidFileError`. */
   renewIfDue(names: WantedNames, now: Date): Promise<CertificateBundle | undefined>
 }
 
-export interface KeystoreOptions {
-  readonly folder: string
+export interface KeystoreOptions extends StatePlace {
   readonly names: WantedNames
   readonly now: Date
   /** The only names that a new root permits. Absent: all names. */
@@ -43,14 +52,16 @@ export interface KeystoreOptions {
 
 /** Throws `InvalidFileError` with the fix if a person must act. */
 export async function openKeystore(options: KeystoreOptions): Promise<Keystore> {
-  const { folder, names, now, constrainTo, log } = options
-  const paths = pathsIn(folder)
-  await mkdir(folder, { recursive: true, mode: 0o700 }).catch(rethrowWithFix(folder, 'written'))
-  await restrictKeyFile(paths.rootKey, log)
+  const { names, now, constrainTo, log } = options
+  const paths = pathsIn(options)
+  const isShared = isRootShared(paths)
+  await createStateFolder(options)
+  await (isShared ? warnOfReadableKey(paths.rootKey, log) : restrictKeyFile(paths.rootKey, log))
   await restrictKeyFile(paths.leafKey, log)
 
   const wanted = { names: namesUnder(names), now, constrainTo }
-  const created = isEmptyState(await readFiles(paths)) ? await createState(paths, wanted) : undefined
+  const isFirstStart = !isShared && isEmptyState(await readFiles(paths))
+  const created = isFirstStart ? await createState(paths, wanted) : undefined
   let current = created?.state ?? (await repairState(paths, wanted))
   const issued = { root: created?.issuedRoot ?? false, leaf: current.isNew }
   const inOrder = oneAfterTheOther()
@@ -73,6 +84,7 @@ export async function openKeystore(options: KeystoreOptions): Promise<Keystore> 
       return current.bundle
     },
     leafFile: paths.leafCert,
+    ...(isShared ? { sharedRootFile: paths.rootCert } : {}),
     issued,
     renewIfDue(names, now) {
       // One after the other, because an older read must not come into force after a newer read.
@@ -81,8 +93,7 @@ export async function openKeystore(options: KeystoreOptions): Promise<Keystore> 
   }
 }
 
-export interface RenewalRequest {
-  readonly folder: string
+export interface RenewalRequest extends StatePlace {
   /** Used only if the folder has no leaf. Otherwise the new leaf has the names of the present leaf. */
   readonly names: NamesUnder
   readonly now: Date
@@ -91,16 +102,18 @@ export interface RenewalRequest {
 export interface RenewedLeaf extends StoredLeaf, Authority {}
 
 /** Renews even if no renewal is due. Throws `InvalidFileError`. */
-export async function renewLeaf({ folder, names, now }: RenewalRequest): Promise<RenewedLeaf> {
-  await readRoot(folder)
-  const paths = pathsIn(folder)
+export async function renewLeaf(request: RenewalRequest): Promise<RenewedLeaf> {
+  const { names, now } = request
+  await readRoot(request)
+  await createStateFolder(request)
+  const paths = pathsIn(request)
   return underLock(paths, async (lock) => {
     await finishRootRenewal(paths, { names, now }, lock)
     const texts = await readFiles(paths)
     const issuer = issuerIn(texts, { paths, now })
     const { authority } = issuer
-    const request = { issuer, names: namesToKeep(texts, { names, authority }), now }
-    const { leaf } = await issueInto(paths, request, lock)
+    const wanted = { issuer, names: namesToKeep(texts, { names, authority }), now }
+    const { leaf } = await issueInto(paths, wanted, lock)
     return { ...authority, file: paths.leafCert, leaf }
   })
 }
@@ -112,9 +125,10 @@ export interface RootRenewalRequest extends RenewalRequest {
 
 /** Deletes the key of the earlier root. If it throws `InvalidFileError`, the next process may finish the renewal. */
 export async function renewRoot(request: RootRenewalRequest): Promise<RenewedLeaf> {
-  const { folder, names, now, constrainTo } = request
-  await readRoot(folder)
-  const paths = pathsIn(folder)
+  const { names, now, constrainTo } = request
+  const paths = pathsIn(request)
+  if (isRootShared(paths)) throw sharedRootRenewal(paths.rootCert)
+  await readRoot(request)
   return underLock(paths, async (lock) => {
     // An earlier renewal may have stopped halfway.
     await finishRootRenewal(paths, { names, now }, lock)
@@ -125,7 +139,7 @@ export async function renewRoot(request: RootRenewalRequest): Promise<RenewedLea
     await beginRootRenewal(paths, renewal, lock)
     await finishRootRenewal(paths, { names, now }, lock)
     const { authority } = issuerIn(await readFiles(paths), { paths, now })
-    return { ...authority, ...(await readLeaf(folder)) }
+    return { ...authority, ...(await readLeaf(request)) }
   })
 }
 

@@ -9,7 +9,7 @@ import { dirname, join } from 'node:path'
 import { errorMessage } from '../../errors/errors.ts'
 import type { Log } from '../../observability/log.ts'
 import { readRegular } from '../../files/regular-file.ts'
-import { pathsIn, rethrowWithFix, underLock, write } from './state-files.ts'
+import { pathsIn, rethrowWithFix, underLock, write, type StatePlace } from './state-files.ts'
 import { readRoot } from './stored-state.ts'
 
 /** Clients trust every *.crt in the folder of this file as a root. */
@@ -30,13 +30,13 @@ export interface PublicRoot {
 }
 
 /** The sidecar works without the file, for example if the state folder is read-only. */
-export function createPublicRoot(stateFolder: string, log: Log | undefined): PublicRoot {
-  const file = publicRootFile(stateFolder)
+export function createPublicRoot(place: StatePlace, log: Log | undefined): PublicRoot {
+  const file = publicRootFile(place.folder)
   let logged: string | undefined
   return {
     async publish(rootPem) {
       try {
-        if (!(await isPublished(stateFolder, rootPem))) await writePublicRoot(stateFolder)
+        if (!(await isPublished(place.folder, rootPem))) await writePublicRoot(place)
         logged = undefined
       } catch (error) {
         const reason = errorMessage(error)
@@ -51,11 +51,11 @@ export function createPublicRoot(stateFolder: string, log: Log | undefined): Pub
   }
 }
 
-async function writePublicRoot(stateFolder: string): Promise<void> {
-  const file = publicRootFile(stateFolder)
-  await underLock(pathsIn(stateFolder), async (lock) => {
+async function writePublicRoot(place: StatePlace): Promise<void> {
+  const file = publicRootFile(place.folder)
+  await underLock(pathsIn(place), async (lock) => {
     // Read under the lock, because another process may have renewed the root.
-    const { pem } = await readRoot(stateFolder)
+    const { pem } = await readRoot(place)
     const folder = dirname(file)
     const isNew =
       (await mkdir(folder, { recursive: true }).catch(rethrowWithFix(folder, 'written'))) !== undefined

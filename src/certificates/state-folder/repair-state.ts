@@ -29,6 +29,7 @@ import { refuseEarlyClock } from './root-refusals.ts'
 import { finishRootRenewal, isRenewingRoot } from './root-renewal.ts'
 import {
   LOOKS_OF_A_READER,
+  isRootShared,
   readFiles,
   underLock,
   unlessInvalid,
@@ -54,10 +55,10 @@ export interface RepairRequest {
 /** Issues another leaf if needed. Throws `InvalidFileError`. */
 export async function repairState(paths: StatePaths, request: RepairRequest): Promise<WholeState> {
   const texts = await readWhole(paths, request)
-  if (!isRenewingRoot(texts)) {
+  if (!isRenewingRoot(texts, paths)) {
     const { authority } = issuerIn(texts, { paths, now: request.now })
     const bundle = usableLeafIn(texts, { paths, authority, request })
-    if (bundle !== undefined && texts.marker !== undefined) return { ...authority, bundle, isNew: false }
+    if (bundle !== undefined && !lacksMarker(texts, paths)) return { ...authority, bundle, isNew: false }
   }
   return underLock(paths, (lock) => repairLocked(paths, request, lock))
 }
@@ -85,13 +86,18 @@ async function repairLocked(paths: StatePaths, request: RepairRequest, lock: Fil
   const texts = await readFiles(paths)
   const issuer = issuerIn(texts, { paths, now })
   const { authority } = issuer
-  if (texts.marker === undefined) {
+  if (lacksMarker(texts, paths)) {
     await write(paths.marker, `${authority.root.fingerprint}\n`, { mode: 0o644, lock })
   }
   const present = usableLeafIn(texts, { paths, authority, request })
   if (present !== undefined) return { ...authority, bundle: present, isNew: false }
   const names = request.names(withIntersectedConstraints(authority))
   return { ...authority, bundle: await issueInto(paths, { issuer, names, now }, lock), isNew: true }
+}
+
+// A shared root is never created here, so it needs no proof that it existed.
+function lacksMarker({ marker }: StateTexts, paths: StatePaths): boolean {
+  return marker === undefined && !isRootShared(paths)
 }
 
 interface LeafQuestion {
@@ -123,7 +129,7 @@ function leadsTo(bundle: CertificateBundle, authority: Authority): boolean {
 /** Waits at most a quarter of a second for files that belong together. */
 function readWhole(paths: StatePaths, { now }: RepairRequest): Promise<StateTexts> {
   const isWhole = (texts: StateTexts) =>
-    !(isRenewingRoot(texts) || isLeafHalfway(texts) || isRootHalfway(texts, { paths, now }))
+    !(isRenewingRoot(texts, paths) || isLeafHalfway(texts) || isRootHalfway(texts, { paths, now }))
   return readUntilWhole(() => readFiles(paths), { isWhole, ...LOOKS_OF_A_READER })
 }
 

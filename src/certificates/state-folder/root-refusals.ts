@@ -12,6 +12,21 @@ export function foreignRoot({ file }: Root, cause?: unknown): InvalidFileError {
   return new InvalidFileError(file, reason, { cause })
 }
 
+export function missingSharedRoot(file: string): InvalidFileError {
+  return new InvalidFileError(
+    file,
+    'is missing: put root.crt and root.key there; a sidecar with an empty SIDECAR_STATE_DIR creates them',
+  )
+}
+
+export function sharedRootRenewal(file: string): InvalidFileError {
+  return new InvalidFileError(
+    file,
+    'is shared by replicas (SIDECAR_ROOT_DIR) and is not renewed here: run `registry-sidecar cert renew --root` with the ' +
+      'SIDECAR_STATE_DIR where the root is kept; then give the replicas the new root.crt, root.key and cross.crt',
+  )
+}
+
 // The message names the clock first, because a person whose clock is wrong might delete a good root.
 export function expiredRoot({ file, notAfter }: Root, now: Date): InvalidFileError {
   const reason =

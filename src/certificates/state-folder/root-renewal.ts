@@ -25,7 +25,15 @@ import { crossSign, issueRoot, type CrossRequest } from '../../pki/issue.ts'
 import type { SubjectAltName } from '../../pki/names.ts'
 import { certificatesIn } from '../../pki/pem.ts'
 import { foreignRoot, refuseEarlyClock } from './root-refusals.ts'
-import { readFiles, remove, write, writePair, type StatePaths, type StateTexts } from './state-files.ts'
+import {
+  isRootShared,
+  readFiles,
+  remove,
+  write,
+  writePair,
+  type StatePaths,
+  type StateTexts,
+} from './state-files.ts'
 
 export interface RootRenewal {
   readonly issuer: Issuer
@@ -73,8 +81,9 @@ export interface Finish {
   readonly now: Date
 }
 
-/** Also true after a renewal that stopped halfway. */
-export function isRenewingRoot({ nextRootCert, nextRootKey }: StateTexts): boolean {
+/** Also true after a renewal that stopped halfway. A shared root is renewed elsewhere. */
+export function isRenewingRoot({ nextRootCert, nextRootKey }: StateTexts, paths: StatePaths): boolean {
+  if (isRootShared(paths)) return false
   return nextRootCert !== undefined || nextRootKey !== undefined
 }
 
@@ -85,6 +94,7 @@ export async function finishRootRenewal(
   lock: FileLock,
 ): Promise<void> {
   const texts = await readFiles(paths)
+  if (!isRenewingRoot(texts, paths)) return
   if (texts.nextRootCert !== undefined) {
     const { issuer, crossText } = nextIssuer(texts.nextRootCert, texts, { paths, now })
     await write(paths.crossCert, crossText, { mode: 0o644, lock })
@@ -96,7 +106,7 @@ export async function finishRootRenewal(
     await write(paths.marker, `${authority.root.fingerprint}\n`, { mode: 0o644, lock })
     await remove(paths.nextRootCert, lock)
   }
-  if (isRenewingRoot(texts)) await remove(paths.nextRootKey, lock)
+  await remove(paths.nextRootKey, lock)
 }
 
 function nextIssuer(

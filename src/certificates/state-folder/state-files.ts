@@ -1,6 +1,6 @@
 // Reads, writes, locks and protects the files of the state folder.
 
-import { chmod, rm, stat } from 'node:fs/promises'
+import { chmod, mkdir, rm, stat } from 'node:fs/promises'
 import { platform } from 'node:os'
 import { dirname, join } from 'node:path'
 import { replaceFile } from '../../files/atomic-file.ts'
@@ -13,17 +13,31 @@ import type { IssuedCertificate } from '../../pki/issue.ts'
 export type StatePaths = ReturnType<typeof pathsIn>
 export type StateTexts = Readonly<Partial<Record<keyof StatePaths, string>>>
 
-export function pathsIn(folder: string) {
+export interface StatePlace {
+  readonly folder: string
+  /** The folder of a root that replicas share. Only read. Absent: the root is in the state folder. */
+  readonly rootFolder?: string | undefined
+}
+
+export function pathsIn({ folder, rootFolder = folder }: StatePlace) {
   return {
-    rootKey: join(folder, 'root.key'),
-    rootCert: join(folder, 'root.crt'),
-    marker: join(folder, 'root.sha256'),
+    rootKey: join(rootFolder, 'root.key'),
+    rootCert: join(rootFolder, 'root.crt'),
+    marker: join(rootFolder, 'root.sha256'),
     leafKey: join(folder, 'leaf.key'),
     leafCert: join(folder, 'leaf.crt'),
-    crossCert: join(folder, 'cross.crt'),
-    nextRootKey: join(folder, 'next-root.key'),
-    nextRootCert: join(folder, 'next-root.crt'),
+    crossCert: join(rootFolder, 'cross.crt'),
+    nextRootKey: join(rootFolder, 'next-root.key'),
+    nextRootCert: join(rootFolder, 'next-root.crt'),
   }
+}
+
+export function isRootShared({ rootCert, leafCert }: Pick<StatePaths, 'rootCert' | 'leafCert'>): boolean {
+  return dirname(rootCert) !== dirname(leafCert)
+}
+
+export async function createStateFolder({ folder }: StatePlace): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 }).catch(rethrowWithFix(folder, 'written'))
 }
 
 export async function readFiles(paths: Partial<StatePaths>): Promise<StateTexts> {
@@ -48,7 +62,9 @@ export function unlessInvalid<T>(parse: () => T): T | undefined {
 
 /** Without the lock, two writers at once could leave a key of one and a certificate of the other. */
 export async function underLock<T>(paths: StatePaths, action: (lock: FileLock) => Promise<T>): Promise<T> {
-  return withFileLock(paths.rootCert, action).catch(rethrowWithFix(dirname(paths.rootCert), 'written'))
+  const folder = dirname(paths.leafCert)
+  // The root may be in a read-only folder, but its lock is always in the state folder.
+  return withFileLock(join(folder, 'root.crt'), action).catch(rethrowWithFix(folder, 'written'))
 }
 
 export interface WriteOptions {
@@ -89,13 +105,8 @@ export async function writePair(
 }
 
 export async function restrictKeyFile(keyFile: string, log: Log | undefined): Promise<void> {
-  if (platform() === 'win32') return
-  const mode = await stat(keyFile).then(
-    (stats) => stats.mode & 0o777,
-    () => 0,
-  )
-  if ((mode & 0o077) === 0) return
-  const found = { file: keyFile, mode: mode.toString(8).padStart(4, '0') }
+  const found = await readableBy(0o077, keyFile)
+  if (found === undefined) return
   await chmod(keyFile, 0o600).then(
     () =>
       log?.warn(
@@ -105,9 +116,29 @@ export async function restrictKeyFile(keyFile: string, log: Log | undefined): Pr
     (cause: unknown) =>
       log?.warn(
         { event: 'key-readable-by-others', ...found, reason: errorMessage(cause) },
-        'other users can read this private key',
+        READABLE_BY_OTHERS,
       ),
   )
+}
+
+const READABLE_BY_OTHERS = 'other users can read this private key'
+
+/** For a folder that is only read. Its group may read it, because Kubernetes gives secrets to a group (fsGroup). */
+export async function warnOfReadableKey(keyFile: string, log: Log | undefined): Promise<void> {
+  const found = await readableBy(0o007, keyFile)
+  if (found !== undefined) log?.warn({ event: 'key-readable-by-others', ...found }, READABLE_BY_OTHERS)
+}
+
+async function readableBy(
+  others: number,
+  file: string,
+): Promise<{ readonly file: string; readonly mode: string } | undefined> {
+  if (platform() === 'win32') return undefined
+  const mode = await stat(file).then(
+    (stats) => stats.mode & 0o777,
+    () => 0,
+  )
+  return (mode & others) === 0 ? undefined : { file, mode: mode.toString(8).padStart(4, '0') }
 }
 
 /** Turns a system error about `file` into an `InvalidFileError` with the fix. */

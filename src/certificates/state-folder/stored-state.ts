@@ -8,10 +8,12 @@ import { parseEarlier, type Authority } from '../../pki/cross-certificates.ts'
 import { certificatesIn } from '../../pki/pem.ts'
 import {
   LOOKS_OF_A_READER,
+  isRootShared,
   pathsIn,
   readFiles,
   unlessInvalid,
   type StatePaths,
+  type StatePlace,
   type StateTexts,
 } from './state-files.ts'
 
@@ -19,13 +21,13 @@ const NO_ROOT_YET = 'does not exist yet; start the sidecar once: it issues its r
 const NO_LEAF = 'is missing; start the sidecar, or run `registry-sidecar cert renew`: both issue one'
 
 /** Throws `InvalidFileError`, also if there is no root. */
-export async function readRoot(folder: string): Promise<Root> {
-  return readConsistently(pathsIn(folder), rootIn)
+export async function readRoot(place: StatePlace): Promise<Root> {
+  return readConsistently(pathsIn(place), rootIn)
 }
 
 /** Leaves out earlier roots that have expired at `now`. */
-export async function readAuthority(folder: string, now: Date): Promise<Authority> {
-  return readConsistently(pathsIn(folder), (texts, paths) => {
+export async function readAuthority(place: StatePlace, now: Date): Promise<Authority> {
+  return readConsistently(pathsIn(place), (texts, paths) => {
     const root = rootIn(texts, paths)
     return { root, earlier: parseEarlier(texts.crossCert, { root, file: paths.crossCert, now }) }
   })
@@ -37,8 +39,8 @@ export interface StoredLeaf {
 }
 
 /** Accepts an expired leaf. Throws `InvalidFileError`. */
-export async function readLeaf(folder: string): Promise<StoredLeaf> {
-  const { leafCert: file } = pathsIn(folder)
+export async function readLeaf(place: Pick<StatePlace, 'folder'>): Promise<StoredLeaf> {
+  const { leafCert: file } = pathsIn(place)
   const { leafCert } = await readFiles({ leafCert: file })
   if (leafCert === undefined) throw new InvalidFileError(file, NO_LEAF)
   return { file, leaf: parseLeaf(leafCert, file) }
@@ -49,8 +51,8 @@ type Parse<T> = (texts: StateTexts & { readonly rootCert: string }, paths: State
 async function readConsistently<T>(paths: StatePaths, parse: Parse<T>): Promise<T> {
   const parseAll = (texts: StateTexts): T => {
     const { rootCert } = texts
-    if (isEmptyState(texts)) throw new InvalidFileError(paths.rootCert, NO_ROOT_YET)
-    if (rootCert === undefined) throw missingRootError(paths.rootCert, texts)
+    if (isEmptyState(texts) && !isRootShared(paths)) throw new InvalidFileError(paths.rootCert, NO_ROOT_YET)
+    if (rootCert === undefined) throw missingRootError(paths.rootCert, texts, paths)
     return parse({ ...texts, rootCert }, paths)
   }
   // A renewal of the root replaces the files one after the other, but never removes root.crt.

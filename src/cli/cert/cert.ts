@@ -8,6 +8,7 @@ import { START_OVER, leafFacts } from '../../pki/certificate.ts'
 import { DROP_EARLIER_ROOTS, withIntersectedConstraints } from '../../pki/cross-certificates.ts'
 import { renewLeaf, renewRoot } from '../../certificates/state-folder/keystore.ts'
 import { readAuthority, readLeaf } from '../../certificates/state-folder/stored-state.ts'
+import { statePlaceOf } from '../../certificates/state-place.ts'
 import { notPermitted } from '../../pki/name-constraints.ts'
 import type { SubjectAltName } from '../../pki/names.ts'
 import { parseChain } from '../../pki/operator-bundle.ts'
@@ -43,7 +44,7 @@ export async function renewCert(request: RenewRequest, world: World): Promise<Ex
     )
   }
   const names = wantedNamesUnder(config, () => undefined)
-  const wanted = { folder: config.stateDir, names, now: clock() }
+  const wanted = { ...statePlaceOf(config), names, now: clock() }
   const constrainTo = config.caConstrain ? wantedNames(config) : undefined
   const issued = await (withRoot ? renewRoot({ ...wanted, constrainTo }) : renewLeaf(wanted))
   const renewed: ServedCertificate = { origin: 'issued', ...issued }
@@ -70,8 +71,9 @@ async function readServed(config: Config, at: Date): Promise<ServedCertificate> 
   const operatorFiles = operatorFilesOf(config)
   if (operatorFiles === undefined) {
     // Reads the root first, because a missing root is the more important error.
-    const authority = await readAuthority(config.stateDir, at)
-    return { origin: 'issued', ...(await readLeaf(config.stateDir)), ...authority }
+    const place = statePlaceOf(config)
+    const authority = await readAuthority(place, at)
+    return { origin: 'issued', ...(await readLeaf(place)), ...authority }
   }
   const { certFile } = operatorFiles
   const { certificates, anchor } = parseChain((await readSettled(certFile)).toString(), certFile)

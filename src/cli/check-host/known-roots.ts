@@ -52,8 +52,9 @@ export async function readKnownRoots({ config, key, machine, env }: KnownRootsOp
 
 async function readLocalRoot(config: Config): Promise<KnownRoots['localRoot']> {
   // A machine that has only clients has no state folder.
-  const needsStateDir = config.tlsCert === undefined
-  if (needsStateDir && !(await exists(config.stateDir))) return { missing: `no folder ${config.stateDir}` }
+  const needsRoot = config.tlsCert === undefined
+  const folder = config.rootDir ?? config.stateDir
+  if (needsRoot && !(await exists(folder))) return { missing: `no folder ${folder}` }
   try {
     const trusted = await readTrusted(config)
     if (trusted.kind === 'elsewhere') return { missing: `${trusted.path} does not end in a root` }

@@ -6,6 +6,7 @@ import { operatorFilesOf, readOperatorPair, type OperatorFiles } from '../../cer
 import { leafDaysLeft } from '../../app/readiness.ts'
 import type { LeafFacts } from '../../pki/certificate.ts'
 import { readRoot } from '../../certificates/state-folder/stored-state.ts'
+import { statePlaceOf } from '../../certificates/state-place.ts'
 import { isCovered } from '../../pki/names.ts'
 import { dayOf } from '../calendar-day.ts'
 import type { Finding } from './finding.ts'
@@ -16,7 +17,7 @@ export async function checkCertificate(config: Config): Promise<readonly Finding
   const files = operatorFilesOf(config)
   try {
     if (files !== undefined) return await checkOperatorCertificate(files, config.hosts)
-    const { file, fingerprint, notAfter } = await readRoot(config.stateDir)
+    const { file, fingerprint, notAfter } = await readRoot(statePlaceOf(config))
     return [
       {
         level: 'ok',

@@ -18,7 +18,7 @@ export function addCertCommands(program: Command, { world, finish }: Wiring): vo
   const request = (flags: Flags) => ({ config: configOf(world, flags), json: flags['json'] === true })
 
   const show = withJson(cert.command('show').description('show the certificate and how long it is valid'))
-  withSettings(show, ['stateDir', 'tlsCert', 'tlsKey']).action(async (flags: Flags) => {
+  withSettings(show, ['stateDir', 'rootDir', 'tlsCert', 'tlsKey']).action(async (flags: Flags) => {
     const { showCert } = await import('../cert/cert.ts')
     finish(await showCert(request(flags), world))
   })
@@ -29,10 +29,12 @@ export function addCertCommands(program: Command, { world, finish }: Wiring): vo
       '--root',
       'issue a new root too; clients that trust the old root can still connect until the old root expires',
     )
-  withSettings(withJson(renew), ['stateDir', 'hosts', 'caConstrain']).action(async (flags: Flags) => {
-    const { renewCert } = await import('../cert/cert.ts')
-    finish(await renewCert({ ...request(flags), root: flags['root'] === true }, world))
-  })
+  withSettings(withJson(renew), ['stateDir', 'rootDir', 'hosts', 'caConstrain']).action(
+    async (flags: Flags) => {
+      const { renewCert } = await import('../cert/cert.ts')
+      finish(await renewCert({ ...request(flags), root: flags['root'] === true }, world))
+    },
+  )
 }
 
 export function addTrustCommand(program: Command, { world, finish }: Wiring): void {
@@ -49,7 +51,7 @@ export function addTrustCommand(program: Command, { world, finish }: Wiring): vo
     .option('--install', "write the root into this machine's certs.d folders")
     .option('--uninstall', 'remove what --install wrote')
     .option('--pem', 'print only the certificate')
-  withSettings(withJson(command), ['stateDir', 'hosts', 'listen', 'tlsCert', 'tlsKey']).action(
+  withSettings(withJson(command), ['stateDir', 'rootDir', 'hosts', 'listen', 'tlsCert', 'tlsKey']).action(
     async (flags: Flags) => {
       const choice = {
         hosts: textsOf(flags['host']),

@@ -101,7 +101,7 @@ async function clientsToShow(
 
 async function otherNames({ tlsCert, stateDir }: Config, keys: RegistryKeys): Promise<readonly string[]> {
   if (tlsCert !== undefined) return []
-  const names = await readLeaf(stateDir).then(
+  const names = await readLeaf({ folder: stateDir }).then(
     ({ leaf }) => leaf.subjectAltNames.map(({ value }) => value),
     () => [],
   )

@@ -6,6 +6,7 @@ import { CommandError, errorMessage, InvalidFileError } from '../../errors/error
 import { readRegular } from '../../files/regular-file.ts'
 import type { Root } from '../../pki/certificate.ts'
 import { readRoot } from '../../certificates/state-folder/stored-state.ts'
+import { statePlaceOf } from '../../certificates/state-place.ts'
 import { parseChain } from '../../pki/operator-bundle.ts'
 import { isPublished, publicRootFile } from '../../certificates/state-folder/public-root.ts'
 import { FETCHED_FILE } from '../../client-setup/shell-commands.ts'
@@ -31,9 +32,10 @@ export interface IssuedElsewhere {
 }
 
 /** Never reads a key, so users without access to keys can run the command. Rejects with InvalidFileError. */
-export async function readTrusted({ tlsCert, stateDir }: Config): Promise<TrustedRoot | IssuedElsewhere> {
+export async function readTrusted(config: Config): Promise<TrustedRoot | IssuedElsewhere> {
+  const { tlsCert, stateDir } = config
   if (tlsCert === undefined) {
-    const root = await readRoot(stateDir)
+    const root = await readRoot(statePlaceOf(config))
     const certDir = dirname(publicRootFile(stateDir))
     const known = (await isPublished(stateDir, root.pem)) ? { certDir } : {}
     return { kind: 'root', root, file: root.file, ...known, preparation: [] }

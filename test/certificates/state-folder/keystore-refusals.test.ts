@@ -129,7 +129,7 @@ describe('the root for commands', () => {
     const { root } = await open(folder)
     removing('root.sha256', 'root.key', 'leaf.key')(folder)
     const before = readdirSync(folder)
-    await expect(readRoot(folder)).resolves.toEqual(root)
+    await expect(readRoot({ folder })).resolves.toEqual(root)
     expect(readdirSync(folder)).toEqual(before)
   })
 
@@ -138,12 +138,12 @@ describe('the root for commands', () => {
     const { root } = await open(folder)
     chmodSync(path.dirname(folder), 0o755)
     chmodSync(folder, 0o755)
-    await expect(asNobody(() => readRoot(folder))).resolves.toEqual(root)
+    await expect(asNobody(() => readRoot({ folder }))).resolves.toEqual(root)
   })
 
   it('does not exist before the first start, and reading it creates no folder', async () => {
     const folder = stateFolder()
-    expect((await refusalOf(readRoot(folder))).message).toBe(
+    expect((await refusalOf(readRoot({ folder }))).message).toBe(
       `${folder}/root.crt: does not exist yet; start the sidecar once: it issues its root at the first start`,
     )
     expect(readdirSync(path.dirname(folder))).toEqual([])
@@ -153,7 +153,7 @@ describe('the root for commands', () => {
     const folder = stateFolder()
     await open(folder)
     removing('root.crt')(folder)
-    expect((await refusalOf(readRoot(folder))).reason).toContain(
+    expect((await refusalOf(readRoot({ folder }))).reason).toContain(
       'is missing, and clients may trust this root',
     )
   })
@@ -162,13 +162,13 @@ describe('the root for commands', () => {
     const folder = stateFolder()
     await open(folder)
     putForeignRoot(folder)
-    expect((await refusalOf(readRoot(folder))).reason).toContain('names another root')
+    expect((await refusalOf(readRoot({ folder }))).reason).toContain('names another root')
   })
 
   it('is refused when the folder is a file', async () => {
     const folder = stateFolder()
     writeFileSync(folder, '')
-    expect((await refusalOf(readRoot(folder))).reason).toContain('has a file in its path')
+    expect((await refusalOf(readRoot({ folder }))).reason).toContain('has a file in its path')
   })
 })
 

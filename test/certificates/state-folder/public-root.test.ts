@@ -19,7 +19,7 @@ async function stateFolder() {
   const folder = path.join(tempFolder(), 'state')
   const { root } = await openKeystore({ folder, names: NAMES, now: NOW })
   const { log, lines } = recordedLog()
-  return { folder, root, file: publicRootFile(folder), publicRoot: createPublicRoot(folder, log), lines }
+  return { folder, root, file: publicRootFile(folder), publicRoot: createPublicRoot({ folder }, log), lines }
 }
 
 it('contains only the root, and every user can read it, despite the umask', async () => {

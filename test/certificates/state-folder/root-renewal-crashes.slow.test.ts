@@ -92,7 +92,7 @@ beforeAll(async () => {
   const before = (await open(folder)).root.pem
   filesBefore = filesIn(folder)
   steps = await stepsOf(folder, () => renew(folder))
-  roots = { before, after: (await readRoot(folder)).pem }
+  roots = { before, after: (await readRoot({ folder })).pem }
 })
 
 afterAll(() => {
@@ -120,7 +120,7 @@ const STEPS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map((step) => [step, step === 1 ? 
 describe('a crash after step', () => {
   it.each(STEPS)('%i leaves a root, and clients that trust it accept the present leaf', async (step) => {
     const files = filesAfter(step)
-    const root = await readRoot(folderWith(files))
+    const root = await readRoot({ folder: folderWith(files) })
     expect(Object.values(roots)).toContain(root.pem)
     const [certPem = '', keyPem = ''] = ['leaf.crt', 'leaf.key'].map((name) => files.get(name))
     // After step 4 key and certificate of the leaf differ. A running sidecar still serves the previous pair.
@@ -160,7 +160,7 @@ describe('an interrupted renewal', () => {
   ])('is finished by `%s`', async (_, action, renewals) => {
     const folder = folderWith(filesAfter(2))
     await action(folder)
-    const { root, earlier } = await readAuthority(folder, NOW)
+    const { root, earlier } = await readAuthority({ folder }, NOW)
     expect([root, ...earlier].map(({ pem }) => pem).slice(-2)).toEqual([roots.after, roots.before])
     expect(earlier).toHaveLength(renewals)
   })

@@ -37,7 +37,7 @@ describe('a renewed root', () => {
     for (const name of readdirSync(folder)) expect(read(folder, name)).not.toBe(oldKey)
     expect(modeOf(folder, 'root.key')).toBe(0o600)
     expect(modeOf(folder, 'cross.crt')).toBe(0o644)
-    await expect(readRoot(folder)).resolves.toEqual(root)
+    await expect(readRoot({ folder })).resolves.toEqual(root)
     await expect(open(folder)).resolves.toMatchObject({ root, issued: { root: false, leaf: false } })
   })
 
@@ -74,7 +74,7 @@ describe('a renewed root', () => {
     const { root } = await open(folder)
     await Promise.all([1, 2, 3].map(() => renew(folder)))
     const { bundle } = await open(folder)
-    expect((await readAuthority(folder, NOW)).earlier).toHaveLength(3)
+    expect((await readAuthority({ folder }, NOW)).earlier).toHaveLength(3)
     expect(await accepts(root.pem, bundle)).toBe(true)
   })
 })
@@ -85,8 +85,8 @@ it('readers find a whole folder while roots are renewed', async () => {
   const first = keystore.root.pem
   const progress = { isOver: false, looks: 0 }
   const looking = [
-    () => readRoot(folder),
-    () => readAuthority(folder, NOW),
+    () => readRoot({ folder }),
+    () => readAuthority({ folder }, NOW),
     () => open(folder),
     () => keystore.renewIfDue(NAMES, NOW),
   ].map(async (look) => {
@@ -97,7 +97,7 @@ it('readers find a whole folder while roots are renewed', async () => {
   await Promise.all(looking)
   expect(progress.looks).toBeGreaterThan(10)
   await keystore.renewIfDue(NAMES, NOW)
-  expect(keystore.root).toEqual(await readRoot(folder))
+  expect(keystore.root).toEqual(await readRoot({ folder }))
   expect(await accepts(first, keystore.bundle)).toBe(true)
 })
 
@@ -107,7 +107,11 @@ it('a reader that comes between two writes of a renewal reads again', async () =
   const marker = read(folder, 'root.sha256')
   const { root } = await renew(folder)
   writeFileSync(path.join(folder, 'root.sha256'), marker)
-  const looking = Promise.all([readRoot(folder), readAuthority(folder, NOW), keystore.renewIfDue(NAMES, NOW)])
+  const looking = Promise.all([
+    readRoot({ folder }),
+    readAuthority({ folder }, NOW),
+    keystore.renewIfDue(NAMES, NOW),
+  ])
   await pause(100)
   writeFileSync(path.join(folder, 'root.sha256'), `${root.fingerprint}\n`)
   await expect(looking).resolves.toMatchObject([root, { root }, {}])
@@ -202,7 +206,7 @@ describe('the leaf under a renewed root', () => {
     expect(renewed?.leaf.fingerprint).not.toBe(fingerprint)
     expect(certificatesIn(keystore.bundle.certPem).at(-1)).toBe(keystore.root.pem.trim())
     await expect(keystore.renewIfDue(NAMES, end)).resolves.toBeUndefined()
-    expect((await readAuthority(folder, end)).earlier).toEqual([])
+    expect((await readAuthority({ folder }, end)).earlier).toEqual([])
     // A clock that was ahead for a moment must not break clients for ever.
     await keystore.renewIfDue(NAMES, shortBefore)
     expect(certificatesIn(keystore.bundle.certPem)).toHaveLength(2)
@@ -346,8 +350,8 @@ describe('cross certificates in the state folder', () => {
       await open(folder)
       await renew(folder)
       rmSync(path.join(folder, 'root.crt'))
-      await expect(readRoot(folder)).rejects.toThrow(/root\.crt: is missing/)
-      await expect(readRoot(folder)).rejects.not.toThrow(copy)
+      await expect(readRoot({ folder })).rejects.toThrow(/root\.crt: is missing/)
+      await expect(readRoot({ folder })).rejects.not.toThrow(copy)
     },
   )
 

@@ -20,7 +20,7 @@ it('is created with 32 bytes that only its owner can read, despite the umask', a
   const umask = process.umask(0)
   onTestFinished(() => void process.umask(umask))
   const { folder, file, log } = place()
-  const key = await openTokenKey(folder, log)
+  const key = await openTokenKey({ folder }, log)
   expect(readFileSync(file)).toEqual(key)
   expect(key).toHaveLength(32)
   expect(statSync(file).mode & 0o777).toBe(0o600)
@@ -29,14 +29,14 @@ it('is created with 32 bytes that only its owner can read, despite the umask', a
 
 it('stays the same at the next start, and differs between folders', async () => {
   const { folder, log } = place()
-  const key = await openTokenKey(folder, log)
-  expect(await openTokenKey(folder, log)).toEqual(key)
-  expect(await openTokenKey(place().folder, log)).not.toEqual(key)
+  const key = await openTokenKey({ folder }, log)
+  expect(await openTokenKey({ folder }, log)).toEqual(key)
+  expect(await openTokenKey(place(), log)).not.toEqual(key)
 })
 
 it('is the same for sidecars that start at the same moment', async () => {
   const { folder, log } = place()
-  const keys = await Promise.all(Array.from({ length: 8 }, () => openTokenKey(folder, log)))
+  const keys = await Promise.all(Array.from({ length: 8 }, () => openTokenKey({ folder }, log)))
   for (const key of keys) expect(key).toEqual(keys[0])
 })
 
@@ -44,7 +44,7 @@ it('is made unreadable for others, and that is logged', async () => {
   const { folder, file, log, lines } = place()
   mkdirSync(folder)
   writeFileSync(file, randomBytes(32), { mode: 0o644 })
-  await openTokenKey(folder, log)
+  await openTokenKey({ folder }, log)
   expect(statSync(file).mode & 0o777).toBe(0o600)
   expect(lines).toMatchObject([{ msg: 'other users could read this private key; its mode is 0600 now' }])
 })
@@ -58,7 +58,7 @@ it.each([
   mkdirSync(folder)
   const bytes = randomBytes(length)
   writeFileSync(file, bytes, { mode: 0o600 })
-  const opened = openTokenKey(folder, log)
+  const opened = openTokenKey({ folder }, log)
   await expect(opened).rejects.toBeInstanceOf(InvalidFileError)
   await expect(opened).rejects.toThrow(
     `has ${length} bytes instead of 32: restore the right file, or remove it`,
@@ -69,7 +69,7 @@ it.each([
 it('is refused if it is a folder', async () => {
   const { folder, file, log } = place()
   mkdirSync(file, { recursive: true })
-  await expect(openTokenKey(folder, log)).rejects.toThrow('is a folder where a file should be')
+  await expect(openTokenKey({ folder }, log)).rejects.toThrow('is a folder where a file should be')
 })
 
 it('lives as long as the process if the folder cannot be written', async () => {
@@ -80,7 +80,7 @@ it('lives as long as the process if the folder cannot be written', async () => {
   onTestFinished(() => {
     chmodSync(folder, 0o700)
   })
-  const key = await asNobody(() => openTokenKey(folder, log))
+  const key = await asNobody(() => openTokenKey({ folder }, log))
   expect(key).toHaveLength(32)
   expect(readdirSync(folder)).toEqual([])
   expect(lines).toMatchObject([{ level: 40, file, reason: expect.stringMatching(/no permission/) as string }])

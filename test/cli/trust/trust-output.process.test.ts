@@ -48,7 +48,7 @@ describe('trust prints', () => {
     const { root, print } = await setScene()
     const folder = path.dirname(root.file)
     expect(await print()).not.toContain('--cert-dir')
-    await createPublicRoot(folder, undefined).publish(root.pem)
+    await createPublicRoot({ folder }, undefined).publish(root.pem)
     expect(await print()).toContain(`--cert-dir ${path.join(folder, 'trust')}, which holds only the root`)
     writeFileSync(path.join(folder, 'trust', 'ca.crt'), 'another')
     expect(await print()).not.toContain('--cert-dir')
