@@ -100,7 +100,7 @@ async function fillUp({ folder, push, metric }: Scene): Promise<void> {
   const file = path.join(folder, 'users', 'htpasswd')
   const alice = readFileSync(file, 'utf8')
   const hash = alice.trimEnd().slice('alice:'.length)
-  const names = Array.from({ length: 20_000 }, (_, index) => `u${index}`.padEnd(200, 'x'))
+  const names = Array.from({ length: 20_000 }, (_, index) => `u${index}`.padEnd(200, 'n'))
   writeFileSync(`${file}.new`, `${alice}${names.map((name) => `${name}:${hash}\n`).join('')}`)
   renameSync(`${file}.new`, file)
   await until(async () => (await metric()) > 0, { ...SOON, what: 'lines are dropped' })
