@@ -39,7 +39,7 @@ export interface Removal<T> {
 }
 
 export interface ImmutableTags {
-  /** The turn ends when `send` settles, so `send` must not wait until the client has read the answer. */
+  /** The turn ends when the promise of `send` does, so `send` must not wait until the client has read the answer. */
   readonly put: <T>(push: Push<T>) => Promise<Outcome<T>>
   readonly remove: <T>(
     rules: Pick<AccessRules, 'isImmutable' | 'hasImmutableTags'>,

@@ -62,7 +62,7 @@ export function createLineQueue(target: LineTarget, options: LineQueueOptions): 
       if (waiting.bytes === 0) return true
       const written = await target.write(waiting.first(BATCH_BYTES))
       waiting.remove(written)
-      // Not earlier, or a reader that stays too slow would cause a line in the log for each batch.
+      // The outage ends only when half of the memory is free. Otherwise a slow reader would cause a log line for each batch.
       if (waiting.bytes <= maxBytes / 2 && written > 0) outage.end(dropped)
       return written > 0
     } catch (error) {

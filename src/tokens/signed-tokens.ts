@@ -7,13 +7,13 @@ import { deriveTokenKeys } from './token-keys.ts'
 /** The audience of tokens, and `service` in challenges. Jib does not encode it, and regclient expects that it never changes. */
 export const TOKEN_SERVICE = 'registry-sidecar'
 
-/** What answers promise. Tools fetch one token for a whole push, so shorter lives break long pushes. */
+/** Sent as `expires_in`. Tools fetch one token for a whole push, so a shorter life breaks long pushes. */
 export const TOKEN_LIFE_S = 3600
 
 // Clients use a token until its last second, and their requests take time to arrive.
 const GRACE_S = 120
 
-/** A user with the longest name needs half of it. */
+/** The token of a user with the longest name has half this length. */
 const MAX_TOKEN_LENGTH = 2048
 
 /** The client that a token was issued to. A username may be `anonymous`, so only `kind` says which holder is anonymous. */

@@ -28,7 +28,7 @@ const CREDENTIAL_FIELDS = ['grant_type', 'username', 'password', 'refresh_token'
 
 export function readTokenRequest({ authorization, query, form }: ReceivedTokenRequest): TokenRequest {
   const inQuery = new URLSearchParams(query)
-  // Threat: proxies log URLs. And without this, a client that relies on them would get a token for anonymous.
+  // Threat: proxies log URLs. Without this check, a client with credentials in the URL would get an anonymous token.
   if (CREDENTIAL_FIELDS.some((name) => inQuery.has(name))) return unsupported('credentials in the URL')
   const inForm = new URLSearchParams(form ?? '')
   // Threat: of two values, one program reads the first and another the last.

@@ -48,7 +48,7 @@ export function createTokenVerifier({
           return verdictOn(read.holder)
         case 'expired':
           return { kind: 'ended', reason: 'token expired' }
-        // A valid token needs no mercy of the throttle: nobody guesses 256 bits.
+        // The throttle refuses only wrong tokens, because nobody can guess a valid token of 256 bits.
         case 'wrong': {
           const login = { source, username: NO_NAME }
           const retryAfterMs = throttle.retryAfterMs(login)

@@ -35,7 +35,7 @@ export interface ReadOptions {
 }
 
 export interface RulesReader {
-  /** Rejects with RulesFileError, and settles within seconds whatever the bytes are. */
+  /** Rejects with RulesFileError. Ends within seconds for any bytes. */
   read(bytes: Buffer): Promise<RulesFile>
   close(): Promise<void>
 }

@@ -72,7 +72,7 @@ export function answerPreflights(origins: readonly string[]): Step {
       await next()
       return undefined
     }
-    // Asked for a page of a public address before a registry of a private one (WICG Private Network Access).
+    // Browsers ask this before a page of a public address calls a private address (WICG Private Network Access).
     if (incoming.headers['access-control-request-private-network'] === 'true') {
       outgoing.setHeader('Access-Control-Allow-Private-Network', 'true')
     }

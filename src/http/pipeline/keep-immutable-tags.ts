@@ -17,7 +17,7 @@ export interface ImmutableTagsOptions extends FailureObservers {
   readonly upstream: Pick<Upstream, 'forwardWhole'>
 }
 
-// Clients wait longer for an answer.
+// Clients do not give up in this time.
 const MAX_WAIT_MS = 60_000
 
 const BUSY = refusal('unavailable', 'too many changes of this repository at once; try again', {

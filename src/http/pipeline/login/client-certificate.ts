@@ -96,7 +96,7 @@ function deny(c: PipelineContext, { audit, metrics }: ClientCertificateOptions, 
   return refuse(c, refusal('denied', fault.message), fault.reason)
 }
 
-// Judged once, because a connection has one handshake; but the certificate can expire later.
+// The certificate is checked once per connection, because a connection has one handshake. Its expiry is checked each time.
 function verdictNow(connection: Connection, demand: CertificateDemand): CertificateVerdict {
   const verdict = (connection.certificate ??= judgeCertificate(connection.tls, demand))
   const hasExpired = verdict.kind === 'valid' && Date.now() >= verdict.notAfter
