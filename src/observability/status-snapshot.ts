@@ -1,0 +1,114 @@
+// Describes the live status that the pages, `top` and JSON show.
+
+export interface StatusSnapshot {
+  /** ISO 8601, like all times here. */
+  readonly at: string
+  readonly startedAt: string
+  readonly version: string
+  readonly ready: boolean
+  readonly parts: Readonly<Record<string, PartStatus>>
+  readonly certificates: readonly CertificateStatus[]
+  readonly load: LoadStatus
+  /** The oldest ones; `load` has their number. */
+  readonly transfers: readonly RunningTransfer[]
+  /** The newest first, as all lists below. */
+  readonly operations: readonly FinishedOperation[]
+  readonly refusals: readonly Refusal[]
+  readonly changes: readonly StatusChange[]
+  readonly series: MinuteSeries
+  /** Undefined without names. */
+  readonly users: readonly UserStatus[] | undefined
+}
+
+export interface PartStatus {
+  readonly ready: boolean
+  readonly state: string
+  readonly reason?: string
+  /** How to repair it. */
+  readonly hint?: string
+}
+
+export interface CertificateStatus {
+  readonly kind: 'leaf' | 'root' | 'client-ca'
+  readonly notAfter: string
+  readonly daysLeft: number
+}
+
+export interface LoadStatus {
+  readonly users: number
+  readonly connections: number
+  readonly requestsInFlight: number
+  readonly transfers: number
+  readonly loginsWaiting: number
+  readonly receivedBytesPerSecond: number
+  readonly sentBytesPerSecond: number
+}
+
+/** Threat: the admin address needs no login, so its snapshots lack every `names`. */
+export interface Names {
+  /** Undefined for anonymous and before a login. */
+  readonly user?: string
+  readonly address?: string
+  readonly repository?: string
+  /** A tag or a digest. */
+  readonly reference?: string
+  /** The name of a file, or another detail that may contain a name. */
+  readonly detail?: string
+}
+
+export interface RunningTransfer {
+  readonly id: string
+  readonly operation: 'push' | 'pull'
+  readonly bytes: number
+  /** Undefined for a chunked body. */
+  readonly length: number | undefined
+  readonly bytesPerSecond: number
+  readonly seconds: number
+  readonly names?: Names
+}
+
+export interface FinishedOperation {
+  readonly at: string
+  readonly operation: 'push' | 'pull'
+  readonly outcome: string
+  /** Bytes of the manifest and of the blobs of the same user and repository since the last manifest. */
+  readonly bytes: number
+  readonly seconds: number
+  readonly names?: Names
+}
+
+export interface Refusal {
+  readonly at: string
+  readonly kind: 'login' | 'denied' | 'limit'
+  readonly status: number
+  readonly reason: string
+  readonly names?: Names
+}
+
+export interface StatusChange {
+  readonly at: string
+  readonly event: string
+  readonly outcome: string
+  readonly names?: Names
+}
+
+/** One number per minute, the oldest first; at most 24 hours. */
+export interface MinuteSeries {
+  /** The end of the last complete minute. */
+  readonly until: string
+  readonly receivedBytes: readonly number[]
+  readonly sentBytes: readonly number[]
+  readonly requests: readonly number[]
+  readonly failedRequests: readonly number[]
+  readonly pushes: readonly number[]
+  readonly pulls: readonly number[]
+}
+
+export interface UserStatus {
+  readonly user: string
+  /** The bcrypt cost, 2^cost rounds. */
+  readonly cost: number
+  readonly machinePasswords: number
+  /** Undefined without access rules: everything is allowed. */
+  readonly rights: readonly string[] | undefined
+}
