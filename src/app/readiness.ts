@@ -35,15 +35,19 @@ export async function readinessOf({
     ...(clientCa === undefined ? {} : { clientCa: clientCaState(clientCa) }),
     ...(rules === undefined ? {} : { access: rulesState(rules, users) }),
     upstream: await upstreamState(upstream),
-    draining: gate.isDraining
-      ? { ready: false, state: 'draining', reason: `${gate.inFlight} requests in flight` }
-      : { ready: true, state: 'no' },
+    draining: drainState(gate),
   }
   return { ready: Object.values(parts).every((part) => part.ready), parts }
 }
 
 export function leafDaysLeft({ notAfter }: Pick<LeafFacts, 'notAfter'>, at = new Date()): number {
   return Math.floor((notAfter.getTime() - at.getTime()) / DAY_MS)
+}
+
+function drainState({ phase, inFlight }: DrainGate): PartState {
+  return phase === 'open'
+    ? { ready: true, state: 'no' }
+    : { ready: false, state: 'draining', reason: `${inFlight} requests in flight` }
 }
 
 function usersState({ file, isLoaded, state, table }: Users): PartState {

@@ -1,5 +1,6 @@
 // Stops the sidecar: drains, then closes each part in order.
 
+import { setTimeout as pause } from 'node:timers/promises'
 import { errorMessage } from '../errors/errors.ts'
 import type { DrainGate } from '../http/pipeline/drain-gate.ts'
 import type { Listener } from '../http/connections/listener.ts'
@@ -26,18 +27,41 @@ export interface OpenParts {
 }
 
 export interface RunningParts extends OpenParts {
-  readonly gate: Pick<DrainGate, 'beginDrain' | 'drained'>
-  readonly listener: Pick<Listener, 'stopAccepting' | 'close'>
+  readonly gate: Pick<DrainGate, 'begin' | 'drained'>
+  readonly listener: Pick<Listener, 'announceEnd' | 'stopAccepting' | 'firstRequestsAnswered' | 'close'>
 }
 
-/** Resolves to true if all requests in flight finished before the deadline. */
-export async function shutDown(parts: RunningParts, deadlineMs: number): Promise<boolean> {
-  // /readyz answers 503 first, so that load balancers stop sending before connections are refused.
-  parts.gate.beginDrain()
-  parts.listener.stopAccepting()
-  const isDrained = await withDeadline(parts.gate.drained(), deadlineMs)
+export interface DrainTimes {
+  readonly delayMs: number
+  /** Counts from the end of the delay. */
+  readonly timeoutMs: number
+}
+
+/** Resolves to true if all requests in flight finished before the timeout. docs/operations.md lists the steps. */
+export async function shutDown(parts: RunningParts, times: DrainTimes): Promise<boolean> {
+  const isDrained = times.delayMs > 0 ? await leave(parts, times) : await stop(parts, times)
   await closeParts(parts)
   return isDrained
+}
+
+/** No request is refused, not even on the connections that were accepted last. */
+async function leave({ gate, listener }: RunningParts, { delayMs, timeoutMs }: DrainTimes): Promise<boolean> {
+  // /readyz answers 503 first, so that load balancers choose another sidecar during the delay.
+  gate.begin('leaving')
+  listener.announceEnd()
+  await pause(delayMs)
+  await listener.stopAccepting()
+  await listener.firstRequestsAnswered()
+  return withDeadline(gate.drained(), timeoutMs)
+}
+
+async function stop({ gate, listener }: RunningParts, { timeoutMs }: DrainTimes): Promise<boolean> {
+  // /readyz answers 503 first, so that load balancers stop sending before connections are refused.
+  gate.begin('stopping')
+  // Begins before the next wait, because a transfer that ends during the wait counts too.
+  const drained = gate.drained()
+  await listener.stopAccepting()
+  return withDeadline(drained, timeoutMs)
 }
 
 /** Rejects after all parts are closed, if one of them failed. */

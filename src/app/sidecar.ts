@@ -9,6 +9,7 @@ import { loadOperatorCertificate } from '../certificates/operator-certificate.ts
 import { openTokenKey } from '../certificates/state-folder/token-key.ts'
 import { statePlaceOf } from '../certificates/state-place.ts'
 import type { Config } from '../settings/config.ts'
+import { checkConnectionMigration } from './connection-migration.ts'
 import { affordableConnections, openFilesLimit } from './file-descriptors.ts'
 import { createAdminListener, type AdminListener, type Readiness } from '../http/admin/admin-listener.ts'
 import type { BoundAddress } from '../http/bind.ts'
@@ -32,8 +33,11 @@ export interface Sidecar {
   readiness(): Promise<Readiness>
   reload(): Promise<void>
   reopenAudit(): void
-  /** Resolves to false if the deadline passed and requests were cut. */
-  drain(deadlineMs: number): Promise<boolean>
+  /**
+   * Goes on accepting connections for the delay. Then transfers may finish. Resolves to false if the timeout passed and
+   * requests were cut.
+   */
+  drain(timeoutMs: number, delayMs?: number): Promise<boolean>
 }
 
 interface Files {
@@ -71,6 +75,7 @@ interface OpenOptions {
 async function openSidecar(config: Config, { log, now, auditStream }: OpenOptions): Promise<Sidecar> {
   // An address is bound only after all files are loaded.
   const files = await loadFiles(config, log)
+  if (config.reusePort) await checkConnectionMigration(log)
   const opening = openRequestParts(config, { ...files, log, now })
   const parts = { ...files, ...(await closeOnFailure(opening, files)) }
   const admin = await closeOnFailure(openAdminListener(config, { ...parts, auditStream }), parts)
@@ -91,7 +96,8 @@ async function openSidecar(config: Config, { log, now, auditStream }: OpenOption
       return reloadAll([users, certificate, clientCa, rules])
     },
     reopenAudit: () => auditStream?.reopen(),
-    drain: (deadlineMs) => shutDown({ ...parts, auditStream, admin, listener }, deadlineMs),
+    drain: (timeoutMs, delayMs = 0) =>
+      shutDown({ ...parts, auditStream, admin, listener }, { delayMs, timeoutMs }),
   }
 }
 
@@ -122,8 +128,12 @@ async function openRequestParts(
   return createRequestParts(config, { ...options, affordable })
 }
 
+// Health and metrics are those of one process, so the address is not shared.
+const SHARED_ADMIN_ADDRESS =
+  'another process uses this port; with SIDECAR_REUSE_PORT each process needs its own admin address'
+
 async function openAdminListener(
-  { adminListen }: Config,
+  { adminListen, reusePort }: Config,
   parts: Files & RequestParts & Pick<OpenOptions, 'auditStream'>,
 ): Promise<AdminListener | undefined> {
   const { metrics } = parts
@@ -132,6 +142,7 @@ async function openAdminListener(
   metrics.measureProcess()
   return createAdminListener({
     ...adminListen,
+    whenTaken: reusePort ? SHARED_ADMIN_ADDRESS : undefined,
     readiness: () => readinessOf(parts),
     figures: () => statusFiguresOf(parts),
     metrics,

@@ -50,6 +50,7 @@ export async function openTlsListener(config: Config, parts: ListenerParts, log:
     limits,
     ticketKeysLifeMs: TICKET_KEYS_LIFE_MS,
     ...config.listen,
+    reusePort: config.reusePort,
   })
   try {
     followChanges(listener, parts, { served, accepted })

@@ -17,7 +17,8 @@ export async function serve(config: Config, world: World, { onReady }: ServeOpti
   const sidecar = await createSidecar(config, log, { stdout: world.stdout })
   const { onSignal } = world
   // Signals must work before the ready message, because its reader may send a signal at once.
-  const stopped = runUntilStopped(sidecar, { drainTimeoutMs: config.drainTimeout, log, onSignal })
+  const { drainTimeout: drainTimeoutMs, drainDelay: drainDelayMs } = config
+  const stopped = runUntilStopped(sidecar, { drainTimeoutMs, drainDelayMs, log, onSignal })
   announce(log, config, sidecar)
   await onReady?.(sidecar)
   return stopped

@@ -13,7 +13,8 @@ export const LOG_EVENTS = {
     ready: 'All addresses are bound; the line names them and the root.',
     'how-to-trust': 'The line names the command that makes clients trust the certificate.',
     'reload-requested': 'SIGHUP has arrived; all files are read again.',
-    draining: 'SIGTERM or SIGINT has arrived; new requests are refused.',
+    draining:
+      'SIGTERM or SIGINT has arrived; new requests are refused, or served until the end of the drain delay.',
     drained: 'All transfers have finished after SIGTERM or SIGINT.',
   }),
   ...topic('warn', {
@@ -21,6 +22,8 @@ export const LOG_EVENTS = {
     'stopping-now': 'A second SIGTERM or SIGINT ends the process at once.',
     'drain-deadline-passed': 'Transfers were cut because they took too long after SIGTERM or SIGINT.',
     'debug-switched': 'SIGUSR2 has switched debug lines on or off.',
+    'connections-not-migrated':
+      'With SIDECAR_REUSE_PORT: the kernel resets connections that are being opened when a sidecar ends.',
     'open-files-limit-too-low': 'The limit of open files does not allow SIDECAR_MAX_CONNECTIONS.',
   }),
   ...topic('warn', {

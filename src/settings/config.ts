@@ -3,6 +3,7 @@
 import { resolve } from 'node:path'
 
 import { ConfigError } from '../errors/errors.ts'
+import { objectionToReusePort } from './reuse-port.ts'
 import { flagOf, variableOf } from './setting.ts'
 import { settingNames, settingOf, type SettingName, type SETTINGS } from './table.ts'
 
@@ -38,6 +39,7 @@ export function parseConfig({ env, flags = {}, found = {} }: Sources): Config {
     ...incompleteTls({ env, flags }),
     ...uselessClientSettings({ env, flags }),
     ...sameFolder(config),
+    ...unsupportedReusePort(config),
   )
   if (problems.length > 0) throw new ConfigError(problems)
   return Object.freeze(config) as Config
@@ -59,6 +61,11 @@ function sameFolder({ stateDir, rootDir }: Readonly<Record<string, unknown>>): r
   if (typeof stateDir !== 'string' || typeof rootDir !== 'string') return []
   if (resolve(stateDir) !== resolve(rootDir)) return []
   return [`${variableOf('rootDir')}: choose another folder than ${variableOf('stateDir')}`]
+}
+
+function unsupportedReusePort({ reusePort }: Readonly<Record<string, unknown>>): readonly string[] {
+  const objection = reusePort === true ? objectionToReusePort() : undefined
+  return objection === undefined ? [] : [`${variableOf('reusePort')}: ${objection}`]
 }
 
 // Threat: without a client CA these settings do nothing, but the operator believes that they protect the registry.

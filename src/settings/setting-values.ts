@@ -37,6 +37,11 @@ export function parseDuration(text: string): Parsed<number> {
   return span
 }
 
+/** As a duration, but `0s` is allowed. */
+export function parseDelay(text: string): Parsed<number> {
+  return /^0(?:ms|s|m|h|d)$/.test(text) ? { ok: true, value: 0 } : parseDuration(text)
+}
+
 /** `12h`, `365d` → whole seconds, at least 1, for times that clients remember. */
 export function parseAge(text: string): Parsed<number> {
   const span = parseSpan(text)

@@ -4,9 +4,11 @@ import {
   optional,
   orOff,
   parseCount,
+  parseDelay,
   parseDuration,
   parseListen,
   parseSize,
+  parseSwitch,
   parseText,
   parseUpstream,
   parseWord,
@@ -36,6 +38,16 @@ export const ADDRESSES = {
     meaning: 'The plain-HTTP address for health, metrics and status; off for none.',
     details: 'This address needs no login, so keep it on the loopback interface or on a private network.',
   },
+  reusePort: {
+    default: 'false',
+    form: 'true|false',
+    words: ['true', 'false'],
+    parse: parseSwitch,
+    meaning: 'true: several sidecars share the TLS port, for updates without a gap or for more cores.',
+    details:
+      'Needs Linux and Node 22.12 or later. All must run as the same user with this setting, each with its own ' +
+      '`SIDECAR_ADMIN_LISTEN`. See [updates](updates.md).',
+  },
 } as const satisfies Settings
 
 export const TRANSFERS = {
@@ -56,6 +68,16 @@ export const TRANSFERS = {
     form: 'duration',
     parse: parseDuration,
     meaning: 'How long transfers in flight may take to finish after SIGTERM.',
+    details: 'The time counts from the end of `SIDECAR_DRAIN_DELAY`.',
+  },
+  drainDelay: {
+    default: '0s',
+    form: 'duration',
+    parse: parseDelay,
+    meaning: 'How long the sidecar goes on accepting connections after SIGTERM.',
+    details:
+      '`/readyz` answers 503 at once, so that load balancers choose another sidecar. See ' +
+      '[the steps of a shutdown](operations.md#shutdown).',
   },
   // A handshake takes three round trips: two seconds over a satellite link, and a few more on a busy machine.
   handshakeTimeout: {

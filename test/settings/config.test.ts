@@ -20,6 +20,7 @@ describe('settings', () => {
       upstream: { hostname: '127.0.0.1', port: 5000 },
       listen: { host: undefined, port: 8443 },
       adminListen: { host: '127.0.0.1', port: 8444 },
+      reusePort: false,
       users: 'users/htpasswd',
       stateDir: 'state',
       rootDir: undefined,
@@ -41,6 +42,7 @@ describe('settings', () => {
       idleTimeout: 300_000,
       responseTimeout: 900_000,
       drainTimeout: 25_000,
+      drainDelay: 0,
       maxConnections: 8_000,
       maxConnectionsPerSource: 4_000,
       handshakeTimeout: 10_000,
@@ -87,6 +89,7 @@ describe('settings', () => {
     ['a negative duration', 'SIDECAR_DRAIN_TIMEOUT', '-1s', /unit/],
     ['a duration of zero', 'SIDECAR_RESPONSE_TIMEOUT', '0s', /greater than 0/],
     ['a duration longer than a timer can wait', 'SIDECAR_AUTH_CACHE', '30d', /at most 24d/],
+    ['a drain delay without unit', 'SIDECAR_DRAIN_DELAY', '0', /unit/],
     ['an HSTS age without unit', 'SIDECAR_HSTS', '31536000', /unit/],
     ['an HSTS age below a second', 'SIDECAR_HSTS', '10ms', /at least 1s/],
     [

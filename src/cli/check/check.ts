@@ -5,10 +5,9 @@ import type { Config, Sources } from '../../settings/config.ts'
 import { ConfigError, errorCode, errorMessage, InvalidFileError } from '../../errors/errors.ts'
 import { readRegular } from '../../files/regular-file.ts'
 import { isMountPoint } from '../../files/mount-point.ts'
-import { askForLocation } from '../../upstream/probe/upload-location.ts'
-import { LOGIN_DEMANDED } from '../../upstream/login-demand.ts'
 import { probeRegistry } from '../../upstream/probe/probe.ts'
 import { FILE_MOUNT } from '../../users/users.ts'
+import { checkUploads } from './check-uploads.ts'
 import { checkAccess } from './check-access.ts'
 import { checkCertificate } from './check-certificate.ts'
 import { checkClientCa } from './check-client-ca.ts'
@@ -120,24 +119,6 @@ async function checkRegistry({ upstream, hosts, listen }: Config): Promise<reado
   const host = `${hosts[0]?.value ?? 'localhost'}:${listen.port}`
   return [
     { level: 'ok', part: 'registry', text: `${url} answers` },
-    await checkLocation({ ...upstream, host }),
+    ...(await checkUploads({ ...upstream, host })),
   ]
-}
-
-async function checkLocation(question: Parameters<typeof askForLocation>[0]): Promise<Finding> {
-  const part = 'location'
-  const finding = await askForLocation(question)
-  switch (finding.kind) {
-    case 'fitting':
-      return { level: 'ok', part, text: `uploads continue at ${finding.location}` }
-    case 'misleading': {
-      const hint =
-        "remove `host` from the registry's `http` settings (REGISTRY_HTTP_HOST), or set it to the name that clients use"
-      return { level: 'problem', part, text: `the registry sends uploads to ${finding.location}`, hint }
-    }
-    case 'demands-login':
-      return { level: 'problem', part, text: LOGIN_DEMANDED.reason, hint: LOGIN_DEMANDED.hint }
-    case 'unknown':
-      return { level: 'note', part, text: `the upload location could not be checked: ${finding.reason}` }
-  }
 }

@@ -34,6 +34,8 @@ export interface AdminListener {
 export interface AdminOptions {
   readonly host: string | undefined
   readonly port: number
+  /** What to do if the port is in use. */
+  readonly whenTaken?: string | undefined
   readonly readiness: () => Promise<Readiness>
   readonly figures: () => StatusFigures
   readonly metrics: Pick<Metrics, 'contentType' | 'text'>

@@ -115,3 +115,10 @@ export function checkTlsLeadsToTcp(
     throw new Error('this version of Node hides the TCP socket of a TLS socket; use Node 20, 22 or 24')
   }
 }
+
+/** Makes the answers in flight announce the end. Otherwise a push sends its next request here, and loses it. */
+export function announceEnd({ answers }: Connection): void {
+  for (const outgoing of answers.keys()) {
+    if (!outgoing.headersSent) outgoing.shouldKeepAlive = false
+  }
+}
