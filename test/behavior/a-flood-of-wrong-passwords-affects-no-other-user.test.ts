@@ -1,6 +1,7 @@
 import { hashSync } from 'bcryptjs'
 import { Agent } from 'node:https'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { createBcryptPool } from '../../src/auth/bcrypt-pool.ts'
 import { answering, OK, upstreamForTest } from '../fixtures/programmable-upstream.ts'
 import { repetitions } from '../fixtures/repetitions.ts'
 import {
@@ -30,7 +31,7 @@ async function sidecarWithUpstream(settings: TestSettings): Promise<TestSidecar>
   const upstream = await upstreamForTest(answering(OK))
   // This process is client and server of up to a hundred handshakes at once.
   const env = { SIDECAR_HANDSHAKE_TIMEOUT: '5m', ...THROTTLE, ...settings.env }
-  return sidecarForTest({ upstreamPort: upstream.port, ...settings, env })
+  return sidecarForTest({ upstreamPort: upstream.port, bcryptPool: createBcryptPool, ...settings, env })
 }
 
 /** Moves the clock of the throttle forward; timers do not notice. */
