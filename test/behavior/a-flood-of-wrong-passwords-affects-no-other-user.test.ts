@@ -17,7 +17,7 @@ import { until } from '../fixtures/until.ts'
 const LIMIT = 20
 // The default limit with a window that does not end during the test.
 const THROTTLE = { SIDECAR_THROTTLE: `${LIMIT}/1h` }
-const ROUNDS = repetitions({ usual: 8, stress: 100 })
+const ROUNDS = repetitions({ usual: 4, stress: 100 })
 const MINUTE_MS = 60_000
 const FLOOD = '127.0.0.2'
 const ELSEWHERE = '127.0.0.3'

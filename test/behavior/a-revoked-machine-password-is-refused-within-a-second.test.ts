@@ -118,7 +118,7 @@ it('when it expires, and the log and `user token list` say so', { timeout: 60_00
   expect(sidecar.stdout() + sidecar.stderr()).not.toContain(secret)
 })
 
-const COMMANDS = repetitions({ usual: 4, stress: 6 })
+const COMMANDS = repetitions({ usual: 2, stress: 6 })
 
 it('two commands at once both leave their line', { timeout: 60_000 }, async () => {
   const { user, add, becomes } = await scene()
