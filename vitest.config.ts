@@ -9,6 +9,7 @@ import { SlowFirst } from './test/fixtures/slow-first.ts'
 const TESTS = path.join(import.meta.dirname, 'test')
 const FIXTURES = path.join(TESTS, 'fixtures')
 
+const ALL = ['test/**/*.test.ts']
 // Tests that start processes, use real parts, or take long on purpose. All others are fast, which
 // test/rules/fast-tests.test.ts holds.
 const SLOW = ['test/{behavior,browser,e2e,fuzz}/**/*.test.ts', '**/*.{process,slow}.test.ts']
@@ -16,7 +17,9 @@ const SLOW = ['test/{behavior,browser,e2e,fuzz}/**/*.test.ts', '**/*.{process,sl
 const TIMING = ['test/timing/**/*.test.ts']
 // Tests that replace a module, which would reach other tests of the same process.
 const MOCKING = testsWith('vi.mock(')
-// Tests that choose a number of repetitions. They run in `fast` or `slow` too, with fewer.
+// Tests that take much processor time for a promise that few changes can break.
+const STRESS_ONLY = ['**/*.stress.test.ts']
+// Tests that choose a number of repetitions. They run in `usual` too, with fewer.
 const STRESS = testsWith('/fixtures/repetitions.ts')
 
 const shared = {
@@ -45,13 +48,22 @@ export default defineConfig({
           ...shared,
           ...together,
           name: 'fast',
-          include: ['test/**/*.test.ts'],
-          exclude: [...SLOW, ...TIMING],
+          include: ALL,
+          exclude: [...SLOW, ...TIMING, ...STRESS_ONLY],
         },
       },
-      { test: { ...built, ...together, name: 'slow', include: SLOW, exclude: MOCKING } },
-      { test: { ...built, name: 'slow-alone', include: MOCKING, exclude: TIMING } },
-      { test: { ...built, name: 'stress', include: STRESS, env: { STRESS: '1' } } },
+      // Fast tests too: in two projects, each worker would load all modules twice.
+      {
+        test: {
+          ...built,
+          ...together,
+          name: 'usual',
+          include: ALL,
+          exclude: [...MOCKING, ...TIMING, ...STRESS_ONLY],
+        },
+      },
+      { test: { ...built, name: 'usual-alone', include: MOCKING, exclude: [...TIMING, ...STRESS_ONLY] } },
+      { test: { ...built, name: 'stress', include: [...STRESS, ...STRESS_ONLY], env: { STRESS: '1' } } },
       { test: { ...shared, name: 'timing', include: TIMING } },
     ],
   },

@@ -1,6 +1,7 @@
 // Composes a running sidecar from settings.
 
 import { loadRules, type RulesInForce } from '../access/rules-in-force.ts'
+import { createBcryptPool, type BcryptPool } from '../auth/bcrypt-pool.ts'
 import type { CertificateInForce } from '../certificates/certificate-in-force.ts'
 import { loadClientCa, type ClientCaInForce } from '../certificates/client-ca-in-force.ts'
 import { openIssuedCertificate } from '../certificates/issued-certificate.ts'
@@ -51,6 +52,8 @@ interface Files {
 export interface SidecarOptions {
   /** Milliseconds since 1970, for tokens. */
   readonly now?: () => number
+  /** Each sidecar closes its pool. */
+  readonly bcryptPool?: () => BcryptPool
   readonly stdout?: NodeJS.WritableStream
 }
 
@@ -58,25 +61,27 @@ export interface SidecarOptions {
 export async function createSidecar(
   config: Config,
   log: Log,
-  { now = Date.now, stdout }: SidecarOptions = {},
+  { now = Date.now, bcryptPool = createBcryptPool, stdout }: SidecarOptions = {},
 ): Promise<Sidecar> {
   // First, so that it records which files are loaded.
   const auditStream = await openAuditStream(config.audit, { log, stdout })
   const audited = auditStream === undefined ? log : auditedLog(log, auditStream)
-  return closeOnFailure(openSidecar(config, { log: audited, now, auditStream }), { auditStream })
+  return closeOnFailure(openSidecar(config, { log: audited, now, bcryptPool, auditStream }), { auditStream })
 }
 
 interface OpenOptions {
   readonly log: Log
   readonly now: () => number
+  readonly bcryptPool: () => BcryptPool
   readonly auditStream: AuditStream | undefined
 }
 
-async function openSidecar(config: Config, { log, now, auditStream }: OpenOptions): Promise<Sidecar> {
+async function openSidecar(config: Config, options: OpenOptions): Promise<Sidecar> {
+  const { log, now, bcryptPool, auditStream } = options
   // An address is bound only after all files are loaded.
   const files = await loadFiles(config, log)
   if (config.reusePort) await checkConnectionMigration(log)
-  const opening = openRequestParts(config, { ...files, log, now })
+  const opening = openRequestParts(config, { ...files, log, now, bcryptPool })
   const parts = { ...files, ...(await closeOnFailure(opening, files)) }
   const admin = await closeOnFailure(openAdminListener(config, { ...parts, auditStream }), parts)
   const binding = openTlsListener(config, { ...parts, auditStream }, log)

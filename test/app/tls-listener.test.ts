@@ -3,6 +3,7 @@ import net from 'node:net'
 import { expect, it } from 'vitest'
 import { createRequestParts } from '../../src/app/request-parts.ts'
 import { openTlsListener } from '../../src/app/tls-listener.ts'
+import { createBcryptPool } from '../../src/auth/bcrypt-pool.ts'
 import type { CertificateInForce } from '../../src/certificates/certificate-in-force.ts'
 import { parseBundle } from '../../src/pki/certificate.ts'
 import { parseConfig } from '../../src/settings/config.ts'
@@ -61,7 +62,15 @@ it('a start that fails after the address was bound leaves the address free', asy
   })
   const { log } = recordedLog()
   const tokenKey = Buffer.alloc(32)
-  const options = { log, users, rules: undefined, tokenKey, affordable: Infinity, now: Date.now }
+  const options = {
+    log,
+    users,
+    rules: undefined,
+    tokenKey,
+    affordable: Infinity,
+    now: Date.now,
+    bcryptPool: createBcryptPool,
+  }
   const parts = createRequestParts(config, options)
   const opened = openTlsListener(
     config,

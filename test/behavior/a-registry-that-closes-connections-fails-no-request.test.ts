@@ -9,7 +9,7 @@ import { OK } from '../fixtures/programmable-upstream.ts'
 import { repetitions } from '../fixtures/repetitions.ts'
 import { until } from '../fixtures/until.ts'
 
-const ROUNDS = repetitions({ usual: 20, stress: 60 })
+const ROUNDS = repetitions({ usual: 8, stress: 60 })
 const CLOSINGS: Readonly<Record<string, (socket: Socket) => unknown>> = {
   FIN: (socket) => socket.end(),
   RST: (socket) => socket.resetAndDestroy(),

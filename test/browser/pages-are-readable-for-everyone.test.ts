@@ -9,6 +9,9 @@ import { isStress } from '../fixtures/repetitions.ts'
 import { startSidecar, type TestSidecar } from '../fixtures/sidecar.ts'
 import { makeTempFolder, removeFolder } from '../fixtures/temp-folder.ts'
 
+// Usually a light phone and a dark desktop.
+const SHOWN = VIEWS.filter((_view, index) => isStress || index % 3 === 0)
+
 describeInBrowser('in Chromium', () => {
   let sidecar: TestSidecar
   let own: TestSidecar
@@ -44,8 +47,9 @@ describeInBrowser('in Chromium', () => {
   describe.each(PAGES)('$what', ({ what, address }) => {
     // At the same time, because each page waits until it makes no more requests.
     it('has no fault on a phone and a desktop, light and dark', async () => {
+      expect(SHOWN).toHaveLength(isStress ? 4 : 2)
       await Promise.all(
-        VIEWS.map(async ({ name, options }) => {
+        SHOWN.map(async ({ name, options }) => {
           const { page, requests, complaints } = await openPage(browser, address(), { options })
           if (isStress) await takeScreenshot(page, `${what} ${name}`)
           expect(await accessibilityFaults(page), name).toEqual([])

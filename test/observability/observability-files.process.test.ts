@@ -108,11 +108,6 @@ describe.skipIf(promtool === undefined)('promtool', () => {
     expect(await run(promtool, ['check', 'rules', 'alerts.yml'])).toMatchObject({ code: 0 })
   })
 
-  it('passes the unit tests of the alerts', async () => {
-    const { code, output } = await run(promtool, ['test', 'rules', 'alerts.test.yml'])
-    expect(code, output).toBe(0)
-  })
-
   it('understands each query of the dashboard', async () => {
     const file = path.join(tempFolder(), 'queries.yml')
     const rules = readQueries().map((expr, index) => ({ record: `query:${index}`, expr }))
