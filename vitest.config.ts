@@ -19,7 +19,7 @@ const TIMING = ['test/timing/**/*.test.ts']
 const MOCKING = testsWith('vi.mock(')
 // Tests that take much processor time for a promise that few changes can break.
 const STRESS_ONLY = ['**/*.stress.test.ts']
-// Tests that choose a number of repetitions. They run in `usual` too, with fewer.
+// Tests that choose a number of repetitions. They run in `fast` or `slow` too, with fewer.
 const STRESS = testsWith('/fixtures/repetitions.ts')
 
 const shared = {
@@ -34,7 +34,7 @@ const built = { ...shared, globalSetup: `${FIXTURES}/build-if-stale.ts` }
 // The files of a worker share one process. Loading the modules again for each file takes a third of the time.
 const together = { isolate: false }
 
-export default defineConfig({
+export default defineConfig(({ mode }) => ({
   test: {
     // Most tests wait for timers and other processes most of the time.
     maxWorkers: 2 * availableParallelism(),
@@ -52,22 +52,22 @@ export default defineConfig({
           exclude: [...SLOW, ...TIMING, ...STRESS_ONLY],
         },
       },
-      // Fast tests too: in two projects, each worker would load all modules twice.
       {
         test: {
           ...built,
           ...together,
-          name: 'usual',
-          include: ALL,
+          name: 'slow',
+          // With --mode all, fast tests too: in two projects, each worker would load all modules twice.
+          include: mode === 'all' ? ALL : SLOW,
           exclude: [...MOCKING, ...TIMING, ...STRESS_ONLY],
         },
       },
-      { test: { ...built, name: 'usual-alone', include: MOCKING, exclude: [...TIMING, ...STRESS_ONLY] } },
+      { test: { ...built, name: 'slow-alone', include: MOCKING, exclude: [...TIMING, ...STRESS_ONLY] } },
       { test: { ...built, name: 'stress', include: [...STRESS, ...STRESS_ONLY], env: { STRESS: '1' } } },
       { test: { ...shared, name: 'timing', include: TIMING } },
     ],
   },
-})
+}))
 
 /** The test files with this text. */
 function testsWith(text: string): string[] {
