@@ -10,7 +10,7 @@ import {
 } from '../../../src/http/connections/connection-limits.ts'
 import { IDLE_PREFERENCE_MS } from '../../../src/http/connections/connection-table.ts'
 import type { LimitAudit, LimitName } from '../../../src/http/limit-audit.ts'
-import { connectionOf } from '../../../src/http/connections/connection.ts'
+import { connectionOf, openConnection } from '../../../src/http/connections/connection.ts'
 import { noLimits, startListener } from '../../fixtures/listener.ts'
 import { createAuthority } from '../../fixtures/own-certificate.ts'
 import { until } from '../../fixtures/until.ts'
@@ -224,7 +224,8 @@ describe('connections over a limit', () => {
         closed.push(name)
         return destroy()
       }
-      expect(limits.accept(socket, { isReplaced: false })).toBe(true)
+      const connection = openConnection(socket, { clientCas: { isReplaced: false }, isProxy: () => false })
+      expect(connection !== undefined && limits.accept(connection)).toBe(true)
     }
     expect(closed).toEqual(['first', 'second', 'third'])
     expect(limits.table.size).toBe(2)
