@@ -22,7 +22,7 @@ export function withoutMapping(address: string): string {
 
 /** An IPv6 address counts as its /64, because a client can send from all addresses of one (RFC 6177). */
 export function sourceOf(address: string): string {
-  if (!ipaddr.isValid(address)) return address
+  if (isIP(address) === 0) return address
   const parsed = ipaddr.process(address)
   if (!(parsed instanceof ipaddr.IPv6)) return parsed.toString()
   return `${new ipaddr.IPv6([...parsed.parts.slice(0, 4), 0, 0, 0, 0]).toString()}/64`
@@ -40,7 +40,7 @@ export function createProxyList(
 ): IsProxy {
   const ranges = blocks.map(({ address, prefixLength }) => ({ range: ipaddr.parse(address), prefixLength }))
   return (address) => {
-    if (ranges.length === 0 || !ipaddr.isValid(address)) return false
+    if (ranges.length === 0 || isIP(address) === 0) return false
     const parsed = ipaddr.process(address)
     return ranges.some(
       ({ range, prefixLength }) => range.kind() === parsed.kind() && parsed.match(range, prefixLength),

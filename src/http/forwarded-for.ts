@@ -23,7 +23,7 @@ export function clientOf(
 function lastUntrusted(peer: string, header: string, isProxy: IsProxy): string {
   let address = peer
   let end = header.length
-  for (let hop = 0; hop < MAX_HOPS && end >= 0 && isProxy(address); hop += 1) {
+  for (let hop = 0; hop < MAX_HOPS && end >= 0 && (hop === 0 || isProxy(address)); hop += 1) {
     const comma = end === 0 ? -1 : header.lastIndexOf(',', end - 1)
     const reported = parseHop(header.slice(comma + 1, end).trim())
     // The proxy that appended this does not know its client.

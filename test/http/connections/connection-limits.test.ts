@@ -232,6 +232,23 @@ describe('connections over a limit', () => {
   })
 })
 
+it('a trusted proxy has no limit of its own, and shares none with its neighbors', () => {
+  const reached: string[] = []
+  const audit = { reached: (_limit: LimitName, who: string) => reached.push(who), close: () => undefined }
+  const numbers = { maxConnections: Infinity, maxPerSource: 2, maxRequests: Infinity }
+  const limits = createConnectionLimits({ ...numbers, audit, clock: () => 0 })
+  const [proxy, neighbor] = ['2001:db8::1', '2001:db8::2']
+  for (const address of [proxy, proxy, proxy, neighbor, neighbor, neighbor]) {
+    const connection = openConnection(new net.Socket(), {
+      clientCas: { isReplaced: false },
+      isProxy: (candidate) => candidate === proxy,
+      endpoints: { address, localAddress: '::1' },
+    })
+    expect(connection !== undefined && limits.accept(connection)).toBe(true)
+  }
+  expect([reached, limits.table.countOf(proxy)]).toEqual([['2001:db8::/64'], 3])
+})
+
 describe('the last request of a connection', () => {
   it('gets an answer that announces the end, and no request is lost', async () => {
     const at = await scene({ maxRequests: 3 })
