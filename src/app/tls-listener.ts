@@ -4,6 +4,7 @@ import type { RulesInForce } from '../access/rules-in-force.ts'
 import type { CertificateInForce } from '../certificates/certificate-in-force.ts'
 import type { ClientCaInForce } from '../certificates/client-ca-in-force.ts'
 import { createUncoveredNames } from '../certificates/names/uncovered-names.ts'
+import { createProxyList } from '../http/client-address.ts'
 import { createListener, TICKET_KEYS_LIFE_MS, type Listener } from '../http/connections/listener.ts'
 import { createApp } from '../http/pipeline/pipeline.ts'
 import type { AuditStream } from '../observability/audit-stream.ts'
@@ -27,10 +28,12 @@ export interface ListenerParts extends RequestParts {
 /** Rejects when the address cannot be bound or a certificate cannot be served. Then nothing is bound. */
 export async function openTlsListener(config: Config, parts: ListenerParts, log: Log): Promise<Listener> {
   const { certificate, clientCa, users, rules, limits } = parts
+  const isProxy = createProxyList(config.trustedProxies)
   const requestedNames = createUncoveredNames({ certificate, log })
   const handler = createApp({
     ...parts,
     log,
+    isProxy,
     requestedNames,
     hasUsers: () => users.isLoaded,
     demand: certificateDemandOf(config, users, clientCa),
@@ -48,6 +51,7 @@ export async function openTlsListener(config: Config, parts: ListenerParts, log:
     idleTimeoutMs: config.idleTimeout,
     requestedNames,
     limits,
+    proxies: { isProxy, protocol: config.proxyProtocol },
     ticketKeysLifeMs: TICKET_KEYS_LIFE_MS,
     ...config.listen,
     reusePort: config.reusePort,

@@ -3,10 +3,11 @@
 import type { Question, Subject } from '../access/access-rules.ts'
 import type { RepositoryChange } from '../access/authorization.ts'
 import type { MachinePassword } from '../users/user-table.ts'
+import type { Client } from './client-address.ts'
 
-export interface RequestFacts {
+/** The address may differ from that of the connection, if a proxy forwards the request. */
+export interface RequestFacts extends Client {
   readonly id: string
-  readonly address: string
   /** `performance.now()` when the pipeline began with this request. */
   readonly startedAt: number
   /** Threat: must stay undefined until the user is verified. */

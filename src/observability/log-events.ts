@@ -51,6 +51,8 @@ export const LOG_EVENTS = {
     'login-refused': 'A login was refused; with address and reason.',
     'more-logins-refused': 'More logins were refused than there are lines; with their count.',
     'limit-reached': 'Connections or requests reached the limit in the field `limit`.',
+    'proxy-header-refused':
+      'Connections were closed, because their PROXY protocol header is absent, malformed or not trusted.',
     'name-not-covered': 'A client uses a name that the leaf does not cover.',
     'more-names-not-covered': 'Clients use more such names than are listed in a day.',
     'certificate-refused': 'A client refused the certificate, probably because it does not trust the root.',

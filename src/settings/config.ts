@@ -38,6 +38,7 @@ export function parseConfig({ env, flags = {}, found = {} }: Sources): Config {
   problems.push(
     ...incompleteTls({ env, flags }),
     ...uselessClientSettings({ env, flags }),
+    ...missingProxies(config),
     ...sameFolder(config),
     ...unsupportedReusePort(config),
   )
@@ -75,6 +76,15 @@ function uselessClientSettings(sources: Sources): readonly string[] {
   const hint = `set ${variableOf('tlsClientCa')} too, to the CA that signs your clients' certificates`
   const useless = (['tlsClientAuth', 'tlsClientName'] as const).filter(isSet)
   return useless.map((name) => `${variableOf(name)}: ${hint}`)
+}
+
+function missingProxies({
+  trustedProxies,
+  proxyProtocol,
+}: Readonly<Record<string, unknown>>): readonly string[] {
+  if (proxyProtocol !== 'on' || !Array.isArray(trustedProxies) || trustedProxies.length > 0) return []
+  const hint = `set ${variableOf('trustedProxies')} too, to the addresses of your load balancer`
+  return [`${variableOf('proxyProtocol')}: ${hint}; without them every connection is closed`]
 }
 
 export function isSetIn({ env, flags = {} }: Sources): (name: SettingName) => boolean {

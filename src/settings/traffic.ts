@@ -15,6 +15,7 @@ import {
   refused,
   type Parsed,
 } from './setting-values.ts'
+import { parseAddressBlocks } from './address-blocks.ts'
 import type { Settings } from './setting.ts'
 
 export const ADDRESSES = {
@@ -47,6 +48,25 @@ export const ADDRESSES = {
     details:
       'Needs Linux and Node 22.12 or later. All must run as the same user with this setting, each with its own ' +
       '`SIDECAR_ADMIN_LISTEN`. See [updates](updates.md).',
+  },
+  trustedProxies: {
+    default: '',
+    form: 'blocks',
+    parse: parseAddressBlocks,
+    meaning: 'The address blocks of your load balancers and proxies, separated by commas.',
+    details:
+      'The sidecar takes the address of a client from the `X-Forwarded-For` of these peers only. Example: ' +
+      '`10.0.0.0/24,2001:db8::5`. See [load balancers](load-balancers.md).',
+  },
+  proxyProtocol: {
+    default: 'off',
+    form: 'mode',
+    words: ['on', 'off'],
+    parse: parseWord(['on', 'off']),
+    meaning: 'on: each connection must begin with a PROXY protocol header, version 1 or 2.',
+    details:
+      'The header is accepted only from `SIDECAR_TRUSTED_PROXIES`. All other connections are closed. See ' +
+      '[load balancers](load-balancers.md).',
   },
 } as const satisfies Settings
 
@@ -84,7 +104,7 @@ export const TRANSFERS = {
     default: '10s',
     form: 'duration',
     parse: parseDuration,
-    meaning: 'How long a TLS handshake may take.',
+    meaning: 'How long a TLS handshake may take, and a PROXY protocol header before it.',
   },
   // A request head fits into one packet, so a client that needs a minute for it wants to hold the connection.
   headerTimeout: {
@@ -118,7 +138,8 @@ export const LIMITS = {
     parse: orOff(parseCount),
     meaning: 'How many connections one IPv4 address or IPv6 /64 may have open; off for no limit.',
     details:
-      'The limit is at most half of all connections. Set it to `off` if all clients share one address.',
+      'The limit is at most half of all connections. Set it to `off` if all clients share one address. It does not ' +
+      'apply to connections of `SIDECAR_TRUSTED_PROXIES`.',
   },
   // An ordinary pull makes fewer than a hundred requests. Copying a whole registry needs one more handshake.
   maxRequestsPerConnection: {

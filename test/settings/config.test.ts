@@ -21,6 +21,8 @@ describe('settings', () => {
       listen: { host: undefined, port: 8443 },
       adminListen: { host: '127.0.0.1', port: 8444 },
       reusePort: false,
+      trustedProxies: [],
+      proxyProtocol: 'off',
       users: 'users/htpasswd',
       stateDir: 'state',
       rootDir: undefined,
@@ -197,6 +199,13 @@ describe('settings', () => {
       {},
       'SIDECAR_TLS_KEY_PASSWORD_FILE',
       /set SIDECAR_TLS_CERT and SIDECAR_TLS_KEY too/,
+    ],
+    [
+      'the PROXY protocol without its proxies',
+      { SIDECAR_PROXY_PROTOCOL: 'on' },
+      {},
+      'SIDECAR_PROXY_PROTOCOL',
+      /set SIDECAR_TRUSTED_PROXIES too/,
     ],
     [
       'how to use client certificates without their CA',

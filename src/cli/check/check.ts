@@ -11,6 +11,7 @@ import { checkUploads } from './check-uploads.ts'
 import { checkAccess } from './check-access.ts'
 import { checkCertificate } from './check-certificate.ts'
 import { checkClientCa } from './check-client-ca.ts'
+import { checkProxies } from './check-proxies.ts'
 import { formatFinding, hasProblem, type Finding } from './finding.ts'
 import { checkHost } from '../check-host/check-host.ts'
 import { thisMachine, type Machine } from '../this-machine.ts'
@@ -74,6 +75,7 @@ async function checkParts(config: Config): Promise<readonly Finding[]> {
     ...(await checkCertificate(config)),
     ...(await checkClientCa(config)),
     ...(await checkAccess(config)),
+    ...checkProxies(config),
     ...(await checkRegistry(config)),
   ]
 }

@@ -69,7 +69,8 @@ export async function createAdminListener({
   })
   app.get('/metrics', async (c) => c.body(await metricsText(), 200, { 'Content-Type': metrics.contentType }))
   app.notFound((c) => c.text('This address serves /, /healthz, /readyz and /metrics.\n', 404))
-  const handler = getRequestListener(app.fetch, { overrideGlobalObjects: false })
+  // HAProxy checks in HTTP/1.0 without a Host header.
+  const handler = getRequestListener(app.fetch, { overrideGlobalObjects: false, hostname: 'localhost' })
   const server = createServer((incoming, outgoing) => void handler(incoming, outgoing))
   limitConnections(server)
   const address = await bind(server, { ...place, setting: 'SIDECAR_ADMIN_LISTEN' })

@@ -6,6 +6,7 @@ import { createServer, type Server, type ServerOptions } from 'node:https'
 import { bind, type BoundAddress } from '../bind.ts'
 import type { Limits } from '../limits.ts'
 import { MAX_HEAD_BYTES } from '../pipeline/admit.ts'
+import type { Proxies } from './accept-tcp.ts'
 import { handleConnections } from './accept.ts'
 import { createClientCaGenerations } from './client-ca-change.ts'
 import { announceEnd, checkTlsLeadsToTcp, type Connection } from './connection.ts'
@@ -54,6 +55,7 @@ export interface ListenerOptions {
   readonly idleTimeoutMs: number
   readonly requestedNames: RequestedNames
   readonly limits: Limits
+  readonly proxies: Proxies
   /** PEM. Undefined: no client certificates are requested. */
   readonly clientCaPem: string | undefined
   readonly ticketKeysLifeMs: number
@@ -64,6 +66,7 @@ export async function createListener({
   idleTimeoutMs,
   requestedNames,
   limits,
+  proxies,
   ticketKeysLifeMs,
   ...options
 }: ListenerOptions): Promise<Listener> {
@@ -76,7 +79,7 @@ export async function createListener({
   })
   const clientCas = createClientCaGenerations()
   const connections = limits.connections.table
-  handleConnections(server, { limits, clientCas, requestedNames })
+  handleConnections(server, { limits, clientCas, proxies, requestedNames })
   handleRequests(server, { handler, idleTimeoutMs })
   const address = await bind(server, {
     ...options,

@@ -16,6 +16,7 @@ import { answerPreflights, refuseForeignWrites, shareAnswers } from './cross-ori
 import { demandClientCertificate, refuseOutdated } from './login/client-certificate.ts'
 import { forward } from './forward.ts'
 import { issueToken, type IssueTokenOptions } from './login/issue-token.ts'
+import type { IsProxy } from '../client-address.ts'
 import type { Limits } from '../limits.ts'
 import type { CertificateDemand } from '../connections/certificate-verdict.ts'
 import { reportHostHeaders, type RequestedNames } from '../connections/requested-names.ts'
@@ -35,6 +36,7 @@ export interface AppOptions
   readonly metrics: Metrics
   readonly upstream: Upstream
   readonly limits: Limits
+  readonly isProxy: IsProxy
   readonly requestedNames: RequestedNames
   readonly demand: CertificateDemand | undefined
   /** PEM; undefined if the sidecar does not have the root. */
@@ -64,12 +66,12 @@ export function createApp(options: AppOptions): RequestListener {
 }
 
 function createSteps(options: AppOptions): Hono<Env> {
-  const { log, metrics, gate, upstream, limits, demand, rootPem, page, hsts, corsOrigins } = options
+  const { log, metrics, gate, upstream, limits, isProxy, demand, rootPem, page, hsts, corsOrigins } = options
   const observers = { metrics, audit: limits.audit, log }
   const certificateSteps =
     demand === undefined ? [] : [refuseOutdated(), demandClientCertificate({ ...options, demand })]
   const app = new Hono<Env>({ strict: true })
-  app.use(observe())
+  app.use(observe(isProxy))
   if (hsts !== 'off') app.use(strictTransport(hsts))
   if (corsOrigins.length > 0) app.use(shareAnswers(corsOrigins))
   app.use(admit(gate))

@@ -85,11 +85,11 @@ export function createTransfers({ maxPerUser, audit, connections }: TransfersOpt
   }
 }
 
-function transferOf(incoming: IncomingMessage, { facts, answer }: Env['Variables']): Transfer {
+function transferOf(incoming: IncomingMessage, { facts }: Env['Variables']): Transfer {
   return {
     id: facts.id,
     user: usernameOf(facts),
-    source: answer.connection.source,
+    source: facts.source,
     method: incoming.method ?? '',
     kind: kindOf(incoming),
     since: performance.now(),
