@@ -44,7 +44,7 @@ export function createRequestParts(config: Config, options: RequestPartsOptions)
   const metrics = createMetrics()
   for (const kind of FAILURE_KINDS) metrics.upstreamFailed(kind, 0)
   const upstream = createUpstream({
-    ...config.upstream,
+    address: config.upstream,
     spliceMemory: config.spliceMemory,
     idleTimeoutMs: config.idleTimeout,
     responseTimeoutMs: config.responseTimeout,

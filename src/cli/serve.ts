@@ -4,6 +4,7 @@ import type { Config } from '../settings/config.ts'
 import type { BoundAddress } from '../http/bind.ts'
 import { runUntilStopped } from '../app/lifecycle.ts'
 import { createLog, type Log } from '../observability/log.ts'
+import { addressText } from '../upstream/registry-address.ts'
 import { createSidecar, type Sidecar } from '../app/sidecar.ts'
 import type { ExitCode, World } from '../app/world.ts'
 
@@ -30,7 +31,7 @@ function announce(log: Log, config: Config, { address, adminAddress, certificate
       event: 'ready',
       tls: format(address),
       admin: adminAddress === undefined ? 'off' : format(adminAddress),
-      upstream: `http://${config.upstream.hostname}:${config.upstream.port}`,
+      upstream: addressText(config.upstream),
       certificate: certificate.origin,
       root: certificate.root?.file,
       fingerprint: certificate.root?.fingerprint,

@@ -21,9 +21,10 @@ import type { Settings } from './setting.ts'
 export const ADDRESSES = {
   upstream: {
     default: 'http://127.0.0.1:5000',
-    form: 'url',
+    form: 'address',
     parse: parseUpstream,
-    meaning: 'The registry behind the sidecar, reached over plain HTTP.',
+    meaning: 'The registry behind the sidecar: http://host:port, or unix:/path/of/socket.',
+    details: 'See [a registry on a unix socket](operations.md#a-registry-on-a-unix-socket).',
   },
   listen: {
     default: ':8443',

@@ -179,7 +179,7 @@ describe.skipIf(!hasEngine() || !isRoot())('docker compose', { timeout: 300_000 
 
   it('does not let the host reach the registry without a login', async () => {
     const network = '{{range .IPAM.Config}}{{.Subnet}}{{end}}'
-    const { stdout } = await docker(['network', 'inspect', '-f', network, `${PROJECT}_registry`])
+    const { stdout } = await docker(['network', 'inspect', '-f', network, `${PROJECT}_default`])
     const [prefix = '', bits] = stdout.trim().split('/')
     const onHost = Object.values(networkInterfaces()).flatMap((list) => list ?? [])
     const subnet = new BlockList()

@@ -172,7 +172,7 @@ describe.skipIf(compose === undefined)('the compose file with Prometheus and Gra
     }
     expect(output).not.toContain('8444:')
     const sidecar = output.slice(output.search(/^ {2}sidecar:$/m))
-    expect(sidecar).toMatch(/networks:\n {6}clients: .*\n {6}observability: .*\n {6}registry: /)
+    expect(sidecar).toMatch(/networks:\n {6}clients: .*\n {6}default: .*\n {6}observability: /)
   })
 
   it('demands a password for Grafana', async () => {

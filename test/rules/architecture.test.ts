@@ -31,8 +31,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   async: [],
   errors: [],
   observability: ['errors'],
-  // Pure text: rules for names stand in pki.
-  settings: ['errors', 'pki'],
+  // Pure text: rules for names stand in pki, and the registry's address in upstream.
+  settings: ['errors', 'pki', 'upstream'],
   files: ['async', 'errors', 'observability'],
   pki: ['errors'],
   // A machine password is limited by a restriction.

@@ -3,6 +3,7 @@ import { parseConfig } from '../../src/settings/config.ts'
 import { ConfigError } from '../../src/errors/errors.ts'
 import { flagOf, variableOf } from '../../src/settings/setting.ts'
 import { settingNames } from '../../src/settings/table.ts'
+import { addressText } from '../../src/upstream/registry-address.ts'
 
 function problemsOf(env: Record<string, string>, flags: Record<string, string> = {}): readonly string[] {
   try {
@@ -69,8 +70,20 @@ describe('settings', () => {
     expect(config.drainTimeout).toBe(120_000)
   })
 
+  it('accept a unix socket with a path of at most 107 bytes', () => {
+    const longest = `/${'ä'.repeat(53)}`
+    for (const socketPath of ['/run/registry/registry.sock', '/run/with space:colon', longest]) {
+      const { upstream } = parseConfig({ env: { SIDECAR_UPSTREAM: `unix:${socketPath}` } })
+      expect(upstream).toEqual({ socketPath })
+      expect(addressText(upstream)).toBe(`unix:${socketPath}`)
+    }
+  })
+
   it('count as unset when empty, as compose passes them', () => {
-    expect(parseConfig({ env: { SIDECAR_UPSTREAM: '', SIDECAR_HOSTS: '' } }).upstream.port).toBe(5000)
+    expect(parseConfig({ env: { SIDECAR_UPSTREAM: '', SIDECAR_HOSTS: '' } }).upstream).toEqual({
+      hostname: '127.0.0.1',
+      port: 5000,
+    })
   })
 
   it('are all reported at once', () => {
@@ -107,6 +120,21 @@ describe('settings', () => {
     ['a throttle with a second duration', 'SIDECAR_THROTTLE', '20/1m/1m', /as in 20\/1m/],
     ['a bare size', 'SIDECAR_SPLICE_MEMORY', '64', /unit/],
     ['an upstream without scheme', 'SIDECAR_UPSTREAM', 'registry:5000', /http:\/\//],
+    [
+      'a socket with a relative path',
+      'SIDECAR_UPSTREAM',
+      'unix:registry.sock',
+      /absolute path, as in unix:\//,
+    ],
+    ['a socket without a path', 'SIDECAR_UPSTREAM', 'unix:', /absolute path/],
+    ['an abstract socket', 'SIDECAR_UPSTREAM', 'unix:@registry', /absolute path/],
+    ['a socket with a NUL', 'SIDECAR_UPSTREAM', 'unix:/run/a\0b', /NUL/],
+    [
+      'a socket with a path of 108 bytes',
+      'SIDECAR_UPSTREAM',
+      `unix:/${'ä'.repeat(53)}b`,
+      /108 bytes.*at most 107/,
+    ],
     ['an upstream over TLS', 'SIDECAR_UPSTREAM', 'https://registry', /plain http/],
     ['an upstream with a path', 'SIDECAR_UPSTREAM', 'http://registry/v2/', /nothing after/],
     ['an upstream with a password', 'SIDECAR_UPSTREAM', 'http://a:b@registry', /no user name/],

@@ -6,6 +6,7 @@ import { ConfigError, errorCode, errorMessage, InvalidFileError } from '../../er
 import { readRegular } from '../../files/regular-file.ts'
 import { isMountPoint } from '../../files/mount-point.ts'
 import { probeRegistry } from '../../upstream/probe/probe.ts'
+import { addressText } from '../../upstream/registry-address.ts'
 import { FILE_MOUNT } from '../../users/users.ts'
 import { checkUploads } from './check-uploads.ts'
 import { checkAccess } from './check-access.ts'
@@ -111,16 +112,15 @@ function addUser(file: string): string {
 }
 
 async function checkRegistry({ upstream, hosts, listen }: Config): Promise<readonly Finding[]> {
-  const url = `http://${upstream.hostname}:${upstream.port}`
+  const url = addressText(upstream)
   const outcome = await probeRegistry(upstream, TIMEOUT_MS)
   if (outcome.kind !== 'answers') {
-    const known = outcome.kind === 'unexpected' ? outcome.hint : undefined
-    const hint = known ?? 'start it there, or set SIDECAR_UPSTREAM'
+    const hint = outcome.hint ?? 'start it there, or set SIDECAR_UPSTREAM'
     return [{ level: 'problem', part: 'registry', text: `${url}: ${outcome.reason}`, hint }]
   }
   const host = `${hosts[0]?.value ?? 'localhost'}:${listen.port}`
   return [
     { level: 'ok', part: 'registry', text: `${url} answers` },
-    ...(await checkUploads({ ...upstream, host })),
+    ...(await checkUploads({ registry: upstream, host })),
   ]
 }

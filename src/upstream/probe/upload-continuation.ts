@@ -2,6 +2,7 @@
 // A registry signs the state of an upload with its `http.secret`, so another registry with another secret refuses it.
 
 import { lookup } from 'node:dns/promises'
+import type { RegistryAddress } from '../registry-address.ts'
 import { sendSmallRequest, type SmallAnswer, type SmallRequest } from './small-request.ts'
 
 export type UploadContinuation =
@@ -11,8 +12,7 @@ export type UploadContinuation =
   | { readonly kind: 'unknown'; readonly reason: string }
 
 export interface OpenUpload {
-  readonly hostname: string
-  readonly port: number
+  readonly registry: RegistryAddress
   /** With the query. */
   readonly path: string
   readonly headers: Readonly<Record<string, string>>
@@ -39,17 +39,23 @@ export async function cancelUpload(upload: OpenUpload): Promise<void> {
 
 /** One request for each connection, over all addresses of the name in turn. */
 async function requestsTo(upload: OpenUpload, method: string): Promise<readonly SmallRequest[]> {
-  const { hostname, port, path, headers, timeoutMs } = upload
-  const found = await lookup(hostname, { all: true }).catch(() => [])
-  const addresses = found.length === 0 ? [hostname] : found.map(({ address }) => address)
+  const { registry, path, headers, timeoutMs } = upload
+  const addresses = await addressesOf(registry)
   return Array.from({ length: Math.max(CONNECTIONS, addresses.length) }, (_, index) => ({
-    to: { hostname: addresses[index % addresses.length] ?? hostname, port },
+    to: addresses[index % addresses.length] ?? registry,
     method,
     path,
     headers,
     timeoutMs,
     maxBodyLength: MAX_BODY_LENGTH,
   }))
+}
+
+async function addressesOf(registry: RegistryAddress): Promise<readonly RegistryAddress[]> {
+  if ('socketPath' in registry) return [registry]
+  const { hostname, port } = registry
+  const found = await lookup(hostname, { all: true }).catch(() => [])
+  return found.length === 0 ? [registry] : found.map(({ address }) => ({ hostname: address, port }))
 }
 
 function judge(outcomes: readonly SmallAnswer[]): UploadContinuation {

@@ -2,6 +2,7 @@
 
 import { createLocationRewrite } from '../location-rewrite.ts'
 import { demandsLogin } from '../login-demand.ts'
+import type { RegistryAddress } from '../registry-address.ts'
 import { sendSmallRequest } from './small-request.ts'
 import { cancelUpload, continueUpload, type UploadContinuation } from './upload-continuation.ts'
 
@@ -16,17 +17,17 @@ export type LocationFinding =
   | { readonly kind: 'unknown'; readonly reason: string }
 
 export interface LocationQuestion {
-  readonly hostname: string
-  readonly port: number
+  readonly registry: RegistryAddress
+  /** As a client sends it. */
   readonly host: string
 }
 
 const TIMEOUT_MS = 5_000
 
 /** Threat: clients send their password to the Location, so it must be relative or name the sidecar. */
-export async function askForLocation({ hostname, port, host }: LocationQuestion): Promise<LocationFinding> {
+export async function askForLocation({ registry, host }: LocationQuestion): Promise<LocationFinding> {
   const headers = { host, 'x-forwarded-proto': 'https', 'x-forwarded-host': host, 'content-length': '0' }
-  const request = { to: { hostname, port }, headers, timeoutMs: TIMEOUT_MS, maxBodyLength: 0 }
+  const request = { to: registry, headers, timeoutMs: TIMEOUT_MS, maxBodyLength: 0 }
   const answer = await sendSmallRequest({
     ...request,
     method: 'POST',
@@ -45,10 +46,10 @@ export async function askForLocation({ hostname, port, host }: LocationQuestion)
   if (!URL.canParse(location, base))
     return { kind: 'unknown', reason: 'the Location of an upload is not a URL' }
   const { pathname, search } = new URL(location, base)
-  const upload = { hostname, port, path: `${pathname}${search}`, headers, timeoutMs: TIMEOUT_MS }
+  const upload = { registry, path: `${pathname}${search}`, headers, timeoutMs: TIMEOUT_MS }
   const continuation = await continueUpload(upload)
   await cancelUpload(upload)
-  const rewritten = createLocationRewrite({ hostname, port })(location, host)
+  const rewritten = createLocationRewrite(registry)(location, host)
   const isFitting = rewritten.startsWith('/') || rewritten.startsWith(`https://${host}/`)
   const shown = rewritten.split('?', 1)[0] ?? ''
   return { kind: isFitting ? 'fitting' : 'misleading', location: shown, continuation }
