@@ -4,8 +4,13 @@
 // No other file touches `process`.
 
 import process from 'node:process'
-import { runCli } from './cli/cli.ts'
+import { setFlagsFromString } from 'node:v8'
 import type { World } from './app/world.ts'
+
+// Keeps the space for new objects at 1 MiB. V8 lets it grow to 32 MiB, which frees nothing earlier and stays resident.
+// V8 reads this flag each time the space may grow, so it needs no argument of Node. It must be set before other code
+// is loaded, because loading makes the space grow.
+setFlagsFromString('--semi-space-growth-factor=1')
 
 const world: World = {
   env: process.env,
@@ -36,5 +41,6 @@ process.on('uncaughtException', (error) => {
   process.emit('SIGTERM')
 })
 
+const { runCli } = await import('./cli/cli.ts')
 const code = await runCli(process.argv.slice(2), world)
 process.exit(bug.hasHappened ? 1 : code)
