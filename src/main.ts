@@ -3,14 +3,18 @@
 //
 // No other file touches `process`.
 
+import { subscribe } from 'node:diagnostics_channel'
 import process from 'node:process'
 import { setFlagsFromString } from 'node:v8'
+import type { Worker } from 'node:worker_threads'
 import type { World } from './app/world.ts'
 
-// Keeps the space for new objects at 1 MiB. V8 lets it grow to 32 MiB, which frees nothing earlier and stays resident.
-// V8 reads this flag each time the space may grow, so it needs no argument of Node. It must be set before other code
-// is loaded, because loading makes the space grow.
-setFlagsFromString('--semi-space-growth-factor=1')
+keepNewSpaceSmall()
+subscribe('worker_threads', (message) => {
+  // Node 20 resets the flag when a thread starts.
+  const { worker } = message as { readonly worker: Worker }
+  worker.once('online', keepNewSpaceSmall)
+})
 
 const world: World = {
   env: process.env,
@@ -44,3 +48,10 @@ process.on('uncaughtException', (error) => {
 const { runCli } = await import('./cli/cli.ts')
 const code = await runCli(process.argv.slice(2), world)
 process.exit(bug.hasHappened ? 1 : code)
+
+// V8 would let the space for new objects grow to 32 MiB, and that memory stays resident. V8 reads this flag whenever
+// the space may grow, so no argument of Node is needed. It is set before other code is loaded, because loading makes
+// the space grow.
+function keepNewSpaceSmall(): void {
+  setFlagsFromString('--semi-space-growth-factor=1')
+}
