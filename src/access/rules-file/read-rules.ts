@@ -32,6 +32,7 @@ export function formatProblem({ line, column, message }: Problem): string {
 
 export interface ReadOptions {
   readonly timeoutMs?: number
+  readonly idleTimeoutMs?: number
 }
 
 export interface RulesReader {
@@ -43,7 +44,10 @@ export interface RulesReader {
 // A thread takes 16 MiB, and starting it 170 ms of CPU time (measured). So a burst of changes uses one thread.
 const IDLE_TIMEOUT_MS = 10_000
 
-export function createRulesReader({ timeoutMs = PARSE_TIMEOUT_MS }: ReadOptions = {}): RulesReader {
+export function createRulesReader({
+  timeoutMs = PARSE_TIMEOUT_MS,
+  idleTimeoutMs = IDLE_TIMEOUT_MS,
+}: ReadOptions = {}): RulesReader {
   let pool: Promise<Piscina<string, string>> | undefined
   let loaded: Promise<string> | undefined
   return {
@@ -51,7 +55,7 @@ export function createRulesReader({ timeoutMs = PARSE_TIMEOUT_MS }: ReadOptions 
       if (bytes.length > MAX_RULES_FILE_BYTES)
         throw problem(`the file is larger than ${MAX_RULES_FILE_BYTES / 1024} KiB`)
       if (!isUtf8(bytes)) throw problem('the file is not UTF-8 text')
-      pool ??= startPool()
+      pool ??= startPool(idleTimeoutMs)
       // Node 20 aborts the whole process when a thread is terminated while it loads a module.
       loaded = pool.then((started) => started.run(''))
       await loaded
@@ -66,13 +70,13 @@ export function createRulesReader({ timeoutMs = PARSE_TIMEOUT_MS }: ReadOptions 
   }
 }
 
-async function startPool(): Promise<Piscina<string, string>> {
+async function startPool(idleTimeout: number): Promise<Piscina<string, string>> {
   const { Piscina } = await import('piscina')
   return new Piscina<string, string>({
     filename: workerFile(),
     minThreads: 0,
     maxThreads: 1,
-    idleTimeout: IDLE_TIMEOUT_MS,
+    idleTimeout,
     resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MIB },
   })
 }
