@@ -132,9 +132,9 @@ async function endedAfter(step: number, file: string): Promise<NodeJS.Signals | 
     }
     fs.rename = async (from, to) => { await rename(from, to); afterStep() }
     syncBuiltinESMExports()
-    const { withFileLock } = await import('./dist/files/file-lock.js')
+    const { withFileLock } = await import('./src/files/file-lock.ts')
     await withFileLock(${JSON.stringify(file)}, async () => {}, { waitMs: 20_000, staleMs: 500 })`
-  const args = ['--input-type=module', '--eval', script]
+  const args = ['--import', 'tsx', '--input-type=module', '--eval', script]
   const child = spawn(process.execPath, args, {
     cwd: path.resolve(import.meta.dirname, '..', '..'),
     stdio: 'inherit',

@@ -84,7 +84,6 @@ const HOME_OF: Readonly<Record<string, RegExp>> = {
   hono: /^http\//,
   '@hono/node-server': /^http\//,
   piscina: /^(?:auth\/bcrypt-pool|access\/rules-file\/read-rules)\.ts$/,
-  'lru-cache': /^auth\/(?:verified-cache|throttle|pace|repeated-failures)\.ts$/,
   'ipaddr.js': /^http\/client-address\.ts$/,
   pino: /^observability\/log\.ts$/,
   'pino-pretty': /^observability\/log\.ts$/,

@@ -218,10 +218,10 @@ interface ChildOptions {
 function startChild(code: string, { uid, mounts }: ChildOptions = {}) {
   const module = `
     import { readFileSync } from 'node:fs'
-    import { addEntry, changeEntry, removeEntry } from '${ROOT}/dist/users/users-file.js'
+    import { addEntry, changeEntry, removeEntry } from '${ROOT}/src/users/users-file.ts'
     readFileSync(0)
     ${code}`
-  const node = [process.execPath, '--input-type=module', '--eval', module]
+  const node = [process.execPath, '--import', 'tsx', '--input-type=module', '--eval', module]
   const [command = '', ...args] =
     mounts === undefined ? node : ['unshare', '-m', 'sh', '-c', `set -e; ${mounts}; exec "$@"`, 'sh', ...node]
   const ids = uid === undefined ? {} : { uid, gid: uid }

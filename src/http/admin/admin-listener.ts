@@ -10,8 +10,7 @@ import { shareInFlight } from '../../async/in-flight.ts'
 import type { Metrics } from '../../observability/metrics.ts'
 import { bind, type BoundAddress } from '../bind.ts'
 import { clientAddressOf } from '../client-address.ts'
-import { PAGE_HEADERS } from '../pages/document.ts'
-import { statusPage, type StatusFigures } from '../pages/status-page.ts'
+import type { StatusFigures } from '../pages/status-page.ts'
 
 export interface PartState {
   readonly ready: boolean
@@ -61,7 +60,10 @@ export async function createAdminListener({
       return metrics.text()
     })
   const app = new Hono()
-  app.get('/', async (c) => c.body(await statusPage({ ...(await ready()), ...figures() }), 200, PAGE_HEADERS))
+  app.get('/', async (c) => {
+    const [{ PAGE_HEADERS }, { statusPage }] = await loadStatusPage()
+    return c.body(await statusPage({ ...(await ready()), ...figures() }), 200, PAGE_HEADERS)
+  })
   app.get('/healthz', (c) => c.text('ok\n'))
   app.get('/readyz', async (c) => {
     const state = await ready()
@@ -86,6 +88,11 @@ export async function createAdminListener({
         server.closeAllConnections()
       }),
   }
+}
+
+// Loaded on demand, because health checks and metrics do not need it.
+function loadStatusPage() {
+  return Promise.all([import('../pages/document.ts'), import('../pages/status-page.ts')])
 }
 
 function limitConnections(server: Server): void {

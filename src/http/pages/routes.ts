@@ -2,9 +2,8 @@
 
 import type { Hono } from 'hono'
 import type { Env, Step } from '../pipeline/step.ts'
-import { PAGE_HEADERS } from './document.ts'
-import { shownKeys, type CertificateNames } from './shown-keys.ts'
-import { trustPage, type RootSummary } from './trust-page.ts'
+import type { CertificateNames } from './shown-keys.ts'
+import type { RootSummary } from './trust-page.ts'
 
 export interface PageFacts extends CertificateNames {
   readonly root: () => RootSummary | undefined
@@ -14,10 +13,21 @@ const TRUST_PAGE = '/-/'
 
 export function addPages(app: Hono<Env>, facts: PageFacts): void {
   app.get(TRUST_PAGE, async (c) => {
+    const { PAGE_HEADERS, shownKeys, trustPage } = await loadTrustPage()
     const keys = shownKeys(c.env.incoming.headers.host, facts)
     return c.body(await trustPage({ keys, root: facts.root() }), 200, PAGE_HEADERS)
   })
   app.get('/', redirectBrowsers())
+}
+
+// Loaded on demand, because people open this page a few times and clients never do.
+async function loadTrustPage() {
+  const [document, keys, page] = await Promise.all([
+    import('./document.ts'),
+    import('./shown-keys.ts'),
+    import('./trust-page.ts'),
+  ])
+  return { ...document, ...keys, ...page }
 }
 
 // A registry client that requests `/` must get a 404 in the registry's form.

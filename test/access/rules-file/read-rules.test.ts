@@ -1,10 +1,11 @@
-import { afterAll, describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
 import {
   createRulesReader,
   MAX_RULES_FILE_BYTES,
   readRules,
   RulesFileError,
 } from '../../../src/access/rules-file/read-rules.ts'
+import { startedThreads } from '../../fixtures/started-threads.ts'
 
 const reader = createRulesReader()
 afterAll(() => reader.close())
@@ -74,6 +75,16 @@ describe('reading a rules file', () => {
   it('gives up at the deadline, whatever the parser is doing', async () => {
     const text = `"${'\\q'.repeat(100_000)}"`
     await expect(readRules(Buffer.from(text), { timeoutMs: 20 })).rejects.toThrow('takes over 0.02 s')
+  })
+
+  it('keeps its thread for changes that follow at once, and none when it is idle', async () => {
+    const threads = startedThreads()
+    const brief = createRulesReader({ idleTimeoutMs: 500 })
+    onTestFinished(() => brief.close())
+    for (const count of [1, 2, 3])
+      expect((await brief.read(Buffer.from(manyRules(count)))).rules).toHaveLength(count)
+    expect(threads).toHaveLength(1)
+    await threads[0]?.ended
   })
 
   it('goes on after a file that took too long', async () => {
