@@ -1,6 +1,6 @@
 // A unix socket that is missing or forbidden is a 502 with its reason, until it works.
 
-import { chmodSync, existsSync, linkSync } from 'node:fs'
+import { chmodSync, existsSync, linkSync, writeFileSync } from 'node:fs'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import http from 'node:http'
@@ -22,6 +22,11 @@ import { tempFolder } from '../fixtures/temp-folder.ts'
 import { until } from '../fixtures/until.ts'
 
 const PING = { as: ALICE, path: '/v2/' }
+const IMMUTABLE = `rules:
+  - {who: alice, repositories: ["**"], allow: [pull, push]}
+immutable:
+  - {repositories: ["**"], tags: ["v*"]}
+`
 const MISSING = /^ENOENT, the socket does not exist/
 
 function socketPathForTest(): string {
@@ -96,6 +101,23 @@ describe('a socket', () => {
     expect(registry.received[0]).toMatch(/^host: proxy:443\r$/im)
     expect(registry.received[0]).toMatch(/^x-forwarded-host: proxy:443\r$/im)
     expect(registry.received[0]).not.toMatch(/authorization/i)
+  })
+
+  it('is asked for an immutable tag, and gets the collected manifest', async () => {
+    const registry = await socketUpstreamForTest((soFar, socket) => {
+      if (soFar.startsWith('HEAD')) socket.end('HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n')
+      else if (soFar.endsWith('{}')) socket.end('HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n')
+    })
+    const rules = path.join(tempFolder(), 'access.yaml')
+    writeFileSync(rules, IMMUTABLE)
+    const env = { SIDECAR_UPSTREAM: registry.upstream, SIDECAR_ACCESS: rules }
+    const sidecar = await sidecarForTest({ env })
+    const push = { as: ALICE, method: 'PUT', path: '/v2/app/manifests/v1', body: '{}' }
+    expect((await sidecar.request(push)).status).toBe(201)
+    expect(registry.received.map((text) => text.split(' HTTP')[0])).toEqual([
+      'HEAD /v2/app/manifests/v1',
+      'PUT /v2/app/manifests/v1',
+    ])
   })
 
   it('is spliced to the client', async () => {
