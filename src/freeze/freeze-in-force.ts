@@ -10,8 +10,6 @@ import { freezeFileIn, isoTime, isOver, parseFreeze, type Freeze } from './freez
 
 export interface FreezeInForce extends Following {
   readonly current: Freeze | undefined
-  /** Milliseconds since this process learned of the freeze; 0 if nothing is frozen. */
-  readonly ageMs: number
   readonly state: ValueState
   readonly loads: Loads
 }
@@ -39,7 +37,6 @@ export async function loadFreeze(options: FreezeInForceOptions): Promise<FreezeI
     log,
   })
   let current: Freeze | undefined
-  let beganAt = 0
   let cancelLook = (): void => undefined
 
   function look(): void {
@@ -50,7 +47,6 @@ export async function loadFreeze(options: FreezeInForceOptions): Promise<FreezeI
     if (next !== undefined) cancelLook = timetable.after(Math.min(next.until - now, LOOK_EVERY_MS), look)
     if (next === current) return
     const previous = current
-    if (next?.id !== previous?.id) beganAt = now
     current = next
     onChange(next)
     logChange(log, { next, previous, isTimeOver: written !== undefined })
@@ -67,9 +63,6 @@ export async function loadFreeze(options: FreezeInForceOptions): Promise<FreezeI
   return {
     get current() {
       return current
-    },
-    get ageMs() {
-      return current === undefined ? 0 : timetable.now().getTime() - beganAt
     },
     get state() {
       return value.loads.lastGoodAt === undefined && value.loads.failed === 0 ? FRESH : value.state

@@ -10,6 +10,7 @@ import { createRunningPushes, NO_PUSH, QUIET_MS, type WriteEnding } from './runn
 import { createWaitingWrites, type Waiter, type WaitOutcome } from './waiting-writes.ts'
 
 export interface WriteFreeze extends Following {
+  readonly isFrozen: boolean
   readonly status: FreezeStatus
   /** Stale if the freeze file is unusable. */
   readonly state: ValueState
@@ -49,10 +50,14 @@ export async function openWriteFreeze(options: WriteFreezeOptions): Promise<Writ
   const waiting = createWaitingWrites(timetable)
   const counts = () => ({ pushes: pushes.count(), waiting: waiting.count })
   const progress = createProgressReports({ stateDir, counts, log })
+  let id: string | undefined
+  let frozenSince = 0
   const file = await loadFreeze({
     ...options,
     timetable,
     onChange: (freeze) => {
+      if (freeze?.id !== id) frozenSince = monotonicMs()
+      id = freeze?.id
       progress.follow(freeze)
       if (freeze === undefined) waiting.releaseAll()
     },
@@ -61,10 +66,14 @@ export async function openWriteFreeze(options: WriteFreezeOptions): Promise<Writ
   // In the first 15 s every write to a repository that is being written goes on. Later, the next push of the same
   // client waits, because a client that pushes without a pause would never let the freeze begin.
   function endingOf(outcome: WriteOutcome): WriteEnding {
-    return outcome === 'completes-push' && file.ageMs >= QUIET_MS ? 'push-ended' : 'push-goes-on'
+    const isLate = file.current !== undefined && monotonicMs() - frozenSince >= QUIET_MS
+    return isLate && outcome === 'completes-push' ? 'push-ended' : 'push-goes-on'
   }
 
   return {
+    get isFrozen() {
+      return file.current !== undefined
+    },
     get status() {
       const { count: waitingWrites, refused: refusedWrites } = waiting
       return { freeze: file.current, runningPushes: pushes.count(), waitingWrites, refusedWrites }

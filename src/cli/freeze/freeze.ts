@@ -39,8 +39,8 @@ export async function freeze(request: FreezeRequest, world: World): Promise<Exit
       report(request, world, own, quiet)
       return 0
     }
-    ignoreSignals()
-    return await orThaw(own, runProgram(request, world, { own, quiet, program: [name, ...args] }))
+    const { signal } = stopping
+    return await orThaw(own, runProgram(request, world, { own, quiet, program: [name, ...args], signal }))
   } finally {
     ignoreSignals()
   }
@@ -50,20 +50,22 @@ interface Run {
   readonly own: OwnFreeze
   readonly quiet: Quiet
   readonly program: readonly [string, ...string[]]
+  readonly signal: AbortSignal
 }
 
 async function runProgram(
   request: FreezeRequest,
   world: World,
-  { own, quiet, program }: Run,
+  { own, quiet, program, signal }: Run,
 ): Promise<ExitCode> {
   // Otherwise a manifest could arrive while its layers are deleted, and the image would stay incomplete.
   if (quiet.pushes > 0) {
     await holdEverything(own)
     await waitUntilAllHeld(own)
   }
+  if (signal.aborted) throw signal.reason
   const { upstream, json } = request
-  const { problems, exitCode } = await runWhileFrozen(program, { own, upstream, json, world })
+  const { problems, exitCode } = await runWhileFrozen(program, { own, upstream, json, world, signal })
   await endFreeze(own)
   for (const problem of problems) world.stderr.write(`registry-sidecar: ${problem}\n`)
   if (json) {

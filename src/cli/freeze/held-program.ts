@@ -14,6 +14,8 @@ export interface HeldProgramOptions {
   /** Then the output of the program goes to stderr. */
   readonly json: boolean
   readonly world: Pick<World, 'env' | 'onSignal'>
+  /** Aborted when a signal has arrived. */
+  readonly signal: AbortSignal
 }
 
 export interface ProgramOutcome {
@@ -30,17 +32,12 @@ export async function runWhileFrozen(
   program: readonly [string, ...string[]],
   options: HeldProgramOptions,
 ): Promise<ProgramOutcome> {
-  const { own, upstream, world } = options
-  const stopping = new AbortController()
+  const { own, upstream, signal } = options
   const end = await runToItsEnd(program, options)
   if (end.problem !== undefined) return { problems: [end.problem], exitCode: end.exitCode }
   // Threat: the freeze has ended before the program, so a push may have lost layers.
   if (!(await isOwnInForce(own))) return { problems: [ENDED_EARLY], exitCode: end.exitCode }
-  const ignoreSignals = world.onSignal(['SIGINT', 'SIGTERM'], (signal) => {
-    stopping.abort(signal)
-  })
-  const answers = await waitForRegistry(upstream, { until: own.freeze.until, signal: stopping.signal })
-  ignoreSignals()
+  const answers = await waitForRegistry(upstream, { until: own.freeze.until, signal })
   const problems = answers ? [] : [`the registry does not answer after ${program[0]} has ended; thawed`]
   return { problems, exitCode: end.exitCode }
 }

@@ -14,7 +14,7 @@ import type { DrainGate } from './drain-gate.ts'
 import { pauseIdleTimer, refuse, type PipelineContext, type Step } from './step.ts'
 
 export interface HoldWritesOptions {
-  readonly writeFreeze: Pick<WriteFreeze, 'status' | 'mayGoOn' | 'wait' | 'begin'>
+  readonly writeFreeze: Pick<WriteFreeze, 'isFrozen' | 'mayGoOn' | 'wait' | 'begin'>
   readonly gate: Pick<DrainGate, 'counting'>
   readonly rules: () => AccessRules | undefined
 }
@@ -39,8 +39,7 @@ export function holdWrites(options: HoldWritesOptions): Step {
     // The client left, so no 'close' event would end the write.
     if (outgoing.destroyed || outgoing.closed) return RESPONSE_ALREADY_SENT
     // Otherwise a mirror that asks for layers all the time would never let a repository become quiet.
-    const prolongs = kind === 'write' || writeFreeze.status.freeze === undefined
-    if (!prolongs) {
+    if (kind === 'question' && writeFreeze.isFrozen) {
       await next()
       return undefined
     }

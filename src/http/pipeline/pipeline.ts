@@ -70,7 +70,7 @@ export function createApp(options: AppOptions): RequestListener {
 }
 
 function createSteps(options: AppOptions): Hono<Env> {
-  const { log, metrics, gate, upstream, limits, isProxy, demand, rootPem, page, hsts, corsOrigins } = options
+  const { log, metrics, gate, limits, isProxy, demand, rootPem, page, hsts, corsOrigins } = options
   const observers = { metrics, audit: limits.audit, log }
   const certificateSteps =
     demand === undefined ? [] : [refuseOutdated(), demandClientCertificate({ ...options, demand })]
@@ -102,7 +102,7 @@ function createSteps(options: AppOptions): Hono<Env> {
     ...login.map(ifWaited),
     limits.transfers.step,
     keepImmutableTags({ ...options, ...observers }),
-    forward(upstream, observers),
+    forward({ ...options, ...observers }),
   )
   app.notFound((c) => refuse(c, refusal('notFound', 'this address serves /v2/ only'), 'no such path'))
   app.onError((error, c) => answerBug(log, c, error))
