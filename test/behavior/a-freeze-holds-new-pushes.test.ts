@@ -1,6 +1,7 @@
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
+import http from 'node:http'
 import path from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { writeFreeze } from '../../src/freeze/freeze-file.ts'
 import { createFreezeClocks, freezeFor, isFrozen, newFreeze, thawNow } from '../fixtures/freeze-scene.ts'
 import { upstreamForTest, type ProgrammableUpstream } from '../fixtures/programmable-upstream.ts'
@@ -229,17 +230,48 @@ describe('a freeze', () => {
   })
 
   it('is shown by the metrics, the log and the audit stream, and leaves the sidecar ready', async () => {
-    const { sidecar } = await setScene()
+    const audit = path.join(tempFolder(), 'audit.log')
+    const { sidecar } = await setScene({ env: { SIDECAR_AUDIT: audit } })
     const freeze = await freezeFor(sidecar, MINUTE_MS)
-    const until = new Date(freeze.until).toISOString()
+    const end = new Date(freeze.until).toISOString()
     expect(await sidecar.readiness()).toMatchObject({
       parts: {
-        freeze: { ready: true, state: 'frozen', reason: `until ${until}; 0 pushes run, 0 writes wait` },
+        freeze: { ready: true, state: 'frozen', reason: `until ${end}; 0 pushes run, 0 writes wait` },
       },
     })
     const metrics = await scrape(sidecar)
     expect(metrics.get('registry_sidecar_frozen')).toBe(1)
     expect(metrics.get('registry_sidecar_frozen_until_timestamp_seconds')).toBe(freeze.until / 1000)
-    expect(sidecar.lines.find(({ event }) => event === 'frozen')).toMatchObject({ until, by: 'test@test' })
+    const [frozen, thawed] = [
+      { event: 'frozen', until: end, by: 'test@test' },
+      { event: 'thawed', reason: 'thawed by a command' },
+    ]
+    expect(sidecar.lines.find(({ event }) => event === 'frozen')).toMatchObject(frozen)
+    await thawNow(sidecar)
+    const recorded = () => readFileSync(audit, 'utf8')
+    const isThawed = () => recorded().includes('"thawed"')
+    await until(isThawed, { deadlineMs: SOON_MS, what: 'the audit line' })
+    const lines = recorded().trim().split('\n')
+    const events = lines.map((line) => JSON.parse(line) as { event: string })
+    expect(events.filter(({ event }) => event !== 'file-loaded')).toMatchObject([frozen, thawed])
+    expect(sidecar.lines.find(({ event }) => event === 'thawed')).toMatchObject(thawed)
+  })
+
+  it('lets pulls wait for a registry that restarts', async () => {
+    const { upstream, sidecar, ask } = await setScene()
+    await freezeFor(sidecar, MINUTE_MS)
+    upstream.stop()
+    const pulls = ['GET', 'HEAD'].map((method) => ask(method, tag('app')))
+    const failure = 'registry_sidecar_upstream_failures_total{kind="unreachable"}'
+    const restarted = http.createServer((_, answer) => answer.end())
+    // The first attempts have failed when the next request of another kind has failed, too.
+    expect((await ask('OPTIONS', tag('app'))).status).toBe(502)
+    restarted.listen(upstream.port, '127.0.0.1')
+    onTestFinished(() => {
+      restarted.close()
+      restarted.closeAllConnections()
+    })
+    for (const pull of pulls) expect((await pull).status).toBe(200)
+    expect((await scrape(sidecar)).get(failure)).toBe(1)
   })
 })
