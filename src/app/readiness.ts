@@ -6,6 +6,8 @@ import type { RulesInForce } from '../access/rules-in-force.ts'
 import { placesOf, unknownUsers } from '../access/rules-report.ts'
 import type { ClientCaInForce } from '../certificates/client-ca-in-force.ts'
 import type { CertificateInForce } from '../certificates/certificate-in-force.ts'
+import { isoTime } from '../freeze/freeze-file.ts'
+import type { WriteFreeze } from '../freeze/write-freeze.ts'
 import type { LeafFacts } from '../pki/certificate.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Users } from '../users/users.ts'
@@ -15,6 +17,7 @@ export interface Parts {
   readonly certificate: CertificateInForce
   readonly clientCa?: ClientCaInForce | undefined
   readonly rules?: RulesInForce | undefined
+  readonly writeFreeze: WriteFreeze
   readonly upstream: Upstream
   readonly gate: DrainGate
 }
@@ -26,6 +29,7 @@ export async function readinessOf({
   certificate,
   clientCa,
   rules,
+  writeFreeze,
   upstream,
   gate,
 }: Parts): Promise<Readiness> {
@@ -34,6 +38,7 @@ export async function readinessOf({
     certificate: certificateState(certificate),
     ...(clientCa === undefined ? {} : { clientCa: clientCaState(clientCa) }),
     ...(rules === undefined ? {} : { access: rulesState(rules, users) }),
+    freeze: freezeState(writeFreeze),
     upstream: await upstreamState(upstream),
     draining: drainState(gate),
   }
@@ -98,6 +103,17 @@ function rulesState({ current: { file }, state }: RulesInForce, { isLoaded, tabl
   const unknown = isLoaded ? unknownUsers(file, table.entries) : []
   const warning = unknown.length === 0 ? '' : `; users who are in no users file at ${placesOf(unknown)}`
   return { ready: true, state: 'ok', reason: `${file.rules.length} rules${warning}` }
+}
+
+// Always ready, because pulls and running pushes go on.
+function freezeState({ status: { freeze, runningPushes, waitingWrites }, state }: WriteFreeze): PartState {
+  const stale = state.kind === 'stale' ? `; ${state.reason}` : ''
+  if (freeze === undefined)
+    return stale === ''
+      ? { ready: true, state: 'no' }
+      : { ready: true, state: 'stale', reason: stale.slice(2) }
+  const counts = `${runningPushes} pushes run, ${waitingWrites} writes wait`
+  return { ready: true, state: 'frozen', reason: `until ${isoTime(freeze.until)}; ${counts}${stale}` }
 }
 
 async function upstreamState(upstream: Upstream): Promise<PartState> {

@@ -2,6 +2,7 @@
 
 import { setTimeout as pause } from 'node:timers/promises'
 import { errorMessage } from '../errors/errors.ts'
+import type { WriteFreeze } from '../freeze/write-freeze.ts'
 import type { DrainGate } from '../http/pipeline/drain-gate.ts'
 import type { Listener } from '../http/connections/listener.ts'
 
@@ -21,6 +22,7 @@ export interface OpenParts {
   readonly limits?: { readonly audit: Closable } | undefined
   readonly clientCa?: Closable | undefined
   readonly rules?: Closable | undefined
+  readonly writeFreeze?: Closable | undefined
   readonly users?: Closable | undefined
   readonly certificate?: Closable | undefined
   readonly auditStream?: Closable | undefined
@@ -28,6 +30,7 @@ export interface OpenParts {
 
 export interface RunningParts extends OpenParts {
   readonly gate: Pick<DrainGate, 'begin' | 'drained'>
+  readonly writeFreeze: Pick<WriteFreeze, 'stop' | 'close'>
   readonly listener: Pick<Listener, 'announceEnd' | 'stopAccepting' | 'firstRequestsAnswered' | 'close'>
 }
 
@@ -44,22 +47,30 @@ export async function shutDown(parts: RunningParts, times: DrainTimes): Promise<
   return isDrained
 }
 
-/** No request is refused, not even on the connections that were accepted last. */
-async function leave({ gate, listener }: RunningParts, { delayMs, timeoutMs }: DrainTimes): Promise<boolean> {
+/** No request is refused, not even on the connections that were accepted last, except writes that wait for a thaw. */
+async function leave(
+  { gate, listener, writeFreeze }: RunningParts,
+  { delayMs, timeoutMs }: DrainTimes,
+): Promise<boolean> {
   // /readyz answers 503 first, so that load balancers choose another sidecar during the delay.
   gate.begin('leaving')
   listener.announceEnd()
   await pause(delayMs)
   await listener.stopAccepting()
+  writeFreeze.stop()
   await listener.firstRequestsAnswered()
   return withDeadline(gate.drained(), timeoutMs)
 }
 
-async function stop({ gate, listener }: RunningParts, { timeoutMs }: DrainTimes): Promise<boolean> {
+async function stop(
+  { gate, listener, writeFreeze }: RunningParts,
+  { timeoutMs }: DrainTimes,
+): Promise<boolean> {
   // /readyz answers 503 first, so that load balancers stop sending before connections are refused.
   gate.begin('stopping')
   // Begins before the next wait, because a transfer that ends during the wait counts too.
   const drained = gate.drained()
+  writeFreeze.stop()
   await listener.stopAccepting()
   return withDeadline(drained, timeoutMs)
 }
@@ -78,6 +89,7 @@ async function closeParts(parts: OpenParts): Promise<void> {
     parts.limits?.audit,
     parts.clientCa,
     parts.rules,
+    parts.writeFreeze,
     parts.users,
     parts.certificate,
     // The other parts may still write to it.

@@ -13,6 +13,7 @@ import type { Config } from '../settings/config.ts'
 import { checkConnectionMigration } from './connection-migration.ts'
 import { affordableConnections, openFilesLimit } from './file-descriptors.ts'
 import { createAdminListener, type AdminListener, type Readiness } from '../http/admin/admin-listener.ts'
+import { openWriteFreeze, type FreezeClock, type WriteFreeze } from '../freeze/write-freeze.ts'
 import type { BoundAddress } from '../http/bind.ts'
 import { auditedLog } from '../observability/audited-log.ts'
 import { openAuditStream, type AuditStream } from '../observability/audit-stream.ts'
@@ -47,6 +48,7 @@ interface Files {
   readonly users: Users
   readonly clientCa: ClientCaInForce | undefined
   readonly rules: RulesInForce | undefined
+  readonly writeFreeze: WriteFreeze
 }
 
 export interface SidecarOptions {
@@ -54,6 +56,7 @@ export interface SidecarOptions {
   readonly now?: () => number
   /** Each sidecar closes its pool. */
   readonly bcryptPool?: () => BcryptPool
+  readonly freezeClock?: FreezeClock
   readonly stdout?: NodeJS.WritableStream
 }
 
@@ -61,32 +64,34 @@ export interface SidecarOptions {
 export async function createSidecar(
   config: Config,
   log: Log,
-  { now = Date.now, bcryptPool = createBcryptPool, stdout }: SidecarOptions = {},
+  { now = Date.now, bcryptPool = createBcryptPool, freezeClock = {}, stdout }: SidecarOptions = {},
 ): Promise<Sidecar> {
   // First, so that it records which files are loaded.
   const auditStream = await openAuditStream(config.audit, { log, stdout })
   const audited = auditStream === undefined ? log : auditedLog(log, auditStream)
-  return closeOnFailure(openSidecar(config, { log: audited, now, bcryptPool, auditStream }), { auditStream })
+  const options = { log: audited, now, bcryptPool, freezeClock, auditStream }
+  return closeOnFailure(openSidecar(config, options), { auditStream })
 }
 
 interface OpenOptions {
   readonly log: Log
   readonly now: () => number
   readonly bcryptPool: () => BcryptPool
+  readonly freezeClock: FreezeClock
   readonly auditStream: AuditStream | undefined
 }
 
 async function openSidecar(config: Config, options: OpenOptions): Promise<Sidecar> {
   const { log, now, bcryptPool, auditStream } = options
   // An address is bound only after all files are loaded.
-  const files = await loadFiles(config, log)
+  const files = await loadFiles(config, options)
   if (config.reusePort) await checkConnectionMigration(log)
   const opening = openRequestParts(config, { ...files, log, now, bcryptPool })
   const parts = { ...files, ...(await closeOnFailure(opening, files)) }
   const admin = await closeOnFailure(openAdminListener(config, { ...parts, auditStream }), parts)
   const binding = openTlsListener(config, { ...parts, auditStream }, log)
   const listener = await closeOnFailure(binding, { ...parts, admin })
-  const { certificate, users, clientCa, rules, pool } = parts
+  const { certificate, users, clientCa, rules, writeFreeze, pool } = parts
   return {
     address: listener.address,
     adminAddress: admin?.address,
@@ -98,7 +103,7 @@ async function openSidecar(config: Config, options: OpenOptions): Promise<Sideca
     readiness: () => readinessOf(parts),
     reload: () => {
       auditStream?.reopen()
-      return reloadAll([users, certificate, clientCa, rules])
+      return reloadAll([users, certificate, clientCa, rules, writeFreeze])
     },
     reopenAudit: () => auditStream?.reopen(),
     drain: (timeoutMs, delayMs = 0) =>
@@ -106,8 +111,11 @@ async function openSidecar(config: Config, options: OpenOptions): Promise<Sideca
   }
 }
 
-async function loadFiles(config: Config, log: Log): Promise<Files> {
-  const { watchPoll: pollMs } = config
+async function loadFiles(
+  config: Config,
+  { log, freezeClock }: Pick<OpenOptions, 'log' | 'freezeClock'>,
+): Promise<Files> {
+  const { stateDir, watchPoll: pollMs } = config
   const operatorFiles = operatorFilesOf(config)
   const certificate = await (operatorFiles === undefined
     ? openIssuedCertificate(config, log)
@@ -115,13 +123,11 @@ async function loadFiles(config: Config, log: Log): Promise<Files> {
   const users = await closeOnFailure(loadUsers({ file: config.users, pollMs, log }), { certificate })
   const clientCa = await closeOnFailure(openClientCa(config, log), { certificate, users })
   const rules = await closeOnFailure(openRules(config, { users, log }), { certificate, users, clientCa })
-  const tokenKey = await closeOnFailure(openTokenKey(statePlaceOf(config), log), {
-    certificate,
-    users,
-    clientCa,
-    rules,
-  })
-  return { certificate, users, clientCa, rules, tokenKey }
+  const open = { certificate, users, clientCa, rules }
+  const tokenKey = await closeOnFailure(openTokenKey(statePlaceOf(config), log), open)
+  // A freeze survives a restart, because no address is bound yet.
+  const writeFreeze = await closeOnFailure(openWriteFreeze({ stateDir, pollMs, log, ...freezeClock }), open)
+  return { ...open, tokenKey, writeFreeze }
 }
 
 async function openRequestParts(

@@ -4,6 +4,7 @@ import type { RulesInForce } from '../access/rules-in-force.ts'
 import type { CertificateInForce } from '../certificates/certificate-in-force.ts'
 import type { ClientCaInForce } from '../certificates/client-ca-in-force.ts'
 import { createUncoveredNames } from '../certificates/names/uncovered-names.ts'
+import type { WriteFreeze } from '../freeze/write-freeze.ts'
 import { createProxyList } from '../http/client-address.ts'
 import { createListener, TICKET_KEYS_LIFE_MS, type Listener } from '../http/connections/listener.ts'
 import { createApp } from '../http/pipeline/pipeline.ts'
@@ -22,6 +23,7 @@ export interface ListenerParts extends RequestParts {
   readonly clientCa: ClientCaInForce | undefined
   readonly users: Users
   readonly rules: RulesInForce | undefined
+  readonly writeFreeze: WriteFreeze
   readonly auditStream: AuditStream | undefined
 }
 

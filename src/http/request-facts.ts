@@ -25,6 +25,8 @@ export interface RequestFacts extends Client {
   /** The target that is forwarded. Threat: must stay undefined until the request is authorized. */
   target: string | undefined
   change: RepositoryChange | undefined
+  /** The request waited during a freeze. */
+  hasWaited: boolean
   /** What the registry says it stored, if this is a push. */
   digest: string | undefined
   /** The right that a refused request lacks. */

@@ -36,6 +36,8 @@ const COPIED: Readonly<Partial<Record<EventName, Copy>>> = {
   'leaf-not-renewed': { event: 'certificate-renewed', outcome: 'failed' },
   'certificate-not-replaced': { event: 'certificate-renewed', outcome: 'failed' },
   'root-renewed': { event: 'root-renewed', outcome: 'done' },
+  frozen: { event: 'frozen', outcome: 'done' },
+  thawed: { event: 'thawed', outcome: 'done' },
 }
 
 export function auditedLog(log: Log, audit: Pick<AuditStream, 'record'>): Log {
@@ -69,7 +71,8 @@ export function auditedLog(log: Log, audit: Pick<AuditStream, 'record'>): Log {
   }
 }
 
-function factsOf({ file, user, machinePassword, fingerprint, notAfter, reason, err }: CopiedFields) {
+function factsOf(fields: CopiedFields) {
+  const { file, user, machinePassword, fingerprint, notAfter, until, by, reason, err } = fields
   const cause = reason ?? (err === undefined ? undefined : errorMessage(err))
-  return { file, user, machinePassword, fingerprint, notAfter, reason: cause }
+  return { file, user, machinePassword, fingerprint, notAfter, until, by, reason: cause }
 }

@@ -67,6 +67,8 @@ export const LOG_EVENTS = {
     'client-cas-loaded': 'The client CAs were read and are in force.',
     'certificate-loaded': 'The operator’s certificate was read at start.',
     'file-usable-again': 'A file that could not be loaded is in force again.',
+    frozen: 'A freeze has begun or changed: pushes wait; the line says until when.',
+    thawed: 'A freeze has ended by `thaw` or because its time is over; waiting pushes go on.',
   }),
   ...topic('debug', {
     'user-added': 'A reload of the users file added a user.',
@@ -86,6 +88,7 @@ export const LOG_EVENTS = {
     'access-rule-surprising': 'A line of the access rules may not mean what its author expects.',
     'more-access-rules-surprising': 'The access rules have more such lines than are listed.',
     'client-ca-left-out': 'A certificate in the client CA file is not used.',
+    'freeze-progress-not-written': 'The command `freeze` cannot see when the running pushes have ended.',
     'file-is-bind-mounted': 'A file is a mount point, so replacing it on the host has no effect.',
     'file-readable-by-all': 'Every user of the machine can read a file with a secret.',
   }),

@@ -41,6 +41,9 @@ export interface UpstreamOptions extends WatchdogLimits, Pick<ResponseParts, 'on
   readonly spliceMemory: number
 }
 
+// A registry that restarts is away for less than a second.
+const RETRY_EVERY_MS = 250
+
 const EXCHANGE = Symbol('exchange')
 
 // Measured: a property is several times faster than a map from request to exchange.
@@ -83,21 +86,8 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     const options = { agent: connections.agentFor(exchange), buffer: bodyOf(exchange) }
     startRequest(proxy, exchange, options, (error) => {
       // A first attempt may report two errors: the connection ended, and bytes were not sent.
-      if (isRetried === exchange.isRetried) onError(exchange, error)
+      if (isRetried === exchange.isRetried) sendAgainOrFail(exchange, error, send)
     })
-  }
-
-  function onError(exchange: Exchange, error: Error): void {
-    // A reset after the last byte of the answer does no harm.
-    if (exchange.isOver || exchange.answer?.complete === true) return
-    if (!isStaleConnection(exchange, error)) {
-      failExchange(exchange, failureOf(error))
-      return
-    }
-    exchange.isRetried = true
-    // This request emits 'close' in the same tick. That must not fail the retried exchange.
-    exchange.request = undefined
-    send(exchange)
   }
 
   return {
@@ -171,10 +161,34 @@ function onRequest(request: ClientRequest, incoming: WithExchange): void {
   })
 }
 
+function sendAgainOrFail(exchange: Exchange, error: Error, send: (exchange: Exchange) => void): void {
+  // A reset after the last byte of the answer does no harm.
+  if (exchange.isOver || exchange.answer?.complete === true) return
+  const isStale = isStaleConnection(exchange, error)
+  if (!isStale && !mayWaitForRegistry(exchange)) {
+    failExchange(exchange, failureOf(error))
+    return
+  }
+  // This request emits 'close' in the same tick. That must not fail the retried exchange.
+  exchange.request = undefined
+  if (isStale) {
+    exchange.isRetried = true
+    send(exchange)
+    return
+  }
+  setTimeout(() => {
+    if (!exchange.isOver) send(exchange)
+  }, RETRY_EVERY_MS).unref()
+}
+
 function isStaleConnection({ incoming, request, isRetried, answer }: Exchange, error: Error): boolean {
   if (isRetried || answer !== undefined || request?.reusedSocket !== true) return false
   if (errorCode(error) !== 'ECONNRESET' && errorCode(error) !== 'EPIPE') return false
   return isRepeatable(incoming.method)
+}
+
+function mayWaitForRegistry({ incoming, answer, retryUntil }: Exchange): boolean {
+  return answer === undefined && performance.now() < retryUntil && isRepeatable(incoming.method)
 }
 
 function createProxy(address: RegistryAddress): httpProxy {

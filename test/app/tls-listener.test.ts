@@ -10,7 +10,9 @@ import { parseConfig } from '../../src/settings/config.ts'
 import { parseHtpasswd } from '../../src/users/htpasswd.ts'
 import type { Users } from '../../src/users/users.ts'
 import { createAuthority } from '../fixtures/own-certificate.ts'
+import { openWriteFreeze } from '../../src/freeze/write-freeze.ts'
 import { recordedLog } from '../fixtures/recorded-log.ts'
+import { tempFolder } from '../fixtures/temp-folder.ts'
 
 const loads = { changed: 0, unchanged: 0, failed: 0, lastGoodAt: undefined }
 
@@ -80,6 +82,7 @@ it('a start that fails after the address was bound leaves the address free', asy
       certificate: certificateThatBreaks(),
       clientCa: undefined,
       rules: undefined,
+      writeFreeze: await openWriteFreeze({ stateDir: tempFolder(), pollMs: 'off', log }),
       auditStream: undefined,
     },
     log,

@@ -41,6 +41,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   auth: ['async', 'users'],
   tokens: ['auth', 'users'],
   access: ['errors', 'files', 'observability'],
+  freeze: ['async', 'errors', 'files', 'observability'],
   upstream: ['errors'],
   // Texts only.
   'client-setup': [],
@@ -52,19 +53,19 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'http/connections': ['auth', 'errors', 'http', 'http/pipeline', 'upstream'],
   'http/pages': ['client-setup', 'http', 'http/pipeline'],
   'http/pipeline': [
-    ...['access', 'auth', 'errors', 'observability', 'tokens', 'upstream'],
+    ...['access', 'auth', 'errors', 'freeze', 'observability', 'tokens', 'upstream'],
     ...['http', 'http/connections', 'http/pages'],
   ],
   'http/admin': ['async', 'observability', 'http', 'http/pages'],
   // The composition root sees every room below the commands.
   app: [
-    ...['access', 'auth', 'certificates', 'errors', 'observability'],
+    ...['access', 'auth', 'certificates', 'errors', 'freeze', 'observability'],
     ...['pki', 'settings', 'tokens', 'upstream', 'users'],
     ...['http', 'http/admin', 'http/connections', 'http/pages', 'http/pipeline'],
   ],
   cli: [
-    ...['access', 'app', 'auth', 'certificates', 'client-setup', 'errors', 'files', 'http', 'observability'],
-    ...['pki', 'settings', 'upstream', 'users'],
+    ...['access', 'app', 'auth', 'certificates', 'client-setup', 'errors', 'files', 'freeze', 'http'],
+    ...['observability', 'pki', 'settings', 'upstream', 'users'],
   ],
   'main.ts': ['app', 'cli'],
 }

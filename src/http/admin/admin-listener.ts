@@ -20,7 +20,9 @@ export interface PartState {
 
 export interface Readiness {
   readonly ready: boolean
-  readonly parts: Readonly<Record<'users' | 'certificate' | 'upstream' | 'draining', PartState>> & {
+  readonly parts: Readonly<
+    Record<'users' | 'certificate' | 'freeze' | 'upstream' | 'draining', PartState>
+  > & {
     readonly clientCa?: PartState
   }
 }

@@ -10,8 +10,8 @@ export type DrainPhase = 'open' | 'leaving' | 'stopping'
 export interface DrainGate {
   readonly phase: DrainPhase
   readonly inFlight: number
-  /** Counts the login as in flight only while it is checked. */
-  checking<T>(login: Promise<T>): Promise<T>
+  /** Counts a login as in flight while it is checked, and a write while it waits. */
+  counting<T>(work: Promise<T>): Promise<T>
   begin(phase: Exclude<DrainPhase, 'open'>): void
   /** Resolves when nothing has been in flight for a second. If `stopping`, at once if nothing is. */
   drained(): Promise<void>
@@ -22,10 +22,10 @@ const QUIET_LOOKS = 10
 const LOOK_EVERY_MS = 100
 
 export function createDrainGate(transfers: Pick<Transfers, 'open' | 'begun'>): DrainGate {
-  let logins = 0
+  let pending = 0
   let phase: DrainPhase = 'open'
 
-  const inFlight = (): number => transfers.open.size + logins
+  const inFlight = (): number => transfers.open.size + pending
 
   return {
     get phase() {
@@ -34,10 +34,10 @@ export function createDrainGate(transfers: Pick<Transfers, 'open' | 'begun'>): D
     get inFlight() {
       return inFlight()
     },
-    checking(login) {
-      logins += 1
-      return login.finally(() => {
-        logins -= 1
+    counting(work) {
+      pending += 1
+      return work.finally(() => {
+        pending -= 1
       })
     },
     begin(next) {

@@ -21,6 +21,7 @@ import type { Limits } from '../limits.ts'
 import type { CertificateDemand } from '../connections/certificate-verdict.ts'
 import { reportHostHeaders, type RequestedNames } from '../connections/requested-names.ts'
 import { oneAtATime } from '../connections/request-turns.ts'
+import { holdWrites, ifWaited, type HoldWritesOptions } from './hold-writes.ts'
 import { keepImmutableTags, type ImmutableTagsOptions } from './keep-immutable-tags.ts'
 import { createReporter, observe } from './report/observe.ts'
 import { addPages, type PageFacts } from '../pages/routes.ts'
@@ -29,7 +30,10 @@ import { trackAnswers } from './track-answers.ts'
 import { bodyOf, commonHeaders, refusal } from '../refusals.ts'
 
 export interface AppOptions
-  extends IssueTokenOptions, Pick<ImmutableTagsOptions, 'immutableTags' | 'manifestBodies'> {
+  extends
+    IssueTokenOptions,
+    Pick<HoldWritesOptions, 'writeFreeze'>,
+    Pick<ImmutableTagsOptions, 'immutableTags' | 'manifestBodies'> {
   readonly log: Log
   readonly accessLog: AccessLog
   readonly auditStream: AuditStream | undefined
@@ -66,10 +70,16 @@ export function createApp(options: AppOptions): RequestListener {
 }
 
 function createSteps(options: AppOptions): Hono<Env> {
-  const { log, metrics, gate, upstream, limits, isProxy, demand, rootPem, page, hsts, corsOrigins } = options
+  const { log, metrics, gate, limits, isProxy, demand, rootPem, page, hsts, corsOrigins } = options
   const observers = { metrics, audit: limits.audit, log }
   const certificateSteps =
     demand === undefined ? [] : [refuseOutdated(), demandClientCertificate({ ...options, demand })]
+  const login = [
+    ...certificateSteps,
+    authenticate(options),
+    ...(demand === undefined ? [] : [refuseOutdated()]),
+    authorize(options),
+  ]
   const app = new Hono<Env>({ strict: true })
   app.use(observe(isProxy))
   if (hsts !== 'off') app.use(strictTransport(hsts))
@@ -87,13 +97,12 @@ function createSteps(options: AppOptions): Hono<Env> {
   app.on(
     [...METHODS],
     ['/v2', '/v2/*'],
-    ...certificateSteps,
-    authenticate(options),
-    ...(demand === undefined ? [] : [refuseOutdated()]),
-    authorize(options),
+    ...login,
+    holdWrites(options),
+    ...login.map(ifWaited),
     limits.transfers.step,
     keepImmutableTags({ ...options, ...observers }),
-    forward(upstream, observers),
+    forward({ ...options, ...observers }),
   )
   app.notFound((c) => refuse(c, refusal('notFound', 'this address serves /v2/ only'), 'no such path'))
   app.onError((error, c) => answerBug(log, c, error))

@@ -118,7 +118,7 @@ it.each(['/metrics', '/readyz', '/'])('computes %s once for many requests at the
 })
 
 const OK = { ready: true, state: 'ok' }
-const READY = { ready: true, parts: { users: OK, certificate: OK, upstream: OK, draining: OK } }
+const READY = { ready: true, parts: { users: OK, certificate: OK, freeze: OK, upstream: OK, draining: OK } }
 
 function flood(port: number, host: string, count: number): readonly net.Socket[] {
   const sockets = Array.from({ length: count }, () => net.connect(port, host))

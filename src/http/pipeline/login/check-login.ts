@@ -84,7 +84,7 @@ async function check(
     return turn
   }
   try {
-    const verdict = await gate.checking(verifier.verify(credentials, paced.source))
+    const verdict = await gate.counting(verifier.verify(credentials, paced.source))
     if (verdict.kind === 'ok') turn.succeeded()
     // A full queue says nothing about the password.
     else if (verdict.kind !== 'busy') turn.failed()

@@ -38,6 +38,7 @@ export function observe(isProxy: IsProxy): Step {
       certificateProblem: undefined,
       target: undefined,
       change: undefined,
+      hasWaited: false,
       digest: undefined,
       missing: undefined,
       reason: undefined,

@@ -23,6 +23,7 @@ function lineOf(method: string, target: string, status: number, more: Partial<Re
     certificateProblem: undefined,
     target,
     change: undefined,
+    hasWaited: false,
     digest: undefined,
     missing: undefined,
     reason: undefined,
