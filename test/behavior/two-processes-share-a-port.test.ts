@@ -28,7 +28,7 @@ async function statusOf({ port, root }: SharedPort): Promise<number> {
 
 async function startTwo(): Promise<{ shared: SharedPort; one: Running; other: Running }> {
   const upstream = await upstreamForTest(answering(OK))
-  const shared = await sharedPortForTest({ upstreamPort: upstream.port })
+  const shared = await sharedPortForTest({ upstream: `http://127.0.0.1:${upstream.port}` })
   return { shared, one: await shared.startNext(), other: await shared.startNext() }
 }
 
@@ -70,7 +70,10 @@ if (canReusePort) {
     })
 
     it('must both run with the setting', async () => {
-      const shared = await sharedPortForTest({ upstreamPort: 1, env: { SIDECAR_REUSE_PORT: 'false' } })
+      const shared = await sharedPortForTest({
+        upstream: 'http://127.0.0.1:1',
+        env: { SIDECAR_REUSE_PORT: 'false' },
+      })
       await shared.startNext()
       const env = {
         SIDECAR_LISTEN: `127.0.0.1:${shared.port}`,

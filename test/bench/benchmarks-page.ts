@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 
 const PAGE = path.join(import.meta.dirname, '..', '..', 'docs', 'benchmarks.md')
-type Section = 'bench' | 'memory'
+type Section = 'bench' | 'memory' | 'cores'
 
 /** Call before measuring, so that a missing section does not waste a run. */
 export function assertPageHasSection(section: Section): void {
