@@ -143,7 +143,7 @@ describe('a freeze', () => {
     await freezeFor(sidecar, MINUTE_MS)
     const held = ask('POST', upload('a'))
     await waits(1)
-    clocks.advance(MINUTE_MS + 1_000)
+    clocks.advance(2 * MINUTE_MS)
     clocks.fireTimers(1_000)
     expect((await held).status).toBe(201)
     const { lines } = sidecar
