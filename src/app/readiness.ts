@@ -112,7 +112,7 @@ function freezeState({ status: { freeze, runningPushes, waitingWrites }, state }
     return stale === ''
       ? { ready: true, state: 'no' }
       : { ready: true, state: 'stale', reason: stale.slice(2) }
-  const counts = `${runningPushes} pushes run, ${waitingWrites} writes wait`
+  const counts = `running pushes: ${runningPushes}, waiting writes: ${waitingWrites}`
   return { ready: true, state: 'frozen', reason: `until ${isoTime(freeze.until)}; ${counts}${stale}` }
 }
 

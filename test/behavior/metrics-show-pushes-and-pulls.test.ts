@@ -60,6 +60,7 @@ describe('the metrics', () => {
     expect(await samplesOf(sidecar, 'ready')).toEqual({
       'part="users"': 1,
       'part="certificate"': 1,
+      'part="freeze"': 1,
       'part="draining"': 1,
     })
   })

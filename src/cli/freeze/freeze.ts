@@ -87,7 +87,7 @@ async function orThaw<T>(own: OwnFreeze, work: Promise<T>): Promise<T> {
 
 function warn({ stderr }: World, { pushes }: Quiet): void {
   stderr.write(
-    `registry-sidecar: ${pushes} pushes still run after --wait; garbage collection now may delete their layers\n`,
+    `registry-sidecar: --wait is over, and pushes still run (${pushes}); garbage collection may delete their layers\n`,
   )
 }
 
@@ -97,7 +97,7 @@ function report({ json }: FreezeRequest, { stdout }: World, { freeze }: OwnFreez
   const text =
     quiet.pushes === 0
       ? `frozen until ${until}: no push runs, and new pushes wait`
-      : `frozen until ${until}: ${quiet.pushes} pushes still run, and new pushes wait`
+      : `frozen until ${until}: new pushes wait; pushes that still run: ${quiet.pushes}`
   stdout.write(`${json ? JSON.stringify({ ...facts, pushes: quiet.pushes }) : text}\n`)
 }
 

@@ -96,8 +96,9 @@ function kindOf(c: PipelineContext, { rules }: Pick<HoldWritesOptions, 'rules'>)
   const { incoming } = c.env
   const { method = '' } = incoming
   if (!READING_METHODS.has(method)) return 'write'
+  if (method !== 'HEAD') return 'read'
   const place = placeOf(c.var.facts.target ?? '')
-  if (method !== 'HEAD' || place?.word !== 'blobs') return 'read'
+  if (place?.word !== 'blobs') return 'read'
   const { subject, machinePassword } = c.var.facts
   if (subject === undefined) return 'read'
   const may = rightsOfRequest(rules(), { subject, machinePassword })

@@ -53,8 +53,8 @@ describe('freeze', () => {
     await push()
     const { code, stdout, stderr } = await cli('freeze', '--wait', '1s')
     expect(code).toBe(0)
-    expect(stdout).toMatch(/: 1 pushes still run, and new pushes wait\n$/)
-    expect(stderr).toMatch(/^registry-sidecar: 1 pushes still run after --wait; /)
+    expect(stdout).toMatch(/: new pushes wait; pushes that still run: 1\n$/)
+    expect(stderr).toMatch(/^registry-sidecar: --wait is over, and pushes still run \(1\); /)
   })
 
   it('runs a program while writes are held, also those of running pushes, and thaws', async () => {
