@@ -26,9 +26,9 @@ async function sizesOf(image: string): Promise<Readonly<Record<Part, number>>> {
     const listing = spawn('sh', ['-c', 'docker export "$1" | tar -tv', 'sh', container])
     const ended = once(listing, 'close')
     for await (const line of createInterface({ input: listing.stdout })) {
-      // Mode, owner, size, date, time, name.
-      const [, , size = '0', , , name = ''] = line.split(/\s+/)
-      sizes[partOf(name)] += Number(size)
+      // Mode, owner, size, date, time, name. A device has two numbers in place of a size.
+      const [mode = '', , size = '0', , , name = ''] = line.split(/\s+/)
+      if (mode.startsWith('-')) sizes[partOf(name)] += Number(size)
     }
     const [code] = (await ended) as [number]
     if (code !== 0) throw new Error(`the files of ${image} cannot be listed`)
