@@ -23,10 +23,12 @@ const IDLE_TIMEOUT_MS = 10_000
 
 export interface BcryptPoolOptions {
   readonly idleTimeoutMs?: number
+  /** The file that threads load. */
+  readonly file?: string
 }
 
 /** One check takes 70 ms at cost 10. On the event loop it would stop every transfer. */
-export function createBcryptPool({ idleTimeoutMs = IDLE_TIMEOUT_MS }: BcryptPoolOptions = {}): BcryptPool {
+export function createBcryptPool(options: BcryptPoolOptions = {}): BcryptPool {
   let pool: Promise<Piscina<Comparison, number>> | undefined
   let comparisons = 0
   let isClosed = false
@@ -35,7 +37,7 @@ export function createBcryptPool({ idleTimeoutMs = IDLE_TIMEOUT_MS }: BcryptPool
   async function compare(comparison: Comparison): Promise<number | 'busy'> {
     if (isClosed) return 'busy'
     comparisons += 1
-    pool ??= startPool(idleTimeoutMs)
+    pool ??= startPool(options, () => (pool = undefined))
     const check = pool.then((started) => started.run(comparison))
     running.add(check)
     return check.finally(() => running.delete(check))
@@ -58,14 +60,23 @@ export function createBcryptPool({ idleTimeoutMs = IDLE_TIMEOUT_MS }: BcryptPool
   }
 }
 
-async function startPool(idleTimeout: number): Promise<Piscina<Comparison, number>> {
+async function startPool(
+  { idleTimeoutMs: idleTimeout = IDLE_TIMEOUT_MS, file: filename = workerFile() }: BcryptPoolOptions,
+  onFailure: () => void,
+): Promise<Piscina<Comparison, number>> {
   const { Piscina } = await import('piscina')
-  return new Piscina<Comparison, number>({
-    filename: workerFile(),
+  const pool = new Piscina<Comparison, number>({
+    filename,
     minThreads: 0,
     maxThreads: MAX_THREADS,
     idleTimeout,
   })
+  // If a thread cannot start, the check that waits for it fails, and the next check uses a new pool.
+  pool.on('error', () => {
+    onFailure()
+    void pool.destroy()
+  })
+  return pool
 }
 
 function workerFile(): string {

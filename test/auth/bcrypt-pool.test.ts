@@ -1,14 +1,17 @@
 import { hashSync } from 'bcryptjs'
+import { writeFileSync } from 'node:fs'
+import path from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { createBcryptPool, type BcryptPool } from '../../src/auth/bcrypt-pool.ts'
+import { createBcryptPool, type BcryptPool, type BcryptPoolOptions } from '../../src/auth/bcrypt-pool.ts'
+import { tempFolder } from '../fixtures/temp-folder.ts'
 import { startedThreads } from '../fixtures/started-threads.ts'
 
 const HASH = hashSync('right', 4)
 const RIGHT = { password: 'right', hashes: [HASH], dummyHashes: [] }
 const WRONG = { password: 'wrong', hashes: [HASH], dummyHashes: [] }
 
-function openPool(idleTimeoutMs?: number): BcryptPool {
-  const pool = createBcryptPool(idleTimeoutMs === undefined ? {} : { idleTimeoutMs })
+function openPool(options?: BcryptPoolOptions): BcryptPool {
+  const pool = createBcryptPool(options)
   onTestFinished(() => pool.close())
   return pool
 }
@@ -16,7 +19,7 @@ function openPool(idleTimeoutMs?: number): BcryptPool {
 describe('a thread', () => {
   it('starts at the first check, ends when it is idle, and starts again at the next check', async () => {
     const threads = startedThreads()
-    const pool = openPool(50)
+    const pool = openPool({ idleTimeoutMs: 50 })
     expect(threads).toHaveLength(0)
 
     expect(await pool.compare(RIGHT)).toBe(0)
@@ -34,6 +37,16 @@ describe('a thread', () => {
     for (const comparison of [RIGHT, WRONG, RIGHT]) await pool.compare(comparison)
     expect(threads).toHaveLength(1)
   })
+})
+
+it('a check fails when its thread cannot start, and the next check tries again', async () => {
+  const file = path.join(tempFolder(), 'worker.mjs')
+  writeFileSync(file, "throw new Error('no memory')")
+  const threads = startedThreads()
+  const pool = openPool({ file })
+  await expect(pool.compare(RIGHT)).rejects.toThrow()
+  await expect(pool.compare(RIGHT)).rejects.toThrow()
+  expect(threads).toHaveLength(2)
 })
 
 describe('close', () => {

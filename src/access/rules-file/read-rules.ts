@@ -55,7 +55,7 @@ export function createRulesReader({
       if (bytes.length > MAX_RULES_FILE_BYTES)
         throw problem(`the file is larger than ${MAX_RULES_FILE_BYTES / 1024} KiB`)
       if (!isUtf8(bytes)) throw problem('the file is not UTF-8 text')
-      pool ??= startPool(idleTimeoutMs)
+      pool ??= startPool(idleTimeoutMs, () => (pool = undefined))
       // Node 20 aborts the whole process when a thread is terminated while it loads a module.
       loaded = pool.then((started) => started.run(''))
       await loaded
@@ -70,15 +70,21 @@ export function createRulesReader({
   }
 }
 
-async function startPool(idleTimeout: number): Promise<Piscina<string, string>> {
+async function startPool(idleTimeout: number, onFailure: () => void): Promise<Piscina<string, string>> {
   const { Piscina } = await import('piscina')
-  return new Piscina<string, string>({
+  const pool = new Piscina<string, string>({
     filename: workerFile(),
     minThreads: 0,
     maxThreads: 1,
     idleTimeout,
     resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MIB },
   })
+  // If the thread cannot start, this reading fails, and the next reading uses a new pool.
+  pool.on('error', () => {
+    onFailure()
+    void pool.destroy()
+  })
+  return pool
 }
 
 /** Keeps no thread. */
