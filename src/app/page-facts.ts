@@ -2,7 +2,7 @@
 
 import { hostname } from 'node:os'
 import type { Config } from '../settings/config.ts'
-import type { StatusFigures } from '../http/pages/status-page.ts'
+import type { StatusFigures } from '../http/pages/admin-page.ts'
 import type { PageFacts } from '../http/pages/routes.ts'
 import { leafDaysLeft, type Parts } from './readiness.ts'
 import type { CertificateInForce } from '../certificates/certificate-in-force.ts'

@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { shownKeys } from '../../src/http/pages/shown-keys.ts'
-import { statusPage } from '../../src/http/pages/status-page.ts'
+import { adminPage } from '../../src/http/pages/admin-page.ts'
 import { trustPage } from '../../src/http/pages/trust-page.ts'
 import { createAuthority } from '../fixtures/own-certificate.ts'
 import { askAdmin } from '../fixtures/scrape.ts'
@@ -14,6 +13,7 @@ import {
   type TestResponse,
   type TestSidecar,
 } from '../fixtures/sidecar.ts'
+import { expectStrictPolicy } from '../fixtures/strict-policy.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 
 const BROWSER = { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' }
@@ -28,20 +28,6 @@ afterAll(() => sidecar.stop())
 async function fetchPage(options: TestRequest = {}): Promise<TestResponse & { readonly text: string }> {
   const response = await sidecar.request({ path: '/-/', servername: 'localhost', ...options })
   return { ...response, text: response.body.toString() }
-}
-
-function expectStrictPolicy({ headers }: Pick<TestResponse, 'headers'>, text: string): void {
-  const style = /<style>([^]*?)<\/style>/.exec(text)?.[1] ?? ''
-  const hash = createHash('sha256').update(style).digest('base64')
-  expect(headers).toMatchObject({
-    'content-type': 'text/html; charset=utf-8',
-    'content-security-policy': `default-src 'none'; style-src 'sha256-${hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
-    'x-content-type-options': 'nosniff',
-    'x-frame-options': 'DENY',
-    'referrer-policy': 'no-referrer',
-    'cache-control': 'no-store',
-  })
-  expect(text).not.toMatch(/<script|<img|<link|<form| style=| on\w+=/i)
 }
 
 describe('the page /-/', () => {
@@ -154,7 +140,7 @@ describe('the status page', () => {
 
   it('escapes the reason of a part', async () => {
     const parts = { users: { ready: true, state: 'stale', reason: '<img src=x>' } }
-    const text = await statusPage({ ready: true, parts, users: 1, inFlight: 0, certificateDaysLeft: 1 })
+    const text = await adminPage({ ready: true, parts, users: 1, inFlight: 0, certificateDaysLeft: 1 })
     expect(text).toContain('&lt;img src=x&gt;')
     expect(text).not.toContain('<img')
   })

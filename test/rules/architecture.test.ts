@@ -50,7 +50,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   http: ['access', 'errors', 'observability', 'upstream', 'users', 'http/connections', 'http/pipeline'],
   'http/connections': ['auth', 'errors', 'http', 'http/pipeline', 'upstream'],
-  'http/pages': ['client-setup', 'http', 'http/pipeline'],
+  'http/pages': ['client-setup', 'observability', 'http', 'http/pipeline'],
   'http/pipeline': [
     ...['access', 'auth', 'errors', 'observability', 'tokens', 'upstream'],
     ...['http', 'http/connections', 'http/pages'],

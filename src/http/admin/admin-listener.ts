@@ -10,8 +10,7 @@ import { shareInFlight } from '../../async/in-flight.ts'
 import type { Metrics } from '../../observability/metrics.ts'
 import { bind, type BoundAddress } from '../bind.ts'
 import { clientAddressOf } from '../client-address.ts'
-import { PAGE_HEADERS } from '../pages/document.ts'
-import { statusPage, type StatusFigures } from '../pages/status-page.ts'
+import { ADMIN_PAGE_HEADERS, adminPage, type StatusFigures } from '../pages/admin-page.ts'
 
 export interface PartState {
   readonly ready: boolean
@@ -59,7 +58,9 @@ export async function createAdminListener({
       return metrics.text()
     })
   const app = new Hono()
-  app.get('/', async (c) => c.body(await statusPage({ ...(await ready()), ...figures() }), 200, PAGE_HEADERS))
+  app.get('/', async (c) =>
+    c.body(await adminPage({ ...(await ready()), ...figures() }), 200, ADMIN_PAGE_HEADERS),
+  )
   app.get('/healthz', (c) => c.text('ok\n'))
   app.get('/readyz', async (c) => {
     const state = await ready()

@@ -2,9 +2,8 @@
 
 import type { Hono } from 'hono'
 import type { Env, Step } from '../pipeline/step.ts'
-import { PAGE_HEADERS } from './document.ts'
 import { shownKeys, type CertificateNames } from './shown-keys.ts'
-import { trustPage, type RootSummary } from './trust-page.ts'
+import { TRUST_PAGE_HEADERS, trustPage, type RootSummary } from './trust-page.ts'
 
 export interface PageFacts extends CertificateNames {
   readonly root: () => RootSummary | undefined
@@ -15,7 +14,7 @@ const TRUST_PAGE = '/-/'
 export function addPages(app: Hono<Env>, facts: PageFacts): void {
   app.get(TRUST_PAGE, async (c) => {
     const keys = shownKeys(c.env.incoming.headers.host, facts)
-    return c.body(await trustPage({ keys, root: facts.root() }), 200, PAGE_HEADERS)
+    return c.body(await trustPage({ keys, root: facts.root() }), 200, TRUST_PAGE_HEADERS)
   })
   app.get('/', redirectBrowsers())
 }

@@ -4,7 +4,9 @@ import { html } from 'hono/html'
 import type { ClientTrust, RegistryKeys } from '../../client-setup/client-setup.ts'
 import { trustClients } from '../../client-setup/clients.ts'
 import { fetchCommands, FETCHED_FILE } from '../../client-setup/shell-commands.ts'
-import { renderDocument, type Html } from './document.ts'
+import { pageHeaders, renderDocument, type Html } from './document.ts'
+
+export const TRUST_PAGE_HEADERS = pageHeaders()
 
 export interface RootSummary {
   /** SHA-256. */
@@ -21,9 +23,10 @@ export interface TrustPage {
 export function trustPage({ keys, root }: TrustPage): Promise<string> {
   const [key] = keys
   const trust = root === undefined ? renderNothingToTrust() : renderRootSection(keys, root)
-  return renderDocument(
-    `Registry ${key}`,
-    html`<h1>This is a container registry</h1>
+  return renderDocument({
+    title: `Registry ${key}`,
+    width: 'text',
+    content: html`<h1>This is a container registry</h1>
       <p>
         Docker, podman and other clients use the name <code>${key}</code>. Browsers do not show the images.
         Trust the certificate once, log in with a client, then push and pull.
@@ -39,7 +42,7 @@ docker push ${key}/IMAGE</pre>
         Write the name in the same way everywhere: clients treat <code>HOST</code> and
         <code>HOST:443</code> as different registries.
       </p>`,
-  )
+  })
 }
 
 function renderNothingToTrust(): Html {
@@ -74,7 +77,7 @@ function renderRootSection(keys: RegistryKeys, { fingerprint, notAfter }: RootSu
       <code>registry-sidecar trust</code> prints it.
     </p>
     ${clients.map(renderClient)}
-    <p class="small">
+    <p class="soft">
       For other containerd clients, buildkit, kaniko, crane, oras, helm and Kubernetes nodes, see
       <code>registry-sidecar trust</code>.
     </p>`
@@ -82,6 +85,6 @@ function renderRootSection(keys: RegistryKeys, { fingerprint, notAfter }: RootSu
 
 function renderClient({ client, commands, note }: ClientTrust): Html {
   return html`<h3>${TITLES[client] ?? client}</h3>
-    <p class="small">${note}</p>
+    <p class="soft">${note}</p>
     <pre tabindex="0">${commands.join('\n')}</pre>`
 }
