@@ -51,7 +51,7 @@ describe('the status page', () => {
   it('shows the progress, rate and remaining time of a transfer', async () => {
     const snapshot = busySnapshot(5)
     const text = await sectionText(snapshot, 'transfers')
-    expect(text).toContain('pull team/api : v1.1 bob 192.0.2.1')
+    expect(text).toContain('pull team/api : v1.1 bob 192.0.2.1 containers/5.36')
     expect(text).toContain('191 MiB of 763 MiB, 25 % 2.4 MiB/s 15 s about 4 min')
     expect(text).toContain('143 MiB of an unknown length')
     expect((await statusSections(snapshot))['transfers']).toContain('max="100" value="25"')
@@ -60,10 +60,10 @@ describe('the status page', () => {
   it('lists operations, refusals, users, certificates and changes', async () => {
     const snapshot = busySnapshot(5)
     expect(await sectionText(snapshot, 'operations')).toContain(
-      '12:34:56 push team/web @ sha256:0123456789ab… alice 192.0.2.0 2.9 MiB 1.7 s ✓ ok',
+      '12:34:56 push team/web @ sha256:0123456789ab… alice 192.0.2.0 docker/28.5.1 2.9 MiB 1.7 s ✓ ok',
     )
     expect(await sectionText(snapshot, 'refusals')).toContain(
-      'action denied 403 no rule allows it bob 192.0.2.1 team/api',
+      'action denied 403 no rule allows it 1 bob 192.0.2.1 containers/5.36 team/api',
     )
     expect(await sectionText(snapshot, 'users')).toMatch(
       /alice everything 2 10 bob pull team\/\*\* , push team\/web 0 12 eve none 0 10$/,

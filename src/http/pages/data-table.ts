@@ -18,6 +18,8 @@ export interface DataTable<Row> {
 export interface Column<Row> {
   readonly title: string
   readonly cell: (row: Row) => Html | string | number
+  /** `long` gives the cell a line of its own on a phone. */
+  readonly kind?: 'long'
 }
 
 // More rows make each live update expensive, and nobody reads them on a page.
@@ -47,12 +49,11 @@ export function renderTable<Row>(table: DataTable<Row>): Html {
 }
 
 function renderRow<Row>(row: Row, { columns, keyOf }: DataTable<Row>): Html {
-  const [first, ...rest] = columns
-  const cells = html`${
-    first === undefined
-      ? ''
-      : html`<th scope="row" data-title="${first.title}"><div>${first.cell(row)}</div></th>`
-  }${rest.map(({ title, cell }) => html`<td data-title="${title}"><div>${cell(row)}</div></td>`)}`
+  const cells = columns.map(({ title, cell, kind }, index) => {
+    if (index === 0) return html`<th scope="row">${cell(row)}</th>`
+    const name = kind === undefined ? '' : html` class="${kind}"`
+    return html`<td${name} data-title="${title}">${cell(row)}</td>`
+  })
   return keyOf === undefined
     ? html`<tr>
         ${cells}

@@ -23,6 +23,7 @@ body { background: var(--page); color: var(--text); font: 1rem/1.55 system-ui, s
 body.text { max-width: 48rem }
 body.tables { max-width: 84rem }
 header { align-items: baseline; display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; justify-content: space-between }
+nav { display: flex; flex-wrap: wrap; gap: .25rem 1rem }
 header span { color: var(--soft); font-weight: 600; letter-spacing: .01em }
 h1 { font-size: 1.75rem; letter-spacing: -.01em; line-height: 1.2; margin: 1rem 0 .5rem; overflow-wrap: anywhere }
 h2 { font-size: 1.125rem; line-height: 1.3; margin: 0 0 .75rem }
@@ -34,7 +35,7 @@ code, pre { font: .875rem/1.5 ui-monospace, monospace }
 code { overflow-wrap: anywhere }
 pre { background: var(--well); border-radius: .5rem; margin: .5rem 0; overflow-x: auto; padding: .75rem 1rem }
 pre.wrapped { overflow-wrap: anywhere; white-space: pre-wrap }
-section { background: var(--card); border: 1px solid var(--line); border-radius: .75rem; margin: 1rem 0; min-width: 0; padding: 1.25rem }
+section { background: var(--card); border: 1px solid var(--line); border-radius: .75rem; margin: 1rem 0; min-width: 0; padding: clamp(1rem, 2vw, 1.5rem) }
 .soft { color: var(--soft); font-size: .9rem }
 .care { border-left: .25rem solid var(--warn); padding-left: .875rem }
 .number { font-variant-numeric: tabular-nums; white-space: nowrap }
@@ -47,48 +48,52 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
 const TABLES = `
 table { border-collapse: collapse; font-size: .9rem; width: 100% }
 caption { font-size: 1.125rem; font-weight: 700; line-height: 1.3; padding: 0 0 .5rem; text-align: left }
-th, td { border-bottom: 1px solid var(--line); overflow-wrap: anywhere; padding: .5rem 1rem .5rem 0; text-align: left; vertical-align: top }
+th, td { border-bottom: 1px solid var(--line); overflow-wrap: break-word; padding: .5rem 1.25rem .5rem 0; text-align: left; vertical-align: top }
 th:last-child, td:last-child { padding-right: 0 }
 tbody tr:last-child > * { border-bottom: 0 }
 thead th { color: var(--soft); font-size: .8125rem; font-weight: 600; white-space: nowrap }
 tbody th { font-weight: 600 }
-@media (max-width: 44rem) {
-  section { padding: 1rem }
-  thead { clip-path: inset(50%); position: absolute }
-  table, caption, tbody, tr { display: block }
-  tbody tr { border-bottom: 1px solid var(--line); padding: .5rem 0 }
+bdi { overflow-wrap: anywhere }
+@media (max-width: 56rem) {
+  thead { clip-path: inset(50%); height: 1px; overflow: hidden; position: absolute; width: 1px }
+  table, caption, tbody { display: block }
+  tbody tr { border-bottom: 1px solid var(--line); display: grid; gap: .375rem .75rem; grid-auto-flow: dense; grid-template-columns: repeat(auto-fill, minmax(5.5rem, 1fr)); padding: .75rem 0 }
   tbody tr:last-child { border-bottom: 0; padding-bottom: 0 }
-  tbody th, tbody td { border: 0; display: grid; gap: .75rem; grid-template-columns: 7rem minmax(0, 1fr); padding: .125rem 0 }
-  tbody th::before, tbody td::before { color: var(--soft); content: attr(data-title); font-weight: 400 }
+  tbody th, tbody td { border: 0; display: block; min-width: 0; overflow-wrap: anywhere; padding: 0 }
+  tbody th, tbody .long { grid-column: 1 / -1 }
+  tbody td:empty { display: none }
+  tbody td::before { color: var(--soft); content: attr(data-title); display: block; font-size: .8125rem }
 }
 `
 
 const STATUS = `
-.sections { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 34rem), 1fr)) }
-.sections section { margin: 0 }
-.sections .whole { grid-column: 1 / -1 }
-.figures { display: grid; gap: .75rem 1.5rem; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); margin: 0 }
+.sections { display: grid; gap: 1rem; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr) }
+.sections section { grid-column: 1 / -1; margin: 0 }
+.sections .half { grid-column: auto }
+@media (max-width: 56rem) { .sections .half { grid-column: 1 / -1 } }
+.figures { display: grid; gap: .75rem 1.5rem; grid-template-columns: repeat(auto-fit, minmax(8rem, 1fr)); margin: 0 0 .75rem }
+.figures + p { margin-bottom: 0 }
 .figures dt { color: var(--soft); font-size: .8125rem }
 .figures dd { font-size: 1.375rem; font-variant-numeric: tabular-nums; font-weight: 600; line-height: 1.3; margin: 0 }
-.overall { font-size: 1.125rem; font-weight: 600; margin: 0 0 .75rem }
+.overall { font-size: 1.375rem; line-height: 1.3; margin: 0 0 .75rem }
 progress { appearance: none; background: var(--track); border: 0; border-radius: .25rem; display: block; height: .5rem; inline-size: 100%; margin: .375rem 0 .25rem; min-width: 8rem; overflow: hidden }
 progress::-webkit-progress-bar { background: var(--track) }
 progress::-webkit-progress-value { background: var(--accent) }
 progress::-moz-progress-bar { background: var(--accent) }
-fieldset { border: 0; display: flex; gap: .25rem 1.25rem; margin: 0 0 .75rem; padding: 0 }
-legend { float: left; padding: 0 1.25rem 0 0 }
-.charts { display: none; gap: 1.5rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 19rem), 1fr)) }
+[type=radio] { accent-color: var(--accent); margin: 0 .375rem 0 0 }
+label { font-size: .9rem; margin-right: 1.25rem }
+.charts { display: none; gap: 1.5rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 17rem), 1fr)); margin-top: 1rem }
 #minutes:checked ~ .charts.minutes, #day:checked ~ .charts.day { display: grid }
 figure { margin: 0; min-width: 0 }
 figcaption { font-weight: 600; margin-bottom: .25rem }
 svg { background: var(--well); border-radius: .375rem; display: block; height: 7rem; padding: .5rem 0; width: 100% }
 svg path { fill: none; stroke-linecap: round; stroke-linejoin: round; stroke-width: 2; vector-effect: non-scaling-stroke }
+svg .grid { stroke: var(--line); stroke-width: 1 }
 svg .first { stroke: var(--in) }
 svg .second { stroke: var(--out); stroke-dasharray: 5 4 }
 .axis { color: var(--soft); display: flex; font-size: .8125rem; justify-content: space-between; margin: .125rem 0 .375rem }
 .legend { font-size: .875rem; list-style: none; margin: 0; padding: 0 }
 .legend svg { background: none; display: inline-block; height: .5rem; margin-right: .5rem; padding: 0; vertical-align: middle; width: 1.5rem }
-#connection { margin: 0 }
 `
 
 const TRUST = `

@@ -29,9 +29,7 @@ export function statusPage(snapshot: StatusSnapshot, { events, links }: StatusPl
   return renderDocument({
     title: 'Status of the registry',
     width: 'tables',
-    links: html`<nav aria-label="Other addresses">
-      ${links.map((link) => html`<a href="${link}">${link}</a> `)}
-    </nav>`,
+    links: html`<nav aria-label="Other addresses">${links.map(renderLink)}</nav>`,
     content: html`<h1>Status of the registry</h1>
       <p class="soft">
         <span id="updated">${renderUpdated(snapshot)}</span>.
@@ -42,6 +40,12 @@ export function statusPage(snapshot: StatusSnapshot, { events, links }: StatusPl
   })
 }
 
+const LINK_TEXTS: Readonly<Record<string, string>> = { '/-/': 'Set up a client' }
+
+function renderLink(path: string): Html {
+  return html`<a href="${path}">${LINK_TEXTS[path] ?? path}</a> `
+}
+
 /** The content of each section by its id, as the events carry it. */
 export async function statusSections(snapshot: StatusSnapshot): Promise<Record<string, string>> {
   const sections = [['updated', renderUpdated(snapshot)], ...layoutOf(snapshot)] as const
@@ -50,7 +54,6 @@ export async function statusSections(snapshot: StatusSnapshot): Promise<Record<s
   )
 }
 
-/** As in the page. All but these fill the width: health, load, certificates, users. */
 function layoutOf(snapshot: StatusSnapshot): readonly (readonly [id: string, content: Html])[] {
   const { users } = snapshot
   return [
@@ -66,12 +69,12 @@ function layoutOf(snapshot: StatusSnapshot): readonly (readonly [id: string, con
   ]
 }
 
-const NARROW: readonly string[] = ['health', 'load', 'users', 'certificates', 'changes']
+const HALF_WIDTH: readonly string[] = ['certificates', 'changes']
 
 function renderSection([id, content]: readonly [string, Html]): Html {
-  return NARROW.includes(id)
-    ? html`<section id="${id}">${content}</section>`
-    : html`<section id="${id}" class="whole">${content}</section>`
+  return HALF_WIDTH.includes(id)
+    ? html`<section id="${id}" class="half">${content}</section>`
+    : html`<section id="${id}">${content}</section>`
 }
 
 function renderUpdated({ at }: StatusSnapshot): Html {

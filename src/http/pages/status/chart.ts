@@ -52,6 +52,7 @@ export function renderChart({ title, lines, text, period }: Chart): Html {
     <svg role="img" viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none">
       <title>${title}, last ${period.name}</title>
       <desc>${facts.join(' ')}</desc>
+      <path class="grid" d="M0 0H${WIDTH}M0 ${HEIGHT / 2}H${WIDTH}M0 ${HEIGHT}H${WIDTH}" />
       <path class="first" d="${paths[0]}" />
       <path class="second" d="${paths[1]}" />
     </svg>

@@ -14,8 +14,8 @@ export function healthSection({ ready, parts }: StatusSnapshot): Html {
     columns: [
       { title: 'Part', cell: ([name]) => TITLES[name] ?? name },
       { title: 'State', cell: ([, part]) => renderState(part) },
-      { title: 'Reason', cell: ([, { reason = '' }]) => reason },
-      { title: 'Fix', cell: ([, { hint = '' }]) => hint },
+      { title: 'Reason', cell: ([, { reason = '' }]) => reason, kind: 'long' },
+      { title: 'Fix', cell: ([, { hint = '' }]) => hint, kind: 'long' },
     ],
     rows,
     empty: 'No part has reported yet.',

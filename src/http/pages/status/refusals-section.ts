@@ -4,7 +4,7 @@ import type { Names, Refusal, StatusSnapshot } from '../../../observability/stat
 import { renderTable } from '../data-table.ts'
 import type { Html } from '../document.ts'
 import { renderTime } from '../quantities.ts'
-import { namedColumns, renderImage, renderName } from './shown-names.ts'
+import { CLIENT_COLUMNS, namedColumns, renderImage, renderName } from './shown-names.ts'
 
 const KINDS: Readonly<Record<Refusal['kind'], string>> = {
   login: 'login refused',
@@ -12,24 +12,23 @@ const KINDS: Readonly<Record<Refusal['kind'], string>> = {
   limit: 'limit reached',
 }
 
-const COLUMNS = {
-  User: ({ user }: Names) => renderName(user, 'not logged in'),
-  Client: ({ address }: Names) => renderName(address),
-  Image: renderImage,
-} as const
-
 export function refusalsSection(snapshot: StatusSnapshot): Html {
   return renderTable<Refusal>({
     caption: 'Refused logins and denied actions',
     columns: [
       { title: 'Time (UTC)', cell: ({ at }) => renderTime(at, snapshot.at) },
       { title: 'Refusal', cell: ({ kind }) => KINDS[kind] },
-      { title: 'Status', cell: ({ status }) => status },
+      { title: 'Status', cell: ({ status = '' }) => status },
       { title: 'Reason', cell: ({ reason }) => reason },
-      ...namedColumns<Refusal>(snapshot, COLUMNS),
+      { title: 'Times', cell: ({ count = 1 }) => count },
+      ...namedColumns<Refusal>(snapshot, { ...CLIENT_COLUMNS, User: renderUser, Image: renderImage }),
     ],
     rows: snapshot.refusals,
     empty: 'Nothing was refused since the start.',
     keyOf: ({ at }) => at,
   })
+}
+
+function renderUser({ user }: Names): Html | string {
+  return renderName(user, 'not logged in')
 }

@@ -7,7 +7,7 @@ import type { Column } from '../data-table.ts'
 import type { Html } from '../document.ts'
 
 interface Named {
-  readonly names?: Names
+  readonly names?: Names | undefined
 }
 
 const MAX_NAME = 100
@@ -28,6 +28,8 @@ export function renderImage({ repository, reference }: Names): Html | string {
     >`
 }
 
+const LONG: readonly unknown[] = [renderImage, renderClient]
+
 /** No columns for a snapshot without names, as on the admin address. */
 export function namedColumns<Row extends Named>(
   { users }: Pick<StatusSnapshot, 'users'>,
@@ -36,12 +38,22 @@ export function namedColumns<Row extends Named>(
   if (users === undefined) return []
   return Object.entries(columns).map(([title, render]) => ({
     title,
-    cell: ({ names = {} }) => render(names),
+    cell: ({ names }) => render(names ?? {}),
+    ...(LONG.includes(render) ? { kind: 'long' as const } : {}),
   }))
 }
 
-/** Where a request came from. */
 export const CLIENT_COLUMNS = {
   User: ({ user }: Names) => renderName(user, 'anonymous'),
-  Client: ({ address }: Names) => renderName(address),
+  Client: renderClient,
 } as const
+
+/** The address and the program. */
+function renderClient({ address, client }: Names): Html | string {
+  if (address === undefined) return renderName(client)
+  // A long IPv6 address may go on in the next line after a colon.
+  const parts = address.split(':').map((part, index) => html`${index === 0 ? '' : html`:<wbr />`}${part}`)
+  return client === undefined
+    ? html`${parts}`
+    : html`${parts} <span class="soft">${renderName(client)}</span>`
+}

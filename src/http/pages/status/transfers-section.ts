@@ -13,7 +13,7 @@ export function transfersSection(snapshot: StatusSnapshot): Html {
     columns: [
       { title: 'Direction', cell: ({ operation }) => operation },
       ...namedColumns<RunningTransfer>(snapshot, { Repository: renderImage, ...CLIENT_COLUMNS }),
-      { title: 'Progress', cell: renderProgress },
+      { title: 'Progress', cell: renderProgress, kind: 'long' },
       { title: 'Rate', cell: ({ bytesPerSecond }) => renderNumber(rateText(bytesPerSecond)) },
       { title: 'Running for', cell: ({ seconds }) => renderNumber(durationText(seconds)) },
       { title: 'Remaining', cell: (transfer) => renderNumber(remainingText(transfer)) },
