@@ -2,6 +2,7 @@
 
 import { errorMessage } from '../errors/errors.ts'
 import type { DrainGate } from '../http/pipeline/drain-gate.ts'
+import type { LiveStatus } from '../http/status/live-status.ts'
 import type { Listener } from '../http/connections/listener.ts'
 
 interface Closable {
@@ -9,6 +10,7 @@ interface Closable {
 }
 
 export interface OpenParts {
+  readonly status?: Closable | undefined
   readonly listener?: Closable | undefined
   readonly admin?: Closable | undefined
   readonly attempts?: Closable | undefined
@@ -28,12 +30,15 @@ export interface OpenParts {
 export interface RunningParts extends OpenParts {
   readonly gate: Pick<DrainGate, 'beginDrain' | 'drained'>
   readonly listener: Pick<Listener, 'stopAccepting' | 'close'>
+  readonly liveStatus?: Pick<LiveStatus, 'close'>
 }
 
 /** Resolves to true if all requests in flight finished before the deadline. */
 export async function shutDown(parts: RunningParts, deadlineMs: number): Promise<boolean> {
   // /readyz answers 503 first, so that load balancers stop sending before connections are refused.
   parts.gate.beginDrain()
+  // Viewers of the live status would stay for the whole drain.
+  parts.liveStatus?.close()
   parts.listener.stopAccepting()
   const isDrained = await withDeadline(parts.gate.drained(), deadlineMs)
   await closeParts(parts)
@@ -43,6 +48,7 @@ export async function shutDown(parts: RunningParts, deadlineMs: number): Promise
 /** Rejects after all parts are closed, if one of them failed. */
 async function closeParts(parts: OpenParts): Promise<void> {
   const closingOrder: readonly (Closable | undefined)[] = [
+    parts.status,
     parts.listener,
     parts.admin,
     parts.attempts,

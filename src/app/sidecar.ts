@@ -6,20 +6,23 @@ import { loadClientCa, type ClientCaInForce } from '../certificates/client-ca-in
 import { openIssuedCertificate } from '../certificates/issued-certificate.ts'
 import { operatorFilesOf } from '../certificates/operator-files.ts'
 import { loadOperatorCertificate } from '../certificates/operator-certificate.ts'
+import { openStatusKey } from '../certificates/state-folder/status-key-file.ts'
 import { openTokenKey } from '../certificates/state-folder/token-key.ts'
 import { statePlaceOf } from '../certificates/state-place.ts'
 import type { Config } from '../settings/config.ts'
 import { affordableConnections, openFilesLimit } from './file-descriptors.ts'
 import { createAdminListener, type AdminListener, type Readiness } from '../http/admin/admin-listener.ts'
 import type { BoundAddress } from '../http/bind.ts'
-import { auditedLog } from '../observability/audited-log.ts'
+import { createActivity, type Activity } from '../observability/activity/activity.ts'
+import { copyToAudit } from '../observability/audited-log.ts'
 import { openAuditStream, type AuditStream } from '../observability/audit-stream.ts'
 import type { Log } from '../observability/log.ts'
-import { statusFiguresOf } from './page-facts.ts'
+import { watchLog } from '../observability/watched-log.ts'
 import { readinessOf } from './readiness.ts'
 import { createRequestParts, type RequestParts, type RequestPartsOptions } from './request-parts.ts'
 import { closeOnFailure, shutDown } from './shutdown.ts'
 import { registerStateMetrics } from './state-metrics.ts'
+import { createStatus, type StatusView } from './status.ts'
 import { openTlsListener } from './tls-listener.ts'
 import { loadUsers, type Users } from '../users/users.ts'
 
@@ -58,23 +61,29 @@ export async function createSidecar(
 ): Promise<Sidecar> {
   // First, so that it records which files are loaded.
   const auditStream = await openAuditStream(config.audit, { log, stdout })
-  const audited = auditStream === undefined ? log : auditedLog(log, auditStream)
-  return closeOnFailure(openSidecar(config, { log: audited, now, auditStream }), { auditStream })
+  const activity = createActivity()
+  const listeners = [activity.logged, ...(auditStream === undefined ? [] : [copyToAudit(auditStream)])]
+  const opening = openSidecar(config, { log: watchLog(log, listeners), now, auditStream, activity })
+  return closeOnFailure(opening, { auditStream })
 }
 
 interface OpenOptions {
   readonly log: Log
   readonly now: () => number
   readonly auditStream: AuditStream | undefined
+  readonly activity: Activity
 }
 
-async function openSidecar(config: Config, { log, now, auditStream }: OpenOptions): Promise<Sidecar> {
+async function openSidecar(config: Config, options: OpenOptions): Promise<Sidecar> {
+  const { log, now, auditStream, activity } = options
   // An address is bound only after all files are loaded.
   const files = await loadFiles(config, log)
   const opening = openRequestParts(config, { ...files, log, now })
-  const parts = { ...files, ...(await closeOnFailure(opening, files)) }
-  const admin = await closeOnFailure(openAdminListener(config, { ...parts, auditStream }), parts)
-  const binding = openTlsListener(config, { ...parts, auditStream }, log)
+  const requestParts = { ...files, ...(await closeOnFailure(opening, files)), auditStream, activity }
+  const status = createStatus(requestParts, { log, clock: monotonicMs })
+  const parts = { ...requestParts, ...status.view, status }
+  const admin = await closeOnFailure(openAdminListener(config, parts, log), parts)
+  const binding = openTlsListener(config, parts, log)
   const listener = await closeOnFailure(binding, { ...parts, admin })
   const { certificate, users, clientCa, rules, pool } = parts
   return {
@@ -91,7 +100,7 @@ async function openSidecar(config: Config, { log, now, auditStream }: OpenOption
       return reloadAll([users, certificate, clientCa, rules])
     },
     reopenAudit: () => auditStream?.reopen(),
-    drain: (deadlineMs) => shutDown({ ...parts, auditStream, admin, listener }, deadlineMs),
+    drain: (deadlineMs) => shutDown({ ...parts, admin, listener }, deadlineMs),
   }
 }
 
@@ -123,8 +132,9 @@ async function openRequestParts(
 }
 
 async function openAdminListener(
-  { adminListen }: Config,
-  parts: Files & RequestParts & Pick<OpenOptions, 'auditStream'>,
+  { adminListen, stateDir }: Config,
+  parts: Files & RequestParts & StatusView & Pick<OpenOptions, 'auditStream'>,
+  log: Log,
 ): Promise<AdminListener | undefined> {
   const { metrics } = parts
   registerStateMetrics(metrics, parts)
@@ -133,8 +143,10 @@ async function openAdminListener(
   return createAdminListener({
     ...adminListen,
     readiness: () => readinessOf(parts),
-    figures: () => statusFiguresOf(parts),
     metrics,
+    statusSource: parts.statusSource,
+    liveStatus: parts.liveStatus,
+    statusKey: await openStatusKey(stateDir, log),
   })
 }
 
@@ -150,6 +162,10 @@ async function openRules(
   if (file === undefined) return undefined
   const usernames = () => (users.isLoaded ? users.table.entries : undefined)
   return loadRules({ file, pollMs, log, usernames })
+}
+
+function monotonicMs(): number {
+  return performance.now()
 }
 
 async function reloadAll(parts: readonly ({ reload(): Promise<void> } | undefined)[]): Promise<void> {

@@ -114,7 +114,7 @@ function registerLoad(metrics: Metrics, { gate, limits }: Pick<MeasuredParts, 'g
     labels: ['operation'],
     read: () => {
       const blobs = [...limits.transfers.open].filter(({ kind }) => kind === 'blob')
-      const pulls = blobs.filter(({ method }) => method === 'GET').length
+      const pulls = blobs.filter(({ incoming }) => incoming.method === 'GET').length
       return [
         { labels: { operation: 'pull' }, value: pulls },
         { labels: { operation: 'push' }, value: blobs.length - pulls },

@@ -66,7 +66,7 @@ export interface RunningTransfer {
   readonly length: number | undefined
   readonly bytesPerSecond: number
   readonly seconds: number
-  readonly names?: Names | undefined
+  readonly names?: Names
 }
 
 export interface FinishedOperation {
@@ -76,7 +76,7 @@ export interface FinishedOperation {
   /** With the blobs of the same user, address and repository since the last push, or until the next pull. */
   readonly bytes: number
   readonly seconds: number
-  readonly names?: Names | undefined
+  readonly names?: Names
 }
 
 export interface Refusal {
@@ -87,14 +87,14 @@ export interface Refusal {
   readonly reason: string
   /** Undefined for one. */
   readonly count?: number | undefined
-  readonly names?: Names | undefined
+  readonly names?: Names
 }
 
 export interface StatusChange {
   readonly at: string
   readonly event: string
   readonly outcome: string
-  readonly names?: Names | undefined
+  readonly names?: Names
 }
 
 /** One number per minute, the oldest first; at most 24 hours. */

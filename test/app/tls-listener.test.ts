@@ -2,8 +2,10 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { expect, it } from 'vitest'
 import { createRequestParts } from '../../src/app/request-parts.ts'
+import { createStatus } from '../../src/app/status.ts'
 import { openTlsListener } from '../../src/app/tls-listener.ts'
 import type { CertificateInForce } from '../../src/certificates/certificate-in-force.ts'
+import { createActivity } from '../../src/observability/activity/activity.ts'
 import { parseBundle } from '../../src/pki/certificate.ts'
 import { parseConfig } from '../../src/settings/config.ts'
 import { parseHtpasswd } from '../../src/users/htpasswd.ts'
@@ -62,16 +64,17 @@ it('a start that fails after the address was bound leaves the address free', asy
   const { log } = recordedLog()
   const tokenKey = Buffer.alloc(32)
   const options = { log, users, rules: undefined, tokenKey, affordable: Infinity, now: Date.now }
-  const parts = createRequestParts(config, options)
+  const certificate = certificateThatBreaks()
+  const parts = { ...createRequestParts(config, options), users, certificate, activity: createActivity() }
+  const status = createStatus(parts, { log, clock: () => 0 })
   const opened = openTlsListener(
     config,
     {
       ...parts,
-      users,
-      certificate: certificateThatBreaks(),
       clientCa: undefined,
       rules: undefined,
       auditStream: undefined,
+      ...status.view,
     },
     log,
   )
@@ -79,5 +82,6 @@ it('a start that fails after the address was bound leaves the address free', asy
   await expect(opened).rejects.toThrow(/PEM/)
 
   expect(await bindAndClose(port)).toBe(port)
+  status.close()
   await parts.pool.close()
 })

@@ -53,14 +53,18 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'http/pages': ['client-setup', 'observability', 'http', 'http/pipeline'],
   'http/pipeline': [
     ...['access', 'auth', 'errors', 'observability', 'tokens', 'upstream'],
-    ...['http', 'http/connections', 'http/pages'],
+    ...['http', 'http/connections', 'http/pages', 'http/status'],
   ],
-  'http/admin': ['async', 'observability', 'http', 'http/pages'],
+  'http/status': [
+    ...['access', 'async', 'auth', 'observability'],
+    ...['http', 'http/connections', 'http/pages', 'http/pipeline'],
+  ],
+  'http/admin': ['async', 'observability', 'http', 'http/status'],
   // The composition root sees every room below the commands.
   app: [
-    ...['access', 'auth', 'certificates', 'errors', 'observability'],
+    ...['access', 'async', 'auth', 'certificates', 'errors', 'observability'],
     ...['pki', 'settings', 'tokens', 'upstream', 'users'],
-    ...['http', 'http/admin', 'http/connections', 'http/pages', 'http/pipeline'],
+    ...['http', 'http/admin', 'http/connections', 'http/pages', 'http/pipeline', 'http/status'],
   ],
   cli: [
     ...['access', 'app', 'auth', 'certificates', 'client-setup', 'errors', 'files', 'http', 'observability'],

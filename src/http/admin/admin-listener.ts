@@ -8,20 +8,15 @@ import type { Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { shareInFlight } from '../../async/in-flight.ts'
 import type { Metrics } from '../../observability/metrics.ts'
+import type { PartStatus } from '../../observability/status-snapshot.ts'
 import { bind, type BoundAddress } from '../bind.ts'
 import { clientAddressOf } from '../client-address.ts'
-import { ADMIN_PAGE_HEADERS, adminPage, type StatusFigures } from '../pages/admin-page.ts'
-
-export interface PartState {
-  readonly ready: boolean
-  readonly state: string
-  readonly reason?: string
-}
+import { addAdminStatus, type AdminEnv, type AdminStatusOptions } from '../status/admin-status.ts'
 
 export interface Readiness {
   readonly ready: boolean
-  readonly parts: Readonly<Record<'users' | 'certificate' | 'upstream' | 'draining', PartState>> & {
-    readonly clientCa?: PartState
+  readonly parts: Readonly<Record<'users' | 'certificate' | 'upstream' | 'draining', PartStatus>> & {
+    readonly clientCa?: PartStatus
   }
 }
 
@@ -30,11 +25,10 @@ export interface AdminListener {
   close(): Promise<void>
 }
 
-export interface AdminOptions {
+export interface AdminOptions extends AdminStatusOptions {
   readonly host: string | undefined
   readonly port: number
   readonly readiness: () => Promise<Readiness>
-  readonly figures: () => StatusFigures
   readonly metrics: Pick<Metrics, 'contentType' | 'text'>
 }
 
@@ -43,9 +37,10 @@ const MAX_CONNECTIONS = 64
 
 export async function createAdminListener({
   readiness,
-  figures,
   metrics,
-  ...place
+  host,
+  port,
+  ...status
 }: AdminOptions): Promise<AdminListener> {
   // Threat: anyone can send many requests at once. So requests that arrive together share one result.
   const shareReadiness = shareInFlight<Readiness>()
@@ -57,21 +52,21 @@ export async function createAdminListener({
       await nextTurn()
       return metrics.text()
     })
-  const app = new Hono()
-  app.get('/', async (c) =>
-    c.body(await adminPage({ ...(await ready()), ...figures() }), 200, ADMIN_PAGE_HEADERS),
-  )
+  const app = new Hono<AdminEnv>()
+  addAdminStatus(app, status)
   app.get('/healthz', (c) => c.text('ok\n'))
   app.get('/readyz', async (c) => {
     const state = await ready()
     return c.json(state, state.ready ? 200 : 503, { 'Cache-Control': 'no-store' })
   })
   app.get('/metrics', async (c) => c.body(await metricsText(), 200, { 'Content-Type': metrics.contentType }))
-  app.notFound((c) => c.text('This address serves /, /healthz, /readyz and /metrics.\n', 404))
+  app.notFound((c) =>
+    c.text('This address serves /, /status.json, /events, /healthz, /readyz and /metrics.\n', 404),
+  )
   const handler = getRequestListener(app.fetch, { overrideGlobalObjects: false })
   const server = createServer((incoming, outgoing) => void handler(incoming, outgoing))
   limitConnections(server)
-  const address = await bind(server, { ...place, setting: 'SIDECAR_ADMIN_LISTEN' })
+  const address = await bind(server, { host, port, setting: 'SIDECAR_ADMIN_LISTEN' })
   // Without a listener for 'error', a connection that cannot be accepted would end the process.
   server.on('error', () => undefined)
   return {

@@ -23,6 +23,7 @@ function lineOf(method: string, target: string, status: number, more: Partial<Re
     target,
     change: undefined,
     digest: undefined,
+    answerLength: undefined,
     missing: undefined,
     reason: undefined,
     ...more,
