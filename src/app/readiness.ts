@@ -7,6 +7,7 @@ import { placesOf, unknownUsers } from '../access/rules-report.ts'
 import type { ClientCaInForce } from '../certificates/client-ca-in-force.ts'
 import type { CertificateInForce } from '../certificates/certificate-in-force.ts'
 import type { PartStatus } from '../observability/status-snapshot.ts'
+import type { PublicReason } from './public-reason.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Users } from '../users/users.ts'
 
@@ -17,6 +18,7 @@ export interface Parts {
   readonly rules?: RulesInForce | undefined
   readonly upstream: Upstream
   readonly gate: DrainGate
+  readonly publicReason: PublicReason
 }
 
 const DAY_MS = 86_400_000
@@ -28,12 +30,15 @@ export async function readinessOf({
   rules,
   upstream,
   gate,
+  publicReason,
 }: Parts): Promise<Readiness> {
+  const shown = (part: PartStatus): PartStatus =>
+    part.reason === undefined ? part : { ...part, reason: publicReason(part.reason) }
   const parts = {
-    users: usersState(users),
-    certificate: certificateState(certificate),
-    ...(clientCa === undefined ? {} : { clientCa: clientCaState(clientCa) }),
-    ...(rules === undefined ? {} : { access: rulesState(rules, users) }),
+    users: shown(usersState(users)),
+    certificate: shown(certificateState(certificate)),
+    ...(clientCa === undefined ? {} : { clientCa: shown(clientCaState(clientCa)) }),
+    ...(rules === undefined ? {} : { access: shown(rulesState(rules, users)) }),
     upstream: await upstreamState(upstream),
     draining: gate.isDraining
       ? { ready: false, state: 'draining', reason: `${gate.inFlight} requests in flight` }
@@ -51,7 +56,12 @@ const CORRECT_FILE = 'correct the file; `registry-sidecar check` shows the probl
 
 function usersState({ isLoaded, state, table }: Users): PartStatus {
   if (!isLoaded) {
-    return { ready: false, state: 'missing', reason: 'the users file does not exist yet', hint: ADD_USER }
+    return {
+      ready: false,
+      state: 'missing',
+      reason: 'no users are configured: the users file does not exist yet',
+      hint: ADD_USER,
+    }
   }
   // Stays ready, because the last good users can still log in.
   if (state.kind === 'stale') return { ready: true, state: 'stale', reason: state.reason, hint: CORRECT_FILE }

@@ -18,10 +18,11 @@ import { copyToAudit } from '../observability/audited-log.ts'
 import { openAuditStream, type AuditStream } from '../observability/audit-stream.ts'
 import type { Log } from '../observability/log.ts'
 import { watchLog } from '../observability/watched-log.ts'
+import { createPublicReason } from './public-reason.ts'
 import { readinessOf } from './readiness.ts'
 import { createRequestParts, type RequestParts, type RequestPartsOptions } from './request-parts.ts'
 import { closeOnFailure, shutDown } from './shutdown.ts'
-import { registerStateMetrics } from './state-metrics.ts'
+import { registerStateMetrics, type MeasuredParts } from './state-metrics.ts'
 import { createStatus, type StatusView } from './status.ts'
 import { openTlsListener } from './tls-listener.ts'
 import { loadUsers, type Users } from '../users/users.ts'
@@ -79,7 +80,13 @@ async function openSidecar(config: Config, options: OpenOptions): Promise<Sideca
   // An address is bound only after all files are loaded.
   const files = await loadFiles(config, log)
   const opening = openRequestParts(config, { ...files, log, now })
-  const requestParts = { ...files, ...(await closeOnFailure(opening, files)), auditStream, activity }
+  const requestParts = {
+    ...files,
+    ...(await closeOnFailure(opening, files)),
+    auditStream,
+    activity,
+    publicReason: createPublicReason(config),
+  }
   const status = createStatus(requestParts, { log, clock: monotonicMs })
   const parts = { ...requestParts, ...status.view, status }
   const admin = await closeOnFailure(openAdminListener(config, parts, log), parts)
@@ -133,7 +140,7 @@ async function openRequestParts(
 
 async function openAdminListener(
   { adminListen, stateDir }: Config,
-  parts: Files & RequestParts & StatusView & Pick<OpenOptions, 'auditStream'>,
+  parts: MeasuredParts & StatusView & Pick<RequestParts, 'metrics'>,
   log: Log,
 ): Promise<AdminListener | undefined> {
   const { metrics } = parts

@@ -12,6 +12,7 @@ import type { CertificateInForce } from '../certificates/certificate-in-force.ts
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Users } from '../users/users.ts'
 import { registerFileMetrics } from './file-metrics.ts'
+import type { PublicReason } from './public-reason.ts'
 import { readinessOf } from './readiness.ts'
 import { programVersion } from './version.ts'
 
@@ -22,6 +23,7 @@ export interface MeasuredParts {
   readonly rules?: RulesInForce | undefined
   readonly upstream: Upstream
   readonly gate: DrainGate
+  readonly publicReason: PublicReason
   readonly limits: Limits
   readonly pool: BcryptPool
   readonly attempts: Attempts

@@ -3,7 +3,7 @@
 // Reads the folder when leaf.crt or a shared root.crt changes, and every hour, because no event says that a renewal is
 // due.
 
-import { errorMessage, InvalidFileError, NotAppliedError } from '../errors/errors.ts'
+import { errorMessage, NotAppliedError } from '../errors/errors.ts'
 import type { ExpiryWarnings } from './expiry-warnings.ts'
 import type { Log } from '../observability/log.ts'
 import { SYSTEM_TIMETABLE, type Timetable } from './timetable.ts'
@@ -99,8 +99,7 @@ export async function keepLeafRenewed(options: LeafRenewalOptions): Promise<Leaf
       const retryInMs = Math.min(FIRST_RETRY_MS * 2 ** failures++, LOOK_EVERY_MS)
       if (error instanceof NotAppliedError) return retryInMs
       const { notAfter } = value.current.bundle.leaf
-      const reason = error instanceof InvalidFileError ? error.publicReason : errorMessage(error)
-      value.fail(`not renewed: ${reason}`, {
+      value.fail(`not renewed: ${errorMessage(error)}`, {
         log: () => {
           log.error({ event: 'leaf-not-renewed', file, err: error, notAfter, retryInMs }, NOT_RENEWED)
         },

@@ -144,8 +144,8 @@ function createLooks(
   }
 
   function fail(error: InvalidFileError): InvalidFileError {
-    const { file, reason, message, publicReason } = error
-    value.fail(`${file === files.keyFile ? 'key' : 'certificate'}: ${publicReason}`, {
+    const { file, reason, message } = error
+    value.fail(message, {
       key: message,
       log: () => {
         log.error(

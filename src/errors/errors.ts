@@ -19,7 +19,7 @@ export interface InvalidFileOptions extends ErrorOptions {
 export class InvalidFileError extends Error {
   readonly file: string
   readonly reason: string
-  /** Clients without a login can read this reason, so it contains no name of a user or a file. */
+  /** Clients without a login can read this reason, so it contains no username. */
   readonly publicReason: string
 
   constructor(file: string, reason: string, options: InvalidFileOptions = {}) {
@@ -27,14 +27,8 @@ export class InvalidFileError extends Error {
     this.name = 'InvalidFileError'
     this.file = file
     this.reason = reason
-    this.publicReason = options.publicReason ?? unlessSystemError(reason, options.cause)
+    this.publicReason = options.publicReason ?? reason
   }
-}
-
-// The message of a system error contains the path.
-function unlessSystemError(reason: string, cause: unknown): string {
-  const code = errorCode(cause)
-  return code !== undefined && reason === errorMessage(cause) ? `it cannot be used (${code})` : reason
 }
 
 /** A new value is in force, but a part that uses it failed. The next reload tries again. */

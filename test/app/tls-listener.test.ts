@@ -65,7 +65,13 @@ it('a start that fails after the address was bound leaves the address free', asy
   const tokenKey = Buffer.alloc(32)
   const options = { log, users, rules: undefined, tokenKey, affordable: Infinity, now: Date.now }
   const certificate = certificateThatBreaks()
-  const parts = { ...createRequestParts(config, options), users, certificate, activity: createActivity() }
+  const parts = {
+    ...createRequestParts(config, options),
+    users,
+    certificate,
+    activity: createActivity(),
+    publicReason: String,
+  }
   const status = createStatus(parts, { log, clock: () => 0 })
   const opened = openTlsListener(
     config,

@@ -68,7 +68,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   cli: [
     ...['access', 'app', 'auth', 'certificates', 'client-setup', 'errors', 'files', 'http', 'observability'],
-    ...['pki', 'settings', 'upstream', 'users'],
+    ...['pki', 'settings', 'upstream', 'users', 'http/pages'],
   ],
   'main.ts': ['app', 'cli'],
 }

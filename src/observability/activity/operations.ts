@@ -104,5 +104,5 @@ function entryOf(manifest: FinishedManifest, sum: Sum): Entry {
 
 // No name contains a NUL: the users file and the registry refuse it.
 function keyOf({ user = '', address, repository }: FinishedPart): string {
-  return [user, address, repository].join('\0')
+  return [shortText(user), address, shortText(repository)].join('\0')
 }

@@ -1,7 +1,7 @@
 // Keeps the last refusals, equal ones as one with a count.
 // Threat: a client without a login hides all other refusals behind many of its own.
 
-import type { Refusal } from '../status-snapshot.ts'
+import type { Names, Refusal } from '../status-snapshot.ts'
 import { createRecentMap } from './recent-map.ts'
 import { shortTextOrNone } from './short-text.ts'
 
@@ -17,24 +17,21 @@ export function createRefusals(): Refusals {
   const refusals = createRecentMap<Refusal>(MAX_REFUSALS)
   return {
     add: ({ kind, status, reason, count = 1, names = {} }) => {
-      const { user, address, repository, reference, detail } = names
-      const key = JSON.stringify([kind, status, reason, user, address, repository, reference, detail])
+      const refusal = { kind, status, reason, names: shortNames(names) }
+      const key = JSON.stringify(refusal)
       const total = (refusals.get(key)?.count ?? 0) + count
-      refusals.set(key, {
-        at: new Date().toISOString(),
-        kind,
-        status,
-        reason,
-        count: total,
-        names: {
-          user: shortTextOrNone(user),
-          address,
-          repository: shortTextOrNone(repository),
-          reference: shortTextOrNone(reference),
-          detail: shortTextOrNone(detail),
-        },
-      })
+      refusals.set(key, { at: new Date().toISOString(), ...refusal, count: total })
     },
     newestFirst: () => refusals.newestFirst(),
+  }
+}
+
+function shortNames({ user, address, repository, reference, detail }: Names): Names {
+  return {
+    user: shortTextOrNone(user),
+    address,
+    repository: shortTextOrNone(repository),
+    reference: shortTextOrNone(reference),
+    detail: shortTextOrNone(detail),
   }
 }
