@@ -34,7 +34,7 @@ describe('the page /-/', () => {
     const response = await fetchPage({ headers: { host: 'proxy:9443' } })
     const { status, text } = response
     expect(status).toBe(200)
-    expect(text).toContain(sidecar.root.fingerprint)
+    expect(text.replaceAll('<wbr />', '')).toContain(sidecar.root.fingerprint)
     for (const command of [
       'curl -fsSk -o registry-ca.crt https://proxy:9443/-/ca.crt',
       'sudo install -D -m 644 registry-ca.crt /etc/docker/certs.d/proxy:9443/ca.crt',
@@ -46,6 +46,23 @@ describe('the page /-/', () => {
     ])
       expect(text).toContain(command)
     expectStrictPolicy(response, text)
+  })
+
+  it.each<[visitor: string, headers: Record<string, string>, first: string]>([
+    ['Windows', { 'user-agent': 'Mozilla/5.0 (Windows NT 10.0; Win64; x64) Gecko/20100101' }, 'Windows'],
+    ['macOS', { 'user-agent': 'Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) Safari/605.1' }, 'macOS'],
+    ['Linux', { 'user-agent': 'Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101' }, 'Linux'],
+    ['a phone', { 'user-agent': 'Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X)' }, 'Linux'],
+    ['a platform that Chromium sends', { 'sec-ch-ua-platform': '"macOS"', 'user-agent': 'X11' }, 'macOS'],
+    ['nothing', {}, 'Linux'],
+  ])('shows a visitor with %s the commands for their system first', async (_visitor, headers, first) => {
+    const { text } = await fetchPage({ headers: { host: 'proxy:9443', ...headers } })
+    const [own = '', ...others] = text.split('<summary>')
+    expect(own).toContain(`2. Trust it on ${first}</h2>`)
+    const command = { Windows: 'certutil', macOS: 'security add', Linux: '/etc/docker/certs.d' }[first] ?? ''
+    expect(own).toContain(command)
+    expect(others).toHaveLength(3)
+    expect(others.join()).not.toContain(command)
   })
 
   it('answers HEAD', async () => {
@@ -118,8 +135,8 @@ describe('the name on a page', () => {
 
   it('is escaped', async () => {
     const root = { fingerprint: '<AA>', notAfter: new Date() }
-    const text = await trustPage({ keys: ['<script>alert(1)</script>'], root })
-    expect(text).not.toContain('<script>')
+    const text = await trustPage({ keys: ['<img src=x>'], root, system: 'linux' })
+    expect(text).not.toContain('<img')
     expect(text).toContain('&lt;AA&gt;')
   })
 })
@@ -146,6 +163,6 @@ describe('an operator certificate with its root appended', () => {
     writeFileSync(key, keyPem)
     const own = await sidecarForTest({ env: { SIDECAR_TLS_CERT: cert, SIDECAR_TLS_KEY: key } })
     const text = (await own.request({ path: '/-/' })).body.toString()
-    expect(text).toContain(own.root.fingerprint)
+    expect(text.replaceAll('<wbr />', '')).toContain(own.root.fingerprint)
   })
 })

@@ -20,7 +20,8 @@ const COLORS = `
 const TEXT = `
 * { box-sizing: border-box }
 body { background: var(--page); color: var(--text); font: 1rem/1.55 system-ui, sans-serif; margin: 0 auto; padding: 1rem 1rem 4rem }
-body.text { max-width: 48rem }
+body.text { max-width: 58rem }
+.text p, .text li { max-width: 42rem }
 body.tables { max-width: 84rem }
 header { align-items: baseline; display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; justify-content: space-between }
 nav { display: flex; flex-wrap: wrap; gap: .25rem 1rem }
@@ -34,8 +35,9 @@ a { color: var(--accent) }
 code, pre { font: .875rem/1.5 ui-monospace, monospace }
 code { overflow-wrap: anywhere }
 pre { background: var(--well); border-radius: .5rem; margin: .5rem 0; overflow-x: auto; padding: .75rem 1rem }
-pre.wrapped { overflow-wrap: anywhere; white-space: pre-wrap }
+pre.wrapped { white-space: pre-wrap }
 section { background: var(--card); border: 1px solid var(--line); border-radius: .75rem; margin: 1rem 0; min-width: 0; padding: clamp(1rem, 2vw, 1.5rem) }
+section > :last-child { margin-bottom: 0 }
 .soft { color: var(--soft); font-size: .9rem }
 .care { border-left: .25rem solid var(--warn); padding-left: .875rem }
 .number { font-variant-numeric: tabular-nums; white-space: nowrap }
@@ -97,10 +99,10 @@ svg .second { stroke: var(--out); stroke-dasharray: 5 4 }
 `
 
 const TRUST = `
-.commands { position: relative }
-.commands button { background: var(--card); border: 1px solid var(--line); border-radius: .375rem; color: var(--accent); cursor: pointer; font: 600 .8125rem/1 system-ui, sans-serif; padding: .4375rem .625rem; position: absolute; right: .5rem; top: .5rem }
+.commands { align-items: flex-start; background: var(--well); border-radius: .5rem; display: flex; flex-flow: row-reverse wrap; margin: .5rem 0 }
+.commands pre { flex: 1 1 18rem; margin: 0; min-width: 0 }
+.commands button { background: var(--card); border: 1px solid var(--line); border-radius: .375rem; color: var(--accent); cursor: pointer; font: 600 .8125rem/1 system-ui, sans-serif; margin: .5rem .5rem 0 0; min-width: 5rem; padding: .5rem .625rem }
 .commands button:hover { background: var(--accent); color: var(--on-accent) }
-.commands button:not([hidden]) + pre { padding-right: 5.5rem }
 details { border-top: 1px solid var(--line); padding: .25rem 0 }
 summary { cursor: pointer; font-weight: 600; padding: .5rem 0 }
 `

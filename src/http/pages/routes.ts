@@ -4,6 +4,7 @@ import type { Hono } from 'hono'
 import type { Env, Step } from '../pipeline/step.ts'
 import { shownKeys, type CertificateNames } from './shown-keys.ts'
 import { TRUST_PAGE_HEADERS, trustPage, type RootSummary } from './trust-page.ts'
+import { visitorSystem } from './visitor-system.ts'
 
 export interface PageFacts extends CertificateNames {
   readonly root: () => RootSummary | undefined
@@ -13,8 +14,10 @@ const TRUST_PAGE = '/-/'
 
 export function addPages(app: Hono<Env>, facts: PageFacts): void {
   app.get(TRUST_PAGE, async (c) => {
-    const keys = shownKeys(c.env.incoming.headers.host, facts)
-    return c.body(await trustPage({ keys, root: facts.root() }), 200, TRUST_PAGE_HEADERS)
+    const { headers } = c.env.incoming
+    const keys = shownKeys(headers.host, facts)
+    const page = await trustPage({ keys, root: facts.root(), system: visitorSystem(headers) })
+    return c.body(page, 200, TRUST_PAGE_HEADERS)
   })
   app.get('/', redirectBrowsers())
 }
