@@ -1,41 +1,52 @@
 // Holds the script that keeps the status page up to date.
 
 /**
- * Each message is `{ sectionId: html }`. The script changes only the nodes that differ, so focus, selection, scroll
- * position and open details stay. A hidden page disconnects, because browsers allow only six connections to one address.
+ * Each message is `{ sectionId: html }`, and one arrives each second. The script changes only the nodes that differ, so
+ * focus, selection, scroll position and open details stay. It connects again after silence, because the browser does not
+ * notice a lost network. A hidden page disconnects, because browsers allow only six connections to one address.
  */
 export const LIVE_SCRIPT = `
 (() => {
+  const SILENCE_MS = 15000
   const connection = document.getElementById('connection')
-  const shown = new Map()
-  let source, retry
+  let source, timer
 
   function connect() {
+    disconnect()
     source = new EventSource(connection.dataset.events)
-    source.onopen = () => say('Live')
     source.onmessage = ({ data }) => {
+      report('Live')
       for (const [id, html] of Object.entries(JSON.parse(data))) show(id, html)
     }
-    source.onerror = () => {
-      say('Connection lost. Trying to connect again …')
-      if (source.readyState === EventSource.CLOSED) retry = setTimeout(connect, 5000)
-    }
+    source.onerror = reportLoss
+    connectAfterSilence()
+  }
+
+  function connectAfterSilence() {
+    clearTimeout(timer)
+    timer = setTimeout(() => {
+      reportLoss()
+      connect()
+    }, SILENCE_MS)
   }
 
   function disconnect() {
-    clearTimeout(retry)
-    source.close()
-    say('Paused')
+    clearTimeout(timer)
+    source?.close()
   }
 
-  function say(text) {
-    connection.textContent = text
+  function reportLoss() {
+    report('Connection lost. Trying to connect again …')
+  }
+
+  function report(text) {
+    connectAfterSilence()
+    if (connection.textContent !== text) connection.textContent = text
   }
 
   function show(id, html) {
     const section = document.getElementById(id)
-    if (section === null || shown.get(id) === html) return
-    shown.set(id, html)
+    if (section === null) return
     const template = document.createElement('template')
     template.innerHTML = html
     changeChildren(section, template.content)
@@ -90,8 +101,10 @@ export const LIVE_SCRIPT = `
   }
 
   document.addEventListener('visibilitychange', () => {
-    if (document.hidden) disconnect()
-    else connect()
+    if (document.hidden) {
+      disconnect()
+      connection.textContent = 'Paused'
+    } else connect()
   })
   if (!document.hidden) connect()
 })()
