@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
-import type { Browser, BrowserContextOptions } from 'playwright-core'
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { describeInBrowser, startBrowser } from '../fixtures/browser.ts'
 import { createAuthority } from '../fixtures/own-certificate.ts'
@@ -112,6 +112,31 @@ describeInBrowser('in Chromium', () => {
       expect(off.texts.length).toBeGreaterThan(10)
       expect(withoutState(off.texts)).toEqual(withoutState(on.texts))
       expect(await off.page.getByRole('button').count()).toBe(0)
+    })
+  })
+
+  describe('the copy button', () => {
+    async function pressCopy(permissions: readonly string[]): Promise<{ page: Page; text: string | null }> {
+      const { page } = await openPage(browser, `https://localhost:${sidecar.port}/-/`, {
+        options: { permissions: [...permissions] },
+      })
+      const button = page.getByRole('button', { name: 'Copy the commands for Docker' })
+      await button.focus()
+      await page.keyboard.press('Enter')
+      return { page, text: await page.locator('pre', { hasText: '/etc/docker/certs.d' }).textContent() }
+    }
+
+    it('copies the commands', async () => {
+      const { page, text } = await pressCopy(['clipboard-read', 'clipboard-write'])
+      await page.getByRole('status').getByText('Copied').waitFor()
+      expect(await page.evaluate('navigator.clipboard.readText()')).toBe(text)
+      expect(text).toMatch(/^sudo install .*ca\.crt$/)
+    })
+
+    it('selects the commands if the browser does not let it copy', async () => {
+      const { page, text } = await pressCopy([])
+      await page.getByRole('status').getByText('Selected').waitFor()
+      expect(await page.evaluate('getSelection().toString()')).toBe(text)
     })
   })
 

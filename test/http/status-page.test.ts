@@ -63,7 +63,7 @@ describe('the status page', () => {
       '12:34:56 push team/web @ sha256:0123456789ab… alice 192.0.2.0 docker/28.5.1 2.9 MiB 1.7 s ✓ ok',
     )
     expect(await sectionText(snapshot, 'refusals')).toContain(
-      'action denied 403 no rule allows it 1 bob 192.0.2.1 containers/5.36 team/api',
+      'action denied (403) no rule allows it 1 bob 192.0.2.1 containers/5.36 team/api',
     )
     expect(await sectionText(snapshot, 'users')).toMatch(
       /alice everything 2 10 bob pull team\/\*\* , push team\/web 0 12 eve none 0 10$/,
@@ -71,8 +71,8 @@ describe('the status page', () => {
     expect(await sectionText(snapshot, 'certificates')).toContain(
       'CA of client certificates 2027-03-05 ▲ 3 days',
     )
-    expect(await sectionText(snapshot, 'changes')).toContain('11:00:00 file-loaded ✕ failed htpasswd')
-    expect(await sectionText(snapshot, 'changes')).toContain('2027-02-28 03:00:00 certificate-renewed ✓ done')
+    expect(await sectionText(snapshot, 'changes')).toContain('11:00:00 file loaded ✕ failed htpasswd')
+    expect(await sectionText(snapshot, 'changes')).toContain('2027-02-28 03:00:00 certificate renewed ✓ done')
   })
 
   it('describes the charts in words', async () => {

@@ -12,7 +12,7 @@ export function changesSection(snapshot: StatusSnapshot): Html {
     caption: 'Reloads and renewals',
     columns: [
       { title: 'Time (UTC)', cell: ({ at }) => renderTime(at, snapshot.at) },
-      { title: 'Event', cell: ({ event }) => event },
+      { title: 'Event', cell: ({ event }) => event.replaceAll('-', ' ') },
       { title: 'Outcome', cell: ({ outcome }) => renderOutcome(outcome) },
       ...namedColumns<StatusChange>(snapshot, { Detail: ({ detail }) => renderName(detail) }),
     ],

@@ -15,5 +15,5 @@ export function renderLevel(level: Level, text: string): Html {
 const GOOD: readonly string[] = ['done', 'ok', 'succeeded']
 
 export function renderOutcome(outcome: string): Html {
-  return renderLevel(GOOD.includes(outcome) ? 'good' : 'bad', outcome)
+  return renderLevel(GOOD.includes(outcome) ? 'good' : 'bad', outcome.replaceAll('-', ' '))
 }

@@ -17,8 +17,10 @@ export function refusalsSection(snapshot: StatusSnapshot): Html {
     caption: 'Refused logins and denied actions',
     columns: [
       { title: 'Time (UTC)', cell: ({ at }) => renderTime(at, snapshot.at) },
-      { title: 'Refusal', cell: ({ kind }) => KINDS[kind] },
-      { title: 'Status', cell: ({ status = '' }) => status },
+      {
+        title: 'Refusal',
+        cell: ({ kind, status }) => `${KINDS[kind]}${status === undefined ? '' : ` (${status})`}`,
+      },
       { title: 'Reason', cell: ({ reason }) => reason },
       { title: 'Times', cell: ({ count = 1 }) => count },
       ...namedColumns<Refusal>(snapshot, { ...CLIENT_COLUMNS, User: renderUser, Image: renderImage }),
