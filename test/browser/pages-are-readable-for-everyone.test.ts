@@ -30,8 +30,8 @@ describeInBrowser('in Chromium', () => {
     sidecar = await startSidecar()
     const env = { SIDECAR_TLS_CERT: cert, SIDECAR_TLS_KEY: key }
     own = await startSidecar({ rootPem: authority.rootPem, env })
-    busy = await startStatusServer(busySnapshot(30))
-    nameless = await startStatusServer(withoutNames(busySnapshot(30)))
+    busy = await startStatusServer(busySnapshot(6))
+    nameless = await startStatusServer(withoutNames(busySnapshot(6)))
     browser = await startBrowser([sidecar.root.pem, authority.rootPem])
   })
   afterAll(async () => {

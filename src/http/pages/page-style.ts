@@ -73,6 +73,7 @@ const STATUS = `
 .sections section { grid-column: 1 / -1; margin: 0 }
 .sections .half { grid-column: auto }
 @media (max-width: 56rem) { .sections .half { grid-column: 1 / -1 } }
+#connection { font-weight: 600 }
 .figures { display: grid; gap: .75rem 1.5rem; grid-template-columns: repeat(auto-fit, minmax(8rem, 1fr)); margin: 0 0 .75rem }
 .figures + p { margin-bottom: 0 }
 .figures dt { color: var(--soft); font-size: .8125rem }

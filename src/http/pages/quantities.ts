@@ -39,9 +39,8 @@ export function renderNumber(text: string): Html {
 /** Shows the date too, unless it is the date of `now`. Both are ISO 8601 in UTC. */
 export function renderTime(at: string, now: string): Html {
   const [date, time] = [at.slice(0, 10), at.slice(11, 19)]
-  return html`<time class="number" datetime="${at}"
-    >${date === now.slice(0, 10) ? '' : `${date} `}${time}</time
-  >`
+  const text = date === now.slice(0, 10) ? time : `${date} ${time}`
+  return html`<time class="number" datetime="${at}">${text}</time>`
 }
 
 export function renderDate(at: string): Html {
