@@ -24,6 +24,12 @@ const LATER: StatusSnapshot = {
   ],
 }
 
+/** Rows with the same key. */
+const AT_ONCE: StatusSnapshot = {
+  ...BUSY,
+  operations: BUSY.operations.map((operation) => ({ ...operation, at: BUSY.at })),
+}
+
 describeInBrowser('the status page in Chromium', () => {
   let browser: Browser
   beforeAll(async () => {
@@ -45,7 +51,7 @@ describeInBrowser('the status page in Chromium', () => {
     const { server, page } = await openLive(BUSY)
     await page.getByLabel('24 hours').check()
     await page.evaluate(`(() => {
-      const cell = document.querySelector('[data-key="transfer-2"] td')
+      const cell = document.querySelector('[data-key="transfer-2"] th')
       getSelection().selectAllChildren(cell)
       scrollTo(0, 300)
       window.before = { row: cell.parentNode, focus: document.activeElement }
@@ -74,8 +80,8 @@ describeInBrowser('the status page in Chromium', () => {
 
   it('shows in the end what the server renders', async () => {
     const { server, page } = await openLive(BUSY)
-    for (const snapshot of [LATER, IDLE_SNAPSHOT, BUSY, IDLE_SNAPSHOT]) await server.show(snapshot)
-    await page.getByText('Nobody pushes or pulls').waitFor()
+    for (const snapshot of [LATER, IDLE_SNAPSHOT, AT_ONCE, BUSY, AT_ONCE]) await server.show(snapshot)
+    await page.locator('#operations', { hasText: /(?:12:34:56.*){5}/s }).waitFor()
     const live = await page.locator('main').innerHTML()
     await page.reload()
     await page.getByText('Live', { exact: true }).waitFor()

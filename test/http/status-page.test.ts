@@ -51,7 +51,7 @@ describe('the status page', () => {
   it('shows the progress, rate and remaining time of a transfer', async () => {
     const snapshot = busySnapshot(5)
     const text = await sectionText(snapshot, 'transfers')
-    expect(text).toContain('pull team/api : v1.1 bob 192.0.2.1 containers/5.36')
+    expect(text).toContain('team/api : v1.1 pull bob 192.0.2.1 containers/5.36')
     expect(text).toContain('191 MiB of 763 MiB, 25 % 2.4 MiB/s 15 s about 4 min')
     expect(text).toContain('143 MiB of an unknown length')
     expect((await statusSections(snapshot))['transfers']).toContain('max="100" value="25"')

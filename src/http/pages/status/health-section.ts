@@ -31,8 +31,8 @@ const TITLES: Readonly<Record<string, string>> = {
   clientCa: 'Client certificates',
   access: 'Access rules',
   upstream: 'Registry',
-  draining: 'Shutdown',
-  freeze: 'Writes',
+  draining: 'Stopping',
+  freeze: 'Write freeze',
 }
 
 function renderOverall(ready: boolean, parts: readonly (readonly [string, PartStatus])[]): Html {
@@ -48,7 +48,7 @@ function renderState(part: PartStatus): Html {
   return renderLevel(level, level === 'bad' ? `${text} (not ready)` : text)
 }
 
-const STATES: Readonly<Record<string, string>> = { ok: 'OK', no: 'not stopping' }
+const STATES: Readonly<Record<string, string>> = { ok: 'OK', no: 'no' }
 
 function levelOf({ ready, state }: PartStatus): Level {
   if (!ready) return 'bad'

@@ -11,8 +11,9 @@ export function transfersSection(snapshot: StatusSnapshot): Html {
   return renderTable<RunningTransfer>({
     caption: 'Running transfers',
     columns: [
+      ...namedColumns<RunningTransfer>(snapshot, { Repository: renderImage }),
       { title: 'Direction', cell: ({ operation }) => operation },
-      ...namedColumns<RunningTransfer>(snapshot, { Repository: renderImage, ...CLIENT_COLUMNS }),
+      ...namedColumns<RunningTransfer>(snapshot, CLIENT_COLUMNS),
       { title: 'Progress', cell: renderProgress, kind: 'long' },
       { title: 'Rate', cell: ({ bytesPerSecond }) => renderNumber(rateText(bytesPerSecond)) },
       { title: 'Running for', cell: ({ seconds }) => renderNumber(durationText(seconds)) },
