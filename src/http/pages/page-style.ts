@@ -55,8 +55,8 @@ th:last-child, td:last-child { padding-right: 0 }
 tbody tr:last-child > * { border-bottom: 0 }
 thead th { color: var(--soft); font-size: .8125rem; font-weight: 600; white-space: nowrap }
 tbody th { font-weight: 600 }
-bdi { overflow-wrap: anywhere }
-@media (max-width: 56rem) {
+bdi, .long { overflow-wrap: anywhere }
+@media (max-width: 68rem) {
   thead { clip-path: inset(50%); height: 1px; overflow: hidden; position: absolute; width: 1px }
   table, caption, tbody { display: block }
   tbody tr { border-bottom: 1px solid var(--line); display: grid; gap: .375rem .75rem; grid-auto-flow: dense; grid-template-columns: repeat(auto-fill, minmax(5.5rem, 1fr)); padding: .75rem 0 }
@@ -72,7 +72,7 @@ const STATUS = `
 .sections { display: grid; gap: 1rem; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr) }
 .sections section { grid-column: 1 / -1; margin: 0 }
 .sections .half { grid-column: auto }
-@media (max-width: 56rem) { .sections .half { grid-column: 1 / -1 } }
+@media (max-width: 68rem) { .sections .half { grid-column: 1 / -1 } }
 #connection { font-weight: 600 }
 .figures { display: grid; gap: .75rem 1.5rem; grid-template-columns: repeat(auto-fit, minmax(8rem, 1fr)); margin: 0 0 .75rem }
 .figures + p { margin-bottom: 0 }

@@ -21,7 +21,7 @@ export function refusalsSection(snapshot: StatusSnapshot): Html {
         title: 'Refusal',
         cell: ({ kind, status }) => `${KINDS[kind]}${status === undefined ? '' : ` (${status})`}`,
       },
-      { title: 'Reason', cell: ({ reason }) => reason },
+      { title: 'Reason', cell: ({ reason }) => reason, kind: 'long' },
       { title: 'Times', cell: ({ count = 1 }) => count },
       ...namedColumns<Refusal>(snapshot, { ...CLIENT_COLUMNS, User: renderUser, Image: renderImage }),
     ],
