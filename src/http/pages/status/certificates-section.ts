@@ -25,7 +25,7 @@ export function certificatesSection({ certificates }: StatusSnapshot): Html {
   })
 }
 
-// As in the warnings of the log.
+// The log warns at this time too.
 const SOON_DAYS = 7
 
 function renderDaysLeft({ daysLeft }: CertificateStatus): Html {

@@ -12,7 +12,7 @@ export function renderLevel(level: Level, text: string): Html {
   return html`<span class="state ${level}"><span aria-hidden="true">${SYMBOLS[level]}</span> ${text}</span>`
 }
 
-const GOOD: readonly string[] = ['done', 'ok', 'succeeded']
+const GOOD: readonly string[] = ['done', 'ok']
 
 export function renderOutcome(outcome: string): Html {
   return renderLevel(GOOD.includes(outcome) ? 'good' : 'bad', outcome.replaceAll('-', ' '))
