@@ -9,6 +9,7 @@ import { SlowFirst } from './test/fixtures/slow-first.ts'
 const TESTS = path.join(import.meta.dirname, 'test')
 const FIXTURES = path.join(TESTS, 'fixtures')
 
+const ALL = ['test/**/*.test.ts']
 // Tests that start processes, use real parts, or take long on purpose. All others are fast, which
 // test/rules/fast-tests.test.ts holds.
 const SLOW = ['test/{behavior,browser,e2e,fuzz}/**/*.test.ts', '**/*.{process,slow}.test.ts']
@@ -16,6 +17,8 @@ const SLOW = ['test/{behavior,browser,e2e,fuzz}/**/*.test.ts', '**/*.{process,sl
 const TIMING = ['test/timing/**/*.test.ts']
 // Tests that replace a module, which would reach other tests of the same process.
 const MOCKING = testsWith('vi.mock(')
+// Tests that take much processor time for a promise that few changes can break.
+const STRESS_ONLY = ['**/*.stress.test.ts']
 // Tests that choose a number of repetitions. They run in `fast` or `slow` too, with fewer.
 const STRESS = testsWith('/fixtures/repetitions.ts')
 
@@ -31,7 +34,7 @@ const built = { ...shared, globalSetup: `${FIXTURES}/build-if-stale.ts` }
 // The files of a worker share one process. Loading the modules again for each file takes a third of the time.
 const together = { isolate: false }
 
-export default defineConfig({
+export default defineConfig(({ mode }) => ({
   test: {
     // Most tests wait for timers and other processes most of the time.
     maxWorkers: 2 * availableParallelism(),
@@ -45,17 +48,26 @@ export default defineConfig({
           ...shared,
           ...together,
           name: 'fast',
-          include: ['test/**/*.test.ts'],
-          exclude: [...SLOW, ...TIMING],
+          include: ALL,
+          exclude: [...SLOW, ...TIMING, ...STRESS_ONLY],
         },
       },
-      { test: { ...built, ...together, name: 'slow', include: SLOW, exclude: MOCKING } },
-      { test: { ...built, name: 'slow-alone', include: MOCKING, exclude: TIMING } },
-      { test: { ...built, name: 'stress', include: STRESS, env: { STRESS: '1' } } },
+      {
+        test: {
+          ...built,
+          ...together,
+          name: 'slow',
+          // With --mode all, fast tests too: in two projects, each worker would load all modules twice.
+          include: mode === 'all' ? ALL : SLOW,
+          exclude: [...MOCKING, ...TIMING, ...STRESS_ONLY],
+        },
+      },
+      { test: { ...built, name: 'slow-alone', include: MOCKING, exclude: [...TIMING, ...STRESS_ONLY] } },
+      { test: { ...built, name: 'stress', include: [...STRESS, ...STRESS_ONLY], env: { STRESS: '1' } } },
       { test: { ...shared, name: 'timing', include: TIMING } },
     ],
   },
-})
+}))
 
 /** The test files with this text. */
 function testsWith(text: string): string[] {

@@ -3,9 +3,18 @@
 //
 // No other file touches `process`.
 
+import { subscribe } from 'node:diagnostics_channel'
 import process from 'node:process'
-import { runCli } from './cli/cli.ts'
+import { setFlagsFromString } from 'node:v8'
+import type { Worker } from 'node:worker_threads'
 import type { World } from './app/world.ts'
+
+keepNewSpaceSmall()
+subscribe('worker_threads', (message) => {
+  // Node 20 resets the flag when a thread starts.
+  const { worker } = message as { readonly worker: Worker }
+  worker.once('online', keepNewSpaceSmall)
+})
 
 const world: World = {
   env: process.env,
@@ -36,5 +45,13 @@ process.on('uncaughtException', (error) => {
   process.emit('SIGTERM')
 })
 
+const { runCli } = await import('./cli/cli.ts')
 const code = await runCli(process.argv.slice(2), world)
 process.exit(bug.hasHappened ? 1 : code)
+
+// V8 would let the space for new objects grow to 32 MiB, and that memory stays resident. V8 reads this flag whenever
+// the space may grow, so no argument of Node is needed. It is set before other code is loaded, because loading makes
+// the space grow.
+function keepNewSpaceSmall(): void {
+  setFlagsFromString('--semi-space-growth-factor=1')
+}

@@ -7,6 +7,8 @@ import type { Sidecar } from './sidecar.ts'
 
 export interface LifecycleOptions {
   readonly drainTimeoutMs: number
+  /** How long to go on accepting connections. */
+  readonly drainDelayMs: number
   readonly log: Log
   readonly onSignal: World['onSignal']
 }
@@ -14,7 +16,7 @@ export interface LifecycleOptions {
 /** Exit code 0: all transfers finished. 1: the deadline passed, a second signal arrived, or a close failed. */
 export function runUntilStopped(
   sidecar: Pick<Sidecar, 'reload' | 'reopenAudit' | 'drain'>,
-  { drainTimeoutMs, log, onSignal }: LifecycleOptions,
+  { drainTimeoutMs, drainDelayMs, log, onSignal }: LifecycleOptions,
 ): Promise<ExitCode> {
   return new Promise((resolve) => {
     let isStopping = false
@@ -41,10 +43,10 @@ export function runUntilStopped(
       }
       isStopping = true
       log.info(
-        { event: 'draining', signal, timeoutMs: drainTimeoutMs },
+        { event: 'draining', signal, delayMs: drainDelayMs, timeoutMs: drainTimeoutMs },
         'draining; transfers in flight may finish',
       )
-      sidecar.drain(drainTimeoutMs).then(
+      sidecar.drain(drainTimeoutMs, drainDelayMs).then(
         (isDrained) => {
           if (isDrained) log.info({ event: 'drained' }, 'drained; all transfers finished')
           else

@@ -6,6 +6,8 @@ import type { RulesInForce } from '../access/rules-in-force.ts'
 import { placesOf, unknownUsers } from '../access/rules-report.ts'
 import type { ClientCaInForce } from '../certificates/client-ca-in-force.ts'
 import type { CertificateInForce } from '../certificates/certificate-in-force.ts'
+import { isoTime } from '../freeze/freeze-file.ts'
+import type { WriteFreeze } from '../freeze/write-freeze.ts'
 import type { PartStatus } from '../observability/status-snapshot.ts'
 import type { PublicReason } from './public-reason.ts'
 import type { Upstream } from '../upstream/upstream.ts'
@@ -16,6 +18,7 @@ export interface Parts {
   readonly certificate: CertificateInForce
   readonly clientCa?: ClientCaInForce | undefined
   readonly rules?: RulesInForce | undefined
+  readonly writeFreeze: WriteFreeze
   readonly upstream: Upstream
   readonly gate: DrainGate
   readonly publicReason: PublicReason
@@ -28,6 +31,7 @@ export async function readinessOf({
   certificate,
   clientCa,
   rules,
+  writeFreeze,
   upstream,
   gate,
   publicReason,
@@ -39,16 +43,21 @@ export async function readinessOf({
     certificate: shown(certificateState(certificate)),
     ...(clientCa === undefined ? {} : { clientCa: shown(clientCaState(clientCa)) }),
     ...(rules === undefined ? {} : { access: shown(rulesState(rules, users)) }),
+    freeze: shown(freezeState(writeFreeze)),
     upstream: await upstreamState(upstream),
-    draining: gate.isDraining
-      ? { ready: false, state: 'draining', reason: `${gate.inFlight} requests in flight` }
-      : { ready: true, state: 'no' },
+    draining: drainState(gate),
   }
   return { ready: Object.values(parts).every((part) => part.ready), parts }
 }
 
 export function daysLeft({ notAfter }: { readonly notAfter: Date }, at = new Date()): number {
   return Math.floor((notAfter.getTime() - at.getTime()) / DAY_MS)
+}
+
+function drainState({ phase, inFlight }: DrainGate): PartStatus {
+  return phase === 'open'
+    ? { ready: true, state: 'no' }
+    : { ready: false, state: 'draining', reason: `${inFlight} requests in flight` }
 }
 
 const ADD_USER = 'add a user: registry-sidecar user add NAME'
@@ -116,6 +125,22 @@ function rulesState({ current: { file }, state }: RulesInForce, { isLoaded, tabl
   const unknown = isLoaded ? unknownUsers(file, table.entries) : []
   const warning = unknown.length === 0 ? '' : `; users who are in no users file at ${placesOf(unknown)}`
   return { ready: true, state: 'ok', reason: `${file.rules.length} rules${warning}` }
+}
+
+// Always ready, because pulls and running pushes go on.
+function freezeState({ status: { freeze, runningPushes, waitingWrites }, state }: WriteFreeze): PartStatus {
+  const stale = state.kind === 'stale' ? `; ${state.reason}` : ''
+  if (freeze === undefined)
+    return stale === ''
+      ? { ready: true, state: 'no' }
+      : { ready: true, state: 'stale', reason: stale.slice(2) }
+  const counts = `${runningPushes} pushes run, ${waitingWrites} writes wait`
+  return {
+    ready: true,
+    state: 'frozen',
+    reason: `until ${isoTime(freeze.until)}; ${counts}${stale}`,
+    hint: 'registry-sidecar thaw ends the freeze',
+  }
 }
 
 async function upstreamState(upstream: Upstream): Promise<PartStatus> {

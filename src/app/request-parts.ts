@@ -5,7 +5,7 @@ import { ANONYMOUS } from '../access/access-rules.ts'
 import { createImmutableTags, MAX_MANIFEST_BYTES } from '../access/immutable.ts'
 import type { RulesInForce } from '../access/rules-in-force.ts'
 import { createAttempts } from '../auth/attempts.ts'
-import { createBcryptPool } from '../auth/bcrypt-pool.ts'
+import type { BcryptPool } from '../auth/bcrypt-pool.ts'
 import { createPace } from '../auth/pace.ts'
 import { createRepeatedFailures } from '../auth/repeated-failures.ts'
 import { createThrottle, type Throttle } from '../auth/throttle.ts'
@@ -33,17 +33,18 @@ export interface RequestPartsOptions {
   readonly rules: RulesInForce | undefined
   readonly tokenKey: Buffer
   readonly affordable: number
+  readonly bcryptPool: () => BcryptPool
   readonly now: () => number
 }
 
 export type RequestParts = ReturnType<typeof createRequestParts>
 
 export function createRequestParts(config: Config, options: RequestPartsOptions) {
-  const { log, users, affordable } = options
+  const { log, affordable } = options
   const metrics = createMetrics()
   for (const kind of FAILURE_KINDS) metrics.upstreamFailed(kind, 0)
   const upstream = createUpstream({
-    ...config.upstream,
+    address: config.upstream,
     spliceMemory: config.spliceMemory,
     idleTimeoutMs: config.idleTimeout,
     responseTimeoutMs: config.responseTimeout,
@@ -62,7 +63,7 @@ export function createRequestParts(config: Config, options: RequestPartsOptions)
     metrics,
     immutableTags: createImmutableTags(upstream.manifests),
     manifestBodies: createBodyCollector(MANIFEST_LIMITS),
-    ...createPasswordParts(config, { users, throttle, log, metrics }),
+    ...createPasswordParts(config, { ...options, throttle, metrics }),
     ...createTokenParts(config, options, throttle),
   }
 }
@@ -73,13 +74,14 @@ const MANIFEST_LIMITS = {
   timeoutMs: 60_000,
 } as const
 
-interface PasswordPartsOptions extends Pick<RequestPartsOptions, 'users' | 'log'> {
+interface PasswordPartsOptions extends Pick<RequestPartsOptions, 'users' | 'log' | 'bcryptPool'> {
   readonly throttle: Throttle
   readonly metrics: Metrics
 }
 
-function createPasswordParts(config: Config, { users, throttle, log, metrics }: PasswordPartsOptions) {
-  const pool = createBcryptPool()
+function createPasswordParts(config: Config, options: PasswordPartsOptions) {
+  const { users, throttle, log, metrics } = options
+  const pool = options.bcryptPool()
   const pace = createPace({ limit: config.throttle, throttle, now: monotonicMs })
   const attempts = createAttempts({
     throttle,

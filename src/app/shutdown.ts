@@ -1,6 +1,8 @@
 // Stops the sidecar: drains, then closes each part in order.
 
+import { setTimeout as pause } from 'node:timers/promises'
 import { errorMessage } from '../errors/errors.ts'
+import type { WriteFreeze } from '../freeze/write-freeze.ts'
 import type { DrainGate } from '../http/pipeline/drain-gate.ts'
 import type { LiveStatus } from '../http/status/live-status.ts'
 import type { Listener } from '../http/connections/listener.ts'
@@ -22,27 +24,61 @@ export interface OpenParts {
   readonly limits?: { readonly audit: Closable } | undefined
   readonly clientCa?: Closable | undefined
   readonly rules?: Closable | undefined
+  readonly writeFreeze?: Closable | undefined
   readonly users?: Closable | undefined
   readonly certificate?: Closable | undefined
   readonly auditStream?: Closable | undefined
 }
 
 export interface RunningParts extends OpenParts {
-  readonly gate: Pick<DrainGate, 'beginDrain' | 'drained'>
-  readonly listener: Pick<Listener, 'stopAccepting' | 'close'>
+  readonly gate: Pick<DrainGate, 'begin' | 'drained'>
+  readonly writeFreeze: Pick<WriteFreeze, 'stop' | 'close'>
+  readonly listener: Pick<Listener, 'announceEnd' | 'stopAccepting' | 'firstRequestsAnswered' | 'close'>
   readonly liveStatus?: Pick<LiveStatus, 'close'>
 }
 
-/** Resolves to true if all requests in flight finished before the deadline. */
-export async function shutDown(parts: RunningParts, deadlineMs: number): Promise<boolean> {
-  // /readyz answers 503 first, so that load balancers stop sending before connections are refused.
-  parts.gate.beginDrain()
-  // Viewers of the live status would stay for the whole drain.
-  parts.liveStatus?.close()
-  parts.listener.stopAccepting()
-  const isDrained = await withDeadline(parts.gate.drained(), deadlineMs)
+export interface DrainTimes {
+  readonly delayMs: number
+  /** Counts from the end of the delay. */
+  readonly timeoutMs: number
+}
+
+/** Resolves to true if all requests in flight finished before the timeout. docs/operations.md lists the steps. */
+export async function shutDown(parts: RunningParts, times: DrainTimes): Promise<boolean> {
+  const isDrained = times.delayMs > 0 ? await leave(parts, times) : await stop(parts, times)
   await closeParts(parts)
   return isDrained
+}
+
+/** No request is refused, not even on the connections that were accepted last, except writes that wait for a thaw. */
+async function leave(
+  { gate, listener, writeFreeze, liveStatus }: RunningParts,
+  { delayMs, timeoutMs }: DrainTimes,
+): Promise<boolean> {
+  // /readyz answers 503 first, so that load balancers choose another sidecar during the delay.
+  gate.begin('leaving')
+  liveStatus?.close()
+  listener.announceEnd()
+  await pause(delayMs)
+  await listener.stopAccepting()
+  writeFreeze.stop()
+  await listener.firstRequestsAnswered()
+  return withDeadline(gate.drained(), timeoutMs)
+}
+
+async function stop(
+  { gate, listener, writeFreeze, liveStatus }: RunningParts,
+  { timeoutMs }: DrainTimes,
+): Promise<boolean> {
+  // /readyz answers 503 first, so that load balancers stop sending before connections are refused.
+  gate.begin('stopping')
+  // Viewers would stay for the whole drain.
+  liveStatus?.close()
+  // Begins before the next wait, because a transfer that ends during the wait counts too.
+  const drained = gate.drained()
+  writeFreeze.stop()
+  await listener.stopAccepting()
+  return withDeadline(drained, timeoutMs)
 }
 
 /** Rejects after all parts are closed, if one of them failed. */
@@ -60,6 +96,7 @@ async function closeParts(parts: OpenParts): Promise<void> {
     parts.limits?.audit,
     parts.clientCa,
     parts.rules,
+    parts.writeFreeze,
     parts.users,
     parts.certificate,
     // The other parts may still write to it.

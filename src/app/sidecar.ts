@@ -1,6 +1,7 @@
 // Composes a running sidecar from settings.
 
 import { loadRules, type RulesInForce } from '../access/rules-in-force.ts'
+import { createBcryptPool, type BcryptPool } from '../auth/bcrypt-pool.ts'
 import type { CertificateInForce } from '../certificates/certificate-in-force.ts'
 import { loadClientCa, type ClientCaInForce } from '../certificates/client-ca-in-force.ts'
 import { openIssuedCertificate } from '../certificates/issued-certificate.ts'
@@ -10,8 +11,10 @@ import { openStatusKey } from '../certificates/state-folder/status-key-file.ts'
 import { openTokenKey } from '../certificates/state-folder/token-key.ts'
 import { statePlaceOf } from '../certificates/state-place.ts'
 import type { Config } from '../settings/config.ts'
+import { checkConnectionMigration } from './connection-migration.ts'
 import { affordableConnections, openFilesLimit } from './file-descriptors.ts'
 import { createAdminListener, type AdminListener, type Readiness } from '../http/admin/admin-listener.ts'
+import { openWriteFreeze, type FreezeClock, type WriteFreeze } from '../freeze/write-freeze.ts'
 import type { BoundAddress } from '../http/bind.ts'
 import { createActivity, type Activity } from '../observability/activity/activity.ts'
 import { copyToAudit } from '../observability/audited-log.ts'
@@ -36,8 +39,11 @@ export interface Sidecar {
   readiness(): Promise<Readiness>
   reload(): Promise<void>
   reopenAudit(): void
-  /** Resolves to false if the deadline passed and requests were cut. */
-  drain(deadlineMs: number): Promise<boolean>
+  /**
+   * Goes on accepting connections for the delay. Then transfers may finish. Resolves to false if the timeout passed and
+   * requests were cut.
+   */
+  drain(timeoutMs: number, delayMs?: number): Promise<boolean>
 }
 
 interface Files {
@@ -46,11 +52,15 @@ interface Files {
   readonly users: Users
   readonly clientCa: ClientCaInForce | undefined
   readonly rules: RulesInForce | undefined
+  readonly writeFreeze: WriteFreeze
 }
 
 export interface SidecarOptions {
   /** Milliseconds since 1970, for tokens. */
   readonly now?: () => number
+  /** Each sidecar closes its pool. */
+  readonly bcryptPool?: () => BcryptPool
+  readonly freezeClock?: FreezeClock
   readonly stdout?: NodeJS.WritableStream
 }
 
@@ -58,28 +68,31 @@ export interface SidecarOptions {
 export async function createSidecar(
   config: Config,
   log: Log,
-  { now = Date.now, stdout }: SidecarOptions = {},
+  { now = Date.now, bcryptPool = createBcryptPool, freezeClock = {}, stdout }: SidecarOptions = {},
 ): Promise<Sidecar> {
   // First, so that it records which files are loaded.
   const auditStream = await openAuditStream(config.audit, { log, stdout })
   const activity = createActivity()
   const listeners = [activity.logged, ...(auditStream === undefined ? [] : [copyToAudit(auditStream)])]
-  const opening = openSidecar(config, { log: watchLog(log, listeners), now, auditStream, activity })
-  return closeOnFailure(opening, { auditStream })
+  const options = { log: watchLog(log, listeners), now, bcryptPool, freezeClock, auditStream, activity }
+  return closeOnFailure(openSidecar(config, options), { auditStream })
 }
 
 interface OpenOptions {
   readonly log: Log
   readonly now: () => number
+  readonly bcryptPool: () => BcryptPool
+  readonly freezeClock: FreezeClock
   readonly auditStream: AuditStream | undefined
   readonly activity: Activity
 }
 
 async function openSidecar(config: Config, options: OpenOptions): Promise<Sidecar> {
-  const { log, now, auditStream, activity } = options
+  const { log, now, bcryptPool, auditStream, activity } = options
   // An address is bound only after all files are loaded.
-  const files = await loadFiles(config, log)
-  const opening = openRequestParts(config, { ...files, log, now })
+  const files = await loadFiles(config, options)
+  if (config.reusePort) await checkConnectionMigration(log)
+  const opening = openRequestParts(config, { ...files, log, now, bcryptPool })
   const requestParts = {
     ...files,
     ...(await closeOnFailure(opening, files)),
@@ -92,7 +105,7 @@ async function openSidecar(config: Config, options: OpenOptions): Promise<Sideca
   const admin = await closeOnFailure(openAdminListener(config, parts, log), parts)
   const binding = openTlsListener(config, parts, log)
   const listener = await closeOnFailure(binding, { ...parts, admin })
-  const { certificate, users, clientCa, rules, pool } = parts
+  const { certificate, users, clientCa, rules, writeFreeze, pool } = parts
   return {
     address: listener.address,
     adminAddress: admin?.address,
@@ -104,15 +117,18 @@ async function openSidecar(config: Config, options: OpenOptions): Promise<Sideca
     readiness: () => readinessOf(parts),
     reload: () => {
       auditStream?.reopen()
-      return reloadAll([users, certificate, clientCa, rules])
+      return reloadAll([users, certificate, clientCa, rules, writeFreeze])
     },
     reopenAudit: () => auditStream?.reopen(),
-    drain: (deadlineMs) => shutDown({ ...parts, admin, listener }, deadlineMs),
+    drain: (timeoutMs, delayMs = 0) => shutDown({ ...parts, admin, listener }, { delayMs, timeoutMs }),
   }
 }
 
-async function loadFiles(config: Config, log: Log): Promise<Files> {
-  const { watchPoll: pollMs } = config
+async function loadFiles(
+  config: Config,
+  { log, freezeClock }: Pick<OpenOptions, 'log' | 'freezeClock'>,
+): Promise<Files> {
+  const { stateDir, watchPoll: pollMs } = config
   const operatorFiles = operatorFilesOf(config)
   const certificate = await (operatorFiles === undefined
     ? openIssuedCertificate(config, log)
@@ -120,13 +136,11 @@ async function loadFiles(config: Config, log: Log): Promise<Files> {
   const users = await closeOnFailure(loadUsers({ file: config.users, pollMs, log }), { certificate })
   const clientCa = await closeOnFailure(openClientCa(config, log), { certificate, users })
   const rules = await closeOnFailure(openRules(config, { users, log }), { certificate, users, clientCa })
-  const tokenKey = await closeOnFailure(openTokenKey(statePlaceOf(config), log), {
-    certificate,
-    users,
-    clientCa,
-    rules,
-  })
-  return { certificate, users, clientCa, rules, tokenKey }
+  const open = { certificate, users, clientCa, rules }
+  const tokenKey = await closeOnFailure(openTokenKey(statePlaceOf(config), log), open)
+  // A freeze survives a restart, because no address is bound yet.
+  const writeFreeze = await closeOnFailure(openWriteFreeze({ stateDir, pollMs, log, ...freezeClock }), open)
+  return { ...open, tokenKey, writeFreeze }
 }
 
 async function openRequestParts(
@@ -138,8 +152,12 @@ async function openRequestParts(
   return createRequestParts(config, { ...options, affordable })
 }
 
+// Health and metrics are those of one process, so the address is not shared.
+const SHARED_ADMIN_ADDRESS =
+  'another process uses this port; with SIDECAR_REUSE_PORT each process needs its own admin address'
+
 async function openAdminListener(
-  { adminListen, stateDir }: Config,
+  { adminListen, stateDir, reusePort }: Config,
   parts: MeasuredParts & StatusView & Pick<RequestParts, 'metrics'>,
   log: Log,
 ): Promise<AdminListener | undefined> {
@@ -149,6 +167,7 @@ async function openAdminListener(
   metrics.measureProcess()
   return createAdminListener({
     ...adminListen,
+    whenTaken: reusePort ? SHARED_ADMIN_ADDRESS : undefined,
     readiness: () => readinessOf(parts),
     metrics,
     statusSource: parts.statusSource,

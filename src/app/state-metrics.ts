@@ -5,6 +5,7 @@ import type { Attempts } from '../auth/attempts.ts'
 import type { BcryptPool } from '../auth/bcrypt-pool.ts'
 import type { ClientCaInForce } from '../certificates/client-ca-in-force.ts'
 import type { DrainGate } from '../http/pipeline/drain-gate.ts'
+import type { WriteFreeze } from '../freeze/write-freeze.ts'
 import type { Limits } from '../http/limits.ts'
 import type { AuditStream } from '../observability/audit-stream.ts'
 import type { Metrics, Sample } from '../observability/metrics.ts'
@@ -12,6 +13,7 @@ import type { CertificateInForce } from '../certificates/certificate-in-force.ts
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Users } from '../users/users.ts'
 import { registerFileMetrics } from './file-metrics.ts'
+import { registerFreezeMetrics } from './freeze-metrics.ts'
 import type { PublicReason } from './public-reason.ts'
 import { readinessOf } from './readiness.ts'
 import { programVersion } from './version.ts'
@@ -21,6 +23,7 @@ export interface MeasuredParts {
   readonly certificate: CertificateInForce
   readonly clientCa?: ClientCaInForce | undefined
   readonly rules?: RulesInForce | undefined
+  readonly writeFreeze: WriteFreeze
   readonly upstream: Upstream
   readonly gate: DrainGate
   readonly publicReason: PublicReason
@@ -63,6 +66,7 @@ export function registerStateMetrics(metrics: Metrics, parts: MeasuredParts): vo
     read: () => [{ value: users.table.problems.length }],
   })
   registerFileMetrics(metrics, parts)
+  registerFreezeMetrics(metrics, parts.writeFreeze)
   metrics.gauge({
     name: 'splice_buffer_bytes',
     help: 'Bytes of buffers that large bodies use now.',

@@ -4,6 +4,8 @@ import type { RulesInForce } from '../access/rules-in-force.ts'
 import type { CertificateInForce } from '../certificates/certificate-in-force.ts'
 import type { ClientCaInForce } from '../certificates/client-ca-in-force.ts'
 import { createUncoveredNames } from '../certificates/names/uncovered-names.ts'
+import type { WriteFreeze } from '../freeze/write-freeze.ts'
+import { createProxyList } from '../http/client-address.ts'
 import { createListener, TICKET_KEYS_LIFE_MS, type Listener } from '../http/connections/listener.ts'
 import { createApp } from '../http/pipeline/pipeline.ts'
 import type { Activity } from '../observability/activity/activity.ts'
@@ -24,6 +26,7 @@ export interface ListenerParts extends RequestParts, StatusView {
   readonly clientCa: ClientCaInForce | undefined
   readonly users: Users
   readonly rules: RulesInForce | undefined
+  readonly writeFreeze: WriteFreeze
   readonly auditStream: AuditStream | undefined
   readonly activity: Activity
 }
@@ -31,10 +34,12 @@ export interface ListenerParts extends RequestParts, StatusView {
 /** Rejects when the address cannot be bound or a certificate cannot be served. Then nothing is bound. */
 export async function openTlsListener(config: Config, parts: ListenerParts, log: Log): Promise<Listener> {
   const { certificate, clientCa, users, rules, limits } = parts
+  const isProxy = createProxyList(config.trustedProxies)
   const requestedNames = createUncoveredNames({ certificate, log })
   const handler = createApp({
     ...parts,
     log,
+    isProxy,
     requestedNames,
     hasUsers: () => users.isLoaded,
     demand: certificateDemandOf(config, users, clientCa),
@@ -53,8 +58,10 @@ export async function openTlsListener(config: Config, parts: ListenerParts, log:
     idleTimeoutMs: config.idleTimeout,
     requestedNames,
     limits,
+    proxies: { isProxy, protocol: config.proxyProtocol },
     ticketKeysLifeMs: TICKET_KEYS_LIFE_MS,
     ...config.listen,
+    reusePort: config.reusePort,
   })
   try {
     followChanges(listener, parts, { served, accepted })

@@ -2,11 +2,11 @@
 // Threat: a remembered login needs no bcrypt check, so a throttled source could guess thousands of times a second.
 // So each check takes a token of its source, and right credentials give the token back.
 
-import { LRUCache } from 'lru-cache'
 import type { Credentials } from './basic.ts'
 import { createCheckTokens, type CheckTokens } from './check-tokens.ts'
 import { createKeyedDigest } from './keyed-digest.ts'
 import type { Throttle, ThrottleLimit } from './throttle.ts'
+import { createRecentMap } from './recent-map.ts'
 
 export interface Pace {
   connection(source: string): PacedConnection
@@ -45,7 +45,7 @@ export function createPace({ limit, throttle, now }: PaceParts): Pace {
   if (limit === 'off') return { connection: createUnpaced }
   const burst = Math.max(BURST, limit.failures)
   const perMs = Math.max(TOKENS_PER_SECOND / 1000, limit.failures / limit.windowMs)
-  const tokens = new LRUCache<string, CheckTokens>({ max: MAX_SOURCES })
+  const tokens = createRecentMap<CheckTokens>(MAX_SOURCES)
   const digestOf = createKeyedDigest()
 
   function tokensOf(source: string): CheckTokens {

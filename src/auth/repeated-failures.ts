@@ -2,9 +2,9 @@
 // If /token refuses a form, containerd and BuildKit send its password again as Basic credentials. That is one guess.
 // If it counted twice, half of the allowed failures would throttle a user.
 
-import { LRUCache } from 'lru-cache'
 import type { Credentials } from './basic.ts'
 import { createKeyedDigest } from './keyed-digest.ts'
+import { createRecentMap } from './recent-map.ts'
 
 export interface RepeatedFailures {
   /** True only once per refusal, so that a client that repeats one password still reaches the throttle. */
@@ -25,7 +25,7 @@ const REPETITION_MS = 5_000
 const MAX_REFUSED = 20_000
 
 export function createRepeatedFailures({ table, now }: RepeatedFailuresParts): RepeatedFailures {
-  const refusedAt = new LRUCache<string, number>({ max: MAX_REFUSED })
+  const refusedAt = createRecentMap<number>(MAX_REFUSED)
   const digestOf = createKeyedDigest()
   let judge = table()
 

@@ -4,8 +4,8 @@
 // Throttled attempts do not count. Otherwise one client that never stops would lock out its network forever.
 // Wrong machine passwords count. Otherwise nothing would slow down a client with an expired machine password.
 
-import { LRUCache } from 'lru-cache'
 import { createKeyedDigest } from './keyed-digest.ts'
+import { createRecentMap, type RecentMap } from './recent-map.ts'
 
 export interface ThrottleLimit {
   readonly failures: number
@@ -49,8 +49,8 @@ export function createThrottle(limit: ThrottleLimit | 'off', now: () => number):
 }
 
 function createCountingThrottle({ failures, windowMs }: ThrottleLimit, now: () => number): Throttle {
-  const sources = new LRUCache<string, Count>({ max: MAX_COUNTS })
-  const pairs = new LRUCache<string, Count>({ max: MAX_COUNTS })
+  const sources = createRecentMap<Count>(MAX_COUNTS)
+  const pairs = createRecentMap<Count>(MAX_COUNTS)
   // Threat: a user may type the password as the name, so only digests are stored.
   // Unknown names count too. Otherwise the throttle would show which names exist.
   const digestOf = createKeyedDigest()
@@ -60,7 +60,7 @@ function createCountingThrottle({ failures, windowMs }: ThrottleLimit, now: () =
     return count === undefined || count.failures < allowed ? 0 : Math.max(0, count.endsAt - now())
   }
 
-  function add(counts: LRUCache<string, Count>, key: string, lengthMs: number): void {
+  function add(counts: RecentMap<Count>, key: string, lengthMs: number): void {
     const count = counts.get(key)
     const isOver = count === undefined || count.endsAt <= now()
     counts.set(

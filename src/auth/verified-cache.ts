@@ -1,7 +1,7 @@
 // Remembers right credentials, so that a hundred requests cost one bcrypt check.
 
-import { LRUCache } from 'lru-cache'
 import { createKeyedDigest } from './keyed-digest.ts'
+import { createRecentMap } from './recent-map.ts'
 
 /** Threat: without `source`, a throttled source would learn that its guess is right when the user logs in elsewhere. */
 export interface VerifiedLogin {
@@ -28,7 +28,7 @@ export function createVerifiedCache(
   now: () => number = () => performance.now(),
 ): VerifiedCache {
   if (ttlMs === 'off') return { recall: () => 'none', remember: () => undefined }
-  const verifiedAt = new LRUCache<string, number>({ max: MAX_REMEMBERED })
+  const verifiedAt = createRecentMap<number>(MAX_REMEMBERED)
   const digestOf = createKeyedDigest()
   // The hash is part of the key, so a login is not found after its entry is changed or removed.
   const keyOf = ({ source, username, password, hash }: VerifiedLogin): string =>

@@ -13,7 +13,7 @@ import { openKeystore, type Keystore } from './state-folder/keystore.ts'
 import { lacksNames, type SubjectAltName } from '../pki/names.ts'
 import { createPublicRoot } from './state-folder/public-root.ts'
 import { statePlaceOf } from './state-place.ts'
-import { SYSTEM_TIMETABLE, type Timetable } from './timetable.ts'
+import { SYSTEM_TIMETABLE, type Timetable } from '../async/timetable.ts'
 import { wantedNames, wantedNamesUnder } from './names/wanted-names.ts'
 
 // A leaf comes near its expiry only if it cannot be renewed, or if its root expires.

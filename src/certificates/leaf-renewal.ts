@@ -6,7 +6,7 @@
 import { errorMessage, NotAppliedError } from '../errors/errors.ts'
 import type { ExpiryWarnings } from './expiry-warnings.ts'
 import type { Log } from '../observability/log.ts'
-import { SYSTEM_TIMETABLE, type Timetable } from './timetable.ts'
+import { SYSTEM_TIMETABLE, type Timetable } from '../async/timetable.ts'
 import { shareNextRun } from '../async/in-flight.ts'
 import { logWatchErrors } from '../files/followed-file.ts'
 import { createValueInForce, type InForce } from '../files/value-in-force.ts'

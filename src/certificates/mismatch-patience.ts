@@ -1,6 +1,6 @@
 // Waits until certificate and key match again, for a limited time.
 
-import type { Timetable } from './timetable.ts'
+import type { Timetable } from '../async/timetable.ts'
 
 export interface MismatchPatience {
   /** Whether the mismatch lasts longer than `patienceMs`. */

@@ -4,6 +4,7 @@ import type { Config } from '../settings/config.ts'
 import type { BoundAddress } from '../http/bind.ts'
 import { runUntilStopped } from '../app/lifecycle.ts'
 import { createLog, type Log } from '../observability/log.ts'
+import { addressText } from '../upstream/registry-address.ts'
 import { createSidecar, type Sidecar } from '../app/sidecar.ts'
 import type { ExitCode, World } from '../app/world.ts'
 
@@ -17,7 +18,8 @@ export async function serve(config: Config, world: World, { onReady }: ServeOpti
   const sidecar = await createSidecar(config, log, { stdout: world.stdout })
   const { onSignal } = world
   // Signals must work before the ready message, because its reader may send a signal at once.
-  const stopped = runUntilStopped(sidecar, { drainTimeoutMs: config.drainTimeout, log, onSignal })
+  const { drainTimeout: drainTimeoutMs, drainDelay: drainDelayMs } = config
+  const stopped = runUntilStopped(sidecar, { drainTimeoutMs, drainDelayMs, log, onSignal })
   announce(log, config, sidecar)
   await onReady?.(sidecar)
   return stopped
@@ -29,7 +31,7 @@ function announce(log: Log, config: Config, { address, adminAddress, certificate
       event: 'ready',
       tls: format(address),
       admin: adminAddress === undefined ? 'off' : format(adminAddress),
-      upstream: `http://${config.upstream.hostname}:${config.upstream.port}`,
+      upstream: addressText(config.upstream),
       certificate: certificate.origin,
       root: certificate.root?.file,
       fingerprint: certificate.root?.fingerprint,

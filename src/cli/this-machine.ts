@@ -25,6 +25,10 @@ export function ownUid(): number {
   return orElse(() => userInfo().uid, -1)
 }
 
+export function ownUsername(): string {
+  return orElse(() => userInfo().username, 'unknown')
+}
+
 // `homedir` and `userInfo` throw for a user that is missing in /etc/passwd, which is common in containers.
 function orElse<T>(ask: () => T, fallback: T): T {
   try {

@@ -18,7 +18,7 @@ export interface FollowOptions {
 }
 
 export async function follow<T>(
-  value: Reloadable<T>,
+  value: Pick<Reloadable<T>, 'reload'>,
   { file, pollMs, log }: FollowOptions,
 ): Promise<Following> {
   let isClosed = false

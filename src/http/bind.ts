@@ -12,12 +12,18 @@ export interface BindOptions {
   readonly host: string | undefined
   readonly port: number
   readonly setting: string
+  /** Other processes of the same user may bind the same port. */
+  readonly reusePort?: boolean
+  /** What to do if the port is in use. */
+  readonly whenTaken?: string | undefined
 }
 
-export function bind(server: Server, { host, port, setting }: BindOptions): Promise<BoundAddress> {
+export function bind(server: Server, options: BindOptions): Promise<BoundAddress> {
+  const { host, port, setting, reusePort = false, whenTaken = TAKEN } = options
   return new Promise((resolve, reject) => {
     server.once('error', onError)
-    server.listen({ port, ...(host === undefined ? {} : { host }) }, () => {
+    const place = { port, reusePort, ...(host === undefined ? {} : { host }) }
+    server.listen(place, () => {
       server.off('error', onError)
       const address = server.address() as AddressInfo
       resolve({ host: address.address, port: address.port })
@@ -25,15 +31,16 @@ export function bind(server: Server, { host, port, setting }: BindOptions): Prom
 
     function onError(error: Error): void {
       const where = `${host ?? ''}:${port}`
-      reject(new CommandError(`cannot listen on ${where}: ${reasonOf(error)} (${setting})`, { cause: error }))
+      const reason = errorCode(error) === 'EADDRINUSE' ? whenTaken : reasonOf(error)
+      reject(new CommandError(`cannot listen on ${where}: ${reason} (${setting})`, { cause: error }))
     }
   })
 }
 
+const TAKEN = 'another process uses this port; stop it or choose another port'
+
 function reasonOf(error: Error): string {
   switch (errorCode(error)) {
-    case 'EADDRINUSE':
-      return 'another process uses this port; stop it or choose another port'
     case 'EACCES':
       return 'ports below 1024 need a privilege; choose a higher port'
     case 'EADDRNOTAVAIL':

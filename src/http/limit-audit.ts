@@ -1,52 +1,93 @@
 // Counts reached limits and logs them in few lines.
 
 import type { Log } from '../observability/log.ts'
+import type { EventName } from '../observability/log-events.ts'
 import type { Metrics } from '../observability/metrics.ts'
 import { createBoundedLog } from '../observability/bounded-log.ts'
 
+interface Row {
+  readonly setting: string
+  readonly level: 'info' | 'warn' | 'error'
+  readonly event: EventName
+  readonly sentence: string
+}
+
+/** Includes faults of proxies, because these are counted and logged in the same way. */
 export const LIMITS = {
   connections: {
     setting: 'SIDECAR_MAX_CONNECTIONS',
     level: 'warn',
+    event: 'limit-reached',
     sentence: 'connections refused: too many are open',
   },
   'connections-per-source': {
     setting: 'SIDECAR_MAX_CONNECTIONS_PER_SOURCE',
     level: 'warn',
+    event: 'limit-reached',
     sentence: 'connections closed or refused: too many of one source are open',
   },
   'idle-connections': {
     setting: 'SIDECAR_MAX_CONNECTIONS, SIDECAR_MAX_CONNECTIONS_PER_SOURCE',
     level: 'warn',
+    event: 'limit-reached',
     sentence: 'idle connections closed to make room for others',
   },
   'handshake-time': {
     setting: 'SIDECAR_HANDSHAKE_TIMEOUT',
     level: 'warn',
+    event: 'limit-reached',
     sentence: 'connections ended: no TLS handshake in time',
   },
   'header-time': {
     setting: 'SIDECAR_HEADER_TIMEOUT',
     level: 'warn',
+    event: 'limit-reached',
     sentence: 'connections ended: no request head in time',
   },
   'requests-per-connection': {
     setting: 'SIDECAR_MAX_REQUESTS_PER_CONNECTION',
     // Nothing is refused, because the client continues on a new connection.
     level: 'info',
+    event: 'connection-ended-by-limit',
     sentence: 'connections ended after their last allowed request',
   },
   'transfers-per-user': {
     setting: 'SIDECAR_MAX_TRANSFERS_PER_USER',
     level: 'warn',
+    event: 'limit-reached',
     sentence: 'requests refused: too many transfers of one user',
   },
   'file-descriptors': {
     setting: 'ulimit -n',
     level: 'error',
+    event: 'file-descriptors-exhausted',
     sentence: 'no file descriptor left: connections fail until others end',
   },
-} as const satisfies Record<string, { setting: string; level: 'info' | 'warn' | 'error'; sentence: string }>
+  'proxy-peer': {
+    setting: 'SIDECAR_TRUSTED_PROXIES',
+    level: 'warn',
+    event: 'proxy-header-refused',
+    sentence: 'connections closed: they do not come from a trusted proxy',
+  },
+  'proxy-header-missing': {
+    setting: 'SIDECAR_PROXY_PROTOCOL',
+    level: 'warn',
+    event: 'proxy-header-refused',
+    sentence: 'connections closed: the proxy sends no PROXY protocol header',
+  },
+  'proxy-header-malformed': {
+    setting: 'SIDECAR_PROXY_PROTOCOL',
+    level: 'warn',
+    event: 'proxy-header-refused',
+    sentence: 'connections closed: the PROXY protocol header is malformed',
+  },
+  'proxy-header-time': {
+    setting: 'SIDECAR_HANDSHAKE_TIMEOUT',
+    level: 'warn',
+    event: 'proxy-header-refused',
+    sentence: 'connections closed: the PROXY protocol header did not arrive in time',
+  },
+} as const satisfies Record<string, Row>
 
 export type LimitName = keyof typeof LIMITS
 
@@ -96,11 +137,11 @@ export function createLimitAudit(log: Log, metrics: Pick<Metrics, 'limitReached'
   }
 
   function writeLine(limit: LimitName, fields: { readonly who: string; readonly count: number }): void {
-    const { level, setting, sentence } = LIMITS[limit]
-    const facts = { limit, setting, ...fields }
-    if (level === 'info') log.info({ event: 'connection-ended-by-limit', ...facts }, sentence)
-    else if (level === 'warn') log.warn({ event: 'limit-reached', ...facts }, sentence)
-    else log.error({ event: 'file-descriptors-exhausted', ...facts }, sentence)
+    const row = LIMITS[limit]
+    const facts = { limit, setting: row.setting, ...fields }
+    if (row.level === 'info') log.info({ event: row.event, ...facts }, row.sentence)
+    else if (row.level === 'warn') log.warn({ event: row.event, ...facts }, row.sentence)
+    else log.error({ event: row.event, ...facts }, row.sentence)
   }
 
   return {

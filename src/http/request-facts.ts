@@ -4,10 +4,11 @@ import type { IncomingMessage } from 'node:http'
 import type { Question, Subject } from '../access/access-rules.ts'
 import type { RepositoryChange } from '../access/authorization.ts'
 import type { MachinePassword } from '../users/user-table.ts'
+import type { Client } from './client-address.ts'
 
-export interface RequestFacts {
+/** The address may differ from that of the connection, if a proxy forwards the request. */
+export interface RequestFacts extends Client {
   readonly id: string
-  readonly address: string
   /** `performance.now()` when the pipeline began with this request. */
   readonly startedAt: number
   /** Threat: must stay undefined until the user is verified. */
@@ -25,6 +26,8 @@ export interface RequestFacts {
   /** The target that is forwarded. Threat: must stay undefined until the request is authorized. */
   target: string | undefined
   change: RepositoryChange | undefined
+  /** The request waited during a freeze. */
+  hasWaited: boolean
   /** What the registry says it stored, if this is a push. */
   digest: string | undefined
   /** The Content-Length of the registry's answer to a GET. */

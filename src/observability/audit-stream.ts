@@ -17,6 +17,8 @@ export type AuditEvent =
   | 'reload-requested'
   | 'certificate-renewed'
   | 'root-renewed'
+  | 'frozen'
+  | 'thawed'
   | 'lines-dropped'
 
 /** See docs/audit.md. */

@@ -8,7 +8,8 @@ export function copyToAudit(audit: Pick<AuditStream, 'record'>): LogListener {
   return (fields) => {
     const change = LOGGED_CHANGES[fields.event]
     if (change === undefined) return
-    const { file, user, machinePassword, fingerprint, notAfter } = fields
-    audit.record({ ...change, file, user, machinePassword, fingerprint, notAfter, reason: causeOf(fields) })
+    const { file, user, machinePassword, fingerprint, notAfter, until, by } = fields
+    const facts = { file, user, machinePassword, fingerprint, notAfter, until, by }
+    audit.record({ ...change, ...facts, reason: causeOf(fields) })
   }
 }

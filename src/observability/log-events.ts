@@ -13,7 +13,8 @@ export const LOG_EVENTS = {
     ready: 'All addresses are bound; the line names them and the root.',
     'how-to-trust': 'The line names the command that makes clients trust the certificate.',
     'reload-requested': 'SIGHUP has arrived; all files are read again.',
-    draining: 'SIGTERM or SIGINT has arrived; new requests are refused.',
+    draining:
+      'SIGTERM or SIGINT has arrived; new requests are refused, or served until the end of the drain delay.',
     drained: 'All transfers have finished after SIGTERM or SIGINT.',
   }),
   ...topic('warn', {
@@ -21,6 +22,8 @@ export const LOG_EVENTS = {
     'stopping-now': 'A second SIGTERM or SIGINT ends the process at once.',
     'drain-deadline-passed': 'Transfers were cut because they took too long after SIGTERM or SIGINT.',
     'debug-switched': 'SIGUSR2 has switched debug lines on or off.',
+    'connections-not-migrated':
+      'With SIDECAR_REUSE_PORT: the kernel resets connections that are being opened when a sidecar ends.',
     'open-files-limit-too-low': 'The limit of open files does not allow SIDECAR_MAX_CONNECTIONS.',
   }),
   ...topic('warn', {
@@ -49,6 +52,8 @@ export const LOG_EVENTS = {
     'login-refused': 'A login was refused; with address and reason.',
     'more-logins-refused': 'More logins were refused than there are lines; with their count.',
     'limit-reached': 'Connections or requests reached the limit in the field `limit`.',
+    'proxy-header-refused':
+      'Connections were closed, because their PROXY protocol header is absent, malformed or not trusted.',
     'name-not-covered': 'A client uses a name that the leaf does not cover.',
     'more-names-not-covered': 'Clients use more such names than are listed in a day.',
     'certificate-refused': 'A client refused the certificate, probably because it does not trust the root.',
@@ -63,6 +68,8 @@ export const LOG_EVENTS = {
     'client-cas-loaded': 'The client CAs were read and are in force.',
     'certificate-loaded': 'The operator’s certificate was read at start.',
     'file-usable-again': 'A file that could not be loaded is in force again.',
+    frozen: 'A freeze has begun or changed: pushes wait; the line says until when.',
+    thawed: 'A freeze has ended by `thaw` or because its time is over; waiting pushes go on.',
   }),
   ...topic('debug', {
     'user-added': 'A reload of the users file added a user.',
@@ -82,6 +89,7 @@ export const LOG_EVENTS = {
     'access-rule-surprising': 'A line of the access rules may not mean what its author expects.',
     'more-access-rules-surprising': 'The access rules have more such lines than are listed.',
     'client-ca-left-out': 'A certificate in the client CA file is not used.',
+    'freeze-progress-not-written': 'The command `freeze` cannot see when the running pushes have ended.',
     'file-is-bind-mounted': 'A file is a mount point, so replacing it on the host has no effect.',
     'file-readable-by-all': 'Every user of the machine can read a file with a secret.',
   }),

@@ -1,7 +1,8 @@
 // Creates the logger.
 
+import { createRequire } from 'node:module'
 import { pino, type DestinationStream } from 'pino'
-import pretty from 'pino-pretty'
+import type pinoPretty from 'pino-pretty'
 import type { EventAt, EventName, LogLevel } from './log-events.ts'
 
 export type { LogLevel }
@@ -33,17 +34,7 @@ export interface LogOptions {
 }
 
 export function createLog({ level, format, destination }: LogOptions): Log {
-  const stream: DestinationStream =
-    format === 'pretty'
-      ? pretty({
-          destination,
-          colorize: true,
-          singleLine: true,
-          ignore: 'pid,hostname',
-          translateTime: 'SYS:HH:MM:ss',
-          sync: true,
-        })
-      : destination
+  const stream = format === 'pretty' ? prettyStream(destination) : destination
   const logger = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, stream)
   let isDebug = level === 'debug'
   return {
@@ -69,4 +60,17 @@ export function createLog({ level, format, destination }: LogOptions): Log {
       else logger.level = level === 'debug' ? 'info' : level
     },
   }
+}
+
+// Loaded on demand, because a server whose log is JSON does not need it.
+function prettyStream(destination: NodeJS.WritableStream): DestinationStream {
+  const pretty = createRequire(import.meta.url)('pino-pretty') as typeof pinoPretty
+  return pretty({
+    destination,
+    colorize: true,
+    singleLine: true,
+    ignore: 'pid,hostname',
+    translateTime: 'SYS:HH:MM:ss',
+    sync: true,
+  })
 }

@@ -32,6 +32,8 @@ export const LOGGED_CHANGES: Readonly<Partial<Record<EventName, LoggedChange>>> 
   'leaf-not-renewed': { event: 'certificate-renewed', outcome: 'failed' },
   'certificate-not-replaced': { event: 'certificate-renewed', outcome: 'failed' },
   'root-renewed': { event: 'root-renewed', outcome: 'done' },
+  frozen: { event: 'frozen', outcome: 'done' },
+  thawed: { event: 'thawed', outcome: 'done' },
 }
 
 export function causeOf({ reason, err }: LoggedFields): unknown {

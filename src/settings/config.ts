@@ -3,6 +3,7 @@
 import { resolve } from 'node:path'
 
 import { ConfigError } from '../errors/errors.ts'
+import { objectionToReusePort } from './reuse-port.ts'
 import { flagOf, variableOf } from './setting.ts'
 import { settingNames, settingOf, type SettingName, type SETTINGS } from './table.ts'
 
@@ -37,7 +38,9 @@ export function parseConfig({ env, flags = {}, found = {} }: Sources): Config {
   problems.push(
     ...incompleteTls({ env, flags }),
     ...uselessClientSettings({ env, flags }),
+    ...missingProxies(config),
     ...sameFolder(config),
+    ...unsupportedReusePort(config),
   )
   if (problems.length > 0) throw new ConfigError(problems)
   return Object.freeze(config) as Config
@@ -61,6 +64,11 @@ function sameFolder({ stateDir, rootDir }: Readonly<Record<string, unknown>>): r
   return [`${variableOf('rootDir')}: choose another folder than ${variableOf('stateDir')}`]
 }
 
+function unsupportedReusePort({ reusePort }: Readonly<Record<string, unknown>>): readonly string[] {
+  const objection = reusePort === true ? objectionToReusePort() : undefined
+  return objection === undefined ? [] : [`${variableOf('reusePort')}: ${objection}`]
+}
+
 // Threat: without a client CA these settings do nothing, but the operator believes that they protect the registry.
 function uselessClientSettings(sources: Sources): readonly string[] {
   const isSet = isSetIn(sources)
@@ -68,6 +76,15 @@ function uselessClientSettings(sources: Sources): readonly string[] {
   const hint = `set ${variableOf('tlsClientCa')} too, to the CA that signs your clients' certificates`
   const useless = (['tlsClientAuth', 'tlsClientName'] as const).filter(isSet)
   return useless.map((name) => `${variableOf(name)}: ${hint}`)
+}
+
+function missingProxies({
+  trustedProxies,
+  proxyProtocol,
+}: Readonly<Record<string, unknown>>): readonly string[] {
+  if (proxyProtocol !== 'on' || !Array.isArray(trustedProxies) || trustedProxies.length > 0) return []
+  const hint = `set ${variableOf('trustedProxies')} too, to the addresses of your load balancer`
+  return [`${variableOf('proxyProtocol')}: ${hint}; without them every connection is closed`]
 }
 
 export function isSetIn({ env, flags = {} }: Sources): (name: SettingName) => boolean {

@@ -62,8 +62,9 @@ export const LOGINS = {
     meaning:
       'How many logins of one source may fail per duration before the source gets 429; off for no limit.',
     details:
-      'A source is one IPv4 address or one IPv6 /64. If all clients share one address, for example behind another ' +
-      'proxy, 20 failed logins block the new logins of all clients for a minute. Set a higher limit or `off` there.',
+      'A source is one IPv4 address or one IPv6 /64. If all clients share one address, 20 failed logins block the new ' +
+      'logins of all clients for a minute. Behind a [load balancer](load-balancers.md), set `SIDECAR_TRUSTED_PROXIES`. ' +
+      'Elsewhere set a higher limit or `off`.',
   },
   corsOrigins: {
     default: '',

@@ -1,16 +1,13 @@
 // Parses the texts of settings: durations, addresses, URLs.
 
+import type { RegistryAddress } from '../upstream/registry-address.ts'
+
 export type Parsed<T> =
   { readonly ok: true; readonly value: T } | { readonly ok: false; readonly reason: string }
 
 /** Without `host`, the listener binds every address of this machine, IPv6 and IPv4. */
 export interface ListenAddress {
   readonly host: string | undefined
-  readonly port: number
-}
-
-export interface UpstreamAddress {
-  readonly hostname: string
   readonly port: number
 }
 
@@ -35,6 +32,11 @@ export function parseDuration(text: string): Parsed<number> {
   const span = parseSpan(text)
   if (span.ok && span.value > LONGEST_TIMER_MS) return refused(`"${text}" is too long: at most 24d`)
   return span
+}
+
+/** As a duration, but `0s` is allowed. */
+export function parseDelay(text: string): Parsed<number> {
+  return /^0(?:ms|s|m|h|d)$/.test(text) ? { ok: true, value: 0 } : parseDuration(text)
 }
 
 /** `12h`, `365d` → whole seconds, at least 1, for times that clients remember. */
@@ -96,8 +98,11 @@ export function parseListen(text: string): Parsed<ListenAddress> {
   return { ok: true, value: { host: host === '' ? undefined : host, port } }
 }
 
-export function parseUpstream(text: string): Parsed<UpstreamAddress> {
-  if (!URL.canParse(text)) return refused(`"${text}" is not a URL: write http://host:port`)
+/** `http://host:port` or `unix:/path/of/socket`. */
+export function parseUpstream(text: string): Parsed<RegistryAddress> {
+  if (text.startsWith('unix:')) return parseSocket(text.slice('unix:'.length))
+  if (!URL.canParse(text))
+    return refused(`"${text}" is not an address: write http://host:port or unix:/path/of/socket`)
   const url = new URL(text)
   if (url.protocol !== 'http:') {
     return refused(
@@ -111,6 +116,21 @@ export function parseUpstream(text: string): Parsed<UpstreamAddress> {
   }
   const hostname = url.hostname.replace(/^\[|\]$/g, '')
   return { ok: true, value: { hostname, port: url.port === '' ? 80 : Number(url.port) } }
+}
+
+// unix(7): `sun_path` has 108 bytes, and the last is NUL.
+const LONGEST_SOCKET_PATH = 107
+
+function parseSocket(path: string): Parsed<RegistryAddress> {
+  if (!path.startsWith('/'))
+    return refused(`"unix:${path}": write an absolute path, as in unix:/run/registry/registry.sock`)
+  if (path.includes('\0')) return refused('the path must not contain a NUL character')
+  const length = Buffer.byteLength(path)
+  if (length > LONGEST_SOCKET_PATH)
+    return refused(
+      `the path of the socket has ${length} bytes, but the system allows at most ${LONGEST_SOCKET_PATH}; choose a shorter path`,
+    )
+  return { ok: true, value: { socketPath: path } }
 }
 
 export function parseWord<const W extends string>(words: readonly W[]): (text: string) => Parsed<W> {

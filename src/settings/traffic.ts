@@ -4,23 +4,27 @@ import {
   optional,
   orOff,
   parseCount,
+  parseDelay,
   parseDuration,
   parseListen,
   parseSize,
+  parseSwitch,
   parseText,
   parseUpstream,
   parseWord,
   refused,
   type Parsed,
 } from './setting-values.ts'
+import { parseAddressBlocks } from './address-blocks.ts'
 import type { Settings } from './setting.ts'
 
 export const ADDRESSES = {
   upstream: {
     default: 'http://127.0.0.1:5000',
-    form: 'url',
+    form: 'address',
     parse: parseUpstream,
-    meaning: 'The registry behind the sidecar, reached over plain HTTP.',
+    meaning: 'The registry behind the sidecar: http://host:port, or unix:/path/of/socket.',
+    details: 'See [a registry on a unix socket](operations.md#a-registry-on-a-unix-socket).',
   },
   listen: {
     default: ':8443',
@@ -35,6 +39,35 @@ export const ADDRESSES = {
     parse: orOff(parseListen),
     meaning: 'The plain-HTTP address for health, metrics and status; off for none.',
     details: 'This address needs no login, so keep it on the loopback interface or on a private network.',
+  },
+  reusePort: {
+    default: 'false',
+    form: 'true|false',
+    words: ['true', 'false'],
+    parse: parseSwitch,
+    meaning: 'true: several sidecars share the TLS port, for updates without a gap or for more cores.',
+    details:
+      'Needs Linux and Node 22.12 or later. All must run as the same user with this setting, each with its own ' +
+      '`SIDECAR_ADMIN_LISTEN`. See [updates](updates.md).',
+  },
+  trustedProxies: {
+    default: '',
+    form: 'blocks',
+    parse: parseAddressBlocks,
+    meaning: 'The address blocks of your load balancers and proxies, separated by commas.',
+    details:
+      'The sidecar takes the address of a client from the `X-Forwarded-For` of these peers only. Example: ' +
+      '`10.0.0.0/24,2001:db8::5`. See [load balancers](load-balancers.md).',
+  },
+  proxyProtocol: {
+    default: 'off',
+    form: 'mode',
+    words: ['on', 'off'],
+    parse: parseWord(['on', 'off']),
+    meaning: 'on: each connection must begin with a PROXY protocol header, version 1 or 2.',
+    details:
+      'The header is accepted only from `SIDECAR_TRUSTED_PROXIES`. All other connections are closed. See ' +
+      '[load balancers](load-balancers.md).',
   },
 } as const satisfies Settings
 
@@ -56,13 +89,23 @@ export const TRANSFERS = {
     form: 'duration',
     parse: parseDuration,
     meaning: 'How long transfers in flight may take to finish after SIGTERM.',
+    details: 'The time counts from the end of `SIDECAR_DRAIN_DELAY`.',
+  },
+  drainDelay: {
+    default: '0s',
+    form: 'duration',
+    parse: parseDelay,
+    meaning: 'How long the sidecar goes on accepting connections after SIGTERM.',
+    details:
+      '`/readyz` answers 503 at once, so that load balancers choose another sidecar. See ' +
+      '[the steps of a shutdown](operations.md#shutdown).',
   },
   // A handshake takes three round trips: two seconds over a satellite link, and a few more on a busy machine.
   handshakeTimeout: {
     default: '10s',
     form: 'duration',
     parse: parseDuration,
-    meaning: 'How long a TLS handshake may take.',
+    meaning: 'How long a TLS handshake may take, and a PROXY protocol header before it.',
   },
   // A request head fits into one packet, so a client that needs a minute for it wants to hold the connection.
   headerTimeout: {
@@ -96,7 +139,8 @@ export const LIMITS = {
     parse: orOff(parseCount),
     meaning: 'How many connections one IPv4 address or IPv6 /64 may have open; off for no limit.',
     details:
-      'The limit is at most half of all connections. Set it to `off` if all clients share one address.',
+      'The limit is at most half of all connections. Set it to `off` if all clients share one address. It does not ' +
+      'apply to connections of `SIDECAR_TRUSTED_PROXIES`.',
   },
   // An ordinary pull makes fewer than a hundred requests. Copying a whole registry needs one more handshake.
   maxRequestsPerConnection: {

@@ -1,7 +1,7 @@
 // Signs and verifies tokens with jose.
 // A token never says what its holder may do, so a change of the access rules takes effect at once.
 
-import { errors, jwtVerify, SignJWT, type JWTPayload } from 'jose'
+import type { JWTPayload } from 'jose'
 import { deriveTokenKeys } from './token-keys.ts'
 
 /** The audience of tokens, and `service` in challenges. Jib does not encode it, and regclient expects that it never changes. */
@@ -59,7 +59,8 @@ export function createSignedTokens({ key, now = Date.now }: SignedTokensOptions)
 
   return {
     fingerprintOf,
-    issue: (holder) => {
+    issue: async (holder) => {
+      const { SignJWT } = await loadJose()
       const issuedAt = Math.floor(now() / 1000)
       return new SignJWT(claimsOf(holder))
         .setProtectedHeader({ alg: 'HS256', typ: TYPE, kid: id })
@@ -72,6 +73,7 @@ export function createSignedTokens({ key, now = Date.now }: SignedTokensOptions)
     read: async (token) => {
       if (token.length > MAX_TOKEN_LENGTH) return { kind: 'wrong', reason: 'token too long' }
       if (!TOKEN.test(token)) return { kind: 'wrong', reason: 'malformed token' }
+      const { errors, jwtVerify } = await loadJose()
       try {
         const { payload } = await jwtVerify(
           token,
@@ -103,6 +105,11 @@ export function createSignedTokens({ key, now = Date.now }: SignedTokensOptions)
       }
     },
   }
+}
+
+// Loaded at the first token, because many clients send only passwords.
+function loadJose(): Promise<typeof import('jose')> {
+  return import('jose')
 }
 
 class ForeignKeyError extends Error {}

@@ -16,6 +16,8 @@ export interface Exchange {
   upload: Upload | undefined
   answer: IncomingMessage | undefined
   isRetried: boolean
+  /** Until then, in `performance.now()`, a GET or HEAD without an answer is sent again. */
+  readonly retryUntil: number
   isOver: boolean
   /** The whole body was collected before, so the request continues even if the client leaves. */
   readonly isWhole: boolean
@@ -29,12 +31,13 @@ export interface ForwardContext extends ForwardedFor {
   readonly onAnswer?: ((answer: IncomingMessage) => void) | undefined
   readonly onFailure: (failure: UpstreamFailure) => void
   readonly isWhole?: boolean
+  readonly retryUntil?: number
 }
 
 export function createExchange(
   incoming: IncomingMessage,
   outgoing: ServerResponse,
-  { target, onAnswer, onFailure, isWhole = false, ...sender }: ForwardContext,
+  { target, onAnswer, onFailure, isWhole = false, retryUntil = 0, ...sender }: ForwardContext,
 ): Exchange {
   return {
     incoming,
@@ -49,6 +52,7 @@ export function createExchange(
     upload: undefined,
     answer: undefined,
     isRetried: false,
+    retryUntil,
     isOver: false,
   }
 }

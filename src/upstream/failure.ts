@@ -30,7 +30,32 @@ const UNREACHABLE_CODES: ReadonlySet<string> = new Set([
   'EAI_FAIL',
   'ETIMEDOUT',
   'EADDRNOTAVAIL',
+  // Only of unix sockets. With EAGAIN, too many connections wait for the registry to accept them.
+  'ENOENT',
+  'ENOTDIR',
+  'EACCES',
+  'EAGAIN',
 ])
+
+export interface ConnectFault {
+  readonly reason: string
+  readonly hint?: string
+}
+
+const EXPLAINED: Readonly<Record<string, ConnectFault>> = {
+  ENOENT: {
+    reason: 'ENOENT, the socket does not exist',
+    hint: 'start the registry with this socket, and share the folder of the socket with the sidecar',
+  },
+  EACCES: {
+    reason: 'EACCES, no permission to connect',
+    hint: "let the sidecar's user write to the registry's socket and enter its folder",
+  },
+}
+
+export function connectFault(code: string): ConnectFault {
+  return EXPLAINED[code] ?? { reason: code }
+}
 
 const EXHAUSTED_CODES: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE'])
 
@@ -38,5 +63,7 @@ export function failureOf(error: unknown): UpstreamFailure {
   const code = errorCode(error)
   if (code === undefined) return { kind: 'broke-off', cause: 'the registry closed without an answer' }
   if (EXHAUSTED_CODES.has(code)) return { kind: 'exhausted', cause: code }
-  return { kind: UNREACHABLE_CODES.has(code) ? 'unreachable' : 'broke-off', cause: code }
+  if (!UNREACHABLE_CODES.has(code)) return { kind: 'broke-off', cause: code }
+  const { reason, hint } = connectFault(code)
+  return { kind: 'unreachable', cause: hint === undefined ? reason : `${reason}; ${hint}` }
 }

@@ -1,12 +1,9 @@
 // Rewrites Locations that name the registry to the client's Host.
 // The registry's setting `host` (REGISTRY_HTTP_HOST) may be a name that clients cannot reach.
 
-export type LocationRewrite = (location: string, host: string) => string
+import type { RegistryAddress, TcpAddress } from './registry-address.ts'
 
-export interface UpstreamName {
-  readonly hostname: string
-  readonly port: number
-}
+export type LocationRewrite = (location: string, host: string) => string
 
 // Threat: "http://registry:5000@evil/" and "http://registry:5000\\@evil/" lead to another host.
 const ABSOLUTE = /^https?:\/\/([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?(?=[/?#]|$)/i
@@ -14,7 +11,7 @@ const ABSOLUTE = /^https?:\/\/([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))
 const LOOPBACK: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '::1'])
 
 /** Replaces only an origin that names the registry or the client's Host. */
-export function createLocationRewrite(upstream: UpstreamName): LocationRewrite {
+export function createLocationRewrite(upstream: RegistryAddress): LocationRewrite {
   return function rewriteLocation(location, host) {
     const match = ABSOLUTE.exec(location)
     if (match === null) return location
@@ -22,19 +19,30 @@ export function createLocationRewrite(upstream: UpstreamName): LocationRewrite {
     const rest = location.slice(origin.length)
     const authority = port === undefined ? hostname : `${hostname}:${port}`
     const namesClientHost = authority.toLowerCase() === host.toLowerCase() && isBelowV2(rest)
-    if (!namesClientHost && !(isSameHost(hostname, upstream) && isSamePort(port, rest, upstream)))
-      return location
-    return `https://${host}${rest}`
+    if (namesClientHost || namesRegistry({ hostname, port, rest }, upstream)) return `https://${host}${rest}`
+    return location
   }
 }
 
-function isSameHost(hostname: string, upstream: UpstreamName): boolean {
+interface Named {
+  readonly hostname: string
+  readonly port: string | undefined
+  readonly rest: string
+}
+
+// A registry on a unix socket has no name, so it can only name the client's Host.
+function namesRegistry({ hostname, port, rest }: Named, upstream: RegistryAddress): boolean {
+  if ('socketPath' in upstream) return false
+  return isSameHost(hostname, upstream) && isSamePort(port, rest, upstream)
+}
+
+function isSameHost(hostname: string, upstream: TcpAddress): boolean {
   const name = hostname.replace(/^\[|\]$/g, '').toLowerCase()
   const upstreamName = upstream.hostname.toLowerCase()
   return name === upstreamName || (LOOPBACK.has(name) && LOOPBACK.has(upstreamName))
 }
 
-function isSamePort(port: string | undefined, rest: string, upstream: UpstreamName): boolean {
+function isSamePort(port: string | undefined, rest: string, upstream: TcpAddress): boolean {
   return port === undefined ? isBelowV2(rest) : Number(port) === upstream.port
 }
 

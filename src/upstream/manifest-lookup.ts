@@ -2,6 +2,7 @@
 
 import { failureOf, type UpstreamFailure } from './failure.ts'
 import { demandsLogin, LOGIN_DEMANDED } from './login-demand.ts'
+import type { RegistryAddress } from './registry-address.ts'
 import { sendSmallRequest, type SmallAnswer } from './probe/small-request.ts'
 
 export class LookupError extends Error {
@@ -36,10 +37,7 @@ const TIMEOUT_MS = 15_000
 const MAX_BODY_LENGTH = 16 * 1024 * 1024
 const MAX_PAGES = 1_000
 
-export function createManifestLookup(to: {
-  readonly hostname: string
-  readonly port: number
-}): ManifestLookup {
+export function createManifestLookup(to: RegistryAddress): ManifestLookup {
   const ask = (method: string, path: string) =>
     sendSmallRequest({
       to,

@@ -4,6 +4,7 @@
 import type { Agent } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Exchange } from './exchange.ts'
+import type { RegistryAddress } from './registry-address.ts'
 import { createSplicingAgent } from './splice/splice.ts'
 
 export interface Connections {
@@ -14,14 +15,15 @@ export interface Connections {
 
 const MAX_IDLE_CONNECTIONS = 256
 
-export function createConnections(): Connections {
+export function createConnections(address: RegistryAddress): Connections {
   const kept = createSplicingAgent({
     keepAlive: true,
     maxFreeSockets: MAX_IDLE_CONNECTIONS,
     scheduling: 'lifo',
   })
   // Without keepAlive, Node sends "Connection: close". Then Go's server resets the connection after an early answer.
-  const fresh = Object.assign(createSplicingAgent({ keepAlive: true }), { keepSocketAlive: resetSocket })
+  const keepSocketAlive = 'socketPath' in address ? destroySocket : resetSocket
+  const fresh = Object.assign(createSplicingAgent({ keepAlive: true }), { keepSocketAlive })
   return {
     agentFor: ({ incoming, isRetried }) => (isRepeatable(incoming.method) && !isRetried ? kept : fresh),
     close: () => {
@@ -38,5 +40,11 @@ export function isRepeatable(method: string | undefined): boolean {
 // An ordinary close keeps the local port for a minute (TIME_WAIT), and a busy sidecar would use up all ports.
 function resetSocket(socket: Socket): boolean {
   socket.resetAndDestroy()
+  return false
+}
+
+// A unix socket has no port, and Node cannot reset it.
+function destroySocket(socket: Socket): boolean {
+  socket.destroy()
   return false
 }

@@ -12,6 +12,7 @@ import { createExchange, failExchange, type Exchange, type ForwardContext } from
 import { failureOf, type UpstreamFailure } from './failure.ts'
 import { createLocationRewrite } from './location-rewrite.ts'
 import { probeRegistry, type ProbeOutcome } from './probe/probe.ts'
+import type { RegistryAddress } from './registry-address.ts'
 import { forwardResponse, type ResponseParts } from './response.ts'
 import { createSpliceMemory } from './splice/splice-memory.ts'
 import { sendBody } from './request-body.ts'
@@ -35,11 +36,13 @@ export interface WholeContext extends ForwardContext {
 }
 
 export interface UpstreamOptions extends WatchdogLimits, Pick<ResponseParts, 'onFirstByte'> {
-  readonly hostname: string
-  readonly port: number
+  readonly address: RegistryAddress
   /** In bytes. */
   readonly spliceMemory: number
 }
+
+// A registry that restarts is away for less than a second.
+const RETRY_EVERY_MS = 250
 
 const EXCHANGE = Symbol('exchange')
 
@@ -47,12 +50,12 @@ const EXCHANGE = Symbol('exchange')
 type WithExchange = IncomingMessage & { [EXCHANGE]?: Exchange }
 
 export function createUpstream(options: UpstreamOptions): Upstream {
-  const { hostname, port, spliceMemory, onFirstByte, ...limits } = options
-  const connections = createConnections()
+  const { address, spliceMemory, onFirstByte, ...limits } = options
+  const connections = createConnections(address)
   const memory = createSpliceMemory(spliceMemory)
-  const parts = { memory, rewriteLocation: createLocationRewrite({ hostname, port }), onFirstByte }
+  const parts = { memory, rewriteLocation: createLocationRewrite(address), onFirstByte }
   const watchdog = createWatchdog(limits)
-  const proxy = createProxy({ protocol: 'http:', host: hostname, port: String(port) })
+  const proxy = createProxy(address)
   proxy.on('proxyReq', onRequest)
   proxy.on('proxyRes', (response, incoming: WithExchange) => {
     const exchange = incoming[EXCHANGE]
@@ -74,7 +77,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   ): Promise<void> {
     const exchange = createExchange(incoming, outgoing, { ...context, isWhole: true })
     watch(exchange, watchdog)
-    const to = { hostname, port, agent: connections.agentFor(exchange) }
+    const to = { ...address, agent: connections.agentFor(exchange) }
     return sendWhole(exchange, { ...to, body, responseTimeoutMs: limits.responseTimeoutMs, parts })
   }
 
@@ -83,28 +86,15 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     const options = { agent: connections.agentFor(exchange), buffer: bodyOf(exchange) }
     startRequest(proxy, exchange, options, (error) => {
       // A first attempt may report two errors: the connection ended, and bytes were not sent.
-      if (isRetried === exchange.isRetried) onError(exchange, error)
+      if (isRetried === exchange.isRetried) sendAgainOrFail(exchange, error, send)
     })
-  }
-
-  function onError(exchange: Exchange, error: Error): void {
-    // A reset after the last byte of the answer does no harm.
-    if (exchange.isOver || exchange.answer?.complete === true) return
-    if (!isStaleConnection(exchange, error)) {
-      failExchange(exchange, failureOf(error))
-      return
-    }
-    exchange.isRetried = true
-    // This request emits 'close' in the same tick. That must not fail the retried exchange.
-    exchange.request = undefined
-    send(exchange)
   }
 
   return {
     forward,
     forwardWhole,
-    manifests: createManifestLookup({ hostname, port }),
-    probe: () => probeRegistry({ hostname, port }),
+    manifests: createManifestLookup(address),
+    probe: () => probeRegistry(address),
     get spliceBytesInUse() {
       return memory.inUse
     },
@@ -171,15 +161,39 @@ function onRequest(request: ClientRequest, incoming: WithExchange): void {
   })
 }
 
+function sendAgainOrFail(exchange: Exchange, error: Error, send: (exchange: Exchange) => void): void {
+  // A reset after the last byte of the answer does no harm.
+  if (exchange.isOver || exchange.answer?.complete === true) return
+  const isStale = isStaleConnection(exchange, error)
+  if (!isStale && !mayWaitForRegistry(exchange)) {
+    failExchange(exchange, failureOf(error))
+    return
+  }
+  // This request emits 'close' in the same tick. That must not fail the retried exchange.
+  exchange.request = undefined
+  if (isStale) {
+    exchange.isRetried = true
+    send(exchange)
+    return
+  }
+  setTimeout(() => {
+    if (!exchange.isOver) send(exchange)
+  }, RETRY_EVERY_MS).unref()
+}
+
 function isStaleConnection({ incoming, request, isRetried, answer }: Exchange, error: Error): boolean {
   if (isRetried || answer !== undefined || request?.reusedSocket !== true) return false
   if (errorCode(error) !== 'ECONNRESET' && errorCode(error) !== 'EPIPE') return false
   return isRepeatable(incoming.method)
 }
 
-function createProxy(target: httpProxy.ProxyTarget): httpProxy {
+function mayWaitForRegistry({ incoming, answer, retryUntil }: Exchange): boolean {
+  return answer === undefined && performance.now() < retryUntil && isRepeatable(incoming.method)
+}
+
+function createProxy(address: RegistryAddress): httpProxy {
   const proxy = loadHttpProxy().createProxyServer({
-    target,
+    target: targetOf(address),
     selfHandleResponse: true,
     // Both together make http-proxy forward the target byte for byte.
     toProxy: true,
@@ -189,6 +203,12 @@ function createProxy(target: httpProxy.ProxyTarget): httpProxy {
   // Threat: this pass writes "content-length: 0" for a chunked DELETE, so its body becomes a second request.
   proxy.webPasses = proxy.webPasses.filter((pass) => pass.name !== 'deleteLength')
   return proxy
+}
+
+function targetOf(address: RegistryAddress): httpProxy.ProxyTarget {
+  if ('hostname' in address) return { protocol: 'http:', host: address.hostname, port: address.port }
+  // With a socket, Node ignores host and port.
+  return { protocol: 'http:', host: 'localhost', port: 80, socketPath: address.socketPath }
 }
 
 // Newer versions of Node print a warning when http-proxy calls util._extend.

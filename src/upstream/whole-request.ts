@@ -5,7 +5,10 @@ import { failExchange, type Exchange } from './exchange.ts'
 import { failureOf } from './failure.ts'
 import { forwardResponse, type ResponseParts } from './response.ts'
 
-export interface WholeRequestOptions extends Pick<RequestOptions, 'hostname' | 'port' | 'agent'> {
+export interface WholeRequestOptions extends Pick<
+  RequestOptions,
+  'hostname' | 'port' | 'socketPath' | 'agent'
+> {
   readonly body: Buffer
   /** Limits a request whose client has left, because the watchdog no longer watches that request. */
   readonly responseTimeoutMs: number

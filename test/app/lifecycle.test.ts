@@ -18,6 +18,7 @@ function run(parts: Partial<Pick<Sidecar, 'reload' | 'reopenAudit' | 'drain'>>) 
     {
       log,
       drainTimeoutMs: 1_000,
+      drainDelayMs: 0,
       onSignal: (signals, listener) => {
         for (const signal of signals) listeners.set(signal, listener)
         return () => {

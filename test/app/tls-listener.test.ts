@@ -4,6 +4,7 @@ import { expect, it } from 'vitest'
 import { createRequestParts } from '../../src/app/request-parts.ts'
 import { createStatus } from '../../src/app/status.ts'
 import { openTlsListener } from '../../src/app/tls-listener.ts'
+import { createBcryptPool } from '../../src/auth/bcrypt-pool.ts'
 import type { CertificateInForce } from '../../src/certificates/certificate-in-force.ts'
 import { createActivity } from '../../src/observability/activity/activity.ts'
 import { parseBundle } from '../../src/pki/certificate.ts'
@@ -11,7 +12,9 @@ import { parseConfig } from '../../src/settings/config.ts'
 import { parseHtpasswd } from '../../src/users/htpasswd.ts'
 import type { Users } from '../../src/users/users.ts'
 import { createAuthority } from '../fixtures/own-certificate.ts'
+import { openWriteFreeze } from '../../src/freeze/write-freeze.ts'
 import { recordedLog } from '../fixtures/recorded-log.ts'
+import { tempFolder } from '../fixtures/temp-folder.ts'
 
 const loads = { changed: 0, unchanged: 0, failed: 0, lastGoodAt: undefined }
 
@@ -63,12 +66,21 @@ it('a start that fails after the address was bound leaves the address free', asy
   })
   const { log } = recordedLog()
   const tokenKey = Buffer.alloc(32)
-  const options = { log, users, rules: undefined, tokenKey, affordable: Infinity, now: Date.now }
-  const certificate = certificateThatBreaks()
+  const options = {
+    log,
+    users,
+    rules: undefined,
+    tokenKey,
+    affordable: Infinity,
+    now: Date.now,
+    bcryptPool: createBcryptPool,
+  }
+  const writeFreeze = await openWriteFreeze({ stateDir: tempFolder(), pollMs: 'off', log })
   const parts = {
     ...createRequestParts(config, options),
     users,
-    certificate,
+    certificate: certificateThatBreaks(),
+    writeFreeze,
     activity: createActivity(),
     publicReason: String,
   }

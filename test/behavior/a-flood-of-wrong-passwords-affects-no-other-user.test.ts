@@ -1,6 +1,7 @@
 import { hashSync } from 'bcryptjs'
 import { Agent } from 'node:https'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { createBcryptPool } from '../../src/auth/bcrypt-pool.ts'
 import { answering, OK, upstreamForTest } from '../fixtures/programmable-upstream.ts'
 import { repetitions } from '../fixtures/repetitions.ts'
 import {
@@ -16,7 +17,7 @@ import { until } from '../fixtures/until.ts'
 const LIMIT = 20
 // The default limit with a window that does not end during the test.
 const THROTTLE = { SIDECAR_THROTTLE: `${LIMIT}/1h` }
-const ROUNDS = repetitions({ usual: 8, stress: 100 })
+const ROUNDS = repetitions({ usual: 4, stress: 100 })
 const MINUTE_MS = 60_000
 const FLOOD = '127.0.0.2'
 const ELSEWHERE = '127.0.0.3'
@@ -30,7 +31,7 @@ async function sidecarWithUpstream(settings: TestSettings): Promise<TestSidecar>
   const upstream = await upstreamForTest(answering(OK))
   // This process is client and server of up to a hundred handshakes at once.
   const env = { SIDECAR_HANDSHAKE_TIMEOUT: '5m', ...THROTTLE, ...settings.env }
-  return sidecarForTest({ upstreamPort: upstream.port, ...settings, env })
+  return sidecarForTest({ upstreamPort: upstream.port, bcryptPool: createBcryptPool, ...settings, env })
 }
 
 /** Moves the clock of the throttle forward; timers do not notice. */

@@ -22,7 +22,7 @@ vi.mock(import('../../src/certificates/names/machine-names.ts'), async (importOr
   return { ...original, readMachineFacts: () => facts }
 })
 
-const RENEWALS = repetitions({ usual: 25, stress: 100 })
+const RENEWALS = repetitions({ usual: 12, stress: 100 })
 const PULLS = 25
 const PUSHES = 25
 // Together larger than the minimum size for splicing.

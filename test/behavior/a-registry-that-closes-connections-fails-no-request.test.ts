@@ -2,17 +2,26 @@
 
 import http, { type RequestOptions } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { frontBefore, frontFor } from '../fixtures/front.ts'
 import { OK } from '../fixtures/programmable-upstream.ts'
 import { repetitions } from '../fixtures/repetitions.ts'
+import { tempFolder } from '../fixtures/temp-folder.ts'
 import { until } from '../fixtures/until.ts'
 
-const ROUNDS = repetitions({ usual: 20, stress: 60 })
-const CLOSINGS: Readonly<Record<string, (socket: Socket) => unknown>> = {
-  FIN: (socket) => socket.end(),
-  RST: (socket) => socket.resetAndDestroy(),
+const ROUNDS = repetitions({ usual: 8, stress: 60 })
+interface Closing {
+  readonly on: 'port' | 'socket'
+  readonly close: (socket: Socket) => unknown
+}
+
+const CLOSINGS: Readonly<Record<string, Closing>> = {
+  FIN: { on: 'port', close: (socket) => socket.end() },
+  RST: { on: 'port', close: (socket) => socket.resetAndDestroy() },
+  'the end of a unix socket': { on: 'socket', close: (socket) => socket.end() },
+  'the loss of a unix socket': { on: 'socket', close: (socket) => socket.destroy() },
 }
 const DELAYS_MS = [0, 1, 3, 10]
 const KINDS: readonly { readonly method: string; readonly body?: string; readonly isChunked?: boolean }[] = [
@@ -26,24 +35,21 @@ const KINDS: readonly { readonly method: string; readonly body?: string; readonl
   { method: 'DELETE' },
 ]
 
-const cells = Object.keys(CLOSINGS).flatMap((how) =>
-  DELAYS_MS.flatMap((delayMs) =>
-    [1, 4].map((together): [string, number, number] => [how, delayMs, together]),
-  ),
+const cells = Object.entries(CLOSINGS).flatMap(([how, closing]) =>
+  DELAYS_MS.flatMap((delayMs) => [1, 4].map((together) => [how, delayMs, together, closing] as const)),
 )
 
 describe.each(cells)(
   'a registry that closes by %s %d ms after each answer, with %d requests at once,',
   (...cell) => {
-    const [how, delayMs, together] = cell
+    const [, delayMs, together, { on, close }] = cell
 
     it('fails no request and runs none twice', { timeout: 60_000 }, async () => {
-      const registry = await closingRegistry((socket) => {
-        const close = (): unknown => CLOSINGS[how]?.(socket)
-        if (delayMs === 0) setImmediate(close)
-        else setTimeout(close, delayMs)
+      const registry = await closingRegistry(on, (socket) => {
+        if (delayMs === 0) setImmediate(close, socket)
+        else setTimeout(close, delayMs, socket)
       })
-      const { port, failures } = await frontBefore(registry.port)
+      const { port, failures } = await frontBefore(registry.address)
       const agent = new http.Agent({ keepAlive: true })
       onTestFinished(() => {
         agent.destroy()
@@ -93,7 +99,7 @@ describe('a request that must not run twice', () => {
 })
 
 /** Counts the requests that it ran and calls `onAnswered` with the connection after each answer. */
-async function closingRegistry(onAnswered: (socket: Socket) => void) {
+async function closingRegistry(on: 'port' | 'socket', onAnswered: (socket: Socket) => void) {
   const runs = new Map<string, number>()
   const server = http.createServer({ keepAliveTimeout: 0 }, (request, response) => {
     request.resume()
@@ -107,12 +113,14 @@ async function closingRegistry(onAnswered: (socket: Socket) => void) {
     })
   })
   server.on('connection', (socket) => socket.on('error', () => undefined))
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const socketPath = path.join(tempFolder(), 'registry.sock')
+  const listen = on === 'port' ? { host: '127.0.0.1', port: 0 } : { path: socketPath }
+  await new Promise<void>((resolve) => server.listen(listen, resolve))
   onTestFinished(() => {
     server.close()
     server.closeAllConnections()
   })
-  return { port: (server.address() as AddressInfo).port, runs }
+  return { address: on === 'port' ? (server.address() as AddressInfo).port : { socketPath }, runs }
 }
 
 /** Counts the answers by status. */

@@ -3,6 +3,7 @@ import { Agent } from 'node:https'
 import { hashSync } from 'bcryptjs'
 import { expect, it, onTestFinished } from 'vitest'
 import { answering, OK, upstreamForTest } from '../fixtures/programmable-upstream.ts'
+import { createBcryptPool } from '../../src/auth/bcrypt-pool.ts'
 import { ALICE, ALICE_ENTRY, sidecarForTest } from '../fixtures/sidecar.ts'
 import { until } from '../fixtures/until.ts'
 
@@ -25,6 +26,7 @@ it.each(['off', '10m'])(
     const sidecar = await sidecarForTest({
       upstreamPort: upstream.port,
       users: ALICE_ENTRY + ENTRIES,
+      bcryptPool: createBcryptPool,
       env: { SIDECAR_AUTH_CACHE: cache, SIDECAR_THROTTLE: 'off' },
     })
     const agent = new Agent({ keepAlive: true, ca: sidecar.root.pem })

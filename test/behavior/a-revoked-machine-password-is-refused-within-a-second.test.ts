@@ -1,10 +1,11 @@
-// Uses the commands and a sidecar as processes.
+// Runs a sidecar as a process, and commands.
 
 import { hashSync } from 'bcryptjs'
 import { readFileSync, writeFileSync } from 'node:fs'
 import https from 'node:https'
 import path from 'node:path'
 import { expect, it } from 'vitest'
+import { runHere } from '../fixtures/command.ts'
 import { portOf, run, start } from '../fixtures/process.ts'
 import { answering, OK, upstreamForTest } from '../fixtures/programmable-upstream.ts'
 import { repetitions } from '../fixtures/repetitions.ts'
@@ -15,6 +16,9 @@ interface Added {
   readonly id: string
   readonly secret: string
 }
+
+const ADD = ['token', 'add', 'ci', '--json'] as const
+const parseAdded = (text: string) => JSON.parse(text) as Added
 
 async function scene() {
   const upstream = await upstreamForTest(answering(OK))
@@ -33,20 +37,22 @@ async function scene() {
   const port = await portOf(sidecar)
   const ca = readFileSync(path.join(cwd, 'state', 'root.crt'))
   const where = { host: '127.0.0.1', port, ca, agent: false as const, path: '/v2/' }
-  const user = async (...args: readonly string[]) => {
-    const { code, stdout, stderr } = await run(['user', ...args, '--users', usersFile], {
-      cwd,
-      input: 'battery staple\n',
-    })
-    expect(`${code} ${stderr}`).toBe('0 ')
-    return stdout
-  }
+  const userWith =
+    (runner: typeof run) =>
+    async (...args: readonly string[]) => {
+      const { code, stdout, stderr } = await runner(['user', ...args, '--users', usersFile], {
+        cwd,
+        input: 'battery staple\n',
+      })
+      expect(`${code} ${stderr}`).toBe('0 ')
+      return stdout
+    }
   return {
     sidecar,
     usersFile,
-    user,
-    add: async (...flags: readonly string[]) =>
-      JSON.parse(await user('token', 'add', 'ci', '--json', ...flags)) as Added,
+    user: userWith(runHere),
+    process: userWith(run),
+    add: async (...flags: readonly string[]) => parseAdded(await userWith(runHere)(...ADD, ...flags)),
     becomes: async (secret: string, expected: number, deadlineMs = 1_000): Promise<number> => {
       const status = () =>
         new Promise<number>((resolve, reject) => {
@@ -118,16 +124,17 @@ it('when it expires, and the log and `user token list` say so', { timeout: 60_00
   expect(sidecar.stdout() + sidecar.stderr()).not.toContain(secret)
 })
 
-const COMMANDS = repetitions({ usual: 4, stress: 6 })
+const COMMANDS = repetitions({ usual: 2, stress: 6 })
 
 it('two commands at once both leave their line', { timeout: 60_000 }, async () => {
-  const { user, add, becomes } = await scene()
-  const added = await Promise.all(Array.from({ length: COMMANDS }, () => add()))
+  const { process, becomes } = await scene()
+  const texts = await Promise.all(Array.from({ length: COMMANDS }, () => process(...ADD)))
+  const added = texts.map(parseAdded)
   expect(new Set(added.map(({ id }) => id)).size).toBe(COMMANDS)
   for (const { secret } of added) await becomes(secret, 200)
   await Promise.all([
-    ...added.slice(0, COMMANDS / 2).map(({ id }) => user('token', 'revoke', id)),
-    user('remove', 'bob'),
+    ...added.slice(0, COMMANDS / 2).map(({ id }) => process('token', 'revoke', id)),
+    process('remove', 'bob'),
   ])
   for (const [index, { secret }] of added.entries()) await becomes(secret, index < COMMANDS / 2 ? 401 : 200)
 })

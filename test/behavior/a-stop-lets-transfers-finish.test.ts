@@ -6,6 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { answering, OK, upstreamForTest } from '../fixtures/programmable-upstream.ts'
 import { scrape } from '../fixtures/scrape.ts'
+import { createBcryptPool } from '../../src/auth/bcrypt-pool.ts'
 import { ALICE, sidecarForTest, type TestSidecar } from '../fixtures/sidecar.ts'
 import { until } from '../fixtures/until.ts'
 
@@ -175,7 +176,7 @@ describe('draining', () => {
   it('answers 503 to logins that still wait, without an internal error', async () => {
     // Each takes a second and there are at most four threads, so most logins wait.
     const users = `alice:$2b$14$${'.'.repeat(53)}\n`
-    const sidecar = await sidecarForTest({ users })
+    const sidecar = await sidecarForTest({ users, bcryptPool: createBcryptPool })
     const logins = Array.from({ length: 20 }, (_, i) =>
       sidecar.request({ as: `alice:${i}`, path: '/v2/' }).catch(() => undefined),
     )

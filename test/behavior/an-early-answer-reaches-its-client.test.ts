@@ -5,7 +5,7 @@ import type { IncomingMessage } from 'node:http'
 import https from 'node:https'
 import type { Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
-import { upstreamForTest } from '../fixtures/programmable-upstream.ts'
+import { socketUpstreamForTest, upstreamForTest, type Behavior } from '../fixtures/programmable-upstream.ts'
 import { ALICE, sidecarForTest, type TestSidecar } from '../fixtures/sidecar.ts'
 import { until } from '../fixtures/until.ts'
 
@@ -14,10 +14,17 @@ const ANSWER = `HTTP/1.1 413 Too Large\r\nContent-Length: ${REFUSAL.length}\r\n\
 const PIECE = Buffer.alloc(64 * 1024)
 const ROUNDS = 5
 
-const CLOSINGS: readonly [how: string, close: (socket: Socket) => unknown][] = [
-  ['ends', (socket) => socket.end(ANSWER)],
-  ['closes with the body unread', (socket) => socket.pause().end(ANSWER, () => socket.destroy())],
-  ['resets', (socket) => socket.write(ANSWER, () => socket.resetAndDestroy())],
+const onPort = (behave: Behavior) => upstreamForTest(behave)
+const onSocket = (behave: Behavior) => socketUpstreamForTest(behave)
+const end = (socket: Socket) => socket.end(ANSWER)
+const closeUnread = (socket: Socket) => socket.pause().end(ANSWER, () => socket.destroy())
+
+const CLOSINGS: readonly [how: string, start: typeof onPort, close: (socket: Socket) => unknown][] = [
+  ['ends', onPort, end],
+  ['closes with the body unread', onPort, closeUnread],
+  ['resets', onPort, (socket) => socket.write(ANSWER, () => socket.resetAndDestroy())],
+  ['ends, on a unix socket,', onSocket, end],
+  ['closes with the body unread, on a unix socket,', onSocket, closeUnread],
 ]
 
 const UPLOADS: readonly [what: string, bytes: number, isChunked: boolean][] = [
@@ -29,16 +36,16 @@ const UPLOADS: readonly [what: string, bytes: number, isChunked: boolean][] = [
   ['of a gigabyte, in chunks', 16_384 * PIECE.length, true],
 ]
 
-describe.each(CLOSINGS)('a registry that answers 413 and %s', (_how, close) => {
+describe.each(CLOSINGS)('a registry that answers 413 and %s', (_how, start, close) => {
   it.each(UPLOADS)(
     'reaches the client of an upload %s',
     { timeout: 60_000 },
     async (_what, bytes, isChunked) => {
-      const upstream = await upstreamForTest((soFar, socket) => {
+      const upstream = await start((soFar, socket) => {
         if (!soFar.includes('\r\n\r\n') || socket.writableEnded || socket.bytesWritten > 0) return
         close(socket)
       })
-      const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
+      const sidecar = await sidecarForTest({ env: { SIDECAR_UPSTREAM: upstream.upstream } })
       for (let round = 0; round < ROUNDS; round++) {
         expect(await answerTo(sidecar, { bytes, isChunked })).toEqual([413, REFUSAL])
       }

@@ -13,7 +13,7 @@ const RULES = `rules:
 immutable:
   - {repositories: ["team/**"], tags: ["v*"]}
 `
-const PUSHES = repetitions({ usual: 200, stress: 1_000 })
+const PUSHES = repetitions({ usual: 100, stress: 1_000 })
 const INDEX = 'application/vnd.oci.image.index.v1+json'
 const DOCKER_LIST = 'application/vnd.docker.distribution.manifest.list.v2+json'
 

@@ -24,7 +24,7 @@ immutable:
 const SECRET = 'secret'
 const DIGEST = `sha256:${createHash('sha256').update(SECRET).digest('hex')}`
 const OTHER = 'other/secret'
-const CASES = repetitions({ usual: 600, stress: 6_000 })
+const CASES = repetitions({ usual: 250, stress: 6_000 })
 const SEED = Number(process.env['FUZZ_SEED'] ?? 1)
 
 const segment = fc.oneof(

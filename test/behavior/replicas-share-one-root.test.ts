@@ -1,32 +1,11 @@
-import { randomBytes } from 'node:crypto'
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { expect, it } from 'vitest'
-import { openKeystore } from '../../src/certificates/state-folder/keystore.ts'
-import { fingerprintServed, moveInto, registerKey } from '../fixtures/own-certificate.ts'
-import { registerSecret } from '../fixtures/run-logs.ts'
+import { fingerprintServed, moveInto } from '../fixtures/own-certificate.ts'
+import { issueRootForTest, rootFolderForTest } from '../fixtures/root-folder.ts'
 import { ALICE, sidecarForTest } from '../fixtures/sidecar.ts'
-import { tempFolder } from '../fixtures/temp-folder.ts'
 import { tokenOf } from '../fixtures/token-client.ts'
 import { until } from '../fixtures/until.ts'
-
-/** Issues a root as a sidecar with an empty state folder does. */
-async function issueRoot(): Promise<string> {
-  const folder = path.join(tempFolder(), 'state')
-  await openKeystore({ folder, names: [{ type: 'dns', value: 'proxy' }], now: new Date() })
-  for (const name of ['root.key', 'leaf.key']) registerKey(readFileSync(path.join(folder, name), 'utf8'))
-  return folder
-}
-
-async function rootFolderForTest(): Promise<string> {
-  const [home, folder] = [await issueRoot(), path.join(tempFolder(), 'root')]
-  mkdirSync(folder)
-  for (const name of ['root.crt', 'root.key']) copyFileSync(path.join(home, name), path.join(folder, name))
-  const key = randomBytes(32)
-  for (const encoding of ['hex', 'base64url'] as const) registerSecret(key.toString(encoding))
-  writeFileSync(path.join(folder, 'token.key'), key, { mode: 0o600 })
-  return folder
-}
 
 function changesIn(folder: string): readonly unknown[] {
   return [folder, ...readdirSync(folder).map((name) => path.join(folder, name))].map((file) => {
@@ -61,7 +40,7 @@ it('each has a leaf, one root covers both, and a token of one is valid at the ot
 it('a replaced root is served without a restart', async () => {
   const rootFolder = await rootFolderForTest()
   const sidecar = await sidecarForTest({ env: { SIDECAR_ROOT_DIR: rootFolder } })
-  const next = await issueRoot()
+  const next = await issueRootForTest()
   for (const name of ['root.key', 'root.crt'])
     moveInto(path.join(rootFolder, name), readFileSync(path.join(next, name), 'utf8'))
   const rootPem = readFileSync(path.join(next, 'root.crt'), 'utf8')

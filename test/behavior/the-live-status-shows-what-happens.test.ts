@@ -107,7 +107,7 @@ describe.skipIf(registryProgram === undefined)('page, events, metrics and audit 
   it('a renewal', async () => {
     const stream = await watchStatus(sidecar, ALICE)
     await renewedCert(path.join(sidecar.folder, 'state'))
-    await seen(stream, 'changes', /leaf-renewed/)
+    await seen(stream, 'changes', /leaf renewed/)
     await measured('registry_sidecar_certificate_renewals_total')
     await audited(/"event":"certificate-renewed","outcome":"done"/)
   })

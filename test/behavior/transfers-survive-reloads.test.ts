@@ -8,7 +8,7 @@ import { repetitions } from '../fixtures/repetitions.ts'
 import { ALICE, ALICE_ENTRY, sidecarForTest, type TestSidecar } from '../fixtures/sidecar.ts'
 import { until } from '../fixtures/until.ts'
 
-const PULLS = repetitions({ usual: 15, stress: 50 })
+const PULLS = repetitions({ usual: 8, stress: 50 })
 const RELOADS = 20
 const BLOB = randomBytes(16 * 1024 * 1024)
 const DIGEST = `sha256:${createHash('sha256').update(BLOB).digest('hex')}`

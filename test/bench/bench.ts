@@ -4,9 +4,8 @@
 
 import { assertPageHasSection, writePageSection } from './benchmarks-page.ts'
 import { runProgram, say } from './run-program.ts'
-import { push } from './curl.ts'
 import { describeMachine } from './machine.ts'
-import type { Blobs, Measure, Setting } from './measure.ts'
+import type { Measure, Setting } from './measure.ts'
 import { firstByte } from './measures/first-byte.ts'
 import { fresh, small } from './measures/requests.ts'
 import { pullMany, pullOne, pushOne } from './measures/transfers.ts'
@@ -15,24 +14,19 @@ import { peersFor } from './peers.ts'
 import { registryProgram, registryVersion, startBareRegistry } from './peers/registry.ts'
 import { formatJson, formatMarkdown, type Run } from './report.ts'
 import { runRounds, type Sample } from './rounds.ts'
-import { createEnvironment, writeBlob, type Environment } from './environment.ts'
-import type { Endpoint, Peer } from './subject.ts'
+import { createEnvironment, type Environment } from './environment.ts'
+import { stockRegistry } from './stock-registry.ts'
+import type { Peer } from './subject.ts'
 import { pidOf, startSubject, type Registry, type Running } from './subjects.ts'
 
 const MEASURES: readonly Measure[] = [pullOne, pushOne, small, fresh, pullMany, firstByte]
-const MIB = 1024 * 1024
-/** 64 concurrent pulls move twice the size of the large blob, and 2 GiB at most. */
-const MEDIUM_SHARE = 32
-const MEDIUM_MAX_MIB = 32
-const SMALL_BYTES = 64 * 1024
-
 await runProgram(USAGE, (args) => main(parseOptions(args)))
 
 async function main(options: Options): Promise<void> {
   const all = peersFor(options.nodes)
   const wanted = choose(all, options.only)
   const measures = choose(MEASURES, options.measures)
-  if (options.write) assertPageHasSection()
+  if (options.write) assertPageHasSection('bench')
   if (registryProgram === undefined) throw new Error('no docker-registry or registry on the PATH')
   const machine = describeMachine(await registryVersion(registryProgram))
   const missing = wanted.filter(({ program }) => program === undefined).map(({ name }) => name)
@@ -67,25 +61,10 @@ async function startAll(
   return running.filter(({ subject }) => wanted.some(({ name }) => name === subject.name))
 }
 
-async function stockRegistry(
-  environment: Environment,
-  registry: Endpoint,
-  { sizeMib }: Options,
-): Promise<Blobs> {
-  const mediumMib = Math.min(MEDIUM_MAX_MIB, Math.ceil(sizeMib / MEDIUM_SHARE))
-  const blobs = {
-    large: writeBlob(environment, sizeMib * MIB),
-    medium: writeBlob(environment, mediumMib * MIB),
-    small: writeBlob(environment, SMALL_BYTES),
-  }
-  for (const blob of Object.values(blobs)) await push(environment, registry, { repository: 'bench', blob })
-  return blobs
-}
-
 function report(run: Run): void {
   const markdown = formatMarkdown(run)
   console.log(run.options.json ? formatJson(run) : markdown)
-  if (run.options.write) writePageSection(markdown)
+  if (run.options.write) writePageSection('bench', markdown)
 }
 
 function sayProgress({ round, measure, peer, figures }: Sample): void {

@@ -1,146 +1,131 @@
-// Prints the sidecar's memory during a large push and pull.
+// Compares the sidecar's memory and start with those of a minimal Node server.
 //
-//   npm run bench:memory -- [GIB]        5 GiB by default; needs the real registry's program on the PATH
+//   npm run bench:memory -- [options]        `--help` lists them; needs curl and the real registry's program on the PATH
 
-import { createHash, randomBytes } from 'node:crypto'
-import { spawn } from 'node:child_process'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import https from 'node:https'
-import path from 'node:path'
-import { createInterface } from 'node:readline'
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
-import { ALICE, ALICE_ENTRY } from '../fixtures/sidecar.ts'
-import { registryProgram, startRegistry } from '../fixtures/registry.ts'
-import { makeTempFolder, removeFolder } from '../fixtures/temp-folder.ts'
-import { residentMib } from './process-tree.ts'
+import { setTimeout as pause } from 'node:timers/promises'
+import { assertPageHasSection, writePageSection } from './benchmarks-page.ts'
+import { endChild } from './children.ts'
+import { createEnvironment } from './environment.ts'
+import { describeMachine } from './machine.ts'
+import type { Measure, Setting } from './measure.ts'
+import { fresh, small } from './measures/requests.ts'
+import { pullMany, pullOne, pushOne } from './measures/transfers.ts'
+import { parseOptions, type Options } from './options.ts'
+import { bareNodeOn } from './peers/bare-node.ts'
+import { registryProgram, registryVersion, startBareRegistry } from './peers/registry.ts'
+import { sidecarOn } from './peers/sidecar.ts'
+import { privateMib, residentMib } from './process-tree.ts'
+import { runProgram, say } from './run-program.ts'
+import { median } from './statistics.ts'
+import { stockRegistry } from './stock-registry.ts'
+import type { Peer } from './subject.ts'
+import { pidOf, startSubject, type Registry, type Running } from './subjects.ts'
 
-const MIB = 1024 * 1024
-const GIB = 1024 * MIB
-const gibibytes = Number(process.argv[2] ?? 5)
-const size = gibibytes * GIB
-// A random 1 MiB block with a counter: incompressible and different at every offset, but generated once.
-const block = randomBytes(MIB)
+const USAGE = `npm run bench:memory -- [options]
 
-function* blob(): Generator<Buffer> {
-  for (let i = 0; i < size / MIB; i++) {
-    const piece = Buffer.from(block)
-    piece.writeUInt32BE(i)
-    yield piece
+  --rounds N           rounds, each with new processes (5)
+  --size MIB           size of the blob pulled and pushed (1024)
+  --node PATH          Node for both servers; given several times, each is compared on its own
+  --write              also replaces the text between <!-- memory --> and <!-- /memory --> in docs/benchmarks.md
+`
+
+const LOADS: readonly Measure[] = [pullOne, pushOne, small, fresh, pullMany]
+
+// Worker threads end after 10 s. V8 returns memory of an idle process after 8 s.
+const IDLE_MS = 20_000
+
+const ROWS = [
+  'start to first answer, ms',
+  'idle, MiB',
+  'idle without shared pages, MiB',
+  ...LOADS.map(({ title }) => `${title}: peak, MiB`),
+  'idle after all loads, MiB',
+] as const
+
+type Figures = Readonly<Record<string, number>>
+
+interface Sample {
+  readonly column: string
+  readonly figures: Figures
+}
+
+await runProgram(USAGE, (args) => main(parseOptions(args)))
+
+async function main(options: Options): Promise<void> {
+  if (options.write) assertPageHasSection('memory')
+  if (registryProgram === undefined) throw new Error('no docker-registry or registry on the PATH')
+  const environment = createEnvironment(options.sizeMib)
+  const started = await startBareRegistry(registryProgram, environment)
+  const registry = { pid: pidOf(started), port: started.port }
+  const bareRegistry = { port: registry.port, isGuarded: false }
+  const blobs = await stockRegistry(environment, bareRegistry, options)
+  let count = 0
+  const setting = { environment, blobs, bareRegistry, serial: () => ++count } satisfies Setting
+  await issueCertificate(options, setting, registry)
+
+  const samples: Sample[] = []
+  for (let round = 0; round < options.rounds; round++) {
+    for (const node of options.nodes) samples.push(...(await compare(node, setting, registry)))
   }
+  const markdown = format(options, samples, await registryVersion(registryProgram))
+  console.log(markdown)
+  if (options.write) writePageSection('memory', markdown)
 }
 
-if (registryProgram === undefined) throw new Error('no docker-registry or registry on the PATH')
-const registry = await startRegistry()
-const folder = makeTempFolder()
-mkdirSync(path.join(folder, 'users'))
-writeFileSync(path.join(folder, 'users/htpasswd'), ALICE_ENTRY)
-const main = path.join(import.meta.dirname, '../../dist/main.js')
-const sidecar = spawn(process.execPath, [main, '--upstream', `http://127.0.0.1:${registry.port}`], {
-  cwd: folder,
-  env: { ...process.env, SIDECAR_LISTEN: '127.0.0.1:0', SIDECAR_ADMIN_LISTEN: 'off' },
-  stdio: ['ignore', 'pipe', 'inherit'],
-})
-const port = await new Promise<number>((resolve) => {
-  createInterface({ input: sidecar.stdout }).on('line', (line) => {
-    const match = /"tls":"127\.0\.0\.1:(\d+)"/.exec(line)
-    if (match !== null) resolve(Number(match[1]))
-  })
-})
-const ca = readFileSync(path.join(folder, 'state/root.crt'))
-const options = { host: '127.0.0.1', port, ca, auth: ALICE, agent: new https.Agent({ keepAlive: true, ca }) }
-
-try {
-  await call('GET', '/v2/')
-  report('before', rss())
-  const hash = createHash('sha256')
-  for (const piece of blob()) hash.update(piece)
-  const digest = `sha256:${hash.digest('hex')}`
-  const begun = await call('POST', '/v2/big/blobs/uploads/')
-  const pushed = sampled('push', async () => {
-    const patched = await upload(pathOf(begun.headers.location))
-    await call('PUT', `${pathOf(patched.headers.location)}&digest=${digest}`)
-  })
-  await pushed
-  await sampled('pull', async () => {
-    const got = await download(`/v2/big/blobs/${digest}`)
-    if (got !== digest) throw new Error('the digest is wrong')
-  })
-  report('after', rss())
-} finally {
-  sidecar.kill('SIGTERM')
-  options.agent.destroy()
-  await registry.stop()
-  removeFolder(folder)
-}
-
-function rss(): number {
-  return residentMib(sidecar.pid ?? 0)
-}
-
-function report(when: string, mebibytes: number): void {
-  console.log(`${when.padEnd(28)} RSS ${mebibytes.toFixed(0).padStart(4)} MiB`)
-}
-
-async function sampled(what: string, transfer: () => Promise<void>): Promise<void> {
-  const samples: number[] = []
-  const timer = setInterval(() => samples.push(rss()), 250)
-  const start = performance.now()
-  await transfer()
-  clearInterval(timer)
-  const seconds = (performance.now() - start) / 1000
-  const tenths = Array.from({ length: 10 }, (_, i) => samples[Math.floor((i * samples.length) / 10)] ?? 0)
-  console.log(
-    `${what}: ${gibibytes} GiB in ${seconds.toFixed(0)} s; RSS at each tenth: ${tenths.map((m) => m.toFixed(0)).join(' ')} MiB`,
+/** Creates the state that later starts find. */
+async function issueCertificate({ nodes }: Options, setting: Setting, registry: Registry): Promise<void> {
+  const { child } = await sidecarOn('first', nodes[0] ?? process.execPath).start(
+    nodes[0] ?? process.execPath,
+    setting.environment,
+    registry.port,
   )
-  report(`highest during the ${what}`, Math.max(...samples))
+  endChild(child)
 }
 
-interface Answer {
-  readonly headers: NodeJS.Dict<string | string[]> & { location?: string | undefined }
-}
-
-function call(method: string, target: string): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const request = https.request({ ...options, method, path: target }, (response) => {
-      response.resume()
-      const { statusCode = 0, headers } = response
-      if (statusCode >= 400) reject(new Error(`${method} ${target}: ${statusCode}`))
-      else resolve({ headers })
-    })
-    request.on('error', reject)
-    request.end()
+async function compare(node: string, setting: Setting, registry: Registry): Promise<readonly Sample[]> {
+  const peers: readonly Peer[] = [sidecarOn('sidecar', node), bareNodeOn(node)]
+  const running: Running[] = []
+  for (const peer of peers) running.push(await startSubject(peer, setting.environment, registry))
+  await pause(IDLE_MS)
+  const figures = running.map(({ startMs, subject: { pid } }) => [startMs, residentMib(pid), privateMib(pid)])
+  for (const load of LOADS) {
+    for (const [index, { subject }] of running.entries()) {
+      const { rss = NaN } = await load.run(subject, setting)
+      figures[index]?.push(rss)
+    }
+  }
+  await pause(IDLE_MS)
+  return running.map(({ subject: { name, pid }, note: { version }, child }, index) => {
+    const column = `${name}, ${version}`
+    const values = [...(figures[index] ?? []), residentMib(pid)]
+    endChild(child)
+    say(`${column}: ${values.map((value) => value.toFixed(0)).join(' ')}`)
+    return { column, figures: Object.fromEntries(ROWS.map((row, at) => [row, values[at] ?? NaN])) }
   })
 }
 
-async function upload(target: string): Promise<Answer> {
-  const request = https.request({ ...options, method: 'PATCH', path: target })
-  const answer = new Promise<Answer>((resolve, reject) => {
-    request.on('response', (response) => {
-      response.resume()
-      resolve({ headers: response.headers })
-    })
-    request.on('error', reject)
-  })
-  await pipeline(Readable.from(blob()), request)
-  return answer
+function format({ rounds, sizeMib }: Options, samples: readonly Sample[], registry: string): string {
+  const machine = describeMachine(registry)
+  const columns = [...new Set(samples.map(({ column }) => column))]
+  const valueOf = (column: string | undefined, row: string): number =>
+    median(samples.filter((sample) => sample.column === column).map(({ figures }) => figures[row] ?? NaN))
+  const cell = (row: string, at: number): string => {
+    const value = valueOf(columns[at], row)
+    // Each sidecar is followed by the minimal server on the same Node.
+    return at % 2 === 1
+      ? value.toFixed(0)
+      : `${value.toFixed(0)} (${ratio(value, valueOf(columns[at + 1], row))})`
+  }
+  return [
+    `Medians of ${rounds} ${rounds === 1 ? 'round' : 'rounds'} with a blob of ${sizeMib} MiB, ${machine.date}, on ${machine.cores} cores of ${machine.cpu},`,
+    `${machine.system}, registry ${machine.registry}. Memory is RSS. In parentheses: sidecar ÷ bare-node of the same Node.`,
+    '',
+    `| | ${columns.join(' | ')} |`,
+    `|---|${'---:|'.repeat(columns.length)}`,
+    ...ROWS.map((row) => `| ${row} | ${columns.map((_, at) => cell(row, at)).join(' | ')} |`),
+  ].join('\n')
 }
 
-function download(target: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const hash = createHash('sha256')
-    const request = https.get({ ...options, path: target }, (response) => {
-      response.on('data', (chunk: Buffer) => hash.update(chunk))
-      response.on('error', reject)
-      response.on('end', () => {
-        resolve(`sha256:${hash.digest('hex')}`)
-      })
-    })
-    request.on('error', reject)
-  })
-}
-
-function pathOf(location: string | undefined): string {
-  const url = new URL(location ?? '', `https://127.0.0.1:${port}`)
-  return `${url.pathname}${url.search}`
+function ratio(value: number, base: number): string {
+  return (value / base).toFixed(2)
 }

@@ -43,7 +43,7 @@ async function accepts(child: ChildProcess, port: number): Promise<boolean> {
   const deadline = performance.now() + START_TIMEOUT_MS
   while (performance.now() < deadline && child.pid !== undefined && child.exitCode === null) {
     if (await connects(port)) return true
-    await pause(50)
+    await pause(5)
   }
   return false
 }

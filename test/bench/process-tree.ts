@@ -43,6 +43,12 @@ export function residentMib(pid: number): number {
   return Number(match?.[1]) / 1024
 }
 
+/** The resident size of this process without pages that another process shares, as those of one Node binary. */
+export function privateMib(pid: number): number {
+  const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8')
+  return sum([...text.matchAll(/^Private_\w+:\s+(\d+) kB/gm)].map(([, kib]) => Number(kib))) / 1024
+}
+
 export function resetPeakRss(root: number): void {
   // 5 sets the peak to the current size (proc(5), clear_refs).
   for (const pid of processTree(root)) writeFileSync(`/proc/${pid}/clear_refs`, '5')

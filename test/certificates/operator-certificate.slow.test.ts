@@ -5,7 +5,7 @@ import { describe, expect, it, vi, type TestContext } from 'vitest'
 import type { CertificateInForce } from '../../src/certificates/certificate-in-force.ts'
 import type { OperatorFiles } from '../../src/certificates/operator-files.ts'
 import { loadOperatorCertificate } from '../../src/certificates/operator-certificate.ts'
-import { SYSTEM_TIMETABLE, type Timetable } from '../../src/certificates/timetable.ts'
+import { SYSTEM_TIMETABLE, type Timetable } from '../../src/async/timetable.ts'
 import { NotAppliedError } from '../../src/errors/errors.ts'
 import type { IssuedCertificate } from '../../src/pki/issue.ts'
 import {

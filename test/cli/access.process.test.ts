@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { usersFileOf } from '../fixtures/access-scene.ts'
-import { run } from '../fixtures/process.ts'
+import { runHere } from '../fixtures/command.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 
 const RULES = `groups:
@@ -24,7 +24,7 @@ function folderWith(files: Readonly<Record<string, string>>): string {
 const FILES = { 'access.yaml': RULES, htpasswd: usersFileOf(['builder', 'alice']) }
 const ENV = { SIDECAR_USERS: 'htpasswd', SIDECAR_ACCESS: 'access.yaml' }
 const cli = (args: readonly string[], files: Readonly<Record<string, string>> = FILES, env = {}) =>
-  run(args, { cwd: folderWith(files), env: { ...ENV, ...env } })
+  runHere(args, { cwd: folderWith(files), env: { ...ENV, ...env } })
 
 describe('access test', () => {
   it.each([
@@ -135,6 +135,6 @@ describe('check', () => {
 })
 
 it('completion knows the command and the actions', async () => {
-  const { stdout } = await run(['completion', 'bash'])
+  const { stdout } = await runHere(['completion', 'bash'])
   expect(stdout).toContain(String.raw`'access test') commands=$'pull\npush\ndelete\ncatalog\nstatus'`)
 })

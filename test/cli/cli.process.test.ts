@@ -5,6 +5,7 @@ import https from 'node:https'
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { TOPICS } from '../../src/settings/table.ts'
+import { runHere } from '../fixtures/command.ts'
 import { run, start } from '../fixtures/process.ts'
 import { answering, OK, upstreamForTest } from '../fixtures/programmable-upstream.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
@@ -16,16 +17,16 @@ describe('the command line', () => {
   it('prints its version and help', async () => {
     const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }
     expect(await run(['--version'])).toMatchObject({ code: 0, stdout: `${version}\n`, stderr: '' })
-    const help = await run(['--help'])
+    const help = await runHere(['--help'])
     expect(help.code).toBe(0)
     for (const verb of ['serve', 'user', 'trust', 'check', 'healthcheck']) expect(help.stdout).toContain(verb)
-    const serveHelp = await run(['serve', '--help'])
+    const serveHelp = await runHere(['serve', '--help'])
     expect(serveHelp.stdout).toContain('SIDECAR_UPSTREAM')
     expect(serveHelp.stdout).toContain('--drain-timeout')
   })
 
   it("shows a command's own options first, and then only the settings that it uses", async () => {
-    const { stdout } = await run(['user', 'passwd', '--help'])
+    const { stdout } = await runHere(['user', 'passwd', '--help'])
     const flags = [...stdout.matchAll(/^ {2}.*?(--[a-z-]+)/gm)].map(([, flag]) => flag)
     expect(flags).toEqual([
       '--generate',
@@ -36,11 +37,11 @@ describe('the command line', () => {
       '--help',
       '--users',
     ])
-    expect(await run(['user', 'list', '--listen', ':1'])).toMatchObject({ code: 64, stdout: '' })
+    expect(await runHere(['user', 'list', '--listen', ':1'])).toMatchObject({ code: 64, stdout: '' })
   })
 
   it('shows the settings of serve by topic', async () => {
-    const { stdout } = await run(['serve', '--help'])
+    const { stdout } = await runHere(['serve', '--help'])
     const headings = [...stdout.matchAll(/^(\S.*):$/gm)].map(([, heading]) => heading)
     expect(headings).toEqual([...TOPICS.map(({ title }) => title), 'Options'])
     const limits = stdout.slice(stdout.indexOf('Limits:'), stdout.indexOf('Logs and files:'))
@@ -48,7 +49,10 @@ describe('the command line', () => {
   })
 
   it('checks variables for which the command has no flag too', async () => {
-    const { code, stderr } = await run(['user', 'list'], { env: { SIDECAR_LISTEN: 'x' }, cwd: tempFolder() })
+    const { code, stderr } = await runHere(['user', 'list'], {
+      env: { SIDECAR_LISTEN: 'x' },
+      cwd: tempFolder(),
+    })
     expect(code).toBe(64)
     expect(stderr).toContain('SIDECAR_LISTEN')
   })
@@ -58,7 +62,7 @@ describe('the command line', () => {
     [['user', 'lst'], "unknown command 'lst'", 'list'],
     [['user', 'list', '--user', 'x'], "unknown option '--user'", '--users'],
   ])('suggests a command or flag for %j', async (args, message, suggestion) => {
-    const { code, stdout, stderr } = await run(args, { cwd: tempFolder() })
+    const { code, stdout, stderr } = await runHere(args, { cwd: tempFolder() })
     expect([code, stdout]).toEqual([64, ''])
     expect(stderr).toContain(`error: ${message}\n(Did you mean ${suggestion}?)`)
   })
@@ -88,9 +92,9 @@ describe('the command line', () => {
     const added = await run(['user', 'add', 'alice', '--cost', '4'], { cwd, input: 'pass word\n' })
     expect(added).toMatchObject({ code: 0, stderr: '' })
     expect(readFileSync(path.join(cwd, 'users/htpasswd'), 'utf8')).toMatch(/^alice:\$2[aby]\$04\$.{53}\n$/)
-    const right = await run(['user', 'verify', 'alice'], { cwd, input: 'pass word\n' })
+    const right = await runHere(['user', 'verify', 'alice'], { cwd, input: 'pass word\n' })
     expect(right.code).toBe(0)
-    const wrong = await run(['user', 'verify', 'alice'], { cwd, input: 'password\n' })
+    const wrong = await runHere(['user', 'verify', 'alice'], { cwd, input: 'password\n' })
     expect(wrong.code).toBe(1)
     const elsewhere = await run(['user', 'add', 'bob', '--generate', '--json', '--users', 'other'], { cwd })
     expect(JSON.parse(elsewhere.stdout)).toMatchObject({ username: 'bob' })
@@ -112,7 +116,7 @@ describe('serve', () => {
   it('forwards without any output on stderr, also no deprecation warnings', async () => {
     const upstream = await upstreamForTest(answering(OK))
     const cwd = tempFolder()
-    await run(['user', 'add', 'alice', '--cost', '4'], { cwd, input: 'pass word\n' })
+    await runHere(['user', 'add', 'alice', '--cost', '4'], { cwd, input: 'pass word\n' })
     const sidecar = start(['--upstream', `http://127.0.0.1:${upstream.port}`], { cwd, env: FREE_PORTS })
     const { tls } = JSON.parse(await sidecar.line(/ready to serve/)) as { tls: string }
     const ca = readFileSync(path.join(cwd, 'state/root.crt'))
@@ -127,7 +131,7 @@ describe('serve', () => {
 
   it('reloads the users at SIGHUP, even without events and poll', async () => {
     const cwd = tempFolder()
-    await run(['user', 'add', 'alice', '--cost', '4', '--generate'], { cwd })
+    await runHere(['user', 'add', 'alice', '--cost', '4', '--generate'], { cwd })
     const sidecar = start(['serve', '--watch-poll', 'off'], { cwd, env: FREE_PORTS })
     await sidecar.line(/ready to serve/)
     sidecar.child.kill('SIGHUP')
@@ -176,7 +180,7 @@ describe('healthcheck', () => {
     const withoutUsers = await run(['healthcheck'], { cwd, env: admin })
     expect(withoutUsers.code).toBe(1)
     expect(withoutUsers.stdout).toContain('no users are configured')
-    await run(['user', 'add', 'alice', '--cost', '4', '--generate'], { cwd, env })
+    await runHere(['user', 'add', 'alice', '--cost', '4', '--generate'], { cwd, env })
     await sidecar.line(/users in force/)
     // A slow upstream makes the sidecar not ready too.
     const isReady = async () => (await run(['healthcheck'], { cwd, env: admin })).code === 0

@@ -1,8 +1,10 @@
 // Asks Docker's embedded resolver for the names of a container.
 
 import path from 'node:path'
+import { buildSync } from 'esbuild'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { docker, hasEngine } from '../fixtures/engine.ts'
+import { makeTempFolder, removeFolder } from '../fixtures/temp-folder.ts'
 
 const ROOT = path.join(import.meta.dirname, '..', '..')
 // Named as compose names its containers and networks.
@@ -10,25 +12,30 @@ const PROJECT = `names-e2e-${process.pid}`
 const NETWORK = `${PROJECT}_default`
 const IMAGE = 'node:24-slim'
 const ASK = `
-  import { lookAtMachine } from '/app/dist/certificates/names/machine-facts.js'
+  import { lookAtMachine } from '/app/machine-facts.mjs'
   const machine = await lookAtMachine()
   console.log(JSON.stringify(machine.names([]).map(({ value }) => value)))
 `
 
 describe.skipIf(!hasEngine())('a container', { timeout: 60_000 }, () => {
+  const folder = makeTempFolder()
+  const program = path.join(folder, 'machine-facts.mjs')
+
   beforeAll(async () => {
     // A pull may take longer than a test timeout.
     await docker(['image', 'inspect', IMAGE]).catch(() => docker(['pull', '-q', IMAGE]))
     await docker(['network', 'create', NETWORK])
+    const source = path.join(ROOT, 'src/certificates/names/machine-facts.ts')
+    buildSync({ entryPoints: [source], outfile: program, bundle: true, platform: 'node', format: 'esm' })
   }, 300_000)
-  afterAll(() => docker(['network', 'rm', NETWORK]))
+  afterAll(async () => {
+    removeFolder(folder)
+    await docker(['network', 'rm', NETWORK])
+  })
 
   const namesIn = async (...args: string[]): Promise<readonly string[]> => {
-    const mounts = ['dist', 'package.json'].flatMap((name) => [
-      '-v',
-      `${path.join(ROOT, name)}:/app/${name}:ro`,
-    ])
-    const run = ['run', '--rm', ...args, ...mounts, IMAGE, 'node', '--input-type=module', '-e', ASK]
+    const mount = ['-v', `${program}:/app/machine-facts.mjs:ro`]
+    const run = ['run', '--rm', ...args, ...mount, IMAGE, 'node', '--input-type=module', '-e', ASK]
     return JSON.parse((await docker(run)).stdout) as readonly string[]
   }
 

@@ -2,6 +2,7 @@
 //
 // Uses a fresh copy of the project and an address where the engine verifies certificates.
 
+import { execFile } from 'node:child_process'
 import {
   appendFileSync,
   chownSync,
@@ -16,6 +17,7 @@ import { BlockList } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import { hashSync } from 'bcryptjs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { buildRandomImage, imageId, mapName, trustFolder, trustRoot } from '../fixtures/docker-client.ts'
@@ -114,6 +116,16 @@ describe.skipIf(!hasEngine() || !isRoot())('docker compose', { timeout: 300_000 
     expect(await imageId(IMAGE)).toBe(pushed)
   })
 
+  it('collects garbage while nobody pushes, and keeps the image', async () => {
+    const script = path.join(folder, 'garbage-collect.sh')
+    const settings = { ...process.env, ...env, COMPOSE_PROJECT_NAME: PROJECT }
+    const { stdout } = await promisify(execFile)(script, [], { env: settings })
+    expect(stdout).toMatch(/blobs marked, \d+ blobs/)
+    expect(stdout).toMatch(/thawed: pushes go on\n$/)
+    await client(['image', 'rm', IMAGE])
+    await client(['pull', IMAGE])
+  })
+
   it('accepts a user that was added by hand on the host', async () => {
     appendFileSync(users, `carol:${hashSync('by hand', 5)}\n`)
     const isIn = () =>
@@ -179,7 +191,7 @@ describe.skipIf(!hasEngine() || !isRoot())('docker compose', { timeout: 300_000 
 
   it('does not let the host reach the registry without a login', async () => {
     const network = '{{range .IPAM.Config}}{{.Subnet}}{{end}}'
-    const { stdout } = await docker(['network', 'inspect', '-f', network, `${PROJECT}_registry`])
+    const { stdout } = await docker(['network', 'inspect', '-f', network, `${PROJECT}_default`])
     const [prefix = '', bits] = stdout.trim().split('/')
     const onHost = Object.values(networkInterfaces()).flatMap((list) => list ?? [])
     const subnet = new BlockList()

@@ -12,7 +12,7 @@ import { batches, type FuzzCase } from './generate.ts'
 import { REQUESTS } from './vocabulary.ts'
 
 const BATCH = 100
-const RUNS = repetitions({ usual: 8, stress: 20 })
+const RUNS = repetitions({ usual: 5, stress: 20 })
 // About 3.5 mutated requests of each run reach the upstream, with some seeds 2.
 const MIN_MUTATED = RUNS / 3
 

@@ -1,7 +1,7 @@
 // Tests addresses of clients and their sources.
 
 import { describe, expect, it } from 'vitest'
-import { sourceOf } from '../../src/http/client-address.ts'
+import { createProxyList, sourceOf } from '../../src/http/client-address.ts'
 
 describe('the source of', () => {
   it.each([
@@ -17,4 +17,27 @@ describe('the source of', () => {
   ])('%s, %s, is %s', (_what, address, source) => {
     expect(sourceOf(address)).toBe(source)
   })
+})
+
+describe('a list of proxies', () => {
+  const isProxy = createProxyList([
+    { address: '10.0.0.7', prefixLength: 8 },
+    { address: '192.0.2.1', prefixLength: 32 },
+    { address: '2001:db8::', prefixLength: 32 },
+    { address: 'fe80::', prefixLength: 10 },
+  ])
+
+  it.each(['10.0.0.0', '10.255.255.255', '192.0.2.1', '::ffff:10.1.2.3', '2001:db8:ffff::1', 'fe80::1%eth0'])(
+    'contains %s',
+    (address) => {
+      expect(isProxy(address)).toBe(true)
+    },
+  )
+
+  it.each(['11.0.0.0', '9.255.255.255', '192.0.2.2', '2001:db9::1', '127.0.0.1', 'unknown', ''])(
+    'does not contain %s',
+    (address) => {
+      expect(isProxy(address)).toBe(false)
+    },
+  )
 })

@@ -31,8 +31,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   async: [],
   errors: [],
   observability: ['errors'],
-  // Pure text: rules for names stand in pki.
-  settings: ['errors', 'pki'],
+  // Pure text: rules for names stand in pki, and the registry's address in upstream.
+  settings: ['errors', 'pki', 'upstream'],
   files: ['async', 'errors', 'observability'],
   pki: ['errors'],
   // A machine password is limited by a restriction.
@@ -41,6 +41,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   auth: ['async', 'users'],
   tokens: ['auth', 'users'],
   access: ['errors', 'files', 'observability'],
+  freeze: ['async', 'errors', 'files', 'observability'],
   upstream: ['errors'],
   // Texts only.
   'client-setup': [],
@@ -52,7 +53,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'http/connections': ['auth', 'errors', 'http', 'http/pipeline', 'upstream'],
   'http/pages': ['client-setup', 'observability', 'http', 'http/pipeline'],
   'http/pipeline': [
-    ...['access', 'auth', 'errors', 'observability', 'tokens', 'upstream'],
+    ...['access', 'auth', 'errors', 'freeze', 'observability', 'tokens', 'upstream'],
     ...['http', 'http/connections', 'http/pages', 'http/status'],
   ],
   'http/status': [
@@ -62,13 +63,13 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'http/admin': ['async', 'observability', 'http', 'http/status'],
   // The composition root sees every room below the commands.
   app: [
-    ...['access', 'async', 'auth', 'certificates', 'errors', 'observability'],
+    ...['access', 'async', 'auth', 'certificates', 'errors', 'freeze', 'observability'],
     ...['pki', 'settings', 'tokens', 'upstream', 'users'],
     ...['http', 'http/admin', 'http/connections', 'http/pages', 'http/pipeline', 'http/status'],
   ],
   cli: [
-    ...['access', 'app', 'auth', 'certificates', 'client-setup', 'errors', 'files', 'http', 'observability'],
-    ...['pki', 'settings', 'upstream', 'users', 'http/pages'],
+    ...['access', 'app', 'auth', 'certificates', 'client-setup', 'errors', 'files', 'freeze', 'http'],
+    ...['observability', 'pki', 'settings', 'upstream', 'users', 'http/pages'],
   ],
   'main.ts': ['app', 'cli'],
 }
@@ -88,7 +89,6 @@ const HOME_OF: Readonly<Record<string, RegExp>> = {
   hono: /^http\//,
   '@hono/node-server': /^http\//,
   piscina: /^(?:auth\/bcrypt-pool|access\/rules-file\/read-rules)\.ts$/,
-  'lru-cache': /^auth\/(?:verified-cache|throttle|pace|repeated-failures)\.ts$/,
   'ipaddr.js': /^http\/client-address\.ts$/,
   pino: /^observability\/log\.ts$/,
   'pino-pretty': /^observability\/log\.ts$/,

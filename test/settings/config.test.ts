@@ -3,6 +3,7 @@ import { parseConfig } from '../../src/settings/config.ts'
 import { ConfigError } from '../../src/errors/errors.ts'
 import { flagOf, variableOf } from '../../src/settings/setting.ts'
 import { settingNames } from '../../src/settings/table.ts'
+import { addressText } from '../../src/upstream/registry-address.ts'
 
 function problemsOf(env: Record<string, string>, flags: Record<string, string> = {}): readonly string[] {
   try {
@@ -20,6 +21,9 @@ describe('settings', () => {
       upstream: { hostname: '127.0.0.1', port: 5000 },
       listen: { host: undefined, port: 8443 },
       adminListen: { host: '127.0.0.1', port: 8444 },
+      reusePort: false,
+      trustedProxies: [],
+      proxyProtocol: 'off',
       users: 'users/htpasswd',
       stateDir: 'state',
       rootDir: undefined,
@@ -41,6 +45,7 @@ describe('settings', () => {
       idleTimeout: 300_000,
       responseTimeout: 900_000,
       drainTimeout: 25_000,
+      drainDelay: 0,
       maxConnections: 8_000,
       maxConnectionsPerSource: 4_000,
       handshakeTimeout: 10_000,
@@ -65,8 +70,20 @@ describe('settings', () => {
     expect(config.drainTimeout).toBe(120_000)
   })
 
+  it('accept a unix socket with a path of at most 107 bytes', () => {
+    const longest = `/${'ä'.repeat(53)}`
+    for (const socketPath of ['/run/registry/registry.sock', '/run/with space:colon', longest]) {
+      const { upstream } = parseConfig({ env: { SIDECAR_UPSTREAM: `unix:${socketPath}` } })
+      expect(upstream).toEqual({ socketPath })
+      expect(addressText(upstream)).toBe(`unix:${socketPath}`)
+    }
+  })
+
   it('count as unset when empty, as compose passes them', () => {
-    expect(parseConfig({ env: { SIDECAR_UPSTREAM: '', SIDECAR_HOSTS: '' } }).upstream.port).toBe(5000)
+    expect(parseConfig({ env: { SIDECAR_UPSTREAM: '', SIDECAR_HOSTS: '' } }).upstream).toEqual({
+      hostname: '127.0.0.1',
+      port: 5000,
+    })
   })
 
   it('are all reported at once', () => {
@@ -87,6 +104,7 @@ describe('settings', () => {
     ['a negative duration', 'SIDECAR_DRAIN_TIMEOUT', '-1s', /unit/],
     ['a duration of zero', 'SIDECAR_RESPONSE_TIMEOUT', '0s', /greater than 0/],
     ['a duration longer than a timer can wait', 'SIDECAR_AUTH_CACHE', '30d', /at most 24d/],
+    ['a drain delay without unit', 'SIDECAR_DRAIN_DELAY', '0', /unit/],
     ['an HSTS age without unit', 'SIDECAR_HSTS', '31536000', /unit/],
     ['an HSTS age below a second', 'SIDECAR_HSTS', '10ms', /at least 1s/],
     [
@@ -102,6 +120,21 @@ describe('settings', () => {
     ['a throttle with a second duration', 'SIDECAR_THROTTLE', '20/1m/1m', /as in 20\/1m/],
     ['a bare size', 'SIDECAR_SPLICE_MEMORY', '64', /unit/],
     ['an upstream without scheme', 'SIDECAR_UPSTREAM', 'registry:5000', /http:\/\//],
+    [
+      'a socket with a relative path',
+      'SIDECAR_UPSTREAM',
+      'unix:registry.sock',
+      /absolute path, as in unix:\//,
+    ],
+    ['a socket without a path', 'SIDECAR_UPSTREAM', 'unix:', /absolute path/],
+    ['an abstract socket', 'SIDECAR_UPSTREAM', 'unix:@registry', /absolute path/],
+    ['a socket with a NUL', 'SIDECAR_UPSTREAM', 'unix:/run/a\0b', /NUL/],
+    [
+      'a socket with a path of 108 bytes',
+      'SIDECAR_UPSTREAM',
+      `unix:/${'ä'.repeat(53)}b`,
+      /108 bytes.*at most 107/,
+    ],
     ['an upstream over TLS', 'SIDECAR_UPSTREAM', 'https://registry', /plain http/],
     ['an upstream with a path', 'SIDECAR_UPSTREAM', 'http://registry/v2/', /nothing after/],
     ['an upstream with a password', 'SIDECAR_UPSTREAM', 'http://a:b@registry', /no user name/],
@@ -194,6 +227,13 @@ describe('settings', () => {
       {},
       'SIDECAR_TLS_KEY_PASSWORD_FILE',
       /set SIDECAR_TLS_CERT and SIDECAR_TLS_KEY too/,
+    ],
+    [
+      'the PROXY protocol without its proxies',
+      { SIDECAR_PROXY_PROTOCOL: 'on' },
+      {},
+      'SIDECAR_PROXY_PROTOCOL',
+      /set SIDECAR_TRUSTED_PROXIES too/,
     ],
     [
       'how to use client certificates without their CA',

@@ -11,6 +11,7 @@ import { hashSync } from 'bcryptjs'
 import { randomBytes, randomInt } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { createBcryptPool } from '../../src/auth/bcrypt-pool.ts'
 import { bindingOf, formatKeptLine } from '../../src/users/old-password-line.ts'
 import type { Verifier, VerifierParts } from '../../src/auth/verifier.ts'
 import { createMachinePassword } from '../../src/users/machine-passwords/machine-secret.ts'
@@ -85,6 +86,7 @@ describe.each(PLACES)('at $path, $state, a wrong password', ({ path, state }) =>
         upstreamPort: upstream.port,
         users: ALICE_ENTRY + entries.join(''),
         // Each busy connection sends more requests the longer a round takes.
+        bcryptPool: createBcryptPool,
         env: { SIDECAR_THROTTLE: 'off', SIDECAR_MAX_REQUESTS_PER_CONNECTION: 'off' },
       })
       if (state === 'under load') await keepBusy(sidecar)

@@ -34,6 +34,7 @@ function answered({ writableEnded }: { readonly writableEnded: boolean }) {
     upload: undefined,
     answer: {} as unknown as IncomingMessage,
     isRetried: false,
+    retryUntil: 0,
     isOver: false,
     isWhole: false,
     onFailure: (failure) => failures.push(failure),

@@ -4,7 +4,7 @@
 import { isUtf8 } from 'node:buffer'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { Piscina } from 'piscina'
+import type { Piscina } from 'piscina'
 import { errorCode } from '../../errors/errors.ts'
 import type { RulesFile, RulesReading } from './rules-file.ts'
 import type { Problem } from './yaml-text.ts'
@@ -32,6 +32,7 @@ export function formatProblem({ line, column, message }: Problem): string {
 
 export interface ReadOptions {
   readonly timeoutMs?: number
+  readonly idleTimeoutMs?: number
 }
 
 export interface RulesReader {
@@ -40,26 +41,44 @@ export interface RulesReader {
   close(): Promise<void>
 }
 
-/** Keeps its thread (16 MB), because starting a thread at each change takes 170 ms of CPU time. */
-export function createRulesReader({ timeoutMs = PARSE_TIMEOUT_MS }: ReadOptions = {}): RulesReader {
-  const pool = new Piscina<string, string>({
-    filename: workerFile(),
-    minThreads: 0,
-    maxThreads: 1,
-    idleTimeout: Infinity,
-    resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MIB },
-  })
+// A thread takes 16 MiB, and starting it 170 ms of CPU time (measured). So a burst of changes uses one thread.
+const IDLE_TIMEOUT_MS = 10_000
+
+export function createRulesReader({
+  timeoutMs = PARSE_TIMEOUT_MS,
+  idleTimeoutMs = IDLE_TIMEOUT_MS,
+}: ReadOptions = {}): RulesReader {
+  let pool: Promise<Piscina<string, string>> | undefined
+  let loaded: Promise<string> | undefined
   return {
     read: async (bytes) => {
       if (bytes.length > MAX_RULES_FILE_BYTES)
         throw problem(`the file is larger than ${MAX_RULES_FILE_BYTES / 1024} KiB`)
       if (!isUtf8(bytes)) throw problem('the file is not UTF-8 text')
-      const reading = await parseIn(pool, bytes.toString('utf8'), timeoutMs)
+      pool ??= startPool(idleTimeoutMs)
+      // Node 20 aborts the whole process when a thread is terminated while it loads a module.
+      loaded = pool.then((started) => started.run(''))
+      await loaded
+      const reading = await parseIn(await pool, bytes.toString('utf8'), timeoutMs)
       if (reading.kind === 'problems') throw new RulesFileError(reading.problems)
       return reading.file
     },
-    close: () => pool.destroy(),
+    close: async () => {
+      await Promise.allSettled([loaded])
+      await (await pool)?.destroy()
+    },
   }
+}
+
+async function startPool(idleTimeout: number): Promise<Piscina<string, string>> {
+  const { Piscina } = await import('piscina')
+  return new Piscina<string, string>({
+    filename: workerFile(),
+    minThreads: 0,
+    maxThreads: 1,
+    idleTimeout,
+    resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MIB },
+  })
 }
 
 /** Keeps no thread. */
@@ -77,8 +96,6 @@ async function parseIn(
   text: string,
   timeoutMs: number,
 ): Promise<RulesReading> {
-  // Loads all modules first. Node 20 aborts the whole process when a thread is terminated while it loads a module.
-  await pool.run('')
   const signal = AbortSignal.timeout(timeoutMs)
   const reading = await pool.run(text, { signal }).catch((error: unknown) => {
     if (signal.aborted) throw problem(`reading the file takes over ${timeoutMs / 1000} s`)

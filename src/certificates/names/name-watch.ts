@@ -2,7 +2,7 @@
 //
 // A name that disappears waits for the hourly renewal, because it does no harm and may come back.
 
-import type { Timetable } from '../timetable.ts'
+import type { Timetable } from '../../async/timetable.ts'
 
 export interface NameWatch {
   close(): Promise<void>

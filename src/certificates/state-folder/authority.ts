@@ -24,7 +24,7 @@ import {
   parseEarlier,
   type Authority,
 } from '../../pki/cross-certificates.ts'
-import { issueLeaf, type IssuedCertificate, type LeafRequest } from '../../pki/issue.ts'
+import type { IssuedCertificate, LeafRequest } from '../../pki/issue.ts'
 import { notPermitted, type PermittedNames } from '../../pki/name-constraints.ts'
 import type { SubjectAltName } from '../../pki/names.ts'
 import { expiredRoot, foreignRoot, missingSharedRoot } from './root-refusals.ts'
@@ -104,7 +104,7 @@ export async function issueInto(
   const files = { certFile: paths.leafCert, keyFile: paths.leafKey }
   const { authority, keyPem } = issuer
   refuseNamesNotPermitted(names, authority, paths)
-  const leaf = issueUnder(authority.root, { root: { certPem: authority.root.pem, keyPem }, names, now })
+  const leaf = await issueUnder(authority.root, { root: { certPem: authority.root.pem, keyPem }, names, now })
   const bundle = parseBundle(leaf.certPem + chainBehindLeaf(authority), leaf.keyPem, { ...files, now })
   // Does not write this leaf, because clients would refuse it and each later look would issue another leaf.
   if (!isIssuedBy(bundle, authority.root)) throw foreignRoot(authority.root)
@@ -112,7 +112,9 @@ export async function issueInto(
   return bundle
 }
 
-function issueUnder(root: Root, request: LeafRequest): IssuedCertificate {
+async function issueUnder(root: Root, request: LeafRequest): Promise<IssuedCertificate> {
+  // Loaded on demand, because most starts find a valid leaf.
+  const { issueLeaf } = await import('../../pki/issue.ts')
   try {
     return issueLeaf(request)
   } catch (cause) {

@@ -23,7 +23,6 @@ import { readUntilWhole } from '../../files/read-again.ts'
 import { issueInto, issuerIn, isEmptyState, type NamesUnder } from './authority.ts'
 import { isRenewalDue, isIssuedBy, parseBundle, type CertificateBundle } from '../../pki/certificate.ts'
 import { hasExpectedChain, withIntersectedConstraints, type Authority } from '../../pki/cross-certificates.ts'
-import { issueRoot } from '../../pki/issue.ts'
 import type { SubjectAltName } from '../../pki/names.ts'
 import { refuseEarlyClock } from './root-refusals.ts'
 import { finishRootRenewal, isRenewingRoot } from './root-renewal.ts'
@@ -73,6 +72,7 @@ export async function createState(
     const files = { certFile: paths.rootCert, keyFile: paths.rootKey }
     if (issuedRoot) {
       refuseEarlyClock(files.certFile, request.now)
+      const { issueRoot } = await import('../../pki/issue.ts')
       await writePair(files, issueRoot(request), lock)
     }
     return { state: await repairLocked(paths, request, lock), issuedRoot }

@@ -21,7 +21,7 @@ import {
 } from '../../pki/certificate.ts'
 import { formatEarlier, parseEarlier, type Authority } from '../../pki/cross-certificates.ts'
 import { DER, extensionValue, within } from '../../pki/der.ts'
-import { crossSign, issueRoot, type CrossRequest } from '../../pki/issue.ts'
+import type { CrossRequest } from '../../pki/issue.ts'
 import type { SubjectAltName } from '../../pki/names.ts'
 import { certificatesIn } from '../../pki/pem.ts'
 import { foreignRoot, refuseEarlyClock } from './root-refusals.ts'
@@ -53,22 +53,24 @@ export async function beginRootRenewal(
     keyPem,
     authority: { root, earlier },
   } = issuer
+  const { issueRoot } = await import('../../pki/issue.ts')
   const next = issueRoot({ now, constrainTo })
-  const crossPem = crossUnder(root, { certPem: next.certPem, signer: { certPem: root.pem, keyPem } })
+  const crossPem = await crossUnder(root, { certPem: next.certPem, signer: { certPem: root.pem, keyPem } })
   const certPem = next.certPem + crossPem + root.pem + formatEarlier(earlier)
   const files = { certFile: paths.nextRootCert, keyFile: paths.nextRootKey }
   await writePair(files, { certPem, keyPem: next.keyPem }, lock)
 }
 
 // A cross certificate that is not valid under the present root would make every later start fail.
-function crossUnder(root: Root, request: CrossRequest): string {
-  const crossPem = signedOrRefused(root, request)
+async function crossUnder(root: Root, request: CrossRequest): Promise<string> {
+  const crossPem = await signedOrRefused(root, request)
   const [cross, signer] = [new X509Certificate(crossPem), new X509Certificate(root.pem)]
   if (!hasIssued(signer, cross)) throw foreignRoot(root)
   return crossPem
 }
 
-function signedOrRefused(root: Root, request: CrossRequest): string {
+async function signedOrRefused(root: Root, request: CrossRequest): Promise<string> {
+  const { crossSign } = await import('../../pki/issue.ts')
   try {
     return crossSign(request)
   } catch (cause) {

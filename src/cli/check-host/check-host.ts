@@ -10,6 +10,7 @@ import { explainCertificate } from './explain-certificate.ts'
 import { explainHandshake, isKnownAlert } from './explain-handshake.ts'
 import { explainTrust } from './explain-trust.ts'
 import type { Finding } from '../check/finding.ts'
+import { compareReplicas } from './compare-replicas.ts'
 import { inspectChain, type FailedHandshake, type HandshakeTarget } from './handshake.ts'
 import { readKnownRoots } from './known-roots.ts'
 import { probePlaintext } from './probe-plaintext.ts'
@@ -31,10 +32,13 @@ export interface HostCheck {
 export async function checkHost(check: HostCheck): Promise<readonly Finding[]> {
   const { target, env, timeoutMs } = check
   const proxies = explainProxies(target, env)
-  const { endpoint, findings } = await reach(target, timeoutMs)
+  const { endpoint, addresses, findings } = await reach(target, timeoutMs)
   if (endpoint === undefined) return [...findings, ...proxies]
-  const tlsFindings = await checkTls(check, { endpoint, name: target.name, timeoutMs })
-  return [...findings, ...tlsFindings, ...proxies]
+  const handshake = { endpoint, name: target.name, timeoutMs }
+  const tlsFindings = await checkTls(check, handshake)
+  const isTls = tlsFindings.some(({ part, level }) => part === 'tls' && level === 'ok')
+  const replicas = isTls ? await compareReplicas(handshake, addresses) : []
+  return [...findings, ...tlsFindings, ...replicas, ...proxies]
 }
 
 async function checkTls(check: HostCheck, handshake: HandshakeTarget): Promise<readonly Finding[]> {

@@ -31,8 +31,14 @@ export function inspectChain(
 ): Promise<HandshakeOutcome> {
   // Without roots, Node cannot add a root to the chain that the server sent.
   return shakeHands(target, { ca: [], rejectUnauthorized: false }, (socket) => {
+    // A destroyed socket has no certificate.
+    const outcome = {
+      kind: 'done',
+      protocol: socket.getProtocol() ?? 'unknown',
+      chain: chainOf(socket),
+    } as const
     useSocket(socket)
-    return { kind: 'done', protocol: socket.getProtocol() ?? 'unknown', chain: chainOf(socket) }
+    return outcome
   })
 }
 

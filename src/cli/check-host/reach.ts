@@ -14,6 +14,8 @@ export interface Endpoint {
 export interface Reached {
   /** Undefined when no address accepts a connection. */
   readonly endpoint: Endpoint | undefined
+  /** All addresses of the name, at most eight. */
+  readonly addresses: readonly string[]
   readonly findings: readonly Finding[]
 }
 
@@ -22,19 +24,24 @@ const MAX_ADDRESSES = 8
 
 export async function reach({ key, name, port }: RegistryAddress, timeoutMs: number): Promise<Reached> {
   const resolved = await resolveName(name.value)
-  if ('level' in resolved) return { endpoint: undefined, findings: [resolved] }
+  if ('level' in resolved) return { endpoint: undefined, addresses: [], findings: [resolved] }
+  const addresses = resolved.addresses.slice(0, MAX_ADDRESSES)
   const failures: Finding[] = []
-  for (const address of resolved.addresses.slice(0, MAX_ADDRESSES)) {
+  for (const address of addresses) {
     const reason = await tryConnect({ address, port }, timeoutMs)
     if (reason === undefined) {
       const text = `${key} is ${formatEndpoint({ address, port })}, which accepts connections`
       // Clients try the failed addresses too, and wait for each that does not answer.
       const notes = failures.map((failure): Finding => ({ ...failure, level: 'note' }))
-      return { endpoint: { address, port }, findings: [{ level: 'ok', part: 'address', text }, ...notes] }
+      return {
+        endpoint: { address, port },
+        addresses,
+        findings: [{ level: 'ok', part: 'address', text }, ...notes],
+      }
     }
     failures.push({ level: 'problem', part: 'address', ...explainFailure(reason, { key, address, port }) })
   }
-  return { endpoint: undefined, findings: failures }
+  return { endpoint: undefined, addresses, findings: failures }
 }
 
 async function resolveName(name: string): Promise<{ readonly addresses: readonly string[] } | Finding> {
@@ -107,6 +114,6 @@ function explainFailure(reason: string, { key, ...endpoint }: FailedEndpoint): E
   }
 }
 
-function formatEndpoint({ address, port }: Endpoint): string {
+export function formatEndpoint({ address, port }: Endpoint): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
 }

@@ -5,13 +5,14 @@ import type { Config, Sources } from '../../settings/config.ts'
 import { ConfigError, errorCode, errorMessage, InvalidFileError } from '../../errors/errors.ts'
 import { readRegular } from '../../files/regular-file.ts'
 import { isMountPoint } from '../../files/mount-point.ts'
-import { askForLocation } from '../../upstream/probe/upload-location.ts'
-import { LOGIN_DEMANDED } from '../../upstream/login-demand.ts'
 import { probeRegistry } from '../../upstream/probe/probe.ts'
+import { addressText } from '../../upstream/registry-address.ts'
 import { FILE_MOUNT } from '../../users/users.ts'
+import { checkUploads } from './check-uploads.ts'
 import { checkAccess } from './check-access.ts'
 import { checkCertificate } from './check-certificate.ts'
 import { checkClientCa } from './check-client-ca.ts'
+import { checkProxies } from './check-proxies.ts'
 import { formatFinding, hasProblem, type Finding } from './finding.ts'
 import { checkHost } from '../check-host/check-host.ts'
 import { thisMachine, type Machine } from '../this-machine.ts'
@@ -75,6 +76,7 @@ async function checkParts(config: Config): Promise<readonly Finding[]> {
     ...(await checkCertificate(config)),
     ...(await checkClientCa(config)),
     ...(await checkAccess(config)),
+    ...checkProxies(config),
     ...(await checkRegistry(config)),
   ]
 }
@@ -110,34 +112,15 @@ function addUser(file: string): string {
 }
 
 async function checkRegistry({ upstream, hosts, listen }: Config): Promise<readonly Finding[]> {
-  const url = `http://${upstream.hostname}:${upstream.port}`
+  const url = addressText(upstream)
   const outcome = await probeRegistry(upstream, TIMEOUT_MS)
   if (outcome.kind !== 'answers') {
-    const known = outcome.kind === 'unexpected' ? outcome.hint : undefined
-    const hint = known ?? 'start it there, or set SIDECAR_UPSTREAM'
+    const hint = outcome.hint ?? 'start it there, or set SIDECAR_UPSTREAM'
     return [{ level: 'problem', part: 'registry', text: `${url}: ${outcome.reason}`, hint }]
   }
   const host = `${hosts[0]?.value ?? 'localhost'}:${listen.port}`
   return [
     { level: 'ok', part: 'registry', text: `${url} answers` },
-    await checkLocation({ ...upstream, host }),
+    ...(await checkUploads({ registry: upstream, host })),
   ]
-}
-
-async function checkLocation(question: Parameters<typeof askForLocation>[0]): Promise<Finding> {
-  const part = 'location'
-  const finding = await askForLocation(question)
-  switch (finding.kind) {
-    case 'fitting':
-      return { level: 'ok', part, text: `uploads continue at ${finding.location}` }
-    case 'misleading': {
-      const hint =
-        "remove `host` from the registry's `http` settings (REGISTRY_HTTP_HOST), or set it to the name that clients use"
-      return { level: 'problem', part, text: `the registry sends uploads to ${finding.location}`, hint }
-    }
-    case 'demands-login':
-      return { level: 'problem', part, text: LOGIN_DEMANDED.reason, hint: LOGIN_DEMANDED.hint }
-    case 'unknown':
-      return { level: 'note', part, text: `the upload location could not be checked: ${finding.reason}` }
-  }
 }

@@ -10,6 +10,7 @@ export interface Finding {
     | 'access'
     | 'registry'
     | 'location'
+    | 'replicas'
     | 'address'
     | 'tls'
     | 'trust'

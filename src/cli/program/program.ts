@@ -6,6 +6,7 @@ import { watchSignals } from '../early-signals.ts'
 import { addAccessCommands } from './access-commands.ts'
 import { addCertCommands, addTrustCommand } from './certificate-commands.ts'
 import { addCompletionCommand } from './completion-command.ts'
+import { addFreezeCommands } from './freeze-commands.ts'
 import { addUserCommands } from './user-commands.ts'
 import {
   configInForce,
@@ -41,6 +42,7 @@ export function createProgram(wiring: Wiring): Command {
   addCertCommands(program, wiring)
   addTrustCommand(program, wiring)
   addCheckCommands(program, wiring)
+  addFreezeCommands(program, wiring)
   addCompletionCommand(program, wiring)
   return program
 }

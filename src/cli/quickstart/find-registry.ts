@@ -3,9 +3,9 @@
 import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { CommandError } from '../../errors/errors.ts'
-import type { UpstreamAddress } from '../../settings/setting-values.ts'
 import { existsFile } from '../../files/regular-file.ts'
 import { probeRegistry } from '../../upstream/probe/probe.ts'
+import { addressText, type RegistryAddress, type TcpAddress } from '../../upstream/registry-address.ts'
 import type { Machine } from '../this-machine.ts'
 import { hasDockerEngine, startRegistryContainer } from './registry-container.ts'
 import { isTaken, startRegistryProcess } from './registry-process.ts'
@@ -13,7 +13,7 @@ import { findOnPath, runProgram, type ProgramResult } from './run-program.ts'
 import type { World } from '../../app/world.ts'
 
 export interface FoundRegistry {
-  readonly address: UpstreamAddress
+  readonly address: RegistryAddress
   /** A text for people: the registry, and where its images are. */
   readonly description: string
   /** Aborts when the started registry has ended. Absent if quickstart did not start it. */
@@ -29,7 +29,7 @@ export interface Search {
   readonly say: (line: string) => void
 }
 
-const USUAL_ADDRESS: UpstreamAddress = { hostname: '127.0.0.1', port: 5000 }
+const USUAL_ADDRESS: TcpAddress = { hostname: '127.0.0.1', port: 5000 }
 const ANSWER_TIMEOUT_MS = 15_000
 const ANSWER_POLL_MS = 100
 const PORT_ATTEMPTS = 3
@@ -37,8 +37,8 @@ const PACKAGE_TIMEOUT_MS = 300_000
 const PACKAGE = 'docker-registry'
 
 /** Rejects with a CommandError if the registry does not answer. */
-export function useRegistry(address: UpstreamAddress): (search: Search) => Promise<FoundRegistry> {
-  const description = `the registry of your settings, http://${address.hostname}:${address.port}`
+export function useRegistry(address: RegistryAddress): (search: Search) => Promise<FoundRegistry> {
+  const description = `the registry of your settings, ${addressText(address)}`
   return (search) => answering({ address, description, stop: () => Promise.resolve() }, search)
 }
 

@@ -7,6 +7,7 @@ import { isSetIn, parseConfig, type Config, type Sources } from '../../settings/
 import { errorMessage } from '../../errors/errors.ts'
 import { SETTINGS } from '../../settings/table.ts'
 import type { Sidecar } from '../../app/sidecar.ts'
+import { addressText } from '../../upstream/registry-address.ts'
 import { quoted } from '../../client-setup/shell-commands.ts'
 import { watchSignals } from '../early-signals.ts'
 import { thisMachine } from '../this-machine.ts'
@@ -107,7 +108,7 @@ function recordedSettings(config: Config, { address, adminAddress }: Sidecar): R
   const { upstream, listen, adminListen } = config
   const admin = adminListen === 'off' ? undefined : adminListen.host
   return {
-    upstream: `http://${inUrl(upstream.hostname)}:${upstream.port}`,
+    upstream: addressText(upstream),
     listen: `${inUrl(listen.host ?? '')}:${address.port}`,
     adminListen: adminAddress === undefined ? 'off' : `${inUrl(admin ?? '')}:${adminAddress.port}`,
   }

@@ -3,13 +3,13 @@
 import { createHash } from 'node:crypto'
 import { resolve } from 'node:path'
 import { CommandError } from '../../errors/errors.ts'
-import type { UpstreamAddress } from '../../settings/setting-values.ts'
+import type { TcpAddress } from '../../upstream/registry-address.ts'
 import { runProgram, type ProgramResult } from './run-program.ts'
 import type { World } from '../../app/world.ts'
 
 export interface RegistryContainer {
   readonly name: string
-  readonly address: UpstreamAddress
+  readonly address: TcpAddress
   /** False for a container from an earlier start, which may still be in use. */
   readonly isNew: boolean
   stop(): Promise<void>
@@ -83,7 +83,7 @@ async function stopContainer(name: string, env: World['env']): Promise<void> {
   if (!stopped.ok) throw new CommandError(`the container ${name} is still running: ${stopped.reason}`)
 }
 
-function onLoopback(port: number): UpstreamAddress {
+function onLoopback(port: number): TcpAddress {
   return { hostname: '127.0.0.1', port }
 }
 

@@ -7,11 +7,11 @@ import { mkdir, open, readFile, writeFile } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { CommandError, errorCode, errorMessage } from '../../errors/errors.ts'
-import type { UpstreamAddress } from '../../settings/setting-values.ts'
+import type { TcpAddress } from '../../upstream/registry-address.ts'
 import type { World } from '../../app/world.ts'
 
 export interface RegistryProcess {
-  readonly address: UpstreamAddress
+  readonly address: TcpAddress
   readonly logFile: string
   readonly ended: AbortSignal
   stop(): Promise<void>
@@ -131,7 +131,7 @@ async function stop(child: ChildProcess, ended: AbortSignal): Promise<void> {
   clearTimeout(lastResort)
 }
 
-export async function isTaken({ hostname, port }: UpstreamAddress): Promise<boolean> {
+export async function isTaken({ hostname, port }: TcpAddress): Promise<boolean> {
   try {
     const server = createServer().listen(port, hostname)
     await once(server, 'listening')

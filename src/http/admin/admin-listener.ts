@@ -15,7 +15,9 @@ import { addAdminStatus, type AdminEnv, type AdminStatusOptions } from '../statu
 
 export interface Readiness {
   readonly ready: boolean
-  readonly parts: Readonly<Record<'users' | 'certificate' | 'upstream' | 'draining', PartStatus>> & {
+  readonly parts: Readonly<
+    Record<'users' | 'certificate' | 'freeze' | 'upstream' | 'draining', PartStatus>
+  > & {
     readonly clientCa?: PartStatus
   }
 }
@@ -28,6 +30,8 @@ export interface AdminListener {
 export interface AdminOptions extends AdminStatusOptions {
   readonly host: string | undefined
   readonly port: number
+  /** What to do if the port is in use. */
+  readonly whenTaken?: string | undefined
   readonly readiness: () => Promise<Readiness>
   readonly metrics: Pick<Metrics, 'contentType' | 'text'>
 }
@@ -40,6 +44,7 @@ export async function createAdminListener({
   metrics,
   host,
   port,
+  whenTaken,
   ...status
 }: AdminOptions): Promise<AdminListener> {
   // Threat: anyone can send many requests at once. So requests that arrive together share one result.
@@ -63,10 +68,11 @@ export async function createAdminListener({
   app.notFound((c) =>
     c.text('This address serves /, /status.json, /events, /healthz, /readyz and /metrics.\n', 404),
   )
-  const handler = getRequestListener(app.fetch, { overrideGlobalObjects: false })
+  // HAProxy checks in HTTP/1.0 without a Host header.
+  const handler = getRequestListener(app.fetch, { overrideGlobalObjects: false, hostname: 'localhost' })
   const server = createServer((incoming, outgoing) => void handler(incoming, outgoing))
   limitConnections(server)
-  const address = await bind(server, { host, port, setting: 'SIDECAR_ADMIN_LISTEN' })
+  const address = await bind(server, { host, port, whenTaken, setting: 'SIDECAR_ADMIN_LISTEN' })
   // Without a listener for 'error', a connection that cannot be accepted would end the process.
   server.on('error', () => undefined)
   return {
@@ -81,6 +87,7 @@ export async function createAdminListener({
   }
 }
 
+// Loaded on demand, because health checks and metrics do not need it.
 function limitConnections(server: Server): void {
   const [local, remote] = [new Set<Socket>(), new Set<Socket>()]
   const answering = new WeakSet<Socket>()

@@ -5,32 +5,31 @@ import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { errorCode } from '../../errors/errors.ts'
 import type { Limits } from '../limits.ts'
+import { createTcpAcceptor, type Proxies } from './accept-tcp.ts'
 import type { ClientCaGenerations } from './client-ca-change.ts'
 import { attachTls, connectionOf } from './connection.ts'
 import { reportFailedHandshake, reportServerName, type RequestedNames } from './requested-names.ts'
 import { answerFailedHandshake, answerUnparsable } from './unparsable-requests.ts'
 
 export interface AcceptOptions {
-  readonly limits: Pick<Limits, 'audit' | 'connections'>
+  readonly limits: Pick<Limits, 'audit' | 'connections' | 'handshakeTimeoutMs'>
   readonly clientCas: ClientCaGenerations
+  readonly proxies: Proxies
   readonly requestedNames: RequestedNames
 }
 
 /** Takes over Node's listeners and calls them itself. Call it once, before the server listens. */
 export function handleConnections(
   server: Server,
-  { limits, clientCas, requestedNames }: AcceptOptions,
+  { limits, clientCas, proxies, requestedNames }: AcceptOptions,
 ): void {
-  const { audit, connections } = limits
+  const { audit } = limits
   const startTls = takeListeners(server, 'connection')
   const startHttp = takeListeners(server, 'secureConnection')
   // Removed, because Node's listener would emit 'clientError' for the same error.
   takeListeners(server, 'tlsClientError')
 
-  server.on('connection', (tcp: Socket) => {
-    // The limits apply before TLS, so that a refused connection costs no TLS state.
-    if (connections.accept(tcp, clientCas.current)) startTls(tcp)
-  })
+  server.on('connection', createTcpAcceptor({ limits, clientCas, proxies }, startTls))
 
   server.on('secureConnection', (tls) => {
     const connection = attachTls(tls)

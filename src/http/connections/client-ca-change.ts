@@ -1,7 +1,7 @@
 // Ends the connections that were verified under replaced client CAs.
 // Threat: OpenSSL verifies a client only in the handshake, so clients of a removed CA would stay connected.
 
-import type { ClientCaGeneration, Connection } from './connection.ts'
+import { announceEnd, type ClientCaGeneration, type Connection } from './connection.ts'
 
 // Node does not report that a client CA has expired. So connections with a client CA end after this age.
 const MAX_HANDSHAKE_AGE_MS = 3_600_000
@@ -28,10 +28,7 @@ export function createClientCaGenerations(): ClientCaGenerations {
       current.isReplaced = true
       current = { isReplaced: false }
       for (const connection of open) {
-        // The answer must announce the end. Otherwise a push sends its next request on this connection and loses it.
-        for (const outgoing of connection.answers.keys()) {
-          if (!outgoing.headersSent) outgoing.shouldKeepAlive = false
-        }
+        announceEnd(connection)
         endIfOutdated(connection)
       }
     },

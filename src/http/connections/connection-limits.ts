@@ -1,14 +1,16 @@
 // Limits open connections (total and per source) and requests per connection.
+// A trusted proxy has no limit per source, because its connections carry many clients.
 // Threat: silent connections lock out everyone. So a new connection replaces one without a verified request.
 
 import type { RequestListener } from 'node:http'
 import type { Socket } from 'node:net'
 import type { LimitAudit } from '../limit-audit.ts'
 import { createConnectionTable, type ConnectionTable } from './connection-table.ts'
-import { connectionOf, openConnection, type ClientCaGeneration, type Connection } from './connection.ts'
+import { connectionOf, type Connection } from './connection.ts'
 
 export interface ConnectionLimits {
-  accept(tcp: Socket, clientCas: ClientCaGeneration): boolean
+  /** Destroys a connection for which there is no room. */
+  accept(connection: Connection): boolean
   readonly limitRequests: (listener: RequestListener) => RequestListener
   readonly table: ConnectionTable<Connection>
 }
@@ -27,22 +29,20 @@ export function createConnectionLimits(options: ConnectionLimitsOptions): Connec
   const { maxConnections, maxPerSource, maxRequests, audit, clock } = options
   const table = createConnectionTable<Connection>(clock)
 
-  function accept(tcp: Socket, clientCas: ClientCaGeneration): boolean {
-    const connection = openConnection(tcp, clientCas)
-    if (connection === undefined || !hasRoomFor(connection)) {
-      tcp.on('error', () => undefined)
-      tcp.destroy()
+  function accept(connection: Connection): boolean {
+    if (!hasRoomFor(connection)) {
+      destroyTcp(connection.tcp)
       return false
     }
     table.add(connection)
-    tcp.once('close', () => {
+    connection.tcp.once('close', () => {
       table.remove(connection)
     })
     return true
   }
 
-  function hasRoomFor({ source }: Connection): boolean {
-    if (table.countOf(source) >= maxPerSource) {
+  function hasRoomFor({ source, isProxy }: Connection): boolean {
+    if (!isProxy && table.countOf(source) >= maxPerSource) {
       audit.reached('connections-per-source', source)
       return makeRoom(table.leastUseful(source))
     }
@@ -73,4 +73,9 @@ export function createConnectionLimits(options: ConnectionLimitsOptions): Connec
     },
     table,
   }
+}
+
+export function destroyTcp(tcp: Socket): void {
+  tcp.on('error', () => undefined)
+  tcp.destroy()
 }

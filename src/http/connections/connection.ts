@@ -4,15 +4,16 @@ import type { ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import type { PacedConnection } from '../../auth/pace.ts'
-import { clientAddressOf, sourceOf, withoutMapping } from '../client-address.ts'
+import { clientAddressOf, sourceOf, withoutMapping, type Client, type IsProxy } from '../client-address.ts'
 import type { Bytes, RequestFacts, Transfer } from '../request-facts.ts'
 import type { CertificateVerdict } from './certificate-verdict.ts'
 
-export interface Connection {
-  /** Stored, because a closed socket has no address. */
-  readonly address: string
-  readonly source: string
+/** The address is stored, because a closed socket has none. */
+export interface Connection extends Client {
+  /** The address that the client connected to. */
   readonly localAddress: string
+  /** The other side is a trusted proxy, so the connection may carry requests of many clients. */
+  readonly isProxy: boolean
   readonly tcp: Socket
   tls: TLSSocket | undefined
   /** `performance.now()` when the handshake ended. */
@@ -25,6 +26,7 @@ export interface Connection {
   requests: number
   /** Bytes of finished requests. */
   charged: Bytes
+  /** For the source of the latest login. */
   paced: PacedConnection | undefined
   /** The last Host header that was reported. */
   host: string | undefined
@@ -56,13 +58,32 @@ type WithConnection = Socket & { [CONNECTION]?: Connection }
 /** `_parent` is Node's private name for the TCP socket below TLS. */
 type OnTcp = TLSSocket & { readonly _parent?: WithConnection | null }
 
-export function openConnection(tcp: WithConnection, clientCas: ClientCaGeneration): Connection | undefined {
-  const address = clientAddressOf(tcp)
-  if (address === undefined) return undefined
+export interface Endpoints {
+  readonly address: string
+  readonly localAddress: string
+}
+
+export interface OpenConnectionOptions {
+  readonly clientCas: ClientCaGeneration
+  readonly isProxy: IsProxy
+  /** From a PROXY protocol header. */
+  readonly endpoints?: Endpoints
+}
+
+/** Replaces an earlier record of the socket. Undefined if the socket is closed. */
+export function openConnection(
+  tcp: WithConnection,
+  { clientCas, isProxy: isProxyAddress, endpoints = endpointsOf(tcp) }: OpenConnectionOptions,
+): Connection | undefined {
+  if (endpoints === undefined) return undefined
+  const { address, localAddress } = endpoints
+  const isProxy = isProxyAddress(address)
   const connection: Connection = {
     address,
-    source: sourceOf(address),
-    localAddress: withoutMapping(tcp.localAddress ?? ''),
+    // A proxy shares no limit with its neighbors in a /64.
+    source: isProxy ? address : sourceOf(address),
+    localAddress,
+    isProxy,
     tcp,
     tls: undefined,
     secureSince: 0,
@@ -78,6 +99,11 @@ export function openConnection(tcp: WithConnection, clientCas: ClientCaGeneratio
   }
   tcp[CONNECTION] = connection
   return connection
+}
+
+function endpointsOf(tcp: Socket): Endpoints | undefined {
+  const address = clientAddressOf(tcp)
+  return address === undefined ? undefined : { address, localAddress: withoutMapping(tcp.localAddress ?? '') }
 }
 
 /** Works after a failed handshake too. Undefined only if the internals of Node changed. */
@@ -124,5 +150,12 @@ export function checkTlsLeadsToTcp(
   tcp.destroy()
   if (!isFound) {
     throw new Error('this version of Node hides the TCP socket of a TLS socket; use Node 20, 22 or 24')
+  }
+}
+
+/** Makes the answers in flight announce the end. Otherwise a push sends its next request here, and loses it. */
+export function announceEnd({ answers }: Connection): void {
+  for (const outgoing of answers.keys()) {
+    if (!outgoing.headersSent) outgoing.shouldKeepAlive = false
   }
 }

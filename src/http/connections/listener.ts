@@ -3,14 +3,15 @@
 import { randomBytes } from 'node:crypto'
 import type { RequestListener } from 'node:http'
 import { createServer, type Server, type ServerOptions } from 'node:https'
-import tls from 'node:tls'
 import { bind, type BoundAddress } from '../bind.ts'
 import type { Limits } from '../limits.ts'
 import { MAX_HEAD_BYTES } from '../pipeline/admit.ts'
+import type { Proxies } from './accept-tcp.ts'
 import { handleConnections } from './accept.ts'
 import { createClientCaGenerations } from './client-ca-change.ts'
-import { checkTlsLeadsToTcp, type Connection } from './connection.ts'
+import { announceEnd, checkTlsLeadsToTcp, type Connection } from './connection.ts'
 import type { RequestedNames } from './requested-names.ts'
+import { firstRequestsAnswered, stopAccepting } from './stop-accepting.ts'
 import {
   clientCertificateOptions,
   tlsOptions,
@@ -23,7 +24,11 @@ export interface Listener {
   serve(certificate: ServedCertificate): void
   /** Ends earlier connections after their answers. Call it only if the listener was created with client CAs. */
   accept(clientCaPem: string): void
-  stopAccepting(): void
+  /** Makes the answers in flight announce the end of their connections. */
+  announceEnd(): void
+  stopAccepting(): Promise<void>
+  /** Resolves when connections that were accepted last have had their first request, at the latest after 3 s. */
+  firstRequestsAnswered(): Promise<void>
   close(): Promise<void>
 }
 
@@ -37,15 +42,20 @@ const LATE_HEADS_CHECK_MS = 1_000
 // No client keeps an idle connection longer (buildkit: 120 s). If the sidecar closed first, it would lose a request.
 const KEEP_ALIVE_TIMEOUT_MS = 180_000
 
+const NOT_SHARED =
+  'another process uses this port alone; run it as the same user and with SIDECAR_REUSE_PORT=true'
+
 export interface ListenerOptions {
   readonly certificate: ServedCertificate
   readonly handler: RequestListener
   readonly host: string | undefined
   readonly port: number
+  readonly reusePort: boolean
   /** Does not apply while the pipeline or the registry works on a request. */
   readonly idleTimeoutMs: number
   readonly requestedNames: RequestedNames
   readonly limits: Limits
+  readonly proxies: Proxies
   /** PEM. Undefined: no client certificates are requested. */
   readonly clientCaPem: string | undefined
   readonly ticketKeysLifeMs: number
@@ -56,6 +66,7 @@ export async function createListener({
   idleTimeoutMs,
   requestedNames,
   limits,
+  proxies,
   ticketKeysLifeMs,
   ...options
 }: ListenerOptions): Promise<Listener> {
@@ -68,9 +79,13 @@ export async function createListener({
   })
   const clientCas = createClientCaGenerations()
   const connections = limits.connections.table
-  handleConnections(server, { limits, clientCas, requestedNames })
+  handleConnections(server, { limits, clientCas, proxies, requestedNames })
   handleRequests(server, { handler, idleTimeoutMs })
-  const address = await bind(server, { ...options, setting: 'SIDECAR_LISTEN' })
+  const address = await bind(server, {
+    ...options,
+    setting: 'SIDECAR_LISTEN',
+    whenTaken: options.reusePort ? NOT_SHARED : undefined,
+  })
   const rotation = setInterval(() => {
     server.setTicketKeys(randomBytes(TICKET_KEYS_BYTES))
   }, ticketKeysLifeMs)
@@ -92,10 +107,11 @@ export async function createListener({
       use({ ...files, clientCaPem })
       clientCas.clientCaChanged(connections.all)
     },
-    stopAccepting: () => {
-      // Node's own close() also ends connections whose answer is not sent yet, so a slow client would lose bytes.
-      tls.Server.prototype.close.call(server)
+    announceEnd: () => {
+      for (const connection of connections.all) announceEnd(connection)
     },
+    stopAccepting: () => stopAccepting(server),
+    firstRequestsAnswered: () => firstRequestsAnswered(connections.all),
     close: () => {
       clearInterval(rotation)
       return closeServer(server, connections.all)

@@ -39,7 +39,8 @@ export function reportHostHeaders(names: RequestedNames): (listener: RequestList
   return (listener) => (incoming, outgoing) => {
     const connection = connectionOf(incoming.socket)
     const { host } = incoming.headers
-    if (host !== undefined && host !== connection.host) {
+    // The client of a proxy sees the certificate of the proxy.
+    if (host !== undefined && host !== connection.host && !connection.isProxy) {
       connection.host = host
       const name = host.replace(/:\d*$/, '')
       names.requested({ name, by: 'host header', address: connection.address })

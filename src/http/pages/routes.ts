@@ -2,9 +2,8 @@
 
 import type { Hono } from 'hono'
 import type { Env, Step } from '../pipeline/step.ts'
-import { shownKeys, type CertificateNames } from './shown-keys.ts'
-import { TRUST_PAGE_HEADERS, trustPage, type RootSummary } from './trust-page.ts'
-import { visitorSystem } from './visitor-system.ts'
+import type { CertificateNames } from './shown-keys.ts'
+import type { RootSummary } from './trust-page.ts'
 
 export interface PageFacts extends CertificateNames {
   readonly root: () => RootSummary | undefined
@@ -14,12 +13,23 @@ const TRUST_PAGE = '/-/'
 
 export function addPages(app: Hono<Env>, facts: PageFacts): void {
   app.get(TRUST_PAGE, async (c) => {
+    const { TRUST_PAGE_HEADERS, shownKeys, trustPage, visitorSystem } = await loadTrustPage()
     const { headers } = c.env.incoming
     const keys = shownKeys(headers.host, facts)
     const page = await trustPage({ keys, root: facts.root(), system: visitorSystem(headers) })
     return c.body(page, 200, TRUST_PAGE_HEADERS)
   })
   app.get('/', redirectBrowsers())
+}
+
+// Loaded on demand, because people open this page a few times and clients never do.
+async function loadTrustPage() {
+  const [keys, page, system] = await Promise.all([
+    import('./shown-keys.ts'),
+    import('./trust-page.ts'),
+    import('./visitor-system.ts'),
+  ])
+  return { ...keys, ...page, ...system }
 }
 
 // A registry client that requests `/` must get a 404 in the registry's form.

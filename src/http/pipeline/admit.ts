@@ -71,16 +71,18 @@ const UPLOAD_IN_PROGRESS = /^\/v2\/.+\/blobs\/uploads\/[^/?]+(?:\?|$)/
 // The only address that takes a form, and the registry never gets that form.
 const IS_TOKEN_ADDRESS = /^\/token(?:\?|$)/
 
-export function admit(gate: Pick<DrainGate, 'isDraining'>): Step {
+export function admit(gate: Pick<DrainGate, 'phase'>): Step {
   return async function admitRequest(c, next) {
     const { incoming, outgoing } = c.env
     incoming.url = decodeDigest(incoming.url ?? '')
     const objection = objectionTo(incoming)
     if (objection !== undefined) return refuse(c, andClose(objection), objection.message)
-    if (gate.isDraining && !UPLOAD_IN_PROGRESS.test(incoming.url)) {
+    if (gate.phase === 'stopping' && !UPLOAD_IN_PROGRESS.test(incoming.url)) {
       const stopping = refusal('unavailable', 'the sidecar is stopping; try again', { 'Retry-After': '5' })
       return refuse(c, andClose(stopping), 'draining')
     }
+    // The client makes its next request on a new connection, which another sidecar may get.
+    if (gate.phase === 'leaving') outgoing.shouldKeepAlive = false
     // An old proxy may forward keep-alive blindly (RFC 9112 §C.2.2). After an Upgrade, Node parses no further request.
     if (incoming.httpVersionMinor === 0 || incoming.headers.upgrade !== undefined)
       outgoing.shouldKeepAlive = false

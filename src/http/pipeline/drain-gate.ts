@@ -4,13 +4,16 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Transfers } from './transfers.ts'
 
+/** `leaving`: each answer ends its connection. `stopping`: requests that would begin something are refused. */
+export type DrainPhase = 'open' | 'leaving' | 'stopping'
+
 export interface DrainGate {
-  readonly isDraining: boolean
+  readonly phase: DrainPhase
   readonly inFlight: number
-  /** Counts the login as in flight only while it is checked. */
-  checking<T>(login: Promise<T>): Promise<T>
-  beginDrain(): void
-  /** Resolves when nothing has been in flight for a second, or at once if nothing is. */
+  /** Counts a login as in flight while it is checked, and a write while it waits. */
+  counting<T>(work: Promise<T>): Promise<T>
+  begin(phase: Exclude<DrainPhase, 'open'>): void
+  /** Resolves when nothing has been in flight for a second. If `stopping`, at once if nothing is. */
   drained(): Promise<void>
 }
 
@@ -23,29 +26,30 @@ const QUIET_LOOKS = 10
 const LOOK_EVERY_MS = 100
 
 export function createDrainGate(transfers: CountedTransfers): DrainGate {
-  let logins = 0
-  let isDraining = false
+  let pending = 0
+  let phase: DrainPhase = 'open'
 
-  const inFlight = (): number => transfers.open.size + logins
+  const inFlight = (): number => transfers.open.size + pending
 
   return {
-    get isDraining() {
-      return isDraining
+    get phase() {
+      return phase
     },
     get inFlight() {
       return inFlight()
     },
-    checking(login) {
-      logins += 1
-      return login.finally(() => {
-        logins -= 1
+    counting(work) {
+      pending += 1
+      return work.finally(() => {
+        pending -= 1
       })
     },
-    beginDrain() {
-      isDraining = true
+    begin(next) {
+      phase = next
     },
     async drained() {
-      if (inFlight() === 0) return
+      // When leaving, a client may still send a request on a connection whose last answer did not announce the end.
+      if (phase === 'stopping' && inFlight() === 0) return
       let { begun } = transfers
       for (let quietLooks = 0; quietLooks < QUIET_LOOKS;) {
         // ref: false, so that the process can exit after the deadline.

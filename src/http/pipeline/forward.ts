@@ -4,6 +4,7 @@ import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Handler } from 'hono'
 import type { IncomingMessage } from 'node:http'
 import { isDigest } from '../../access/repository-name.ts'
+import type { WriteFreeze } from '../../freeze/write-freeze.ts'
 import type { Log } from '../../observability/log.ts'
 import type { Metrics } from '../../observability/metrics.ts'
 import type { ForwardContext } from '../../upstream/exchange.ts'
@@ -30,10 +31,19 @@ export interface FailureObservers {
   readonly log: Log
 }
 
-export function forward(upstream: Upstream, observers: FailureObservers): Handler<Env> {
+export interface ForwardOptions extends FailureObservers {
+  readonly upstream: Upstream
+  readonly writeFreeze: Pick<WriteFreeze, 'isFrozen'>
+}
+
+// The registry may be restarted during a freeze, and pulls must go on.
+const PATIENCE_MS = 10_000
+
+export function forward({ upstream, writeFreeze, ...observers }: ForwardOptions): Handler<Env> {
   return function forwardRequest(c) {
     const { incoming, outgoing } = c.env
-    const context = forwardContextOf(c, observers)
+    const retryUntil = writeFreeze.isFrozen ? performance.now() + PATIENCE_MS : 0
+    const context = { ...forwardContextOf(c, observers), retryUntil }
     if (outgoing.destroyed) return RESPONSE_ALREADY_SENT
     invite(c)
     // From here the upstream's watchdog measures idle time.

@@ -17,10 +17,12 @@ import { answerPreflights, refuseForeignWrites, shareAnswers } from './cross-ori
 import { demandClientCertificate, refuseOutdated } from './login/client-certificate.ts'
 import { forward } from './forward.ts'
 import { issueToken, type IssueTokenOptions } from './login/issue-token.ts'
+import type { IsProxy } from '../client-address.ts'
 import type { Limits } from '../limits.ts'
 import type { CertificateDemand } from '../connections/certificate-verdict.ts'
 import { reportHostHeaders, type RequestedNames } from '../connections/requested-names.ts'
 import { oneAtATime } from '../connections/request-turns.ts'
+import { holdWrites, ifWaited, type HoldWritesOptions } from './hold-writes.ts'
 import { keepImmutableTags, type ImmutableTagsOptions } from './keep-immutable-tags.ts'
 import { createReporter, observe } from './report/observe.ts'
 import { addPages, type PageFacts } from '../pages/routes.ts'
@@ -32,6 +34,7 @@ import { bodyOf, commonHeaders, refusal } from '../refusals.ts'
 export interface AppOptions
   extends
     IssueTokenOptions,
+    Pick<HoldWritesOptions, 'writeFreeze'>,
     Pick<ImmutableTagsOptions, 'immutableTags' | 'manifestBodies'>,
     Pick<StatusRoutesOptions, 'statusSource' | 'liveStatus' | 'stillValid'> {
   readonly log: Log
@@ -41,6 +44,7 @@ export interface AppOptions
   readonly metrics: Metrics
   readonly upstream: Upstream
   readonly limits: Limits
+  readonly isProxy: IsProxy
   readonly requestedNames: RequestedNames
   readonly demand: CertificateDemand | undefined
   /** PEM; undefined if the sidecar does not have the root. */
@@ -70,13 +74,14 @@ export function createApp(options: AppOptions): RequestListener {
 }
 
 function createSteps(options: AppOptions): Hono<Env> {
-  const { log, metrics, gate, upstream, limits, demand, rootPem, page, hsts, corsOrigins } = options
+  const { log, metrics, gate, limits, isProxy, demand, rootPem, page, hsts, corsOrigins } = options
   const observers = { metrics, audit: limits.audit, log }
   const beforeLogin =
     demand === undefined ? [] : [refuseOutdated(), demandClientCertificate({ ...options, demand })]
   const afterLogin = demand === undefined ? [] : [refuseOutdated()]
+  const login = [...beforeLogin, authenticate(options), ...afterLogin, authorize(options)]
   const app = new Hono<Env>({ strict: true })
-  app.use(observe())
+  app.use(observe(isProxy))
   if (hsts !== 'off') app.use(strictTransport(hsts))
   if (corsOrigins.length > 0) app.use(shareAnswers(corsOrigins))
   app.use(admit(gate))
@@ -93,13 +98,12 @@ function createSteps(options: AppOptions): Hono<Env> {
   app.on(
     [...METHODS],
     ['/v2', '/v2/*'],
-    ...beforeLogin,
-    authenticate(options),
-    ...afterLogin,
-    authorize(options),
+    ...login,
+    holdWrites(options),
+    ...login.map(ifWaited),
     limits.transfers.step,
     keepImmutableTags({ ...options, ...observers }),
-    forward(upstream, observers),
+    forward({ ...options, ...observers }),
   )
   app.notFound((c) => refuse(c, refusal('notFound', 'this address serves /v2/ only'), 'no such path'))
   app.onError((error, c) => answerBug(log, c, error))

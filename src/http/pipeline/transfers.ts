@@ -89,7 +89,7 @@ function transferOf(incoming: IncomingMessage, { facts, answer }: Env['Variables
   return {
     id: facts.id,
     user: usernameOf(facts),
-    source: answer.connection.source,
+    source: facts.source,
     kind: kindOf(incoming),
     since: performance.now(),
     incoming,

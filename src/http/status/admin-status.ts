@@ -4,9 +4,8 @@
 import type { HttpBindings } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Context, Hono } from 'hono'
-import { STATUS_PAGE_HEADERS } from '../pages/status-page.ts'
 import type { LiveStatus } from './live-status.ts'
-import { JSON_HEADERS, STATUS_HEADERS } from './status-headers.ts'
+import { JSON_HEADERS } from './status-headers.ts'
 import { audienceOf } from './status-key.ts'
 import type { Audience, StatusSource } from './status-source.ts'
 import { watchStatus } from './watch-status.ts'
@@ -34,9 +33,10 @@ export function addAdminStatus(
     return audience === 'refused' ? c.text(WRONG_KEY, 401, CHALLENGE) : answer(audience)
   }
   app.get('/', (c) =>
-    unlessRefused(c, async (audience) =>
-      c.body(await statusSource.page(audience, PLACE), 200, { ...STATUS_PAGE_HEADERS, ...STATUS_HEADERS }),
-    ),
+    unlessRefused(c, async (audience) => {
+      const { text, headers } = await statusSource.page(audience, PLACE)
+      return c.body(text, 200, headers)
+    }),
   )
   app.get('/status.json', (c) =>
     unlessRefused(c, async (audience) => c.body(await statusSource.json(audience), 200, JSON_HEADERS)),

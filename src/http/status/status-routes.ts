@@ -10,10 +10,9 @@ import type { Connection } from '../connections/connection.ts'
 import { deny, rightsOfRequest } from '../pipeline/authorize.ts'
 import { authenticate, type AuthenticateOptions } from '../pipeline/login/authenticate.ts'
 import { refuse, type Env, type PipelineContext, type Step } from '../pipeline/step.ts'
-import { STATUS_PAGE_HEADERS } from '../pages/status-page.ts'
 import { usernameOf, type RequestFacts } from '../request-facts.ts'
 import type { LiveStatus } from './live-status.ts'
-import { JSON_HEADERS, STATUS_HEADERS } from './status-headers.ts'
+import { JSON_HEADERS } from './status-headers.ts'
 import type { StatusSource } from './status-source.ts'
 import { watchStatus } from './watch-status.ts'
 
@@ -51,9 +50,10 @@ export function addStatus(
     ...afterLogin,
     authorizeStatus(options),
   ]
-  app.on(['GET'], [PAGE], ...steps, async (c) =>
-    c.body(await statusSource.page('users', PLACE), 200, { ...STATUS_PAGE_HEADERS, ...STATUS_HEADERS }),
-  )
+  app.on(['GET'], [PAGE], ...steps, async (c) => {
+    const { text, headers } = await statusSource.page('users', PLACE)
+    return c.body(text, 200, headers)
+  })
   app.on(['GET'], [JSON_DOCUMENT], ...steps, async (c) =>
     c.body(await statusSource.json('users'), 200, JSON_HEADERS),
   )

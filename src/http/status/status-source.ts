@@ -4,16 +4,22 @@
 import { shareInFlight } from '../../async/in-flight.ts'
 import type { StatusSnapshot } from '../../observability/status-snapshot.ts'
 import { withoutNames } from '../../observability/without-names.ts'
-import { statusPage, statusSections, type StatusPlace } from '../pages/status-page.ts'
+import type { StatusPlace } from '../pages/status-page.ts'
+import { STATUS_HEADERS } from './status-headers.ts'
 
 /** `anyone`: without a login, so without names. */
 export type Audience = 'users' | 'anyone'
 
 export type Sections = Readonly<Record<string, string>>
 
+export interface RenderedPage {
+  readonly text: string
+  readonly headers: Readonly<Record<string, string>>
+}
+
 export interface StatusSource {
   json(audience: Audience): Promise<string>
-  page(audience: Audience, place: StatusPlace): Promise<string>
+  page(audience: Audience, place: StatusPlace): Promise<RenderedPage>
   /** For several audiences from one snapshot. */
   sections(audiences: ReadonlySet<Audience>): Promise<ReadonlyMap<Audience, Sections>>
 }
@@ -21,14 +27,20 @@ export interface StatusSource {
 export function createStatusSource(compose: () => Promise<StatusSnapshot>): StatusSource {
   const shareSnapshot = shareInFlight<StatusSnapshot>()
   const shareText = shareInFlight<string>()
+  const sharePage = shareInFlight<RenderedPage>()
   const snapshot = async (audience: Audience) => viewOf(await shareSnapshot(compose), audience)
 
   return {
     json: (audience) =>
       shareText(async () => `${JSON.stringify(await snapshot(audience))}\n`, `json ${audience}`),
     page: (audience, place) =>
-      shareText(async () => statusPage(await snapshot(audience), place), `page ${audience}`),
+      sharePage(async () => {
+        const { STATUS_PAGE_HEADERS, statusPage } = await loadStatusPage()
+        const text = await statusPage(await snapshot(audience), place)
+        return { text, headers: { ...STATUS_PAGE_HEADERS, ...STATUS_HEADERS } }
+      }, audience),
     sections: async (audiences) => {
+      const { statusSections } = await loadStatusPage()
       const whole = await shareSnapshot(compose)
       const rendered = [...audiences].map(
         async (audience) => [audience, await statusSections(viewOf(whole, audience))] as const,
@@ -36,6 +48,11 @@ export function createStatusSource(compose: () => Promise<StatusSnapshot>): Stat
       return new Map(await Promise.all(rendered))
     },
   }
+}
+
+// Loaded on demand, because a sidecar that nobody watches does not need it.
+function loadStatusPage() {
+  return import('../pages/status-page.ts')
 }
 
 function viewOf(snapshot: StatusSnapshot, audience: Audience): StatusSnapshot {

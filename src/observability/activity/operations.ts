@@ -3,7 +3,7 @@
 
 import type { Operation, OperationOutcome } from '../event-metrics.ts'
 import type { FinishedOperation } from '../status-snapshot.ts'
-import { createRecentMap } from './recent-map.ts'
+import { createRecentMap } from './newest-entries.ts'
 import { createRing } from './ring.ts'
 import { shortText, shortTextOrNone } from './short-text.ts'
 

@@ -2,7 +2,7 @@
 // Threat: a client without a login hides all other refusals behind many of its own.
 
 import type { Names, Refusal } from '../status-snapshot.ts'
-import { createRecentMap } from './recent-map.ts'
+import { createRecentMap } from './newest-entries.ts'
 import { shortTextOrNone } from './short-text.ts'
 
 const MAX_REFUSALS = 200

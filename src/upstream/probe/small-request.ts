@@ -1,11 +1,17 @@
 // Sends one small HTTP request and reads its answer.
 
 import { request, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
-import type { Socket } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { errorCode, errorMessage } from '../../errors/errors.ts'
+import { connectToSocket, type OnConnected } from '../connect-to-socket.ts'
+import type { RegistryAddress, SocketAddress } from '../registry-address.ts'
+
+export interface OpenConnection {
+  readonly connection: Socket
+}
 
 export interface SmallRequest {
-  readonly to: { readonly hostname: string; readonly port: number } | { readonly connection: Socket }
+  readonly to: RegistryAddress | OpenConnection
   readonly method?: string
   readonly path: string
   readonly headers?: Readonly<Record<string, string>>
@@ -30,8 +36,7 @@ export function sendSmallRequest(options: SmallRequest): Promise<SmallAnswer> {
   const { to, method = 'GET', path, headers = {}, timeoutMs, maxBodyLength } = options
   const signal = AbortSignal.timeout(timeoutMs)
   // With an agent, Node would ignore `createConnection`.
-  const via =
-    'connection' in to ? { createConnection: () => to.connection } : { ...to, agent: false as const }
+  const via = 'port' in to ? { ...to, agent: false as const } : { createConnection: connectionTo(to) }
   return new Promise((resolve) => {
     const outgoing = request({ ...via, method, path, headers, signal }, (response) => {
       void readBody(response, maxBodyLength).then((body) => {
@@ -45,6 +50,14 @@ export function sendSmallRequest(options: SmallRequest): Promise<SmallAnswer> {
     })
     outgoing.end()
   })
+}
+
+function connectionTo(to: SocketAddress | OpenConnection) {
+  return (_options: unknown, onConnected: OnConnected): Socket | undefined => {
+    if ('connection' in to) return to.connection
+    connectToSocket(() => connect(to.socketPath), onConnected)
+    return undefined
+  }
 }
 
 function answerOf(response: IncomingMessage, body: string): SmallAnswer {

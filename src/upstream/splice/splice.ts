@@ -3,6 +3,7 @@
 
 import { Agent, type AgentOptions, type IncomingMessage } from 'node:http'
 import net, { type NetConnectOpts, type Socket } from 'node:net'
+import { connectToSocket, type OnConnected } from '../connect-to-socket.ts'
 import { failExchange, type Exchange } from '../exchange.ts'
 import { readBeforeFailing } from '../failed-write.ts'
 import { ANSWER_CUT } from '../failure.ts'
@@ -103,7 +104,15 @@ function routeOf(response: IncomingMessage): Route | undefined {
 
 const PARSER_BUFFER = Buffer.allocUnsafeSlow(PARSED_READ_BYTES)
 
-function connect(options: NetConnectOpts): Socket {
+type ConnectOptions = NetConnectOpts & { readonly socketPath?: string | undefined }
+
+function connect(options: ConnectOptions, onConnected: OnConnected): Socket | undefined {
+  if (options.socketPath === undefined) return open(options)
+  connectToSocket(() => open(options), onConnected)
+  return undefined
+}
+
+function open(options: NetConnectOpts): Socket {
   const route: Route = {}
   const onread = {
     buffer: () => route.sink?.lease.buffer ?? PARSER_BUFFER,

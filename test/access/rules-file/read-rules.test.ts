@@ -1,13 +1,16 @@
-import { describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
 import {
   createRulesReader,
   MAX_RULES_FILE_BYTES,
   readRules,
   RulesFileError,
 } from '../../../src/access/rules-file/read-rules.ts'
+import { startedThreads } from '../../fixtures/started-threads.ts'
 
-const read = (text: string, options = {}): ReturnType<typeof readRules> =>
-  readRules(Buffer.from(text), options)
+const reader = createRulesReader()
+afterAll(() => reader.close())
+
+const read = (text: string): ReturnType<typeof readRules> => reader.read(Buffer.from(text))
 
 const LINE = '- {who: a, repositories: ["team/**"], allow: [pull]}\n'
 const manyRules = (count: number): string => `rules:\n${LINE.repeat(count)}`
@@ -71,14 +74,24 @@ describe('reading a rules file', () => {
 
   it('gives up at the deadline, whatever the parser is doing', async () => {
     const text = `"${'\\q'.repeat(100_000)}"`
-    await expect(read(text, { timeoutMs: 20 })).rejects.toThrow('takes over 0.02 s')
+    await expect(readRules(Buffer.from(text), { timeoutMs: 20 })).rejects.toThrow('takes over 0.02 s')
+  })
+
+  it('keeps its thread for changes that follow at once, and none when it is idle', async () => {
+    const threads = startedThreads()
+    const brief = createRulesReader({ idleTimeoutMs: 500 })
+    onTestFinished(() => brief.close())
+    for (const count of [1, 2, 3])
+      expect((await brief.read(Buffer.from(manyRules(count)))).rules).toHaveLength(count)
+    expect(threads).toHaveLength(1)
+    await threads[0]?.ended
   })
 
   it('goes on after a file that took too long', async () => {
-    const reader = createRulesReader({ timeoutMs: 200 })
+    const hasty = createRulesReader({ timeoutMs: 200 })
     const hostile = Buffer.from(`"${'\\q'.repeat(100_000)}"`)
-    await expect(reader.read(hostile)).rejects.toThrow('takes over 0.2 s')
-    expect((await reader.read(Buffer.from(manyRules(2)))).rules).toHaveLength(2)
-    await reader.close()
+    await expect(hasty.read(hostile)).rejects.toThrow('takes over 0.2 s')
+    expect((await hasty.read(Buffer.from(manyRules(2)))).rules).toHaveLength(2)
+    await hasty.close()
   })
 })

@@ -15,6 +15,7 @@ const WARM_UP_SECONDS = 2
 const FIGURES: readonly Figure[] = [
   { key: 'rate', label: 'requests/s', digits: 0, better: 'higher' },
   { key: 'cpu', label: 'CPU ms/request', digits: 3, better: 'lower' },
+  { key: 'rss', label: 'peak RSS, MiB', digits: 0, better: 'lower' },
 ]
 
 export const small: Measure = {
@@ -39,6 +40,6 @@ async function measure(
   const status = await statusOf(environment, subject)
   if (status !== 200) throw new Error(`GET /v2/: ${status}`)
   await load(environment, subject, WARM_UP_SECONDS)
-  const { value, cpu } = await metered(subject, () => load(environment, subject, SECONDS))
-  return { rate: value.requests / value.seconds, cpu: (cpu * 1000) / value.requests }
+  const { value, cpu, peakMib } = await metered(subject, () => load(environment, subject, SECONDS))
+  return { rate: value.requests / value.seconds, cpu: (cpu * 1000) / value.requests, rss: peakMib }
 }

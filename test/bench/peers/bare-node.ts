@@ -17,7 +17,7 @@ export function bareNodeOn(node: string): Peer {
     version: async (program) => `Node ${(await runChild([program, '--version'])).trim().slice(1)}`,
     start: async (program, { folder, identity }, registryPort) => {
       const home = path.join(folder, 'bare-node')
-      mkdirSync(home)
+      mkdirSync(home, { recursive: true })
       const logFile = path.join(home, 'log')
       const started = await startOnFreePort(
         (port) =>

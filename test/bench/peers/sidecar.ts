@@ -1,6 +1,6 @@
 // Starts the built sidecar as a peer.
 
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { runChild, startChild } from '../children.ts'
@@ -34,11 +34,13 @@ async function start(
 ): Promise<Started> {
   if (!existsSync(MAIN)) throw new Error('dist/main.js is missing: run `npm run build` first')
   const logFile = path.join(environment.folder, `${name}.log`)
+  // The log of an earlier process has another port.
+  writeFileSync(logFile, '')
   const env = {
     NODE_ENV: 'production',
     SIDECAR_UPSTREAM: `http://127.0.0.1:${registryPort}`,
     SIDECAR_LISTEN: '127.0.0.1:0',
-    SIDECAR_ADMIN_LISTEN: 'off',
+    SIDECAR_ADMIN_LISTEN: '127.0.0.1:0',
     SIDECAR_USERS: environment.usersFile,
     SIDECAR_STATE_DIR: path.dirname(environment.identity.leaf),
     SIDECAR_LOG_FORMAT: 'json',
@@ -48,7 +50,7 @@ async function start(
   while (performance.now() < deadline && child.exitCode === null) {
     const port = /"tls":"127\.0\.0\.1:(\d+)"/.exec(readFileSync(logFile, 'utf8'))?.[1]
     if (port !== undefined) return { child, port: Number(port) }
-    await pause(20)
+    await pause(5)
   }
   throw new Error(`the sidecar does not start: ${readFileSync(logFile, 'utf8')}`)
 }

@@ -13,6 +13,9 @@ import { issueLeaf, type IssuedCertificate } from '../../../src/pki/issue.ts'
 import { openKeystore, renewLeaf, type Keystore } from '../../../src/certificates/state-folder/keystore.ts'
 import type { SubjectAltName } from '../../../src/pki/names.ts'
 import { tempFolder } from '../../fixtures/temp-folder.ts'
+import { repetitions } from '../../fixtures/repetitions.ts'
+
+const ROUNDS = repetitions({ usual: 2, stress: 5 })
 
 const NOW = new Date('2030-01-01T00:00:00Z')
 const DAY_MS = 86_400_000
@@ -21,7 +24,7 @@ const OTHER_NAMES: readonly SubjectAltName[] = [{ type: 'ip', value: '10.0.0.1' 
 
 describe('renewals at once on one folder', () => {
   it('leave a matching key and certificate', async () => {
-    for (let round = 0; round < 5; round++) {
+    for (let round = 0; round < ROUNDS; round++) {
       const { folder, keystore } = await openOne()
       const others = await Promise.all([1, 2, 3].map(() => open(folder)))
       await Promise.all([

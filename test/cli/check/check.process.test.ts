@@ -4,6 +4,7 @@ import path from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { createClientAuthority } from '../../fixtures/client-authority.ts'
 import { createAuthority } from '../../fixtures/own-certificate.ts'
+import { runHere } from '../../fixtures/command.ts'
 import { run } from '../../fixtures/process.ts'
 import { upstreamForTest, type Behavior } from '../../fixtures/programmable-upstream.ts'
 import { registryProgram, startRegistry } from '../../fixtures/registry.ts'
@@ -33,7 +34,7 @@ describe('check', () => {
       SIDECAR_STATE_DIR: path.join(sidecar.folder, 'state'),
       SIDECAR_HOSTS: 'proxy',
     }
-    const { code, stdout } = await run(['check'], { env })
+    const { code, stdout } = await runHere(['check'], { env })
     expect(code).toBe(0)
     expect(stdout.trimEnd().split('\n')).toEqual([
       expect.stringMatching(/^ok +settings: /),
@@ -46,7 +47,7 @@ describe('check', () => {
 
   it('names every problem with its fix', async () => {
     const cwd = tempFolder()
-    const { code, stdout } = await run(['check', '--json'], {
+    const { code, stdout } = await runHere(['check', '--json'], {
       cwd,
       env: { SIDECAR_UPSTREAM: 'http://127.0.0.1:1' },
     })
@@ -63,7 +64,7 @@ describe('check', () => {
   })
 
   it('exits with 64 for wrong settings, and lists them', async () => {
-    const { code, stdout } = await run(['check'], { env: { SIDECAR_LISTEN: 'x', SIDECAR_NONSENSE: '1' } })
+    const { code, stdout } = await runHere(['check'], { env: { SIDECAR_LISTEN: 'x', SIDECAR_NONSENSE: '1' } })
     expect(code).toBe(64)
     expect(stdout.match(/^problem settings: /gm)).toHaveLength(2)
   })
@@ -83,7 +84,7 @@ describe('check', () => {
   ])('checks that uploads continue at the sidecar: %s', async (_what, location, line) => {
     const upstream = await upstreamForTest(locating(location))
     const env = { SIDECAR_UPSTREAM: `http://127.0.0.1:${upstream.port}`, SIDECAR_HOSTS: 'proxy' }
-    expect((await run(['check'], { env, cwd: tempFolder() })).stdout).toMatch(line)
+    expect((await runHere(['check'], { env, cwd: tempFolder() })).stdout).toMatch(line)
   })
 
   it('lists the names of SIDECAR_HOSTS that the operator’s certificate lacks', async () => {
@@ -97,11 +98,11 @@ describe('check', () => {
       SIDECAR_TLS_KEY: 'key.pem',
       SIDECAR_HOSTS: 'localhost,proxy,10.0.0.1',
     }
-    const { stdout } = await run(['check'], { cwd, env })
+    const { stdout } = await runHere(['check'], { cwd, env })
     expect(stdout).toMatch(
       /^note +certificate: SIDECAR_HOSTS names proxy, 10\.0\.0\.1, which .* → ask its issuer for a certificate/m,
     )
-    const fitting = await run(['check'], { cwd, env: { ...env, SIDECAR_HOSTS: '' } })
+    const fitting = await runHere(['check'], { cwd, env: { ...env, SIDECAR_HOSTS: '' } })
     expect(fitting.stdout).not.toContain('SIDECAR_HOSTS')
   })
 
@@ -110,13 +111,13 @@ describe('check', () => {
     writeFileSync(path.join(cwd, 'ca.pem'), createAuthority().rootPem)
     writeFileSync(path.join(cwd, 'empty.pem'), '')
     const env = { SIDECAR_UPSTREAM: 'http://127.0.0.1:1' }
-    const good = await run(['check'], { cwd, env: { ...env, SIDECAR_TLS_CLIENT_CA: 'ca.pem' } })
+    const good = await runHere(['check'], { cwd, env: { ...env, SIDECAR_TLS_CLIENT_CA: 'ca.pem' } })
     expect(good.stdout).toMatch(/^ok +client CA: 1 in ca\.pem, valid until \d{4}-/m)
-    const bad = await run(['check'], { cwd, env: { ...env, SIDECAR_TLS_CLIENT_CA: 'empty.pem' } })
+    const bad = await runHere(['check'], { cwd, env: { ...env, SIDECAR_TLS_CLIENT_CA: 'empty.pem' } })
     expect(bad.stdout).toMatch(/^problem client CA: empty\.pem: .* → put the certificates/m)
     const expired = createClientAuthority({ notBefore: new Date(0), notAfter: new Date(86_400_000) })
     writeFileSync(path.join(cwd, 'both.pem'), createAuthority().rootPem + expired.cert)
-    const both = await run(['check'], { cwd, env: { ...env, SIDECAR_TLS_CLIENT_CA: 'both.pem' } })
+    const both = await runHere(['check'], { cwd, env: { ...env, SIDECAR_TLS_CLIENT_CA: 'both.pem' } })
     expect(both.stdout).toMatch(/^ok +client CA: 1 in both\.pem, valid until/m)
     expect(both.stdout).toMatch(
       /^note +client CA: certificate number 2 in both\.pem is left out: it expired on 1970-\S+ → remove it/m,
@@ -150,7 +151,7 @@ describe('check', () => {
       path.join(cwd, 'users/htpasswd'),
       `${ALICE_ENTRY}bob:plaintext-secret\n#registry-sidecar token v1 sha256 ${'d'.repeat(64)}\n`,
     )
-    const { stdout } = await run(['check'], { cwd, env: { SIDECAR_UPSTREAM: 'http://127.0.0.1:1' } })
+    const { stdout } = await runHere(['check'], { cwd, env: { SIDECAR_UPSTREAM: 'http://127.0.0.1:1' } })
     expect(stdout).toMatch(/^note +users: users\/htpasswd:2: skipped: /m)
     expect(stdout).toMatch(
       /^note +users: users\/htpasswd:3: skipped: .*machine password.* damaged; remove it/m,
@@ -161,10 +162,10 @@ describe('check', () => {
 
   it('checks an address with --host, and exits with 1 or 64', async () => {
     const cwd = tempFolder()
-    const refused = await run(['check', '--host', '127.0.0.1:1'], { cwd })
+    const refused = await runHere(['check', '--host', '127.0.0.1:1'], { cwd })
     expect(refused).toMatchObject({ code: 1, stderr: '' })
     expect(refused.stdout).toMatch(/^problem address: nothing listens on 127\.0\.0\.1:1 → /)
-    const wrong = await run(['check', '--host', 'https://proxy'], { cwd })
+    const wrong = await runHere(['check', '--host', 'https://proxy'], { cwd })
     expect(wrong).toMatchObject({ code: 64, stdout: '' })
     expect(wrong.stderr).toMatch(/--host: /)
   })

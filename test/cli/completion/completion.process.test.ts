@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { run } from '../../fixtures/process.ts'
+import { runHere } from '../../fixtures/command.ts'
 import { findProgram } from '../../fixtures/find-program.ts'
 import { tempFolder } from '../../fixtures/temp-folder.ts'
 
@@ -53,7 +53,7 @@ async function sourceIn(shell: Shell): Promise<(...words: string[]) => readonly 
   const cwd = tempFolder()
   mkdirSync(path.join(cwd, 'a folder'))
   writeFileSync(path.join(cwd, 'a file'), '')
-  const { code, stdout } = await run(['completion', shell])
+  const { code, stdout } = await runHere(['completion', shell])
   expect(code).toBe(0)
   writeFileSync(path.join(cwd, 'completion'), stdout)
   const [program, ...args] = START[shell]
@@ -130,7 +130,7 @@ const terminal = findProgram('script')
 
 it.skipIf(terminal === undefined)('completes a command in an interactive bash', async () => {
   const cwd = tempFolder()
-  writeFileSync(path.join(cwd, 'completion'), (await run(['completion', 'bash'])).stdout)
+  writeFileSync(path.join(cwd, 'completion'), (await runHere(['completion', 'bash'])).stdout)
   const env = { PATH: process.env['PATH'], TERM: 'dumb', INPUTRC: '/dev/null' }
   const child = spawn(terminal ?? '', ['-qec', 'bash --norc -i', '/dev/null'], { cwd, env })
   onTestFinished(() => {
@@ -146,7 +146,7 @@ it.skipIf(terminal === undefined)('completes a command in an interactive bash', 
 })
 
 it('refuses any other shell, and lists the supported ones', async () => {
-  const { code, stderr } = await run(['completion', 'tcsh'])
+  const { code, stderr } = await runHere(['completion', 'tcsh'])
   expect(code).toBe(64)
   expect(stderr).toContain('bash, zsh, fish')
 })

@@ -1,4 +1,4 @@
-// Runs the `user` commands as processes, also several at once.
+// Runs the `user` commands, also several processes at once.
 
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest'
 import compare from '../../../src/auth/bcrypt.ts'
 import { parseHtpasswd } from '../../../src/users/htpasswd.ts'
 import type { Entry } from '../../../src/users/user-table.ts'
+import { runHere } from '../../fixtures/command.ts'
 import { run } from '../../fixtures/process.ts'
 import { tempFolder } from '../../fixtures/temp-folder.ts'
 
@@ -18,7 +19,8 @@ function inFolder(cwd: string, env: Readonly<Record<string, string>> = {}) {
   return {
     file,
     text,
-    user: (args: readonly string[], input = '') => run(['user', ...args], { cwd, env, input }),
+    user: (args: readonly string[], input = '') => runHere(['user', ...args], { cwd, env, input }),
+    process: (args: readonly string[], input = '') => run(['user', ...args], { cwd, env, input }),
     entry: (name: string): Entry | undefined => parseHtpasswd(Buffer.from(text()), file).entries.get(name),
   }
 }
@@ -69,15 +71,15 @@ it.each([
 
 describe('started at once', () => {
   it('all commands take effect, and nothing else changes', async () => {
-    const { user, entry, file, text } = inFolder(tempFolder())
+    const { user, process, entry, file, text } = inFolder(tempFolder())
     await user(['add', 'alice', ...FAST], 'first\n')
     await user(['add', 'carol', ...FAST], 'carol\n')
     writeFileSync(file, `# the team\n${text()}# the end\n`)
     const finished = await Promise.all([
-      user(['add', 'bob', ...FAST], 'bob\n'),
-      user(['passwd', 'alice', '--keep-old', '10m', ...FAST], 'second\n'),
-      user(['remove', 'carol']),
-      user(['add', 'dave', '--generate', ...FAST]),
+      process(['add', 'bob', ...FAST], 'bob\n'),
+      process(['passwd', 'alice', '--keep-old', '10m', ...FAST], 'second\n'),
+      process(['remove', 'carol']),
+      process(['add', 'dave', '--generate', ...FAST]),
     ])
     expect(finished.map(({ code, stderr }) => [code, stderr])).toEqual(
       Array.from({ length: 4 }, () => [0, '']),
@@ -93,10 +95,10 @@ describe('started at once', () => {
   })
 
   it('two rotations of one user keep the last password and two old ones valid', async () => {
-    const { user, entry } = inFolder(tempFolder())
+    const { user, process, entry } = inFolder(tempFolder())
     await user(['add', 'alice', ...FAST], 'first\n')
     const rotate = (password: string) =>
-      user(['passwd', 'alice', '--keep-old', '10m', ...FAST], `${password}\n`)
+      process(['passwd', 'alice', '--keep-old', '10m', ...FAST], `${password}\n`)
     const codes = (await Promise.all([rotate('second'), rotate('third')])).map(({ code }) => code)
     expect(codes).toEqual([0, 0])
     expect(entry('alice')?.previous).toHaveLength(2)
@@ -105,8 +107,8 @@ describe('started at once', () => {
   })
 
   it('two commands that add the same name: one fails', async () => {
-    const { user, text } = inFolder(tempFolder())
-    const add = () => user(['add', 'alice', '--generate', ...FAST])
+    const { process, text } = inFolder(tempFolder())
+    const add = () => process(['add', 'alice', '--generate', ...FAST])
     const finished = await Promise.all([add(), add()])
     expect(finished.map(({ code }) => code).toSorted()).toEqual([0, 1])
     expect(finished.map(({ stderr }) => stderr).join('')).toMatch(/^registry-sidecar: alice exists in /)

@@ -36,6 +36,17 @@ it('keeps at most 64 connections, and answers the newest one', async () => {
   expect(answer.statusCode).toBe(200)
 })
 
+it('answers a load balancer that checks in HTTP/1.0 without a Host header', async () => {
+  const admin = await adminForTest({ readiness: () => Promise.resolve(READY) })
+  const socket = net.connect(admin.address.port, '127.0.0.1')
+  onTestFinished(() => {
+    socket.destroy()
+  })
+  socket.write('GET /readyz HTTP/1.0\r\n\r\n')
+  const [answer] = (await once(socket, 'data')) as [Buffer]
+  expect(answer.toString()).toMatch(/^HTTP\/1\.1 200 /)
+})
+
 it('keeps a connection that waits for its answer during a flood', async () => {
   let finish = (): void => undefined
   let asked = false
@@ -119,7 +130,7 @@ it.each(['/metrics', '/readyz', '/', '/status.json'])(
 )
 
 const OK = { ready: true, state: 'ok' }
-const READY = { ready: true, parts: { users: OK, certificate: OK, upstream: OK, draining: OK } }
+const READY = { ready: true, parts: { users: OK, certificate: OK, freeze: OK, upstream: OK, draining: OK } }
 
 function flood(port: number, host: string, count: number): readonly net.Socket[] {
   const sockets = Array.from({ length: count }, () => net.connect(port, host))

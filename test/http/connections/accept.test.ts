@@ -5,7 +5,7 @@ import tls from 'node:tls'
 import { expect, it, onTestFinished } from 'vitest'
 import { handleConnections } from '../../../src/http/connections/accept.ts'
 import { createClientCaGenerations } from '../../../src/http/connections/client-ca-change.ts'
-import { checkTlsLeadsToTcp } from '../../../src/http/connections/connection.ts'
+import { checkTlsLeadsToTcp, type Connection } from '../../../src/http/connections/connection.ts'
 import type { ConnectionLimits } from '../../../src/http/connections/connection-limits.ts'
 import type { LimitAudit } from '../../../src/http/limit-audit.ts'
 import { noLimits } from '../../fixtures/listener.ts'
@@ -16,12 +16,14 @@ interface Parts {
 }
 
 function handle(server: Server, { accept, reached }: Partial<Parts>): void {
-  const { audit, connections } = noLimits()
+  const { audit, connections, handshakeTimeoutMs } = noLimits()
   handleConnections(server, {
     limits: {
       audit: { ...audit, ...(reached === undefined ? {} : { reached }) },
       connections: { ...connections, ...(accept === undefined ? {} : { accept }) },
+      handshakeTimeoutMs,
     },
+    proxies: { isProxy: () => false, protocol: 'off' },
     clientCas: createClientCaGenerations(),
     requestedNames: { requested: () => undefined, refused: () => undefined },
   })
@@ -39,8 +41,8 @@ it('hides a refused connection from all of Node’s listeners, even from TLS', a
   let isOpen = false
   const seen: boolean[] = []
   server.on('connection', () => seen.push(isOpen))
-  const accept = (socket: Socket): boolean => {
-    if (!isOpen) socket.destroy()
+  const accept = ({ tcp }: Connection): boolean => {
+    if (!isOpen) tcp.destroy()
     return isOpen
   }
   handle(server, { accept })

@@ -10,7 +10,7 @@ import {
 } from '../../../src/http/connections/connection-limits.ts'
 import { IDLE_PREFERENCE_MS } from '../../../src/http/connections/connection-table.ts'
 import type { LimitAudit, LimitName } from '../../../src/http/limit-audit.ts'
-import { connectionOf } from '../../../src/http/connections/connection.ts'
+import { connectionOf, openConnection } from '../../../src/http/connections/connection.ts'
 import { noLimits, startListener } from '../../fixtures/listener.ts'
 import { createAuthority } from '../../fixtures/own-certificate.ts'
 import { until } from '../../fixtures/until.ts'
@@ -224,11 +224,29 @@ describe('connections over a limit', () => {
         closed.push(name)
         return destroy()
       }
-      expect(limits.accept(socket, { isReplaced: false })).toBe(true)
+      const connection = openConnection(socket, { clientCas: { isReplaced: false }, isProxy: () => false })
+      expect(connection !== undefined && limits.accept(connection)).toBe(true)
     }
     expect(closed).toEqual(['first', 'second', 'third'])
     expect(limits.table.size).toBe(2)
   })
+})
+
+it('a trusted proxy has no limit of its own, and shares none with its neighbors', () => {
+  const reached: string[] = []
+  const audit = { reached: (_limit: LimitName, who: string) => reached.push(who), close: () => undefined }
+  const numbers = { maxConnections: Infinity, maxPerSource: 2, maxRequests: Infinity }
+  const limits = createConnectionLimits({ ...numbers, audit, clock: () => 0 })
+  const [proxy, neighbor] = ['2001:db8::1', '2001:db8::2']
+  for (const address of [proxy, proxy, proxy, neighbor, neighbor, neighbor]) {
+    const connection = openConnection(new net.Socket(), {
+      clientCas: { isReplaced: false },
+      isProxy: (candidate) => candidate === proxy,
+      endpoints: { address, localAddress: '::1' },
+    })
+    expect(connection !== undefined && limits.accept(connection)).toBe(true)
+  }
+  expect([reached, limits.table.countOf(proxy)]).toEqual([['2001:db8::/64'], 3])
 })
 
 describe('the last request of a connection', () => {

@@ -29,7 +29,9 @@ async function scene(): Promise<Scene> {
   }
   const track = trackAnswers({ report: () => undefined, transfers: { end: () => undefined } })
   const server = http.createServer(track(oneAtATime(listener)))
-  server.on('connection', (tcp) => openConnection(tcp, { isReplaced: false }))
+  server.on('connection', (tcp) =>
+    openConnection(tcp, { clientCas: { isReplaced: false }, isProxy: () => false }),
+  )
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const socket = net.connect((server.address() as AddressInfo).port, '127.0.0.1')

@@ -48,6 +48,21 @@ it('waits a whole second again after a transfer that began and ended between two
   await drained
 })
 
-it('is drained at once if nothing is in flight', async () => {
-  await scene().gate.drained()
+it('is drained at once if nothing is in flight when stopping', async () => {
+  const { gate } = scene()
+  gate.begin('stopping')
+  await gate.drained()
+})
+
+it('waits a quiet second when leaving, because a client may still use its connection', async () => {
+  const { gate, begin, end } = scene()
+  gate.begin('leaving')
+  let isDrained = false
+  const drained = gate.drained().then(() => (isDrained = true))
+  await pause(500)
+  begin()
+  end()
+  await pause(800)
+  expect(isDrained).toBe(false)
+  await drained
 })

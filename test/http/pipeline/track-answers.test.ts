@@ -16,7 +16,7 @@ it('frees an answer that never closes together with its connection', async () =>
   const abandoned = (() => {
     const socket = new Socket()
     Object.defineProperty(socket, 'remoteAddress', { value: '192.0.2.1' })
-    openConnection(socket, { isReplaced: false })
+    openConnection(socket, { clientCas: { isReplaced: false }, isProxy: () => false })
     const outgoing = new EventEmitter() as unknown as ServerResponse
     handler({ socket } as unknown as IncomingMessage, outgoing)
     return new WeakRef(outgoing)

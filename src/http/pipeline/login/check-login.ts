@@ -2,7 +2,7 @@
 
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Credentials } from '../../../auth/basic.ts'
-import type { Pace, Turn } from '../../../auth/pace.ts'
+import type { Pace, PacedConnection, Turn } from '../../../auth/pace.ts'
 import type { Verdict } from '../../../auth/verdict.ts'
 import type { Verifier } from '../../../auth/verifier.ts'
 import type { Metrics } from '../../../observability/metrics.ts'
@@ -10,6 +10,8 @@ import type { DrainGate } from '../drain-gate.ts'
 import { BUSY_REASON, DROPPED_REASON, THROTTLED_REASON, type LoginAudit } from './login-audit.ts'
 import { pauseIdleTimer, refuse, type PipelineContext } from '../step.ts'
 import { refusal, type Refusal } from '../../refusals.ts'
+
+const PROXIED_RETRY_MS = 10_000
 
 export interface LoginOptions {
   readonly verifier: Verifier
@@ -72,8 +74,7 @@ async function check(
   { verifier, pace, gate }: LoginOptions,
 ): Promise<Verdict | Exclude<Turn, { readonly kind: 'check' }>> {
   const { outgoing } = c.env
-  const { connection } = c.var.answer
-  const paced = (connection.paced ??= pace.connection(connection.source))
+  const paced = pacedFor(c, pace)
   // A check may take longer than the idle timeout.
   const restoreIdleTimer = pauseIdleTimer(outgoing)
   // Waiting turns do not count for the drain gate, or a flood of logins could delay a stop.
@@ -83,7 +84,7 @@ async function check(
     return turn
   }
   try {
-    const verdict = await gate.checking(verifier.verify(credentials, paced.source))
+    const verdict = await gate.counting(verifier.verify(credentials, paced.source))
     if (verdict.kind === 'ok') turn.succeeded()
     // A full queue says nothing about the password.
     else if (verdict.kind !== 'busy') turn.failed()
@@ -93,12 +94,21 @@ async function check(
   }
 }
 
+// A connection of a proxy carries the logins of several sources.
+function pacedFor({ var: { answer, facts } }: PipelineContext, pace: Pace): PacedConnection {
+  const { connection } = answer
+  if (connection.paced?.source !== facts.source) connection.paced = pace.connection(facts.source)
+  return connection.paced
+}
+
 // No answer: a client that learns nothing by waiting has no reason to open more connections.
 function drop(c: PipelineContext, { audit, metrics }: LoginOptions): Response {
-  const { facts } = c.var
+  const { facts, answer } = c.var
   facts.reason = DROPPED_REASON
   audit.refused({ address: facts.address, reason: DROPPED_REASON, username: undefined })
   metrics.loginRefused('dropped')
+  // Threat: a proxy takes a closed connection for a fault of the sidecar, and stops to send requests of other clients.
+  if (answer.connection.isProxy) return refuse(c, throttledRefusal(PROXIED_RETRY_MS), DROPPED_REASON)
   c.env.incoming.socket.destroy()
   return RESPONSE_ALREADY_SENT
 }

@@ -18,9 +18,9 @@ export async function checkToken(
   token: string,
   options: CheckTokenOptions,
 ): Promise<Subject | Response> {
-  const { facts, answer } = c.var
+  const { facts } = c.var
   facts.hasToken = true
-  const verdict = await options.tokenVerifier.verify(token, answer.connection.source)
+  const verdict = await options.tokenVerifier.verify(token, facts.source)
   switch (verdict.kind) {
     case 'anonymous':
       return ANONYMOUS

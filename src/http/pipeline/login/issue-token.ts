@@ -47,7 +47,7 @@ export function issueToken(options: IssueTokenOptions): Step {
 
   async function logIn(c: PipelineContext, credentials: Credentials): Promise<TokenHolder | Response> {
     const { repeatedFailures } = options
-    const { source } = c.var.answer.connection
+    const { source } = c.var.facts
     if (repeatedFailures.isSecond(credentials, source))
       return refuse(c, challenges.basic, 'the same wrong password again')
     const login = await checkLogin(c, { credentials, challenge: () => challenges.basic }, options)

@@ -5,6 +5,8 @@ import type { Activity } from '../../../observability/activity/activity.ts'
 import type { AuditStream } from '../../../observability/audit-stream.ts'
 import type { Metrics } from '../../../observability/metrics.ts'
 import { connectionOf, type Answer } from '../../connections/connection.ts'
+import type { IsProxy } from '../../client-address.ts'
+import { clientOf } from '../../forwarded-for.ts'
 import { usernameOf, type RequestFacts } from '../../request-facts.ts'
 import type { AccessLog } from './access-log.ts'
 import { METHODS } from '../admit.ts'
@@ -16,15 +18,17 @@ import { traceParentOf } from './trace-parent.ts'
 
 const MAX_LOGGED_PATH = 512
 
-export function observe(): Step {
+export function observe(isProxy: IsProxy): Step {
   const nextId = createIds()
   return async function observeRequest(c, next) {
     const { incoming, outgoing } = c.env
     const answer = connectionOf(incoming.socket).answers.get(outgoing)
     if (answer === undefined) throw new Error('a request reached the pipeline without a record')
+    const { address, source } = clientOf(answer.connection, incoming.headers['x-forwarded-for'], isProxy)
     const facts: RequestFacts = {
       id: nextId(),
-      address: answer.connection.address,
+      address,
+      source,
       startedAt: performance.now(),
       subject: undefined,
       isOldPassword: false,
@@ -35,6 +39,7 @@ export function observe(): Step {
       certificateProblem: undefined,
       target: undefined,
       change: undefined,
+      hasWaited: false,
       digest: undefined,
       answerLength: undefined,
       missing: undefined,

@@ -12,6 +12,7 @@ function lineOf(method: string, target: string, status: number, more: Partial<Re
   const facts: RequestFacts = {
     id: 'x-1',
     address: '192.0.2.1',
+    source: '192.0.2.1',
     startedAt: 0,
     subject: ALICE,
     isOldPassword: false,
@@ -22,6 +23,7 @@ function lineOf(method: string, target: string, status: number, more: Partial<Re
     certificateProblem: undefined,
     target,
     change: undefined,
+    hasWaited: false,
     digest: undefined,
     answerLength: undefined,
     missing: undefined,

@@ -1,0 +1,111 @@
+// Waits until the sidecars of a state folder have no running pushes.
+
+import { setTimeout as pause } from 'node:timers/promises'
+import { CommandError, errorMessage } from '../../errors/errors.ts'
+import { readProgress, removeProgress, type Progress } from '../../freeze/freeze-progress.ts'
+import type { OwnFreeze } from './own-freeze.ts'
+
+export interface Quiet {
+  readonly sidecars: number
+  /** Pushes that still run, because the time is over. */
+  readonly pushes: number
+}
+
+export interface QuietOptions {
+  readonly waitMs: number
+  readonly signal: AbortSignal
+}
+
+const LOOK_EVERY_MS = 100
+
+// A sidecar acts within a second. Several sidecars may share the folder, and each must have had this time.
+const FIRST_REPORTS_MS = 2_000
+const NO_REPORT_MS = 6_000
+
+// A sidecar reports every second. One that is silent for this long has ended, and no write passes it.
+const SILENT_MS = 10_000
+
+/** Rejects with a CommandError if no sidecar reports, or with the reason of the signal. */
+export async function waitUntilQuiet(own: OwnFreeze, { waitMs, signal }: QuietOptions): Promise<Quiet> {
+  const { stateDir, freeze } = own
+  const begunAt = performance.now()
+  const reports = createReports(own)
+  for (;;) {
+    const passedMs = performance.now() - begunAt
+    const running = await reports.look()
+    const quiet = { sidecars: running.length, pushes: pushesOf(running) }
+    const isOver = Date.now() >= freeze.until
+    const isKnown = reports.wereAny && (passedMs >= FIRST_REPORTS_MS || isOver)
+    if (isKnown && (passedMs >= waitMs || quiet.pushes === 0)) return quiet
+    if (!reports.wereAny && passedMs >= NO_REPORT_MS) throw new CommandError(noSidecar(stateDir))
+    if (isOver) throw new CommandError('--for is over, and pushes still run; thawed')
+    await pause(LOOK_EVERY_MS, undefined, { signal }).catch(() => undefined)
+    if (signal.aborted) throw signal.reason
+  }
+}
+
+/** Waits until each sidecar holds all writes, for some seconds. */
+export async function waitUntilAllHeld(own: OwnFreeze): Promise<void> {
+  const reports = createReports(own)
+  for (let waitedMs = 0; waitedMs < NO_REPORT_MS; waitedMs += LOOK_EVERY_MS) {
+    if ((await reports.look()).every(({ holds }) => holds === 'all')) return
+    await pause(LOOK_EVERY_MS)
+  }
+}
+
+function pushesOf(reports: readonly Progress[]): number {
+  return reports.reduce((sum, { pushes }) => sum + pushes, 0)
+}
+
+function noSidecar(stateDir: string): string {
+  return (
+    `no sidecar runs with the state folder ${stateDir}, so nothing is frozen; ` +
+    'start it, or set SIDECAR_STATE_DIR to the folder of the running sidecar'
+  )
+}
+
+interface Reports {
+  /** The last report of each sidecar that still reports. */
+  look(): Promise<readonly Progress[]>
+  readonly wereAny: boolean
+}
+
+interface Seen {
+  readonly progress: Progress
+  readonly at: number
+}
+
+function createReports({ stateDir, freeze: { id } }: OwnFreeze): Reports {
+  const seen = new Map<string, Seen>()
+  let isFirst = true
+  let wereAny = false
+
+  async function look(): Promise<readonly Progress[]> {
+    const now = performance.now()
+    for (const [name, progress] of await read(stateDir)) {
+      if (progress.freeze === id) {
+        wereAny = true
+        if (seen.get(name)?.progress.report !== progress.report) seen.set(name, { progress, at: now })
+      } else if (isFirst) await removeProgress(stateDir, name)
+    }
+    isFirst = false
+    return [...seen.values()].filter(({ at }) => now - at < SILENT_MS).map(({ progress }) => progress)
+  }
+
+  return {
+    look,
+    get wereAny() {
+      return wereAny
+    },
+  }
+}
+
+async function read(stateDir: string): Promise<ReadonlyMap<string, Progress>> {
+  try {
+    return await readProgress(stateDir)
+  } catch (error) {
+    throw new CommandError(`the state folder ${stateDir} cannot be read: ${errorMessage(error)}`, {
+      cause: error,
+    })
+  }
+}

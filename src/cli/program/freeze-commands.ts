@@ -1,0 +1,39 @@
+// Defines `freeze` and `thaw`.
+
+import type { Command } from 'commander'
+import { configInForce, configOf, textOf, withJson, withSettings, type Flags, type Wiring } from './wiring.ts'
+
+const DEFAULT_FOR = '30m'
+const DEFAULT_WAIT = '5m'
+
+export function addFreezeCommands(program: Command, { world, finish }: Wiring): void {
+  const freeze = program
+    .command('freeze')
+    .description('hold new pushes while the registry is cleaned, backed up or upgraded; pulls go on')
+    .argument(
+      '[command...]',
+      'after --: run this when no push runs any more, wait until the registry answers, and thaw',
+    )
+    .option('--for <duration>', 'the freeze ends by itself after this time', DEFAULT_FOR)
+    .option('--wait <duration>', 'how long running pushes may take to finish', DEFAULT_WAIT)
+  withSettings(withJson(freeze), ['stateDir', 'upstream']).action(
+    async (command: readonly string[], flags: Flags) => {
+      const { stateDir, upstream } = await configInForce(world, flags, ['upstream'])
+      const { freeze } = await import('../freeze/freeze.ts')
+      const request = {
+        stateDir,
+        upstream,
+        json: flags['json'] === true,
+        frozenFor: textOf(flags['for']) ?? DEFAULT_FOR,
+        wait: textOf(flags['wait']) ?? DEFAULT_WAIT,
+        program: command,
+      }
+      finish(await freeze(request, world))
+    },
+  )
+  const thaw = program.command('thaw').description('end a freeze; waiting pushes go on')
+  withSettings(withJson(thaw), ['stateDir']).action(async (flags: Flags) => {
+    const { thaw } = await import('../freeze/thaw.ts')
+    finish(await thaw({ stateDir: configOf(world, flags).stateDir, json: flags['json'] === true }, world))
+  })
+}

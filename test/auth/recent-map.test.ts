@@ -1,0 +1,43 @@
+import { expect, it } from 'vitest'
+import { createRecentMap } from '../../src/auth/recent-map.ts'
+
+function mapOf(...keys: string[]) {
+  const map = createRecentMap<number>(3)
+  keys.forEach((key, index) => {
+    map.set(key, index)
+  })
+  const keysLeft = () => ['a', 'b', 'c', 'd'].filter((key) => map.peek(key) !== undefined)
+  return { map, keysLeft }
+}
+
+it('drops the entry that was set first when it is full', () => {
+  const { map, keysLeft } = mapOf('a', 'b', 'c', 'd')
+  expect(keysLeft()).toEqual(['b', 'c', 'd'])
+  expect(map.size).toBe(3)
+})
+
+it('keeps an entry that was read or set again', () => {
+  const { map, keysLeft } = mapOf('a', 'b', 'c')
+  expect(map.get('a')).toBe(0)
+  map.set('b', 7)
+  map.set('d', 8)
+  expect(keysLeft()).toEqual(['a', 'b', 'd'])
+  expect(map.peek('b')).toBe(7)
+})
+
+it('drops an entry although it was peeked at', () => {
+  const { map, keysLeft } = mapOf('a', 'b', 'c')
+  expect(map.peek('a')).toBe(0)
+  map.set('d', 8)
+  expect(keysLeft()).toEqual(['b', 'c', 'd'])
+})
+
+it('forgets what is deleted or cleared', () => {
+  const { map, keysLeft } = mapOf('a', 'b', 'c')
+  map.delete('b')
+  map.delete('unknown')
+  expect(keysLeft()).toEqual(['a', 'c'])
+  map.clear()
+  expect(map.size).toBe(0)
+  expect(map.get('a')).toBeUndefined()
+})
