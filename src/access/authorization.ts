@@ -71,7 +71,7 @@ export function authorize(rights: Rights, { subject, method, target }: AskedRequ
   }
 }
 
-function denial(subject: Subject, missing: Question): Denial {
+export function denial(subject: Subject, missing: Question): Denial {
   return { kind: 'denied', missing, message: `${nameOf(subject)} may not ${inWords(missing)}` }
 }
 

@@ -1,6 +1,6 @@
 // Reports the state of each part for /readyz.
 
-import type { PartState, Readiness } from '../http/admin/admin-listener.ts'
+import type { Readiness } from '../http/admin/admin-listener.ts'
 import type { DrainGate } from '../http/pipeline/drain-gate.ts'
 import type { RulesInForce } from '../access/rules-in-force.ts'
 import { placesOf, unknownUsers } from '../access/rules-report.ts'
@@ -8,7 +8,8 @@ import type { ClientCaInForce } from '../certificates/client-ca-in-force.ts'
 import type { CertificateInForce } from '../certificates/certificate-in-force.ts'
 import { isoTime } from '../freeze/freeze-file.ts'
 import type { WriteFreeze } from '../freeze/write-freeze.ts'
-import type { LeafFacts } from '../pki/certificate.ts'
+import type { PartStatus } from '../observability/status-snapshot.ts'
+import type { PublicReason } from './public-reason.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Users } from '../users/users.ts'
 
@@ -20,6 +21,7 @@ export interface Parts {
   readonly writeFreeze: WriteFreeze
   readonly upstream: Upstream
   readonly gate: DrainGate
+  readonly publicReason: PublicReason
 }
 
 const DAY_MS = 86_400_000
@@ -32,93 +34,118 @@ export async function readinessOf({
   writeFreeze,
   upstream,
   gate,
+  publicReason,
 }: Parts): Promise<Readiness> {
+  const shown = (part: PartStatus): PartStatus =>
+    part.reason === undefined ? part : { ...part, reason: publicReason(part.reason) }
   const parts = {
-    users: usersState(users),
-    certificate: certificateState(certificate),
-    ...(clientCa === undefined ? {} : { clientCa: clientCaState(clientCa) }),
-    ...(rules === undefined ? {} : { access: rulesState(rules, users) }),
-    freeze: freezeState(writeFreeze),
+    users: shown(usersState(users)),
+    certificate: shown(certificateState(certificate)),
+    ...(clientCa === undefined ? {} : { clientCa: shown(clientCaState(clientCa)) }),
+    ...(rules === undefined ? {} : { access: shown(rulesState(rules, users)) }),
+    freeze: shown(freezeState(writeFreeze)),
     upstream: await upstreamState(upstream),
     draining: drainState(gate),
   }
   return { ready: Object.values(parts).every((part) => part.ready), parts }
 }
 
-export function leafDaysLeft({ notAfter }: Pick<LeafFacts, 'notAfter'>, at = new Date()): number {
+export function daysLeft({ notAfter }: { readonly notAfter: Date }, at = new Date()): number {
   return Math.floor((notAfter.getTime() - at.getTime()) / DAY_MS)
 }
 
-function drainState({ phase, inFlight }: DrainGate): PartState {
+function drainState({ phase, inFlight }: DrainGate): PartStatus {
   return phase === 'open'
     ? { ready: true, state: 'no' }
     : { ready: false, state: 'draining', reason: `${inFlight} requests in flight` }
 }
 
-function usersState({ file, isLoaded, state, table }: Users): PartState {
+const ADD_USER = 'add a user: registry-sidecar user add NAME'
+const CORRECT_FILE = 'correct the file; `registry-sidecar check` shows the problem'
+
+function usersState({ isLoaded, state, table }: Users): PartStatus {
   if (!isLoaded) {
-    return { ready: false, state: 'missing', reason: `no users are configured: ${file} does not exist yet` }
+    return {
+      ready: false,
+      state: 'missing',
+      reason: 'no users are configured: the users file does not exist yet',
+      hint: ADD_USER,
+    }
   }
   // Stays ready, because the last good users can still log in.
-  if (state.kind === 'stale') return { ready: true, state: 'stale', reason: state.reason }
-  if (table.entries.size === 0) return { ready: true, state: 'empty', reason: 'the users file has no users' }
+  if (state.kind === 'stale') return { ready: true, state: 'stale', reason: state.reason, hint: CORRECT_FILE }
+  if (table.entries.size === 0)
+    return { ready: true, state: 'empty', reason: 'the users file has no users', hint: ADD_USER }
   if (table.problems.length > 0) {
     // Threat: this answer needs no login, and a username is half of a login. So it names no user.
     const lines = table.problems.slice(0, MAX_LISTED).map(({ line, kind }) => `line ${line}: ${kind}`)
-    return { ready: true, state: 'ok', reason: `skipped ${lines.join('; ')}` }
+    const hint = 'correct these lines; `registry-sidecar user list` gives their reasons'
+    return { ready: true, state: 'ok', reason: `skipped ${lines.join('; ')}`, hint }
   }
   return { ready: true, state: 'ok' }
 }
 
 const MAX_LISTED = 10
 
-function certificateState({ origin, current, state }: CertificateInForce): PartState {
-  const days = leafDaysLeft(current.leaf)
+function certificateState({ origin, current, state }: CertificateInForce): PartStatus {
+  const days = daysLeft(current.leaf)
   const left = origin === 'own' ? `${days} days left; provided by the operator` : `${days} days left`
   const { notBefore } = current.leaf
   // Stays ready, because the clock of this machine may be wrong.
   if (notBefore > new Date()) {
-    return {
-      ready: true,
-      state: 'not-yet-valid',
-      reason: `valid from ${notBefore.toISOString()}; check the clock of this machine`,
-    }
+    const reason = `valid from ${notBefore.toISOString()}; check the clock of this machine`
+    return { ready: true, state: 'not-yet-valid', reason, hint: 'set the clock of this machine' }
   }
-  if (days < 0) return { ready: false, state: 'expired', reason: 'the leaf has expired' }
-  if (state.kind === 'stale') return { ready: true, state: 'stale', reason: `${left}; ${state.reason}` }
+  const hint = origin === 'own' ? REPLACE_CERTIFICATE : READ_LOG
+  if (days < 0) return { ready: false, state: 'expired', reason: 'the leaf has expired', hint }
+  if (state.kind === 'stale') return { ready: true, state: 'stale', reason: `${left}; ${state.reason}`, hint }
   return { ready: true, state: 'ok', reason: left }
 }
 
+const REPLACE_CERTIFICATE =
+  'replace SIDECAR_TLS_CERT and SIDECAR_TLS_KEY; `registry-sidecar check` shows the problem'
+const READ_LOG =
+  'the log line `leaf-not-renewed` has the cause, often a state folder that is full or cannot be written'
+
 // Always ready, because clients of CAs that have not expired can still connect.
-function clientCaState({ current, state }: ClientCaInForce): PartState {
-  const days = leafDaysLeft(current)
+function clientCaState({ current, state }: ClientCaInForce): PartStatus {
+  const days = daysLeft(current)
+  const hint = 'add the CA that replaces it to SIDECAR_TLS_CLIENT_CA'
   const expiry = days < 0 ? `expired at ${current.notAfter.toISOString()}` : `expires in ${days} days`
   const left = `${current.fingerprints.length} accepted; the earliest ${expiry}`
-  if (state.kind === 'stale') return { ready: true, state: 'stale', reason: `${left}; ${state.reason}` }
-  return { ready: true, state: days < 0 ? 'expired' : 'ok', reason: left }
+  if (state.kind === 'stale')
+    return { ready: true, state: 'stale', reason: `${left}; ${state.reason}`, hint: CORRECT_FILE }
+  return days < 0
+    ? { ready: true, state: 'expired', reason: left, hint }
+    : { ready: true, state: 'ok', reason: left }
 }
 
-function rulesState({ current: { file }, state }: RulesInForce, { isLoaded, table }: Users): PartState {
-  if (state.kind === 'stale') return { ready: true, state: 'stale', reason: state.reason }
+function rulesState({ current: { file }, state }: RulesInForce, { isLoaded, table }: Users): PartStatus {
+  if (state.kind === 'stale') return { ready: true, state: 'stale', reason: state.reason, hint: CORRECT_FILE }
   const unknown = isLoaded ? unknownUsers(file, table.entries) : []
   const warning = unknown.length === 0 ? '' : `; users who are in no users file at ${placesOf(unknown)}`
   return { ready: true, state: 'ok', reason: `${file.rules.length} rules${warning}` }
 }
 
 // Always ready, because pulls and running pushes go on.
-function freezeState({ status: { freeze, runningPushes, waitingWrites }, state }: WriteFreeze): PartState {
+function freezeState({ status: { freeze, runningPushes, waitingWrites }, state }: WriteFreeze): PartStatus {
   const stale = state.kind === 'stale' ? `; ${state.reason}` : ''
   if (freeze === undefined)
     return stale === ''
       ? { ready: true, state: 'no' }
       : { ready: true, state: 'stale', reason: stale.slice(2) }
   const counts = `running pushes: ${runningPushes}, waiting writes: ${waitingWrites}`
-  return { ready: true, state: 'frozen', reason: `until ${isoTime(freeze.until)}; ${counts}${stale}` }
+  return {
+    ready: true,
+    state: 'frozen',
+    reason: `until ${isoTime(freeze.until)}; ${counts}${stale}`,
+    hint: 'registry-sidecar thaw ends the freeze',
+  }
 }
 
-async function upstreamState(upstream: Upstream): Promise<PartState> {
+async function upstreamState(upstream: Upstream): Promise<PartStatus> {
   const outcome = await upstream.probe()
-  return outcome.kind === 'answers'
-    ? { ready: true, state: 'ok' }
-    : { ready: false, state: outcome.kind, reason: outcome.reason }
+  if (outcome.kind === 'answers') return { ready: true, state: 'ok' }
+  const hint = 'hint' in outcome ? outcome.hint : 'start the registry; SIDECAR_UPSTREAM must be its address'
+  return { ready: false, state: outcome.kind, reason: outcome.reason, hint }
 }

@@ -4,6 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { errorMessage } from '../errors/errors.ts'
 import type { WriteFreeze } from '../freeze/write-freeze.ts'
 import type { DrainGate } from '../http/pipeline/drain-gate.ts'
+import type { LiveStatus } from '../http/status/live-status.ts'
 import type { Listener } from '../http/connections/listener.ts'
 
 interface Closable {
@@ -11,6 +12,7 @@ interface Closable {
 }
 
 export interface OpenParts {
+  readonly status?: Closable | undefined
   readonly listener?: Closable | undefined
   readonly admin?: Closable | undefined
   readonly attempts?: Closable | undefined
@@ -32,6 +34,7 @@ export interface RunningParts extends OpenParts {
   readonly gate: Pick<DrainGate, 'begin' | 'drained'>
   readonly writeFreeze: Pick<WriteFreeze, 'stop' | 'close'>
   readonly listener: Pick<Listener, 'announceEnd' | 'stopAccepting' | 'firstRequestsAnswered' | 'close'>
+  readonly liveStatus?: Pick<LiveStatus, 'close'>
 }
 
 export interface DrainTimes {
@@ -49,11 +52,12 @@ export async function shutDown(parts: RunningParts, times: DrainTimes): Promise<
 
 /** No request is refused, not even on the connections that were accepted last, except writes that wait for a thaw. */
 async function leave(
-  { gate, listener, writeFreeze }: RunningParts,
+  { gate, listener, writeFreeze, liveStatus }: RunningParts,
   { delayMs, timeoutMs }: DrainTimes,
 ): Promise<boolean> {
   // /readyz answers 503 first, so that load balancers choose another sidecar during the delay.
   gate.begin('leaving')
+  liveStatus?.close()
   listener.announceEnd()
   await pause(delayMs)
   await listener.stopAccepting()
@@ -63,11 +67,13 @@ async function leave(
 }
 
 async function stop(
-  { gate, listener, writeFreeze }: RunningParts,
+  { gate, listener, writeFreeze, liveStatus }: RunningParts,
   { timeoutMs }: DrainTimes,
 ): Promise<boolean> {
   // /readyz answers 503 first, so that load balancers stop sending before connections are refused.
   gate.begin('stopping')
+  // Viewers would stay for the whole drain.
+  liveStatus?.close()
   // Begins before the next wait, because a transfer that ends during the wait counts too.
   const drained = gate.drained()
   writeFreeze.stop()
@@ -78,6 +84,7 @@ async function stop(
 /** Rejects after all parts are closed, if one of them failed. */
 async function closeParts(parts: OpenParts): Promise<void> {
   const closingOrder: readonly (Closable | undefined)[] = [
+    parts.status,
     parts.listener,
     parts.admin,
     parts.attempts,

@@ -7,6 +7,7 @@ import { loadClientCa, type ClientCaInForce } from '../certificates/client-ca-in
 import { openIssuedCertificate } from '../certificates/issued-certificate.ts'
 import { operatorFilesOf } from '../certificates/operator-files.ts'
 import { loadOperatorCertificate } from '../certificates/operator-certificate.ts'
+import { openStatusKey } from '../certificates/state-folder/status-key-file.ts'
 import { openTokenKey } from '../certificates/state-folder/token-key.ts'
 import { statePlaceOf } from '../certificates/state-place.ts'
 import type { Config } from '../settings/config.ts'
@@ -15,14 +16,17 @@ import { affordableConnections, openFilesLimit } from './file-descriptors.ts'
 import { createAdminListener, type AdminListener, type Readiness } from '../http/admin/admin-listener.ts'
 import { openWriteFreeze, type FreezeClock, type WriteFreeze } from '../freeze/write-freeze.ts'
 import type { BoundAddress } from '../http/bind.ts'
-import { auditedLog } from '../observability/audited-log.ts'
+import { createActivity, type Activity } from '../observability/activity/activity.ts'
+import { copyToAudit } from '../observability/audited-log.ts'
 import { openAuditStream, type AuditStream } from '../observability/audit-stream.ts'
 import type { Log } from '../observability/log.ts'
-import { statusFiguresOf } from './page-facts.ts'
+import { watchLog } from '../observability/watched-log.ts'
+import { createPublicReason } from './public-reason.ts'
 import { readinessOf } from './readiness.ts'
 import { createRequestParts, type RequestParts, type RequestPartsOptions } from './request-parts.ts'
 import { closeOnFailure, shutDown } from './shutdown.ts'
-import { registerStateMetrics } from './state-metrics.ts'
+import { registerStateMetrics, type MeasuredParts } from './state-metrics.ts'
+import { createStatus, type StatusView } from './status.ts'
 import { openTlsListener } from './tls-listener.ts'
 import { loadUsers, type Users } from '../users/users.ts'
 
@@ -68,8 +72,9 @@ export async function createSidecar(
 ): Promise<Sidecar> {
   // First, so that it records which files are loaded.
   const auditStream = await openAuditStream(config.audit, { log, stdout })
-  const audited = auditStream === undefined ? log : auditedLog(log, auditStream)
-  const options = { log: audited, now, bcryptPool, freezeClock, auditStream }
+  const activity = createActivity()
+  const listeners = [activity.logged, ...(auditStream === undefined ? [] : [copyToAudit(auditStream)])]
+  const options = { log: watchLog(log, listeners), now, bcryptPool, freezeClock, auditStream, activity }
   return closeOnFailure(openSidecar(config, options), { auditStream })
 }
 
@@ -79,17 +84,26 @@ interface OpenOptions {
   readonly bcryptPool: () => BcryptPool
   readonly freezeClock: FreezeClock
   readonly auditStream: AuditStream | undefined
+  readonly activity: Activity
 }
 
 async function openSidecar(config: Config, options: OpenOptions): Promise<Sidecar> {
-  const { log, now, bcryptPool, auditStream } = options
+  const { log, now, bcryptPool, auditStream, activity } = options
   // An address is bound only after all files are loaded.
   const files = await loadFiles(config, options)
   if (config.reusePort) await checkConnectionMigration(log)
   const opening = openRequestParts(config, { ...files, log, now, bcryptPool })
-  const parts = { ...files, ...(await closeOnFailure(opening, files)) }
-  const admin = await closeOnFailure(openAdminListener(config, { ...parts, auditStream }), parts)
-  const binding = openTlsListener(config, { ...parts, auditStream }, log)
+  const requestParts = {
+    ...files,
+    ...(await closeOnFailure(opening, files)),
+    auditStream,
+    activity,
+    publicReason: createPublicReason(config),
+  }
+  const status = createStatus(requestParts, { log, clock: monotonicMs })
+  const parts = { ...requestParts, ...status.view, status }
+  const admin = await closeOnFailure(openAdminListener(config, parts, log), parts)
+  const binding = openTlsListener(config, parts, log)
   const listener = await closeOnFailure(binding, { ...parts, admin })
   const { certificate, users, clientCa, rules, writeFreeze, pool } = parts
   return {
@@ -106,8 +120,7 @@ async function openSidecar(config: Config, options: OpenOptions): Promise<Sideca
       return reloadAll([users, certificate, clientCa, rules, writeFreeze])
     },
     reopenAudit: () => auditStream?.reopen(),
-    drain: (timeoutMs, delayMs = 0) =>
-      shutDown({ ...parts, auditStream, admin, listener }, { delayMs, timeoutMs }),
+    drain: (timeoutMs, delayMs = 0) => shutDown({ ...parts, admin, listener }, { delayMs, timeoutMs }),
   }
 }
 
@@ -144,8 +157,9 @@ const SHARED_ADMIN_ADDRESS =
   'another process uses this port; with SIDECAR_REUSE_PORT each process needs its own admin address'
 
 async function openAdminListener(
-  { adminListen, reusePort }: Config,
-  parts: Files & RequestParts & Pick<OpenOptions, 'auditStream'>,
+  { adminListen, stateDir, reusePort }: Config,
+  parts: MeasuredParts & StatusView & Pick<RequestParts, 'metrics'>,
+  log: Log,
 ): Promise<AdminListener | undefined> {
   const { metrics } = parts
   registerStateMetrics(metrics, parts)
@@ -155,8 +169,10 @@ async function openAdminListener(
     ...adminListen,
     whenTaken: reusePort ? SHARED_ADMIN_ADDRESS : undefined,
     readiness: () => readinessOf(parts),
-    figures: () => statusFiguresOf(parts),
     metrics,
+    statusSource: parts.statusSource,
+    liveStatus: parts.liveStatus,
+    statusKey: await openStatusKey(stateDir, log),
   })
 }
 
@@ -172,6 +188,10 @@ async function openRules(
   if (file === undefined) return undefined
   const usernames = () => (users.isLoaded ? users.table.entries : undefined)
   return loadRules({ file, pollMs, log, usernames })
+}
+
+function monotonicMs(): number {
+  return performance.now()
 }
 
 async function reloadAll(parts: readonly ({ reload(): Promise<void> } | undefined)[]): Promise<void> {

@@ -14,6 +14,7 @@ import type { Upstream } from '../upstream/upstream.ts'
 import type { Users } from '../users/users.ts'
 import { registerFileMetrics } from './file-metrics.ts'
 import { registerFreezeMetrics } from './freeze-metrics.ts'
+import type { PublicReason } from './public-reason.ts'
 import { readinessOf } from './readiness.ts'
 import { programVersion } from './version.ts'
 
@@ -25,6 +26,7 @@ export interface MeasuredParts {
   readonly writeFreeze: WriteFreeze
   readonly upstream: Upstream
   readonly gate: DrainGate
+  readonly publicReason: PublicReason
   readonly limits: Limits
   readonly pool: BcryptPool
   readonly attempts: Attempts
@@ -118,7 +120,7 @@ function registerLoad(metrics: Metrics, { gate, limits }: Pick<MeasuredParts, 'g
     labels: ['operation'],
     read: () => {
       const blobs = [...limits.transfers.open].filter(({ kind }) => kind === 'blob')
-      const pulls = blobs.filter(({ method }) => method === 'GET').length
+      const pulls = blobs.filter(({ incoming }) => incoming.method === 'GET').length
       return [
         { labels: { operation: 'pull' }, value: pulls },
         { labels: { operation: 'push' }, value: blobs.length - pulls },

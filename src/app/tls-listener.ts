@@ -8,6 +8,7 @@ import type { WriteFreeze } from '../freeze/write-freeze.ts'
 import { createProxyList } from '../http/client-address.ts'
 import { createListener, TICKET_KEYS_LIFE_MS, type Listener } from '../http/connections/listener.ts'
 import { createApp } from '../http/pipeline/pipeline.ts'
+import type { Activity } from '../observability/activity/activity.ts'
 import type { AuditStream } from '../observability/audit-stream.ts'
 import type { Log } from '../observability/log.ts'
 import type { CertificateBundle } from '../pki/certificate.ts'
@@ -17,14 +18,17 @@ import type { Users } from '../users/users.ts'
 import { certificateDemandOf } from './certificate-demand.ts'
 import { pageFactsOf } from './page-facts.ts'
 import type { RequestParts } from './request-parts.ts'
+import type { StatusView } from './status.ts'
+import { createViewerCheck } from './viewer-check.ts'
 
-export interface ListenerParts extends RequestParts {
+export interface ListenerParts extends RequestParts, StatusView {
   readonly certificate: CertificateInForce
   readonly clientCa: ClientCaInForce | undefined
   readonly users: Users
   readonly rules: RulesInForce | undefined
   readonly writeFreeze: WriteFreeze
   readonly auditStream: AuditStream | undefined
+  readonly activity: Activity
 }
 
 /** Rejects when the address cannot be bound or a certificate cannot be served. Then nothing is bound. */
@@ -40,6 +44,7 @@ export async function openTlsListener(config: Config, parts: ListenerParts, log:
     hasUsers: () => users.isLoaded,
     demand: certificateDemandOf(config, users, clientCa),
     rules: () => rules?.current,
+    stillValid: createViewerCheck(() => ({ table: users.table, rules: rules?.current })),
     rootPem: () => certificate.root?.pem,
     page: pageFactsOf(config, certificate),
     hsts: config.hsts,

@@ -3,12 +3,18 @@
 export interface World {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly stdin: NodeJS.ReadableStream & { readonly isTTY?: boolean; setRawMode?(raw: boolean): unknown }
-  readonly stdout: NodeJS.WritableStream & { readonly isTTY?: boolean }
+  readonly stdout: NodeJS.WritableStream & Partial<Terminal>
   readonly stderr: NodeJS.WritableStream & { readonly isTTY?: boolean }
   readonly onSignal: (
     signals: readonly NodeJS.Signals[],
     listener: (signal: NodeJS.Signals) => void,
   ) => () => void
+}
+
+interface Terminal {
+  readonly isTTY: boolean
+  readonly columns: number
+  readonly rows: number
 }
 
 /** 0: done. 1: failed. 64: wrong usage or settings. */

@@ -6,6 +6,7 @@ export type RegistryKeys = readonly [string, ...string[]]
 export interface ClientTrust {
   readonly client: string
   readonly commands: readonly string[]
+  /** Sentences without the last period. */
   readonly note: string
 }
 

@@ -45,7 +45,7 @@ function docker({ keys, file, machine }: TrustSubject): ClientTrust {
     commands: keys.map(
       (key) => `${sudo(machine)}${copyFile(file, `/etc/docker/certs.d/${quoted(key)}/ca.crt`)}`,
     ),
-    note: 'for dockerd on Linux, which reads the file at every operation without a restart; localhost needs no file',
+    note: 'For dockerd on Linux. It reads the file at every operation, so it needs no restart. For localhost, it needs no file',
   }
 }
 
@@ -57,9 +57,10 @@ function podman({ keys, file, certDir, machine }: TrustSubject): ClientTrust {
       copyFile(file, `~/.config/containers/certs.d/${quoted(key)}/ca.crt`),
     ]),
     note:
-      'also for skopeo, buildah and CRI-O. The first command is for all users of the machine, the second only for you; ' +
-      'no restart. podman reads only the first of these folders that exists: yours, /etc/containers, /etc/docker. On ' +
-      'macOS and Windows, podman pulls inside a virtual machine: run podman machine ssh, then the commands for Linux' +
+      'Also for skopeo, buildah and CRI-O. A command with /etc is for all users of the machine, a command with ~ only ' +
+      'for you. No program needs a restart. podman reads only the first of these folders that exists: yours, ' +
+      '/etc/containers, /etc/docker. On macOS and Windows, podman pulls inside a virtual machine. There, run podman ' +
+      'machine ssh and then the commands for Linux' +
       certDirNote(certDir),
   }
 }
@@ -145,7 +146,7 @@ function macos({ keys, file, machine }: TrustSubject): ClientTrust {
         return `mkdir -p ${folder} && cp ${rootFile} ${folder}/ca.crt`
       }),
     ],
-    note: 'the first command is for programs that use the keychain, the rest for Docker Desktop; then restart Docker Desktop',
+    note: 'The first command is for programs that use the keychain, the rest for Docker Desktop. Then restart Docker Desktop',
   }
 }
 
@@ -160,7 +161,7 @@ function windows({ keys, file, machine }: TrustSubject): ClientTrust {
       `Import-Certificate -FilePath ${rootFile} -CertStoreLocation Cert:\\LocalMachine\\Root`,
     ],
     note:
-      'run one of the last two commands in PowerShell as administrator, then restart Docker Desktop. An engine for ' +
+      'Run one of the last two commands in PowerShell as administrator. Then restart Docker Desktop. An engine for ' +
       'Windows containers reads C:\\ProgramData\\docker\\certs.d\\. There the name of the folder is host and port ' +
       'without the colon, because a path on Windows cannot contain a colon',
   }

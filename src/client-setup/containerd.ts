@@ -13,11 +13,12 @@ export function containerd({ keys, file, machine }: TrustSubject): ClientTrust {
     client: 'containerd',
     commands: hostsFiles(keys, file, sudo(machine)),
     note:
-      'containerd reads these files at every pull if /etc/containerd/config.toml has config_path = "/etc/containerd/certs.d" ' +
-      `under ${CRI_REGISTRY[3]} (version 3), or under ${CRI_REGISTRY[2]} (version 2); ` +
-      'restart containerd after adding that line. If config_path contains two folders with a colon between them (the ' +
-      'default of containerd 2.2), leave only this folder, because some pulls read both as one path. nerdctl reads the ' +
-      'folder by default; without root it reads ~/.config/containerd/certs.d. ctr needs --hosts-dir',
+      'containerd reads these files at every pull, but only from the folder that its configuration names. So ' +
+      '/etc/containerd/config.toml needs the line config_path = "/etc/containerd/certs.d". In a file of version 3, the ' +
+      `line stands under ${CRI_REGISTRY[3]}. In a file of version 2, it stands under ${CRI_REGISTRY[2]}. Restart ` +
+      'containerd after you add the line. The default of containerd 2.2 has two folders with a colon between them: ' +
+      'leave only this folder, because some pulls read both as one path. nerdctl needs no such line. Without root, ' +
+      'nerdctl reads ~/.config/containerd/certs.d. ctr needs --hosts-dir /etc/containerd/certs.d',
   }
 }
 

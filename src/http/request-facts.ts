@@ -1,5 +1,6 @@
 // Describes a request while it is answered.
 
+import type { IncomingMessage } from 'node:http'
 import type { Question, Subject } from '../access/access-rules.ts'
 import type { RepositoryChange } from '../access/authorization.ts'
 import type { MachinePassword } from '../users/user-table.ts'
@@ -29,6 +30,8 @@ export interface RequestFacts extends Client {
   hasWaited: boolean
   /** What the registry says it stored, if this is a push. */
   digest: string | undefined
+  /** The Content-Length of the registry's answer to a GET. */
+  answerLength: number | undefined
   /** The right that a refused request lacks. */
   missing: Question | undefined
   /** Why the request was refused or failed, only for the log. */
@@ -44,9 +47,18 @@ export interface Transfer {
   /** Undefined for anonymous. */
   readonly user: string | undefined
   readonly source: string
-  readonly method: string
   readonly kind: TransferKind
+  /** `performance.now()`. */
   readonly since: number
+  readonly incoming: IncomingMessage
+  readonly facts: RequestFacts
+  /** Inside TLS, so far, with heads. */
+  readonly moved: () => Bytes
 }
 
 export type TransferKind = 'blob' | 'other'
+
+export interface Bytes {
+  readonly received: number
+  readonly sent: number
+}

@@ -36,6 +36,7 @@ export const LOG_EVENTS = {
     'reload-failed': 'A reload failed for an unexpected reason; the last good values stay in use.',
     'close-failed': 'A part did not close at the end of the process.',
     'request-bug': 'A request met a bug; the client got status 500.',
+    'status-not-sent': 'The live status met a bug; its viewers connect again.',
   }),
   ...topic('info', {
     request: 'A request has finished.',
@@ -110,6 +111,7 @@ export const LOG_EVENTS = {
     'public-root-not-written': 'The copy of the root in the state folder was not written.',
     'key-mode-restricted': 'Others could read a private key; its mode is 0600 now.',
     'key-readable-by-others': 'Others can read a private key, and its mode cannot be changed.',
+    'status-key-not-stored': 'The key for the live status is not stored, so `top` shows no names.',
     'token-key-not-stored': 'The key that signs tokens is not stored, so a restart ends all tokens.',
   }),
   ...topic('error', {

@@ -23,9 +23,9 @@ export interface StatusSnapshot {
 export interface PartStatus {
   readonly ready: boolean
   readonly state: string
-  readonly reason?: string
+  readonly reason?: string | undefined
   /** How to repair it. */
-  readonly hint?: string
+  readonly hint?: string | undefined
 }
 
 export interface CertificateStatus {
@@ -47,13 +47,15 @@ export interface LoadStatus {
 /** Threat: the admin address needs no login, so its snapshots lack every `names`. */
 export interface Names {
   /** Undefined for anonymous and before a login. */
-  readonly user?: string
-  readonly address?: string
-  readonly repository?: string
+  readonly user?: string | undefined
+  readonly address?: string | undefined
+  readonly repository?: string | undefined
   /** A tag or a digest. */
-  readonly reference?: string
+  readonly reference?: string | undefined
+  /** The program of the client, as its User-Agent says. */
+  readonly client?: string | undefined
   /** The name of a file, or another detail that may contain a name. */
-  readonly detail?: string
+  readonly detail?: string | undefined
 }
 
 export interface RunningTransfer {
@@ -71,7 +73,7 @@ export interface FinishedOperation {
   readonly at: string
   readonly operation: 'push' | 'pull'
   readonly outcome: string
-  /** Bytes of the manifest and of the blobs of the same user and repository since the last manifest. */
+  /** With the blobs of the same user, address and repository since the last push, or until the next pull. */
   readonly bytes: number
   readonly seconds: number
   readonly names?: Names
@@ -80,8 +82,11 @@ export interface FinishedOperation {
 export interface Refusal {
   readonly at: string
   readonly kind: 'login' | 'denied' | 'limit'
-  readonly status: number
+  /** Undefined if no request was answered. */
+  readonly status: number | undefined
   readonly reason: string
+  /** Undefined for one. */
+  readonly count?: number | undefined
   readonly names?: Names
 }
 

@@ -2,9 +2,11 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { expect, it } from 'vitest'
 import { createRequestParts } from '../../src/app/request-parts.ts'
+import { createStatus } from '../../src/app/status.ts'
 import { openTlsListener } from '../../src/app/tls-listener.ts'
 import { createBcryptPool } from '../../src/auth/bcrypt-pool.ts'
 import type { CertificateInForce } from '../../src/certificates/certificate-in-force.ts'
+import { createActivity } from '../../src/observability/activity/activity.ts'
 import { parseBundle } from '../../src/pki/certificate.ts'
 import { parseConfig } from '../../src/settings/config.ts'
 import { parseHtpasswd } from '../../src/users/htpasswd.ts'
@@ -73,17 +75,24 @@ it('a start that fails after the address was bound leaves the address free', asy
     now: Date.now,
     bcryptPool: createBcryptPool,
   }
-  const parts = createRequestParts(config, options)
+  const writeFreeze = await openWriteFreeze({ stateDir: tempFolder(), pollMs: 'off', log })
+  const parts = {
+    ...createRequestParts(config, options),
+    users,
+    certificate: certificateThatBreaks(),
+    writeFreeze,
+    activity: createActivity(),
+    publicReason: String,
+  }
+  const status = createStatus(parts, { log, clock: () => 0 })
   const opened = openTlsListener(
     config,
     {
       ...parts,
-      users,
-      certificate: certificateThatBreaks(),
       clientCa: undefined,
       rules: undefined,
-      writeFreeze: await openWriteFreeze({ stateDir: tempFolder(), pollMs: 'off', log }),
       auditStream: undefined,
+      ...status.view,
     },
     log,
   )
@@ -91,5 +100,6 @@ it('a start that fails after the address was bound leaves the address free', asy
   await expect(opened).rejects.toThrow(/PEM/)
 
   expect(await bindAndClose(port)).toBe(port)
+  status.close()
   await parts.pool.close()
 })

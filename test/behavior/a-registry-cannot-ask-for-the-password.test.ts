@@ -58,7 +58,7 @@ describe.each(['401 Unauthorized', '407 Proxy Authentication Required'])(
       const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
       const { ready, parts } = await sidecar.readiness()
       const reason = 'the registry itself demands a login; switch off its auth'
-      expect([ready, parts.upstream]).toEqual([false, { ready: false, state: 'unexpected', reason }])
+      expect([ready, parts.upstream]).toMatchObject([false, { ready: false, state: 'unexpected', reason }])
       const env = { SIDECAR_UPSTREAM: `http://127.0.0.1:${upstream.port}` }
       const { stdout, code } = await run(['check'], { env, cwd: tempFolder() })
       expect(code).toBe(1)

@@ -43,7 +43,7 @@ describe('the operator’s certificate', () => {
     const pair = authority.issue()
     const sidecar = await sidecarForTest({ env: ownFolder(pair).env, rootPem: authority.rootPem })
     expect(await fingerprintServed(sidecar.port, authority.rootPem)).toBe(fingerprintOf(pair))
-    expect(readdirSync(path.join(sidecar.folder, 'state'))).toEqual(['token.key'])
+    expect(readdirSync(path.join(sidecar.folder, 'state'))).toEqual(['status.key', 'token.key'])
     expect(await partOf(sidecar)).toEqual({
       ready: true,
       state: 'ok',
@@ -118,7 +118,7 @@ describe('the operator’s certificate', () => {
       ready: true,
       state: 'stale',
       reason: expect.stringMatching(
-        /^89 days left; provided by the operator; .*tls\.crt: holds no readable/,
+        /^89 days left; provided by the operator; SIDECAR_TLS_CERT: holds no readable/,
       ) as string,
     })
     expect(await fingerprintServed(sidecar.port, authority.rootPem)).toBe(before)

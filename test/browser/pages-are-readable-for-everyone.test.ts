@@ -1,20 +1,23 @@
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
-import type { Browser } from 'playwright-core'
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { describeInBrowser, startBrowser } from '../fixtures/browser.ts'
 import { createAuthority } from '../fixtures/own-certificate.ts'
 import { accessibilityFaults, openPage, overflow, takeScreenshot, VIEWS } from '../fixtures/page-views.ts'
 import { isStress } from '../fixtures/repetitions.ts'
-import { startSidecar, type TestSidecar } from '../fixtures/sidecar.ts'
+import { ALICE, startSidecar, type TestSidecar } from '../fixtures/sidecar.ts'
+import { busySnapshot, withoutNames } from '../fixtures/status-snapshots.ts'
+import { startStatusServer, type StatusServer } from '../fixtures/status-server.ts'
 import { makeTempFolder, removeFolder } from '../fixtures/temp-folder.ts'
 
-// Usually a light phone and a dark desktop.
-const SHOWN = VIEWS.filter((_view, index) => isStress || index % 3 === 0)
+const [username = '', password = ''] = ALICE.split(':')
 
 describeInBrowser('in Chromium', () => {
   let sidecar: TestSidecar
   let own: TestSidecar
+  let busy: StatusServer
+  let nameless: StatusServer
   let browser: Browser
   const folder = makeTempFolder()
 
@@ -27,51 +30,143 @@ describeInBrowser('in Chromium', () => {
     sidecar = await startSidecar()
     const env = { SIDECAR_TLS_CERT: cert, SIDECAR_TLS_KEY: key }
     own = await startSidecar({ rootPem: authority.rootPem, env })
+    busy = await startStatusServer(busySnapshot(6))
+    nameless = await startStatusServer(withoutNames(busySnapshot(6)))
     browser = await startBrowser([sidecar.root.pem, authority.rootPem])
   })
   afterAll(async () => {
     await browser.close()
+    busy.close()
+    nameless.close()
     await Promise.all([sidecar.stop(), own.stop()])
     removeFolder(folder)
   })
 
-  const PAGES: readonly { readonly what: string; readonly address: () => string }[] = [
-    { what: 'the trust page', address: () => `https://localhost:${sidecar.port}/-/` },
+  const PAGES: readonly {
+    readonly what: string
+    readonly address: () => string
+    readonly login?: BrowserContextOptions
+    readonly hasAllParts?: true
+  }[] = [
+    { what: 'the trust page', address: () => `https://localhost:${sidecar.port}/-/`, hasAllParts: true },
     {
       what: 'the trust page with a certificate of an authority',
       address: () => `https://localhost:${own.port}/-/`,
     },
-    { what: 'the status page', address: () => `http://127.0.0.1:${sidecar.adminAddress?.port ?? 0}/` },
+    {
+      what: 'the status page',
+      address: () => `https://localhost:${sidecar.port}/-/status`,
+      login: { httpCredentials: { username, password } },
+    },
+    {
+      what: 'the status page of the admin address',
+      address: () => `http://127.0.0.1:${sidecar.adminAddress?.port ?? 0}/`,
+    },
+    { what: 'the status page of a busy registry', address: () => busy.address, hasAllParts: true },
+    { what: 'the status page of a busy registry without names', address: () => nameless.address },
   ]
 
-  describe.each(PAGES)('$what', ({ what, address }) => {
-    // At the same time, because each page waits until it makes no more requests.
+  describe.each(PAGES)('$what', ({ what, address, login }) => {
     it('has no fault on a phone and a desktop, light and dark', async () => {
-      expect(SHOWN).toHaveLength(isStress ? 4 : 2)
-      await Promise.all(
-        SHOWN.map(async ({ name, options }) => {
-          const { page, requests, complaints } = await openPage(browser, address(), { options })
-          if (isStress) await takeScreenshot(page, `${what} ${name}`)
-          expect(await accessibilityFaults(page), name).toEqual([])
-          expect(await overflow(page), `${name}: pixels beyond the window`).toBe(0)
-          expect(
-            requests.filter((url) => !url.startsWith(new URL(address()).origin)),
-            name,
-          ).toEqual([])
-          expect(complaints, name).toEqual([])
-        }),
-      )
-    })
-
-    it('says the same with scripts off', async () => {
-      const [on, off] = await Promise.all(
-        [true, false].map((javaScriptEnabled) =>
-          openPage(browser, address(), { options: { javaScriptEnabled } }),
-        ),
-      )
-      const text = await off?.page.locator('body').innerText()
-      expect(text).toMatch(/registry/)
-      expect(text).toBe(await on?.page.locator('body').innerText())
+      for (const { name, options } of isStress ? VIEWS : FEW_VIEWS) {
+        const { page, requests, complaints } = await openPage(browser, address(), {
+          options: { ...options, ...login },
+        })
+        if (isStress) await takeScreenshot(page, `${what} ${name}`)
+        // Folded and hidden parts too.
+        await page.evaluate(OPEN_DETAILS)
+        const day = page.getByLabel('24 hours')
+        if ((await day.count()) > 0) await day.check()
+        expect(await accessibilityFaults(page), name).toEqual([])
+        expect(await overflow(page), `${name}: pixels beyond the window`).toBe(0)
+        const foreign = requests.filter((url) => !url.startsWith(new URL(address()).origin))
+        expect(foreign, name).toEqual([])
+        expect(complaints, name).toEqual([])
+      }
     })
   })
+
+  describe.each(PAGES.filter(({ hasAllParts = false }) => hasAllParts))('$what', ({ address }) => {
+    it('can be used with the keyboard alone', async () => {
+      const { page } = await openPage(browser, address(), { options: {} })
+      await page.evaluate(OPEN_DETAILS)
+      const wanted = await page.evaluate<readonly string[]>(LIST_CONTROLS)
+      expect(wanted.length).toBeGreaterThan(0)
+      for (const control of wanted) {
+        await page.keyboard.press('Tab')
+        expect(await page.evaluate(DESCRIBE_FOCUS)).toBe(`${control}, visible`)
+      }
+    })
+
+    it('shows the same with scripts off', async () => {
+      const [on, off] = await Promise.all(
+        [true, false].map(async (javaScriptEnabled) => {
+          const { page } = await openPage(browser, address(), { options: { javaScriptEnabled } })
+          return {
+            page,
+            texts: await page.locator(':is(h1, h2, h3, p, li, th, td, pre):visible').allInnerTexts(),
+          }
+        }),
+      )
+      if (on === undefined || off === undefined) throw new Error('no page')
+      expect(off.texts.length).toBeGreaterThan(10)
+      expect(withoutState(off.texts)).toEqual(withoutState(on.texts))
+      expect(await off.page.getByRole('button').count()).toBe(0)
+    })
+  })
+
+  describe('the copy button', () => {
+    async function pressCopy(permissions: readonly string[]): Promise<{ page: Page; text: string | null }> {
+      const { page } = await openPage(browser, `https://localhost:${sidecar.port}/-/`, {
+        options: { permissions: [...permissions] },
+      })
+      const button = page.getByRole('button', { name: 'Copy the commands for Docker' })
+      await button.focus()
+      await page.keyboard.press('Enter')
+      return { page, text: await page.locator('pre', { hasText: '/etc/docker/certs.d' }).textContent() }
+    }
+
+    it('copies the commands', async () => {
+      const { page, text } = await pressCopy(['clipboard-read', 'clipboard-write'])
+      await page.getByRole('status').getByText('Copied').waitFor()
+      expect(await page.evaluate('navigator.clipboard.readText()')).toBe(text)
+      expect(text).toMatch(/^sudo install .*ca\.crt$/)
+    })
+
+    it('selects the commands if the browser does not let it copy', async () => {
+      const { page, text } = await pressCopy([])
+      await page.getByRole('status').getByText('Selected').waitFor()
+      expect(await page.evaluate('getSelection().toString()')).toBe(text)
+    })
+  })
+
+  it('shows the charts of a day with scripts off', async () => {
+    const { page } = await openPage(browser, busy.address, { options: { javaScriptEnabled: false } })
+    const throughput = page.getByRole('img', { name: 'Throughput, last 24 hours' })
+    expect(await throughput.isVisible()).toBe(false)
+    await page.getByLabel('24 hours').check()
+    expect(await throughput.isVisible()).toBe(true)
+  })
 })
+
+/** Without the line that says whether the page is live. */
+function withoutState(texts: readonly string[]): readonly string[] {
+  return texts.filter((text) => !text.startsWith('State of'))
+}
+
+const OPEN_DETAILS = `for (const details of document.querySelectorAll('details')) details.open = true`
+
+const FEW_VIEWS = VIEWS.filter(({ name }) => name === 'phone, light' || name === 'desktop, dark')
+
+/** All controls that are not hidden, in their order. One radio button of a group gets the focus. */
+const LIST_CONTROLS = `
+  [...document.querySelectorAll('a, button, summary, input:checked, [tabindex="0"]')]
+    .filter((control) => control.checkVisibility())
+    .map((control) => control.tagName + ' ' + control.textContent.trim())`
+
+const DESCRIBE_FOCUS = `
+  (() => {
+    const { activeElement } = document
+    const isOutlined = getComputedStyle(activeElement).outlineStyle === 'solid'
+    return activeElement.tagName + ' ' + activeElement.textContent.trim() + (isOutlined ? ', visible' : ', not visible')
+  })()`

@@ -51,21 +51,25 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   http: ['access', 'errors', 'observability', 'upstream', 'users', 'http/connections', 'http/pipeline'],
   'http/connections': ['auth', 'errors', 'http', 'http/pipeline', 'upstream'],
-  'http/pages': ['client-setup', 'http', 'http/pipeline'],
+  'http/pages': ['client-setup', 'observability', 'http', 'http/pipeline'],
   'http/pipeline': [
     ...['access', 'auth', 'errors', 'freeze', 'observability', 'tokens', 'upstream'],
-    ...['http', 'http/connections', 'http/pages'],
+    ...['http', 'http/connections', 'http/pages', 'http/status'],
   ],
-  'http/admin': ['async', 'observability', 'http', 'http/pages'],
+  'http/status': [
+    ...['access', 'async', 'auth', 'observability'],
+    ...['http', 'http/connections', 'http/pages', 'http/pipeline'],
+  ],
+  'http/admin': ['async', 'observability', 'http', 'http/status'],
   // The composition root sees every room below the commands.
   app: [
-    ...['access', 'auth', 'certificates', 'errors', 'freeze', 'observability'],
+    ...['access', 'async', 'auth', 'certificates', 'errors', 'freeze', 'observability'],
     ...['pki', 'settings', 'tokens', 'upstream', 'users'],
-    ...['http', 'http/admin', 'http/connections', 'http/pages', 'http/pipeline'],
+    ...['http', 'http/admin', 'http/connections', 'http/pages', 'http/pipeline', 'http/status'],
   ],
   cli: [
     ...['access', 'app', 'auth', 'certificates', 'client-setup', 'errors', 'files', 'freeze', 'http'],
-    ...['observability', 'pki', 'settings', 'upstream', 'users'],
+    ...['observability', 'pki', 'settings', 'upstream', 'users', 'http/pages'],
   ],
   'main.ts': ['app', 'cli'],
 }

@@ -1,7 +1,7 @@
 // Formats the output of `cert`.
 
 import { resolve } from 'node:path'
-import { leafDaysLeft } from '../../app/readiness.ts'
+import { daysLeft } from '../../app/readiness.ts'
 import { renewalStart, type LeafFacts, type Root } from '../../pki/certificate.ts'
 import type { EarlierRoot } from '../../pki/cross-certificates.ts'
 import { dayOf } from '../calendar-day.ts'
@@ -26,7 +26,7 @@ export function documentOf({ origin, file, leaf, root, earlier }: ServedCertific
       fingerprint,
       notBefore,
       notAfter,
-      daysLeft: leafDaysLeft(leaf, at),
+      daysLeft: daysLeft(leaf, at),
       renewedFrom: renewedFrom({ origin, leaf, root }) ?? null,
     },
     root: root === undefined ? null : documentOfRoot(root),
@@ -47,7 +47,7 @@ export function linesOf(
   { origin, file, leaf, root, earlier }: ServedCertificate,
   at: Date,
 ): readonly string[] {
-  const days = leafDaysLeft(leaf, at)
+  const days = daysLeft(leaf, at)
   const timeLeft = leaf.notAfter <= at ? 'expired' : `${days} days left`
   return [
     `leaf         ${resolve(file)}`,

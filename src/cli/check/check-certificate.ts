@@ -3,7 +3,7 @@
 import type { Config } from '../../settings/config.ts'
 import { errorMessage } from '../../errors/errors.ts'
 import { operatorFilesOf, readOperatorPair, type OperatorFiles } from '../../certificates/operator-files.ts'
-import { leafDaysLeft } from '../../app/readiness.ts'
+import { daysLeft } from '../../app/readiness.ts'
 import type { LeafFacts } from '../../pki/certificate.ts'
 import { readRoot } from '../../certificates/state-folder/stored-state.ts'
 import { statePlaceOf } from '../../certificates/state-place.ts'
@@ -38,7 +38,7 @@ async function checkOperatorCertificate(
   const outcome = await readOperatorPair(files, new Date())
   if (outcome.kind === 'mismatch') return [{ level: 'problem', part, text: outcome.error.message }]
   const { leaf } = outcome.certificate.bundle
-  const days = leafDaysLeft(leaf)
+  const days = daysLeft(leaf)
   const names = leaf.subjectAltNames.map(({ value }) => value).join(', ')
   const text = `${files.certFile}, provided by the operator, for ${names}; ${days} days left`
   const uncovered = noteUncoveredHosts(leaf, hosts)

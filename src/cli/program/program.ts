@@ -85,4 +85,10 @@ function addCheckCommands(program: Command, { world, finish }: Wiring): void {
     const { healthcheck } = await import('../healthcheck.ts')
     finish(await healthcheck(await configInForce(world, flags, ['adminListen']), world))
   })
+  const top = program.command('top').description('show the live status of the running sidecar')
+  withSettings(withJson(top), ['adminListen', 'stateDir']).action(async (flags: Flags) => {
+    const { top } = await import('../top/top.ts')
+    const config = await configInForce(world, flags, ['adminListen'])
+    finish(await top(config, { json: flags['json'] === true }, world))
+  })
 }

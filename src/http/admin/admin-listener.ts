@@ -8,22 +8,17 @@ import type { Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { shareInFlight } from '../../async/in-flight.ts'
 import type { Metrics } from '../../observability/metrics.ts'
+import type { PartStatus } from '../../observability/status-snapshot.ts'
 import { bind, type BoundAddress } from '../bind.ts'
 import { clientAddressOf } from '../client-address.ts'
-import type { StatusFigures } from '../pages/status-page.ts'
-
-export interface PartState {
-  readonly ready: boolean
-  readonly state: string
-  readonly reason?: string
-}
+import { addAdminStatus, type AdminEnv, type AdminStatusOptions } from '../status/admin-status.ts'
 
 export interface Readiness {
   readonly ready: boolean
   readonly parts: Readonly<
-    Record<'users' | 'certificate' | 'freeze' | 'upstream' | 'draining', PartState>
+    Record<'users' | 'certificate' | 'freeze' | 'upstream' | 'draining', PartStatus>
   > & {
-    readonly clientCa?: PartState
+    readonly clientCa?: PartStatus
   }
 }
 
@@ -32,13 +27,12 @@ export interface AdminListener {
   close(): Promise<void>
 }
 
-export interface AdminOptions {
+export interface AdminOptions extends AdminStatusOptions {
   readonly host: string | undefined
   readonly port: number
   /** What to do if the port is in use. */
   readonly whenTaken?: string | undefined
   readonly readiness: () => Promise<Readiness>
-  readonly figures: () => StatusFigures
   readonly metrics: Pick<Metrics, 'contentType' | 'text'>
 }
 
@@ -47,9 +41,11 @@ const MAX_CONNECTIONS = 64
 
 export async function createAdminListener({
   readiness,
-  figures,
   metrics,
-  ...place
+  host,
+  port,
+  whenTaken,
+  ...status
 }: AdminOptions): Promise<AdminListener> {
   // Threat: anyone can send many requests at once. So requests that arrive together share one result.
   const shareReadiness = shareInFlight<Readiness>()
@@ -61,23 +57,22 @@ export async function createAdminListener({
       await nextTurn()
       return metrics.text()
     })
-  const app = new Hono()
-  app.get('/', async (c) => {
-    const [{ PAGE_HEADERS }, { statusPage }] = await loadStatusPage()
-    return c.body(await statusPage({ ...(await ready()), ...figures() }), 200, PAGE_HEADERS)
-  })
+  const app = new Hono<AdminEnv>()
+  addAdminStatus(app, status)
   app.get('/healthz', (c) => c.text('ok\n'))
   app.get('/readyz', async (c) => {
     const state = await ready()
     return c.json(state, state.ready ? 200 : 503, { 'Cache-Control': 'no-store' })
   })
   app.get('/metrics', async (c) => c.body(await metricsText(), 200, { 'Content-Type': metrics.contentType }))
-  app.notFound((c) => c.text('This address serves /, /healthz, /readyz and /metrics.\n', 404))
+  app.notFound((c) =>
+    c.text('This address serves /, /status.json, /events, /healthz, /readyz and /metrics.\n', 404),
+  )
   // HAProxy checks in HTTP/1.0 without a Host header.
   const handler = getRequestListener(app.fetch, { overrideGlobalObjects: false, hostname: 'localhost' })
   const server = createServer((incoming, outgoing) => void handler(incoming, outgoing))
   limitConnections(server)
-  const address = await bind(server, { ...place, setting: 'SIDECAR_ADMIN_LISTEN' })
+  const address = await bind(server, { host, port, whenTaken, setting: 'SIDECAR_ADMIN_LISTEN' })
   // Without a listener for 'error', a connection that cannot be accepted would end the process.
   server.on('error', () => undefined)
   return {
@@ -93,10 +88,6 @@ export async function createAdminListener({
 }
 
 // Loaded on demand, because health checks and metrics do not need it.
-function loadStatusPage() {
-  return Promise.all([import('../pages/document.ts'), import('../pages/status-page.ts')])
-}
-
 function limitConnections(server: Server): void {
   const [local, remote] = [new Set<Socket>(), new Set<Socket>()]
   const answering = new WeakSet<Socket>()

@@ -5,7 +5,7 @@ import { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import type { PacedConnection } from '../../auth/pace.ts'
 import { clientAddressOf, sourceOf, withoutMapping, type Client, type IsProxy } from '../client-address.ts'
-import type { RequestFacts, Transfer } from '../request-facts.ts'
+import type { Bytes, RequestFacts, Transfer } from '../request-facts.ts'
 import type { CertificateVerdict } from './certificate-verdict.ts'
 
 /** The address is stored, because a closed socket has none. */
@@ -49,11 +49,6 @@ export interface Turns {
   current: ServerResponse | undefined
   readonly waiting: (() => void)[]
   ignored: number | undefined
-}
-
-export interface Bytes {
-  readonly received: number
-  readonly sent: number
 }
 
 const CONNECTION = Symbol('connection')
@@ -126,6 +121,22 @@ export function connectionOf(socket: WithConnection): Connection {
   // accept.ts destroys a socket without a record before Node's HTTP server gets it.
   if (connection === undefined) throw new Error('a request arrived on an unknown connection')
   return connection
+}
+
+/** Inside TLS, since the end of the last request. */
+export function unchargedBytes({ charged, tls }: Pick<Connection, 'charged' | 'tls'>): Bytes {
+  return {
+    received: (tls?.bytesRead ?? 0) - charged.received,
+    sent: (tls?.bytesWritten ?? 0) - charged.sent,
+  }
+}
+
+/** Ends what is counted for a request. */
+export function chargeBytes(connection: Connection): Bytes {
+  const bytes = unchargedBytes(connection)
+  const { received, sent } = connection.charged
+  connection.charged = { received: received + bytes.received, sent: sent + bytes.sent }
+  return bytes
 }
 
 /** Throws if this version of Node lacks `_parent`. Threat: limits and client-CA changes would find no connection. */

@@ -13,21 +13,23 @@ const TRUST_PAGE = '/-/'
 
 export function addPages(app: Hono<Env>, facts: PageFacts): void {
   app.get(TRUST_PAGE, async (c) => {
-    const { PAGE_HEADERS, shownKeys, trustPage } = await loadTrustPage()
-    const keys = shownKeys(c.env.incoming.headers.host, facts)
-    return c.body(await trustPage({ keys, root: facts.root() }), 200, PAGE_HEADERS)
+    const { TRUST_PAGE_HEADERS, shownKeys, trustPage, visitorSystem } = await loadTrustPage()
+    const { headers } = c.env.incoming
+    const keys = shownKeys(headers.host, facts)
+    const page = await trustPage({ keys, root: facts.root(), system: visitorSystem(headers) })
+    return c.body(page, 200, TRUST_PAGE_HEADERS)
   })
   app.get('/', redirectBrowsers())
 }
 
 // Loaded on demand, because people open this page a few times and clients never do.
 async function loadTrustPage() {
-  const [document, keys, page] = await Promise.all([
-    import('./document.ts'),
+  const [keys, page, system] = await Promise.all([
     import('./shown-keys.ts'),
     import('./trust-page.ts'),
+    import('./visitor-system.ts'),
   ])
-  return { ...document, ...keys, ...page }
+  return { ...keys, ...page, ...system }
 }
 
 // A registry client that requests `/` must get a 404 in the registry's form.

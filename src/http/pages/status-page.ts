@@ -1,68 +1,82 @@
-// Renders the status page, `/` of the admin listener.
-// Threat: anyone who reaches the admin address reads it without a login, so it shows no secrets.
+// Renders the live status page, as a whole and in sections.
+// Threat: anyone who reaches the admin address reads it without a login. A snapshot without names has no names to show.
 
 import { html } from 'hono/html'
-import { renderDocument } from './document.ts'
+import type { StatusSnapshot } from '../../observability/status-snapshot.ts'
+import { pageHeaders, renderDocument, type Html } from './document.ts'
+import { LIVE_SCRIPT } from './live-script.ts'
+import { renderTime } from './quantities.ts'
+import { certificatesSection } from './status/certificates-section.ts'
+import { changesSection } from './status/changes-section.ts'
+import { chartsSection } from './status/charts-section.ts'
+import { healthSection } from './status/health-section.ts'
+import { loadSection } from './status/load-section.ts'
+import { operationsSection } from './status/operations-section.ts'
+import { refusalsSection } from './status/refusals-section.ts'
+import { transfersSection } from './status/transfers-section.ts'
+import { usersSection } from './status/users-section.ts'
 
-export interface StatusPart {
-  readonly ready: boolean
-  readonly state: string
-  readonly reason?: string
+export interface StatusPlace {
+  /** The path of the server-sent events. Each is `{ sectionId: html }`. */
+  readonly events: string
+  /** Other paths of the same address. */
+  readonly links: readonly string[]
 }
 
-export interface Status extends StatusFigures {
-  readonly ready: boolean
-  readonly parts: Readonly<Record<string, StatusPart | undefined>>
+export const STATUS_PAGE_HEADERS = pageHeaders({ script: LIVE_SCRIPT, connect: "'self'" })
+
+export function statusPage(snapshot: StatusSnapshot, { events, links }: StatusPlace): Promise<string> {
+  return renderDocument({
+    title: 'Status of the registry',
+    width: 'tables',
+    links: html`<nav aria-label="Other addresses">${links.map(renderLink)}</nav>`,
+    content: html`<h1>Status of the registry</h1>
+      <p class="soft">
+        <span id="updated">${renderUpdated(snapshot)}</span>.
+        <span id="connection" data-events="${events}">Reload the page to update it.</span>
+      </p>
+      <div class="sections">${layoutOf(snapshot).map(renderSection)}</div>`,
+    script: LIVE_SCRIPT,
+  })
 }
 
-export interface StatusFigures {
-  readonly users: number
-  /** Whole days. */
-  readonly certificateDaysLeft: number
-  readonly inFlight: number
+const LINK_TEXTS: Readonly<Record<string, string>> = { '/-/': 'Set up a client' }
+
+function renderLink(path: string): Html {
+  return html`<a href="${path}">${LINK_TEXTS[path] ?? path}</a> `
 }
 
-export function statusPage({ ready, parts, users, certificateDaysLeft, inFlight }: Status): Promise<string> {
-  const rows = Object.entries(parts).flatMap(([name, part]) =>
-    part === undefined ? [] : [renderRow(name, part)],
-  )
-  return renderDocument(
-    ready ? 'Ready' : 'Not ready',
-    html`<h1>registry-sidecar is ${ready ? 'ready' : 'not ready'}</h1>
-      <table>
-        <tr>
-          <th>Part</th>
-          <th>State</th>
-          <th>Reason</th>
-        </tr>
-        ${rows}
-      </table>
-      <h2>Figures</h2>
-      <table>
-        <tr>
-          <th>Users</th>
-          <td>${users}</td>
-        </tr>
-        <tr>
-          <th>Requests in flight</th>
-          <td>${inFlight}</td>
-        </tr>
-        <tr>
-          <th>Days until the certificate expires</th>
-          <td>${certificateDaysLeft}</td>
-        </tr>
-      </table>
-      <p class="small">
-        For scripts: <a href="/healthz">/healthz</a>, <a href="/readyz">/readyz</a>,
-        <a href="/metrics">/metrics</a>
-      </p>`,
+/** The content of each section by its id, as the events carry it. */
+export async function statusSections(snapshot: StatusSnapshot): Promise<Record<string, string>> {
+  const sections = [['updated', renderUpdated(snapshot)], ...layoutOf(snapshot)] as const
+  return Object.fromEntries(
+    await Promise.all(sections.map(async ([id, content]) => [id, (await content).toString()] as const)),
   )
 }
 
-function renderRow(name: string, { ready, state, reason = '' }: StatusPart) {
-  return html`<tr>
-    <th>${name}</th>
-    <td>${state}${ready ? '' : ' (not ready)'}</td>
-    <td class="reason">${reason}</td>
-  </tr>`
+function layoutOf(snapshot: StatusSnapshot): readonly (readonly [id: string, content: Html])[] {
+  const { users } = snapshot
+  return [
+    ['health', healthSection(snapshot)],
+    ['load', loadSection(snapshot)],
+    ['transfers', transfersSection(snapshot)],
+    ['charts', chartsSection(snapshot)],
+    ['operations', operationsSection(snapshot)],
+    ['refusals', refusalsSection(snapshot)],
+    ...(users === undefined ? [] : [['users', usersSection(users)] as const]),
+    ['certificates', certificatesSection(snapshot)],
+    ['changes', changesSection(snapshot)],
+  ]
+}
+
+const HALF_WIDTH: readonly string[] = ['certificates', 'changes']
+
+function renderSection([id, content]: readonly [string, Html]): Html {
+  return HALF_WIDTH.includes(id)
+    ? html`<section id="${id}" class="half">${content}</section>`
+    : html`<section id="${id}">${content}</section>`
+}
+
+function renderUpdated({ at }: StatusSnapshot): Html {
+  return html`State of ${renderTime(at, '')} UTC`
 }

@@ -1,10 +1,13 @@
 // Renders the trust page for browsers, `/-/`.
 
 import { html } from 'hono/html'
-import type { ClientTrust, RegistryKeys } from '../../client-setup/client-setup.ts'
-import { trustClients } from '../../client-setup/clients.ts'
-import { fetchCommands, FETCHED_FILE } from '../../client-setup/shell-commands.ts'
-import { renderDocument, type Html } from './document.ts'
+import type { RegistryKeys } from '../../client-setup/client-setup.ts'
+import { FETCHED_FILE } from '../../client-setup/shell-commands.ts'
+import { COPY_SCRIPT } from './copy-script.ts'
+import { pageHeaders, renderDocument, type Html } from './document.ts'
+import { renderDate } from './quantities.ts'
+import { renderCommands, renderCopyable, renderTrust, trustGroups } from './trust-commands.ts'
+import type { System } from './visitor-system.ts'
 
 export interface RootSummary {
   /** SHA-256. */
@@ -15,73 +18,97 @@ export interface RootSummary {
 export interface TrustPage {
   readonly keys: RegistryKeys
   readonly root: RootSummary | undefined
+  /** The visitor's. Its commands stand first. */
+  readonly system: System
 }
 
+export const TRUST_PAGE_HEADERS = pageHeaders({ script: COPY_SCRIPT })
+
 /** Threat: anyone can read this page, so it shows nothing about this machine that the certificate does not show. */
-export function trustPage({ keys, root }: TrustPage): Promise<string> {
+export function trustPage({ keys, root, system }: TrustPage): Promise<string> {
   const [key] = keys
-  const trust = root === undefined ? renderNothingToTrust() : renderRootSection(keys, root)
-  return renderDocument(
-    `Registry ${key}`,
-    html`<h1>This is a container registry</h1>
+  return renderDocument({
+    title: `Registry ${key}`,
+    width: 'text',
+    links: html`<nav aria-label="Other pages"><a href="/-/status">Status of the registry</a></nav>`,
+    content: html`<h1>This is a container registry</h1>
       <p>
-        Docker, podman and other clients use the name <code>${key}</code>. Browsers do not show the images.
-        Trust the certificate once, log in with a client, then push and pull.
+        Its name is <code>${key}</code>. You use it with docker, podman or another client. A browser cannot
+        show its images.
       </p>
-      ${trust}
-      <h2>Log in, push and pull</h2>
-      <p>The operator of this registry gives you a user name and a password.</p>
-      <pre tabindex="0">
-docker login ${key}
-docker tag IMAGE ${key}/IMAGE
-docker push ${key}/IMAGE</pre>
-      <p>
-        Write the name in the same way everywhere: clients treat <code>HOST</code> and
-        <code>HOST:443</code> as different registries.
-      </p>`,
-  )
+      ${
+        root === undefined
+          ? [renderNothingToTrust(), renderFirstUse(key, '')]
+          : [renderRoot(root), renderTrustCommands(keys, system), renderFirstUse(key, '3. ')]
+      }
+      <p class="unseen" id="outcome" role="status"></p>`,
+    script: COPY_SCRIPT,
+  })
 }
 
 function renderNothingToTrust(): Html {
-  return html`<h2>Nothing to trust</h2>
+  return html`<section>
+    <h2>Nothing to trust</h2>
     <p>
-      The certificate of this registry was issued elsewhere. Clients trust public CAs by default. If your
+      The certificate of this registry was issued elsewhere, and clients trust public CAs by default. If your
       client reports <code>certificate signed by unknown authority</code>, ask the operator of this registry
       for the root certificate.
-    </p>`
-}
-
-const COMMON_CLIENTS = ['docker', 'podman', 'containerd', 'macos', 'windows']
-
-const TITLES: Readonly<Record<string, string>> = {
-  docker: 'Docker on Linux',
-  podman: 'podman, skopeo, buildah',
-  macos: 'macOS, Docker Desktop',
-  windows: 'Windows, Docker Desktop',
-}
-
-function renderRootSection(keys: RegistryKeys, { fingerprint, notAfter }: RootSummary): Html {
-  const subject = { keys, file: FETCHED_FILE, machine: { platform: 'linux', isRoot: false } } as const
-  const clients = trustClients(subject).filter(({ client }) => COMMON_CLIENTS.includes(client))
-  return html`<h2>Trust its root certificate, once</h2>
-    <p><a href="/-/ca.crt" download="${FETCHED_FILE}">Download it</a>, or fetch it with these commands:</p>
-    <pre tabindex="0">${fetchCommands(keys[0]).join('\n')}</pre>
-    <p>It is valid until ${notAfter.toISOString().slice(0, 10)}. Its SHA-256 fingerprint is:</p>
-    <pre class="wrapped">${fingerprint}</pre>
-    <p class="care">
-      Until you trust it, an attacker on the network could change both this page and the certificate. Ask the
-      operator of this registry for the fingerprint and compare. The log of the sidecar has it, and
-      <code>registry-sidecar trust</code> prints it.
     </p>
-    ${clients.map(renderClient)}
-    <p class="small">
-      For other containerd clients, buildkit, kaniko, crane, oras, helm and Kubernetes nodes, see
-      <code>registry-sidecar trust</code>.
-    </p>`
+  </section>`
 }
 
-function renderClient({ client, commands, note }: ClientTrust): Html {
-  return html`<h3>${TITLES[client] ?? client}</h3>
-    <p class="small">${note}</p>
-    <pre tabindex="0">${commands.join('\n')}</pre>`
+function renderRoot({ fingerprint, notAfter }: RootSummary): Html {
+  return html`<section>
+    <h2>1. Check the root certificate</h2>
+    <p>
+      Clients connect only after you made them trust the root certificate of this registry. You do this once
+      on each machine.
+      <a href="/-/ca.crt" download="${FETCHED_FILE}">Download the certificate</a>, or use the commands of step
+      2. It is valid until ${renderDate(notAfter.toISOString())}.
+    </p>
+    <p>Its SHA-256 fingerprint:</p>
+    ${renderCopyable(html`<pre class="wrapped">${breakable(fingerprint)}</pre>`, 'the fingerprint')}
+    <p class="care">
+      Ask the operator of this registry for the fingerprint, and compare. An attacker on the network could
+      change both this page and the certificate until you trust it. The operator finds the fingerprint in the
+      log of the sidecar and in the output of <code>registry-sidecar trust</code>.
+    </p>
+  </section>`
+}
+
+/** A narrow window may break the line after a colon. */
+function breakable(fingerprint: string): Html {
+  return html`${fingerprint.split(':').map((byte, index) => (index === 0 ? byte : html`:<wbr />${byte}`))}`
+}
+
+function renderTrustCommands(keys: RegistryKeys, system: System): Html {
+  const [own, ...others] = trustGroups(keys, system)
+  return html`<section>
+    <h2>2. Trust it on ${own.title}</h2>
+    ${renderTrust(own)}
+    ${others.map(
+      (group) =>
+        html`<details>
+          <summary>Trust it on ${group.title}</summary>
+          ${renderTrust(group)}
+        </details>`,
+    )}
+    <p class="soft">
+      <code>registry-sidecar trust</code> prints the commands for more clients: rootless docker, buildkit,
+      kaniko, crane, oras, helm, Kubernetes nodes and k3s.
+    </p>
+  </section>`
+}
+
+function renderFirstUse(key: string, step: string): Html {
+  const lines = [`docker login ${key}`, `docker tag IMAGE ${key}/IMAGE`, `docker push ${key}/IMAGE`]
+  return html`<section>
+    <h2>${step}Log in, push and pull</h2>
+    <p>The operator of this registry gives you a user name and a password.</p>
+    ${renderCommands(lines, 'the commands to log in and push')}
+    <p>
+      Write the name of the registry in the same way everywhere. To a client, <code>HOST</code> and
+      <code>HOST:443</code> are two registries.
+    </p>
+  </section>`
 }

@@ -60,7 +60,7 @@ function askForLogin(c: PipelineContext, challenges: Challenges, { missing }: De
 }
 
 // Never 401: docker would delete the login that it has stored.
-function deny(c: PipelineContext, { missing, message }: Denial): Response {
+export function deny(c: PipelineContext, { missing, message }: Denial): Response {
   const { facts } = c.var
   facts.missing = missing
   const restriction = facts.machinePassword?.restriction

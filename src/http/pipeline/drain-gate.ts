@@ -17,11 +17,15 @@ export interface DrainGate {
   drained(): Promise<void>
 }
 
+export interface CountedTransfers extends Pick<Transfers, 'begun'> {
+  readonly open: Pick<Transfers['open'], 'size'>
+}
+
 // A push is quiet between PATCH and PUT. We count looks, because time also passes while the process is suspended.
 const QUIET_LOOKS = 10
 const LOOK_EVERY_MS = 100
 
-export function createDrainGate(transfers: Pick<Transfers, 'open' | 'begun'>): DrainGate {
+export function createDrainGate(transfers: CountedTransfers): DrainGate {
   let pending = 0
   let phase: DrainPhase = 'open'
 

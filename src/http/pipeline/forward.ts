@@ -70,14 +70,21 @@ export function forwardContextOf(c: PipelineContext, { metrics, audit }: Failure
     if (failure.kind === 'exhausted') audit.reached('file-descriptors', failure.cause)
     answerFailure(c, failure)
   }
-  const onAnswer = c.env.incoming.method === 'PUT' ? noteDigest(c.var.facts) : undefined
+  const onAnswer = noteAnswer(c.env.incoming.method, c.var.facts)
   return { username, address, requestId: id, target, onFailure, onAnswer }
 }
 
-// OCI distribution specification, "Pushing Manifests".
-function noteDigest(facts: RequestFacts): (answer: IncomingMessage) => void {
-  return ({ headers }) => {
-    const digest = headers['docker-content-digest']
+function noteAnswer(
+  method: string | undefined,
+  facts: RequestFacts,
+): ((answer: IncomingMessage) => void) | undefined {
+  if (method === 'GET')
+    return ({ headers: { 'content-length': length } }) => {
+      if (length !== undefined) facts.answerLength = Number(length)
+    }
+  if (method !== 'PUT') return undefined
+  // OCI distribution specification, "Pushing Manifests".
+  return ({ headers: { 'docker-content-digest': digest } }) => {
     if (typeof digest === 'string' && isDigest(digest)) facts.digest = digest
   }
 }

@@ -4,6 +4,7 @@ import { getRequestListener } from '@hono/node-server'
 import { Hono } from 'hono'
 import type { RequestListener } from 'node:http'
 import { errorMessage } from '../../errors/errors.ts'
+import type { Activity } from '../../observability/activity/activity.ts'
 import type { AuditStream } from '../../observability/audit-stream.ts'
 import type { Log } from '../../observability/log.ts'
 import type { Metrics } from '../../observability/metrics.ts'
@@ -25,6 +26,7 @@ import { holdWrites, ifWaited, type HoldWritesOptions } from './hold-writes.ts'
 import { keepImmutableTags, type ImmutableTagsOptions } from './keep-immutable-tags.ts'
 import { createReporter, observe } from './report/observe.ts'
 import { addPages, type PageFacts } from '../pages/routes.ts'
+import { addStatus, type StatusRoutesOptions } from '../status/status-routes.ts'
 import { refuse, type Env, type PipelineContext, type Step } from './step.ts'
 import { trackAnswers } from './track-answers.ts'
 import { bodyOf, commonHeaders, refusal } from '../refusals.ts'
@@ -33,10 +35,12 @@ export interface AppOptions
   extends
     IssueTokenOptions,
     Pick<HoldWritesOptions, 'writeFreeze'>,
-    Pick<ImmutableTagsOptions, 'immutableTags' | 'manifestBodies'> {
+    Pick<ImmutableTagsOptions, 'immutableTags' | 'manifestBodies'>,
+    Pick<StatusRoutesOptions, 'statusSource' | 'liveStatus' | 'stillValid'> {
   readonly log: Log
   readonly accessLog: AccessLog
   readonly auditStream: AuditStream | undefined
+  readonly activity: Activity
   readonly metrics: Metrics
   readonly upstream: Upstream
   readonly limits: Limits
@@ -55,10 +59,10 @@ const NO_ROOT =
   'the certificate of this registry was issued elsewhere: clients that do not trust it get the root from its issuer'
 
 export function createApp(options: AppOptions): RequestListener {
-  const { accessLog, auditStream, metrics, limits, requestedNames } = options
+  const { accessLog, limits, requestedNames } = options
   const around = [
     trackAnswers({
-      report: createReporter({ accessLog, metrics, auditStream }),
+      report: createReporter(options),
       transfers: limits.transfers,
     }),
     oneAtATime,
@@ -72,14 +76,10 @@ export function createApp(options: AppOptions): RequestListener {
 function createSteps(options: AppOptions): Hono<Env> {
   const { log, metrics, gate, limits, isProxy, demand, rootPem, page, hsts, corsOrigins } = options
   const observers = { metrics, audit: limits.audit, log }
-  const certificateSteps =
+  const beforeLogin =
     demand === undefined ? [] : [refuseOutdated(), demandClientCertificate({ ...options, demand })]
-  const login = [
-    ...certificateSteps,
-    authenticate(options),
-    ...(demand === undefined ? [] : [refuseOutdated()]),
-    authorize(options),
-  ]
+  const afterLogin = demand === undefined ? [] : [refuseOutdated()]
+  const login = [...beforeLogin, authenticate(options), ...afterLogin, authorize(options)]
   const app = new Hono<Env>({ strict: true })
   app.use(observe(isProxy))
   if (hsts !== 'off') app.use(strictTransport(hsts))
@@ -93,7 +93,8 @@ function createSteps(options: AppOptions): Hono<Env> {
       : c.body(pem, 200, { 'Content-Type': 'application/x-pem-file', 'X-Content-Type-Options': 'nosniff' })
   })
   addPages(app, page)
-  app.on(['GET', 'POST'], ['/token'], ...certificateSteps, issueToken(options))
+  addStatus(app, { beforeLogin, afterLogin }, { ...options, connections: limits.connections.table })
+  app.on(['GET', 'POST'], ['/token'], ...beforeLogin, issueToken(options))
   app.on(
     [...METHODS],
     ['/v2', '/v2/*'],

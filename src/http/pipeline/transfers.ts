@@ -5,7 +5,7 @@ import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { IncomingMessage } from 'node:http'
 import { hasBody } from '../../upstream/drain-request-body.ts'
 import type { ConnectionTable } from '../connections/connection-table.ts'
-import type { Answer, Connection } from '../connections/connection.ts'
+import { unchargedBytes, type Answer, type Connection } from '../connections/connection.ts'
 import type { LimitAudit } from '../limit-audit.ts'
 import { refusal } from '../refusals.ts'
 import { usernameOf, type Transfer, type TransferKind } from '../request-facts.ts'
@@ -85,14 +85,16 @@ export function createTransfers({ maxPerUser, audit, connections }: TransfersOpt
   }
 }
 
-function transferOf(incoming: IncomingMessage, { facts }: Env['Variables']): Transfer {
+function transferOf(incoming: IncomingMessage, { facts, answer }: Env['Variables']): Transfer {
   return {
     id: facts.id,
     user: usernameOf(facts),
     source: facts.source,
-    method: incoming.method ?? '',
     kind: kindOf(incoming),
     since: performance.now(),
+    incoming,
+    facts,
+    moved: () => unchargedBytes(answer.connection),
   }
 }
 

@@ -5,6 +5,8 @@ import { networkInterfaces } from 'node:os'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, it, onTestFinished } from 'vitest'
 import { createAdminListener, type AdminOptions } from '../../../src/http/admin/admin-listener.ts'
+import { createStatusSource } from '../../../src/http/status/status-source.ts'
+import { IDLE_SNAPSHOT } from '../../fixtures/status-snapshots.ts'
 import { until } from '../../fixtures/until.ts'
 
 async function adminForTest(options: Partial<AdminOptions> = {}) {
@@ -12,7 +14,9 @@ async function adminForTest(options: Partial<AdminOptions> = {}) {
     host: '127.0.0.1',
     port: 0,
     readiness: () => Promise.reject(new Error('the test needs no readiness')),
-    figures: () => ({ users: 0, inFlight: 0, certificateDaysLeft: 0 }),
+    statusSource: createStatusSource(() => Promise.reject(new Error('the test needs no status'))),
+    liveStatus: { watch: () => 'refused' },
+    statusKey: undefined,
     metrics: { contentType: 'text/plain', text: () => Promise.resolve('') },
     ...options,
   })
@@ -93,29 +97,37 @@ it.skipIf(elsewhere === undefined)(
   },
 )
 
-it.each(['/metrics', '/readyz', '/'])('computes %s once for many requests at the same time', async (path) => {
-  const asked = { readiness: 0, metrics: 0 }
-  const admin = await adminForTest({
-    readiness: async () => {
-      asked.readiness += 1
-      await nextTurn()
-      return READY
-    },
-    metrics: { contentType: 'text/plain', text: () => Promise.resolve(String((asked.metrics += 1))) },
-  })
-  const agent = new http.Agent({ keepAlive: true, maxSockets: 50 })
-  onTestFinished(() => {
-    agent.destroy()
-  })
-  const ask = () => statusOf({ agent, host: '127.0.0.1', port: admin.address.port, path })
-  for (let round = 0; round < 4; round++) {
-    expect(new Set(await Promise.all(Array.from({ length: 50 }, ask)))).toEqual(new Set([200]))
-  }
-  // Some requests arrive later than others, even on open connections.
-  const times = path === '/metrics' ? asked.metrics : asked.readiness
-  expect(times).toBeGreaterThanOrEqual(4)
-  expect(times).toBeLessThan(100)
-})
+it.each(['/metrics', '/readyz', '/', '/status.json'])(
+  'computes %s once for many requests at the same time',
+  async (path) => {
+    const asked = { readiness: 0, metrics: 0, status: 0 }
+    const admin = await adminForTest({
+      statusSource: createStatusSource(async () => {
+        asked.status += 1
+        await nextTurn()
+        return IDLE_SNAPSHOT
+      }),
+      readiness: async () => {
+        asked.readiness += 1
+        await nextTurn()
+        return READY
+      },
+      metrics: { contentType: 'text/plain', text: () => Promise.resolve(String((asked.metrics += 1))) },
+    })
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 50 })
+    onTestFinished(() => {
+      agent.destroy()
+    })
+    const ask = () => statusOf({ agent, host: '127.0.0.1', port: admin.address.port, path })
+    for (let round = 0; round < 4; round++) {
+      expect(new Set(await Promise.all(Array.from({ length: 50 }, ask)))).toEqual(new Set([200]))
+    }
+    // Some requests arrive later than others, even on open connections.
+    const times = asked.metrics + asked.readiness + asked.status
+    expect(times).toBeGreaterThanOrEqual(4)
+    expect(times).toBeLessThan(100)
+  },
+)
 
 const OK = { ready: true, state: 'ok' }
 const READY = { ready: true, parts: { users: OK, certificate: OK, freeze: OK, upstream: OK, draining: OK } }

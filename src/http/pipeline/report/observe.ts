@@ -1,17 +1,18 @@
 // Gives each request an id, and reports it to log and metrics.
 
 import { randomBytes } from 'node:crypto'
+import type { Activity } from '../../../observability/activity/activity.ts'
 import type { AuditStream } from '../../../observability/audit-stream.ts'
 import type { Metrics } from '../../../observability/metrics.ts'
-import { connectionOf, type Answer, type Bytes, type Connection } from '../../connections/connection.ts'
+import { connectionOf, type Answer } from '../../connections/connection.ts'
 import type { IsProxy } from '../../client-address.ts'
 import { clientOf } from '../../forwarded-for.ts'
 import { usernameOf, type RequestFacts } from '../../request-facts.ts'
 import type { AccessLog } from './access-log.ts'
 import { METHODS } from '../admit.ts'
 import { auditRequest } from './audit-requests.ts'
-import { operationOf, operationOutcome } from './operation.ts'
-import { routeKindOf } from './route-kind.ts'
+import { finishRequest, type FinishedRequest } from './finished-request.ts'
+import { recordActivity } from './record-activity.ts'
 import type { Step } from '../step.ts'
 import { traceParentOf } from './trace-parent.ts'
 
@@ -40,6 +41,7 @@ export function observe(isProxy: IsProxy): Step {
       change: undefined,
       hasWaited: false,
       digest: undefined,
+      answerLength: undefined,
       missing: undefined,
       reason: undefined,
     }
@@ -61,69 +63,62 @@ export interface ReporterOptions {
   readonly accessLog: AccessLog
   readonly metrics: Metrics
   readonly auditStream: AuditStream | undefined
+  readonly activity: Activity
 }
 
 export function createReporter({
   accessLog,
   metrics,
   auditStream,
+  activity,
 }: ReporterOptions): (answer: Answer) => void {
-  return ({ connection, outgoing, facts }) => {
-    if (facts === undefined) return
-    const incoming = outgoing.req
-    const ms = performance.now() - facts.startedAt
-    const bytes = chargeBytes(connection)
-    // 499: the connection closed before any status was sent.
-    const status = outgoing.headersSent ? outgoing.statusCode : 499
-    const method = incoming.method ?? ''
-    const route = routeKindOf(incoming.url ?? '')
-    metrics.requestFinished({
-      method: METHODS.has(method) ? method : 'other',
-      status,
-      route,
-      seconds: ms / 1000,
-      receivedBytes: bytes.received,
-      sentBytes: bytes.sent,
-    })
-    const operation = operationOf(method, route)
-    if (operation !== undefined) {
-      const isComplete = outgoing.writableFinished
-      metrics.operationFinished(operation, operationOutcome({ status, isComplete }))
-    }
-    accessLog.request({
-      event: 'request',
-      id: facts.id,
-      user: usernameOf(facts),
-      anonymous: facts.subject?.kind === 'anonymous' || undefined,
-      method,
-      path: pathOf(incoming.url ?? ''),
-      status,
-      in: bytes.received,
-      out: bytes.sent,
-      ms: Math.round(ms * 10) / 10,
-      address: facts.address,
-      traceparent: traceParentOf(incoming.headers['traceparent']),
-      clientCertificate: facts.clientCertificate,
-      certificateProblem: facts.certificateProblem,
-      oldPassword: facts.isOldPassword || undefined,
-      machinePassword: facts.machinePassword?.id,
-      cut: !outgoing.writableFinished || undefined,
-      reason: facts.reason,
-      action: facts.missing?.action,
-      repository: facts.missing?.repository,
-    })
-    if (auditStream !== undefined) {
-      const { url: target = '', headers } = incoming
-      auditRequest(auditStream, { facts, method, target, status, traceparent: headers['traceparent'] })
-    }
+  return (answer) => {
+    const request = finishRequest(answer)
+    if (request === undefined) return
+    countRequest(metrics, request)
+    logRequest(accessLog, request)
+    if (auditStream !== undefined) auditRequest(auditStream, request)
+    recordActivity(activity, request)
   }
 }
 
-function chargeBytes(connection: Connection): Bytes {
-  const { charged, tls } = connection
-  const now = { received: tls?.bytesRead ?? 0, sent: tls?.bytesWritten ?? 0 }
-  connection.charged = now
-  return { received: now.received - charged.received, sent: now.sent - charged.sent }
+function countRequest(metrics: Metrics, request: FinishedRequest): void {
+  const { method, status, route, ms, bytes, operation, outcome } = request
+  metrics.requestFinished({
+    method: METHODS.has(method) ? method : 'other',
+    status,
+    route,
+    seconds: ms / 1000,
+    receivedBytes: bytes.received,
+    sentBytes: bytes.sent,
+  })
+  if (operation !== undefined) metrics.operationFinished(operation, outcome)
+}
+
+function logRequest(accessLog: AccessLog, request: FinishedRequest): void {
+  const { facts, method, target, status, ms, bytes, isComplete, traceparent } = request
+  accessLog.request({
+    event: 'request',
+    id: facts.id,
+    user: usernameOf(facts),
+    anonymous: facts.subject?.kind === 'anonymous' || undefined,
+    method,
+    path: pathOf(target),
+    status,
+    in: bytes.received,
+    out: bytes.sent,
+    ms: Math.round(ms * 10) / 10,
+    address: facts.address,
+    traceparent: traceParentOf(traceparent),
+    clientCertificate: facts.clientCertificate,
+    certificateProblem: facts.certificateProblem,
+    oldPassword: facts.isOldPassword || undefined,
+    machinePassword: facts.machinePassword?.id,
+    cut: !isComplete || undefined,
+    reason: facts.reason,
+    action: facts.missing?.action,
+    repository: facts.missing?.repository,
+  })
 }
 
 // The query carries upload state and, from careless clients, secrets.

@@ -25,6 +25,7 @@ function lineOf(method: string, target: string, status: number, more: Partial<Re
     change: undefined,
     hasWaited: false,
     digest: undefined,
+    answerLength: undefined,
     missing: undefined,
     reason: undefined,
     ...more,

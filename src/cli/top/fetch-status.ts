@@ -1,0 +1,61 @@
+// Asks the admin address for the live status.
+
+import { readStatusKey } from '../../certificates/state-folder/status-key-file.ts'
+import { CommandError, errorCode, InvalidFileError } from '../../errors/errors.ts'
+import type { StatusSnapshot } from '../../observability/status-snapshot.ts'
+import { askAdminAddress, type AdminAddress } from '../admin-address.ts'
+
+export interface FetchedStatus {
+  /** As it was sent. */
+  readonly json: string
+  readonly snapshot: StatusSnapshot
+  /** Why there are no names. */
+  readonly note: string | undefined
+}
+
+export interface StatusPlace {
+  readonly to: AdminAddress
+  readonly stateDir: string
+}
+
+export async function fetchStatus({ to, stateDir }: StatusPlace): Promise<FetchedStatus> {
+  // Read each time, because a sidecar that starts with a new state folder writes a new key.
+  const key = await readKey(stateDir)
+  if (key.kind === 'none') return fetchWithoutNames(to, key.reason)
+  const answer = await askAdminAddress(to, {
+    path: '/status.json',
+    headers: { authorization: `Bearer ${key.key}` },
+  })
+  if (answer.status === 401) return fetchWithoutNames(to, `the key in ${stateDir} belongs to another sidecar`)
+  return parse(to, answer, undefined)
+}
+
+async function fetchWithoutNames(to: AdminAddress, note: string): Promise<FetchedStatus> {
+  return parse(to, await askAdminAddress(to, { path: '/status.json' }), note)
+}
+
+function parse(
+  { hostname, port }: AdminAddress,
+  { status, body }: { readonly status: number; readonly body: string },
+  note: string | undefined,
+): FetchedStatus {
+  if (status !== 200)
+    throw new CommandError(`${hostname}:${port} answers ${status}; is it a sidecar of this version?`)
+  return { json: body, snapshot: JSON.parse(body) as StatusSnapshot, note }
+}
+
+type Key = { readonly kind: 'key'; readonly key: string } | { readonly kind: 'none'; readonly reason: string }
+
+async function readKey(stateDir: string): Promise<Key> {
+  try {
+    const key = await readStatusKey(stateDir)
+    return key === undefined
+      ? { kind: 'none', reason: `${stateDir} has no status.key; set SIDECAR_STATE_DIR as the sidecar has it` }
+      : { kind: 'key', key }
+  } catch (error) {
+    if (!(error instanceof InvalidFileError)) throw error
+    const denied = ['EACCES', 'EPERM'].includes(errorCode(error.cause) ?? '')
+    const reason = denied ? 'run top as the user of the sidecar' : error.reason
+    return { kind: 'none', reason: `${error.file} cannot be read; ${reason}` }
+  }
+}

@@ -1,0 +1,96 @@
+// Routes users to the live status on the TLS listener.
+
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
+import type { Hono } from 'hono'
+import type { AccessRules } from '../../access/access-rules.ts'
+import { denial } from '../../access/authorization.ts'
+import type { ConnectionTable } from '../connections/connection-table.ts'
+import { isOutdated } from '../connections/client-ca-change.ts'
+import type { Connection } from '../connections/connection.ts'
+import { deny, rightsOfRequest } from '../pipeline/authorize.ts'
+import { authenticate, type AuthenticateOptions } from '../pipeline/login/authenticate.ts'
+import { refuse, type Env, type PipelineContext, type Step } from '../pipeline/step.ts'
+import { usernameOf, type RequestFacts } from '../request-facts.ts'
+import type { LiveStatus } from './live-status.ts'
+import { JSON_HEADERS } from './status-headers.ts'
+import type { StatusSource } from './status-source.ts'
+import { watchStatus } from './watch-status.ts'
+
+export interface StatusRoutesOptions extends AuthenticateOptions {
+  readonly rules: () => AccessRules | undefined
+  readonly statusSource: StatusSource
+  readonly liveStatus: LiveStatus
+  /** The returned function says whether the login and its right are still valid. */
+  readonly stillValid: (facts: RequestFacts) => () => boolean
+  /** Protects the connections of viewers from being closed for a new connection. */
+  readonly connections: Pick<ConnectionTable<Connection>, 'begin' | 'end'>
+}
+
+const PAGE = '/-/status'
+const EVENTS = '/-/status/events'
+const JSON_DOCUMENT = '/-/status.json'
+const PLACE = { events: EVENTS, links: ['/-/', JSON_DOCUMENT] } as const
+
+export interface CertificateSteps {
+  readonly beforeLogin: readonly Step[]
+  readonly afterLogin: readonly Step[]
+}
+
+export function addStatus(
+  app: Hono<Env>,
+  { beforeLogin, afterLogin }: CertificateSteps,
+  options: StatusRoutesOptions,
+): void {
+  const { challenges, statusSource } = options
+  // Browsers and curl do not fetch tokens.
+  const basicOnly = { of: () => challenges.basic, basic: challenges.basic }
+  const steps = [
+    ...beforeLogin,
+    authenticate({ ...options, challenges: basicOnly }),
+    ...afterLogin,
+    authorizeStatus(options),
+  ]
+  app.on(['GET'], [PAGE], ...steps, async (c) => {
+    const { text, headers } = await statusSource.page('users', PLACE)
+    return c.body(text, 200, headers)
+  })
+  app.on(['GET'], [JSON_DOCUMENT], ...steps, async (c) =>
+    c.body(await statusSource.json('users'), 200, JSON_HEADERS),
+  )
+  app.on(['GET'], [EVENTS], ...steps, (c) => watch(c, options))
+}
+
+/** Comes after authentication. Anonymous never sees the status, whatever the rules say. */
+function authorizeStatus({ rules, challenges }: StatusRoutesOptions): Step {
+  return async function authorizeStatusRequest(c, next) {
+    const { subject, machinePassword } = c.var.facts
+    if (subject === undefined) throw new Error('a request without a subject reached its authorization')
+    if (subject.kind === 'anonymous') return refuse(c, challenges.basic, 'no credentials')
+    const rights = rightsOfRequest(rules(), { subject, machinePassword })
+    if (rights !== 'everything' && !rights({ action: 'status' }))
+      return deny(c, denial(subject, { action: 'status' }))
+    await next()
+    return undefined
+  }
+}
+
+function watch(c: PipelineContext, { liveStatus, stillValid, connections }: StatusRoutesOptions): Response {
+  const { incoming, outgoing } = c.env
+  const { facts, answer } = c.var
+  const { connection } = answer
+  const isStillValid = stillValid(facts)
+  const outcome = watchStatus(incoming, liveStatus, {
+    audience: 'users',
+    user: usernameOf(facts),
+    outgoing,
+    mayWatch: () => !isOutdated(connection) && isStillValid(),
+  })
+  if (outcome === 'refused') facts.reason = 'too many viewers'
+  if (outcome === 'watching') {
+    connections.begin(connection)
+    outgoing.once('close', () => {
+      connections.end(connection)
+    })
+  }
+  return RESPONSE_ALREADY_SENT
+}
