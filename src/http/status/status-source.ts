@@ -38,7 +38,7 @@ export function createStatusSource(compose: () => Promise<StatusSnapshot>): Stat
         const { STATUS_PAGE_HEADERS, statusPage } = await loadStatusPage()
         const text = await statusPage(await snapshot(audience), place)
         return { text, headers: { ...STATUS_PAGE_HEADERS, ...STATUS_HEADERS } }
-      }, audience),
+      }, `${audience} ${place.events}`),
     sections: async (audiences) => {
       const { statusSections } = await loadStatusPage()
       const whole = await shareSnapshot(compose)
