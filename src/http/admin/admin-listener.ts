@@ -87,7 +87,6 @@ export async function createAdminListener({
   }
 }
 
-// Loaded on demand, because health checks and metrics do not need it.
 function limitConnections(server: Server): void {
   const [local, remote] = [new Set<Socket>(), new Set<Socket>()]
   const answering = new WeakSet<Socket>()

@@ -122,14 +122,12 @@ function placeOf(target: string): Place | undefined {
 // The client belongs to the name, because several clients push to one repository at once.
 function pushOf(c: PipelineContext): string {
   const place = placeOf(c.var.facts.target ?? '')
-  return place === undefined
-    ? NO_PUSH
-    : `${place.repository} ${clientOf(c)} ${c.var.answer.connection.source}`
+  return place === undefined ? NO_PUSH : `${place.repository} ${clientOf(c)} ${c.var.facts.source}`
 }
 
-function clientOf({ var: { facts, answer } }: PipelineContext): string {
+function clientOf({ var: { facts } }: PipelineContext): string {
   const user = usernameOf(facts)
-  return user === undefined ? `anonymous ${answer.connection.source}` : `user ${user}`
+  return user === undefined ? `anonymous ${facts.source}` : `user ${user}`
 }
 
 async function waitForThaw(
