@@ -9,7 +9,7 @@ import type { CertificateInForce } from '../certificates/certificate-in-force.ts
 import { isoTime } from '../freeze/freeze-file.ts'
 import type { WriteFreeze } from '../freeze/write-freeze.ts'
 import type { PartStatus } from '../observability/status-snapshot.ts'
-import type { PublicReason } from './public-reason.ts'
+import type { PublicReason } from './status/public-reason.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Users } from '../users/users.ts'
 

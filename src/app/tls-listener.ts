@@ -18,8 +18,8 @@ import type { Users } from '../users/users.ts'
 import { certificateDemandOf } from './certificate-demand.ts'
 import { pageFactsOf } from './page-facts.ts'
 import type { RequestParts } from './request-parts.ts'
-import type { StatusView } from './status.ts'
-import { createViewerCheck } from './viewer-check.ts'
+import type { StatusView } from './status/status.ts'
+import { createViewerCheck } from './status/viewer-check.ts'
 
 export interface ListenerParts extends RequestParts, StatusView {
   readonly certificate: CertificateInForce

@@ -4,7 +4,7 @@ import type { Config } from '../settings/config.ts'
 import type { BoundAddress } from '../http/bind.ts'
 import { runUntilStopped } from '../app/lifecycle.ts'
 import { createLog, type Log } from '../observability/log.ts'
-import { addressText } from '../upstream/registry-address.ts'
+import { addressText } from '../upstream/connect/registry-address.ts'
 import { createSidecar, type Sidecar } from '../app/sidecar.ts'
 import type { ExitCode, World } from '../app/world.ts'
 

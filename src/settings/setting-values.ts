@@ -1,6 +1,6 @@
 // Parses the texts of settings: durations, addresses, URLs.
 
-import type { RegistryAddress } from '../upstream/registry-address.ts'
+import type { RegistryAddress } from '../upstream/connect/registry-address.ts'
 
 export type Parsed<T> =
   { readonly ok: true; readonly value: T } | { readonly ok: false; readonly reason: string }

@@ -1,7 +1,7 @@
 // Rewrites Locations that name the registry to the client's Host.
 // The registry's setting `host` (REGISTRY_HTTP_HOST) may be a name that clients cannot reach.
 
-import type { RegistryAddress, TcpAddress } from './registry-address.ts'
+import type { RegistryAddress, TcpAddress } from './connect/registry-address.ts'
 
 export type LocationRewrite = (location: string, host: string) => string
 

@@ -2,7 +2,7 @@
 
 import { failureOf, type UpstreamFailure } from './failure.ts'
 import { demandsLogin, LOGIN_DEMANDED } from './login-demand.ts'
-import type { RegistryAddress } from './registry-address.ts'
+import type { RegistryAddress } from './connect/registry-address.ts'
 import { sendSmallRequest, type SmallAnswer } from './probe/small-request.ts'
 
 export class LookupError extends Error {

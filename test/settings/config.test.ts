@@ -3,7 +3,7 @@ import { parseConfig } from '../../src/settings/config.ts'
 import { ConfigError } from '../../src/errors/errors.ts'
 import { flagOf, variableOf } from '../../src/settings/setting.ts'
 import { settingNames } from '../../src/settings/table.ts'
-import { addressText } from '../../src/upstream/registry-address.ts'
+import { addressText } from '../../src/upstream/connect/registry-address.ts'
 
 function problemsOf(env: Record<string, string>, flags: Record<string, string> = {}): readonly string[] {
   try {

@@ -6,7 +6,7 @@ import { ConfigError, errorCode, errorMessage, InvalidFileError } from '../../er
 import { readRegular } from '../../files/regular-file.ts'
 import { isMountPoint } from '../../files/mount-point.ts'
 import { probeRegistry } from '../../upstream/probe/probe.ts'
-import { addressText } from '../../upstream/registry-address.ts'
+import { addressText } from '../../upstream/connect/registry-address.ts'
 import { FILE_MOUNT } from '../../users/users.ts'
 import { checkUploads } from './check-uploads.ts'
 import { checkAccess } from './check-access.ts'

@@ -3,7 +3,7 @@
 import { ConfigError, CommandError } from '../../errors/errors.ts'
 import { isoTime } from '../../freeze/freeze-file.ts'
 import { parseDuration, type Parsed } from '../../settings/setting-values.ts'
-import type { RegistryAddress } from '../../upstream/registry-address.ts'
+import type { RegistryAddress } from '../../upstream/connect/registry-address.ts'
 import type { ExitCode, World } from '../../app/world.ts'
 import { beginFreeze, endFreeze, holdEverything, type FreezePlace, type OwnFreeze } from './own-freeze.ts'
 import { runWhileFrozen } from './held-program.ts'

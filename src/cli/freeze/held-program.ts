@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { World } from '../../app/world.ts'
 import { errorCode, errorMessage } from '../../errors/errors.ts'
-import type { RegistryAddress } from '../../upstream/registry-address.ts'
+import type { RegistryAddress } from '../../upstream/connect/registry-address.ts'
 import { probeRegistry } from '../../upstream/probe/probe.ts'
 import { isOwnInForce, type OwnFreeze } from './own-freeze.ts'
 

@@ -5,7 +5,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { CommandError } from '../../errors/errors.ts'
 import { existsFile } from '../../files/regular-file.ts'
 import { probeRegistry } from '../../upstream/probe/probe.ts'
-import { addressText, type RegistryAddress, type TcpAddress } from '../../upstream/registry-address.ts'
+import {
+  addressText,
+  type RegistryAddress,
+  type TcpAddress,
+} from '../../upstream/connect/registry-address.ts'
 import type { Machine } from '../this-machine.ts'
 import { hasDockerEngine, startRegistryContainer } from './registry-container.ts'
 import { isTaken, startRegistryProcess } from './registry-process.ts'

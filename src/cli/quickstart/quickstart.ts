@@ -7,7 +7,7 @@ import { isSetIn, parseConfig, type Config, type Sources } from '../../settings/
 import { errorMessage } from '../../errors/errors.ts'
 import { SETTINGS } from '../../settings/table.ts'
 import type { Sidecar } from '../../app/sidecar.ts'
-import { addressText } from '../../upstream/registry-address.ts'
+import { addressText } from '../../upstream/connect/registry-address.ts'
 import { quoted } from '../../client-setup/shell-commands.ts'
 import { watchSignals } from '../early-signals.ts'
 import { thisMachine } from '../this-machine.ts'

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import { resolve } from 'node:path'
 import { CommandError } from '../../errors/errors.ts'
-import type { TcpAddress } from '../../upstream/registry-address.ts'
+import type { TcpAddress } from '../../upstream/connect/registry-address.ts'
 import { runProgram, type ProgramResult } from './run-program.ts'
 import type { World } from '../../app/world.ts'
 

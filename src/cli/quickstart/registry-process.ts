@@ -7,7 +7,7 @@ import { mkdir, open, readFile, writeFile } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { CommandError, errorCode, errorMessage } from '../../errors/errors.ts'
-import type { TcpAddress } from '../../upstream/registry-address.ts'
+import type { TcpAddress } from '../../upstream/connect/registry-address.ts'
 import type { World } from '../../app/world.ts'
 
 export interface RegistryProcess {

@@ -2,7 +2,7 @@
 
 import { connectFault } from '../failure.ts'
 import { demandsLogin, LOGIN_DEMANDED } from '../login-demand.ts'
-import type { RegistryAddress } from '../registry-address.ts'
+import type { RegistryAddress } from '../connect/registry-address.ts'
 import { sendSmallRequest } from './small-request.ts'
 
 export type ProbeOutcome =

@@ -3,8 +3,8 @@
 import { request, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { errorCode, errorMessage } from '../../errors/errors.ts'
-import { connectToSocket, type OnConnected } from '../connect-to-socket.ts'
-import type { RegistryAddress, SocketAddress } from '../registry-address.ts'
+import { connectToSocket, type OnConnected } from '../connect/connect-to-socket.ts'
+import type { RegistryAddress, SocketAddress } from '../connect/registry-address.ts'
 
 export interface OpenConnection {
   readonly connection: Socket

@@ -2,7 +2,7 @@
 // A registry signs the state of an upload with its `http.secret`, so another registry with another secret refuses it.
 
 import { lookup } from 'node:dns/promises'
-import type { RegistryAddress } from '../registry-address.ts'
+import type { RegistryAddress } from '../connect/registry-address.ts'
 import { sendSmallRequest, type SmallAnswer, type SmallRequest } from './small-request.ts'
 
 export type UploadContinuation =

@@ -2,7 +2,7 @@
 
 import { createLocationRewrite } from '../location-rewrite.ts'
 import { demandsLogin } from '../login-demand.ts'
-import type { RegistryAddress } from '../registry-address.ts'
+import type { RegistryAddress } from '../connect/registry-address.ts'
 import { sendSmallRequest } from './small-request.ts'
 import { cancelUpload, continueUpload, type UploadContinuation } from './upload-continuation.ts'
 

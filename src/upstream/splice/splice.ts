@@ -3,7 +3,7 @@
 
 import { Agent, type AgentOptions, type IncomingMessage } from 'node:http'
 import net, { type NetConnectOpts, type Socket } from 'node:net'
-import { connectToSocket, type OnConnected } from '../connect-to-socket.ts'
+import { connectToSocket, type OnConnected } from '../connect/connect-to-socket.ts'
 import { failExchange, type Exchange } from '../exchange.ts'
 import { readBeforeFailing } from '../failed-write.ts'
 import { ANSWER_CUT } from '../failure.ts'

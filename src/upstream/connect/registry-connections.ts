@@ -3,9 +3,9 @@
 
 import type { Agent } from 'node:http'
 import type { Socket } from 'node:net'
-import type { Exchange } from './exchange.ts'
+import type { Exchange } from '../exchange.ts'
 import type { RegistryAddress } from './registry-address.ts'
-import { createSplicingAgent } from './splice/splice.ts'
+import { createSplicingAgent } from '../splice/splice.ts'
 
 export interface Connections {
   /** A retry gets a new connection, because other kept connections may be stale too. */

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { createPublicReason } from '../../src/app/public-reason.ts'
+import { createPublicReason } from '../../../src/app/status/public-reason.ts'
 
 const shown = createPublicReason({
   users: 'users/htpasswd',

@@ -4,9 +4,9 @@ import http from 'node:http'
 import net from 'node:net'
 import path from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
-import { createSplicingAgent } from '../../src/upstream/splice/splice.ts'
-import { probeRegistry } from '../../src/upstream/probe/probe.ts'
-import { tempFolder } from '../fixtures/temp-folder.ts'
+import { createSplicingAgent } from '../../../src/upstream/splice/splice.ts'
+import { probeRegistry } from '../../../src/upstream/probe/probe.ts'
+import { tempFolder } from '../../fixtures/temp-folder.ts'
 
 const AT_ONCE = 20
 

@@ -1,9 +1,9 @@
 // Checks whether a viewer may still see the live status.
 
-import type { AccessRules } from '../access/access-rules.ts'
-import { rightsOfRequest } from '../http/pipeline/authorize.ts'
-import type { RequestFacts } from '../http/request-facts.ts'
-import type { UserTable } from '../users/user-table.ts'
+import type { AccessRules } from '../../access/access-rules.ts'
+import { rightsOfRequest } from '../../http/pipeline/authorize.ts'
+import type { RequestFacts } from '../../http/request-facts.ts'
+import type { UserTable } from '../../users/user-table.ts'
 
 export interface InForceNow {
   readonly table: UserTable

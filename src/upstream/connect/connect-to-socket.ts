@@ -2,7 +2,7 @@
 // Linux then fails at once with EAGAIN (connect(2)); to a port, the kernel would try again.
 
 import type { Socket } from 'node:net'
-import { errorCode } from '../errors/errors.ts'
+import { errorCode } from '../../errors/errors.ts'
 
 export type OnConnected = (error: Error | null, socket: Socket) => void
 

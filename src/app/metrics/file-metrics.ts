@@ -1,7 +1,7 @@
 // Registers metrics of watched files and certificates.
 
-import type { Metrics, Sample } from '../observability/metrics.ts'
-import type { Parts } from './readiness.ts'
+import type { Metrics, Sample } from '../../observability/metrics.ts'
+import type { Parts } from '../readiness.ts'
 
 const OUTCOMES = ['changed', 'unchanged', 'failed'] as const
 

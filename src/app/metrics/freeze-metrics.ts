@@ -1,7 +1,7 @@
 // Registers metrics of a freeze and of waiting writes.
 
-import type { WriteFreeze } from '../freeze/write-freeze.ts'
-import type { Metrics } from '../observability/metrics.ts'
+import type { WriteFreeze } from '../../freeze/write-freeze.ts'
+import type { Metrics } from '../../observability/metrics.ts'
 
 export function registerFreezeMetrics(metrics: Metrics, writeFreeze: Pick<WriteFreeze, 'status'>): void {
   metrics.gauge({

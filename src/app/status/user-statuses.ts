@@ -1,9 +1,9 @@
 // Lists the users for the live status.
 
-import type { AccessRules } from '../access/access-rules.ts'
-import { rightsOfUser } from '../access/rights-of-user.ts'
-import type { UserStatus } from '../observability/status-snapshot.ts'
-import type { UserTable } from '../users/user-table.ts'
+import type { AccessRules } from '../../access/access-rules.ts'
+import { rightsOfUser } from '../../access/rights-of-user.ts'
+import type { UserStatus } from '../../observability/status-snapshot.ts'
+import type { UserTable } from '../../users/user-table.ts'
 
 // A table may contain 100,000 users, and a viewer gets the list each second.
 const MAX_LISTED = 100

@@ -1,7 +1,7 @@
 // Removes the names of files from reasons.
 
-import type { Config } from '../settings/config.ts'
-import { variableOf } from '../settings/setting.ts'
+import type { Config } from '../../settings/config.ts'
+import { variableOf } from '../../settings/setting.ts'
 
 const FILES = ['users', 'access', 'tlsCert', 'tlsKey', 'tlsKeyPasswordFile', 'tlsClientCa'] as const
 const FOLDERS = ['stateDir', 'rootDir'] as const

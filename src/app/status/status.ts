@@ -1,18 +1,21 @@
 // Composes the snapshot of the live status.
 
-import type { Readiness } from '../http/admin/admin-listener.ts'
-import { createRunningTransfers, type RunningTransfers } from '../http/pipeline/report/running-transfers.ts'
-import { createLiveStatus, type LiveStatus } from '../http/status/live-status.ts'
-import { createStatusSource, type StatusSource } from '../http/status/status-source.ts'
-import type { Activity } from '../observability/activity/activity.ts'
-import { createThroughput, type Throughput } from '../observability/activity/throughput.ts'
-import type { Log } from '../observability/log.ts'
-import type { CertificateStatus, LoadStatus, StatusSnapshot } from '../observability/status-snapshot.ts'
-import { daysLeft, readinessOf, type Parts } from './readiness.ts'
-import { createRecentReadiness } from './recent-readiness.ts'
-import type { RequestParts } from './request-parts.ts'
+import type { Readiness } from '../../http/admin/admin-listener.ts'
+import {
+  createRunningTransfers,
+  type RunningTransfers,
+} from '../../http/pipeline/report/running-transfers.ts'
+import { createLiveStatus, type LiveStatus } from '../../http/status/live-status.ts'
+import { createStatusSource, type StatusSource } from '../../http/status/status-source.ts'
+import type { Activity } from '../../observability/activity/activity.ts'
+import { createThroughput, type Throughput } from '../../observability/activity/throughput.ts'
+import type { Log } from '../../observability/log.ts'
+import type { CertificateStatus, LoadStatus, StatusSnapshot } from '../../observability/status-snapshot.ts'
+import { daysLeft, readinessOf, type Parts } from '../readiness.ts'
+import { createRecentReadiness } from '../recent-readiness.ts'
+import type { RequestParts } from '../request-parts.ts'
 import { createUserStatuses } from './user-statuses.ts'
-import { programVersion } from './version.ts'
+import { programVersion } from '../version.ts'
 
 export interface StatusParts extends Parts, Pick<RequestParts, 'limits' | 'attempts'> {
   readonly activity: Activity
