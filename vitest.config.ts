@@ -15,6 +15,8 @@ const ALL = ['test/**/*.test.ts']
 const SLOW = ['test/{behavior,browser,e2e,fuzz}/**/*.test.ts', '**/*.{process,slow}.test.ts']
 // Compares times by statistics, so it takes over a minute.
 const TIMING = ['test/timing/**/*.test.ts']
+// Swarm and podman change networks of the machine, which breaks other tests that use containers.
+const CLUSTER = ['test/cluster/**/*.test.ts']
 // Tests that replace a module, which would reach other tests of the same process.
 const MOCKING = testsWith('vi.mock(')
 // Tests that take much processor time for a promise that few changes can break.
@@ -49,7 +51,7 @@ export default defineConfig(({ mode }) => ({
           ...together,
           name: 'fast',
           include: ALL,
-          exclude: [...SLOW, ...TIMING, ...STRESS_ONLY],
+          exclude: [...SLOW, ...TIMING, ...CLUSTER, ...STRESS_ONLY],
         },
       },
       {
@@ -59,12 +61,13 @@ export default defineConfig(({ mode }) => ({
           name: 'slow',
           // With --mode all, fast tests too: in two projects, each worker would load all modules twice.
           include: mode === 'all' ? ALL : SLOW,
-          exclude: [...MOCKING, ...TIMING, ...STRESS_ONLY],
+          exclude: [...MOCKING, ...TIMING, ...CLUSTER, ...STRESS_ONLY],
         },
       },
       { test: { ...built, name: 'slow-alone', include: MOCKING, exclude: [...TIMING, ...STRESS_ONLY] } },
       { test: { ...built, name: 'stress', include: [...STRESS, ...STRESS_ONLY], env: { STRESS: '1' } } },
       { test: { ...shared, name: 'timing', include: TIMING } },
+      { test: { ...built, name: 'cluster', include: CLUSTER, fileParallelism: false } },
     ],
   },
 }))

@@ -62,6 +62,7 @@ describe('a missing socket', () => {
       ready: false,
       state: 'unreachable',
       reason: expect.stringMatching(MISSING) as string,
+      hint: expect.stringContaining('start the registry') as string,
     })
     await socketUpstreamForTest(answering(OK), socketPath)
     expect((await sidecar.request(PING)).status).toBe(200)

@@ -6,7 +6,7 @@ import { expect, it } from 'vitest'
 
 const ROOT = path.join(import.meta.dirname, '..', '..')
 // As in vitest.config.ts.
-const IS_SLOW = /^test\/(?:behavior|browser|e2e|fuzz|timing)\/|\.(?:process|slow|stress)\.test\.ts$/
+const IS_SLOW = /^test\/(?:behavior|browser|cluster|e2e|fuzz|timing)\/|\.(?:process|slow|stress)\.test\.ts$/
 const IMPORT = /^(?:import|export|\}) (?!type ).*'([^']+)'$|\bimport\('([^']+)'\)/gm
 
 const fastTests = readdirSync(path.join(ROOT, 'test'), { recursive: true, encoding: 'utf8' })
