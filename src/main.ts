@@ -29,8 +29,8 @@ const world: World = {
   },
 }
 
-// If the reader of the output leaves (`… | head`), a command exits quietly. A server, which has a SIGTERM listener,
-// continues because transfers matter more than the log.
+// If the reader of the output leaves (`… | head`), a command exits without an error. A server has a SIGTERM listener.
+// It continues, because transfers matter more than the log.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (process.listenerCount('SIGTERM') === 0) process.exit(error.code === 'EPIPE' ? 0 : 1)
 })
@@ -49,9 +49,9 @@ const { runCli } = await import('./cli/cli.ts')
 const code = await runCli(process.argv.slice(2), world)
 process.exit(bug.hasHappened ? 1 : code)
 
-// V8 would let the space for new objects grow to 32 MiB, and that memory stays resident. V8 reads this flag whenever
-// the space may grow, so no argument of Node is needed. It is set before other code is loaded, because loading makes
-// the space grow.
+// V8 would let the space for new objects grow to 32 MiB, and that memory stays resident. V8 reads this flag each time
+// before the space grows, so Node needs no argument. The flag is set before other code is loaded, because loading
+// makes the space grow.
 function keepNewSpaceSmall(): void {
   setFlagsFromString('--semi-space-growth-factor=1')
 }

@@ -1,6 +1,6 @@
 // Shares asynchronous work that is already running, and runs work in order.
 
-/** Calls with the same key during a run share its outcome, even a failure. The next call starts a new run. */
+/** Calls with the same key during a run share the outcome of the run, even a failure. A later call starts a new run. */
 export function shareInFlight<T>(): (work: () => Promise<T>, key?: string) => Promise<T> {
   const inFlight = new Map<string, Promise<T>>()
   return (work, key = '') => {

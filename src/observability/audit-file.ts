@@ -7,7 +7,7 @@ import { errorCode, errorMessage, InvalidFileError } from '../errors/errors.ts'
 import type { LineTarget } from './line-queue.ts'
 
 export interface AuditFile extends LineTarget {
-  /** The file is opened again before the next write. */
+  /** Opens the file again before the next write. */
   reopen(): void
 }
 
@@ -16,25 +16,25 @@ interface Opened {
   readonly stats: Stats
 }
 
-/** Rejects with InvalidFileError. `onTrouble` gets the reason if a file that was in use cannot be opened again. */
+/** Rejects with InvalidFileError. Calls `onTrouble` with the reason if `reopen` cannot open the file later. */
 export async function openAuditFile(file: string, onTrouble: (reason: string) => void): Promise<AuditFile> {
   let current = await openToAppend(file)
-  let isWanted = false
+  let isReopenRequested = false
   let failure: string | undefined
 
   async function prepare(): Promise<'same' | 'replaced'> {
     const wasDeleted = await isDeleted(current)
-    if (!isWanted && !wasDeleted && failure === undefined) return 'same'
-    const wasWanted = isWanted
-    // Before the file is opened, because the next signal may arrive meanwhile.
-    isWanted = false
+    if (!isReopenRequested && !wasDeleted && failure === undefined) return 'same'
+    const wasRequested = isReopenRequested
+    // Cleared before the file is opened, because another signal may arrive meanwhile.
+    isReopenRequested = false
     let next: Opened
     try {
       next = await openToAppend(file)
     } catch (error) {
-      // Lines in a deleted file would be lost. Otherwise they go to the file that is open.
+      // Lines in a deleted file would be lost. If the file still exists, lines go to the open file.
       if (wasDeleted) throw error
-      if (wasWanted) onTrouble(errorMessage(error))
+      if (wasRequested) onTrouble(errorMessage(error))
       return 'same'
     }
     const isSame = isSameFile(current, next) && failure !== 'EPIPE'
@@ -56,13 +56,13 @@ export async function openAuditFile(file: string, onTrouble: (reason: string) =>
       }
     },
     reopen() {
-      isWanted = true
+      isReopenRequested = true
     },
     close: () => current.handle.close(),
   }
 }
 
-// O_NONBLOCK: a named pipe must hold up neither the start nor, when it is full, a thread that reads files.
+// O_NONBLOCK: a named pipe must not delay the start. A full pipe must not block a thread that reads files.
 const APPEND = constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK
 
 async function openToAppend(file: string): Promise<Opened> {
@@ -73,12 +73,12 @@ async function openToAppend(file: string): Promise<Opened> {
   return { handle, stats: await handle.stat() }
 }
 
-// Threat: other users of this machine read names of users and repositories, so the mode is 0600.
+// Threat: other users of this machine read the names of users and repositories. So the mode is 0600.
 async function openHandle(file: string): Promise<FileHandle> {
   try {
     return await open(file, APPEND | constants.O_WRONLY, 0o600)
   } catch (error) {
-    // A named pipe without a reader. Its own read end keeps the lines until a reader comes.
+    // ENXIO: the named pipe has no reader. O_RDWR opens a read end too, which keeps the lines until a reader comes.
     if (errorCode(error) !== 'ENXIO') throw error
     return open(file, APPEND | constants.O_RDWR, 0o600)
   }
@@ -94,7 +94,7 @@ const FIXES: Readonly<Record<string, string>> = {
   ENXIO: 'is a socket: set SIDECAR_AUDIT to a file, a named pipe or stdout',
 }
 
-// On an error, such as ESTALE of a network file system, the file is opened again too.
+// An error, such as ESTALE of a network file system, counts as deleted too.
 function isDeleted({ handle }: Opened): Promise<boolean> {
   return handle.stat().then(
     (stats) => stats.isFile() && stats.nlink === 0,

@@ -1,4 +1,4 @@
-// Records changes and denied actions, one JSON line each.
+// Writes one JSON line for each change and each denied action.
 
 import { openAuditFile } from './audit-file.ts'
 import { createLineQueue, type LineTarget } from './line-queue.ts'
@@ -43,7 +43,7 @@ export interface AuditOptions {
   readonly stdout: NodeJS.WritableStream | undefined
 }
 
-/** Undefined for `off`. Rejects with InvalidFileError. */
+/** Resolves to undefined for `off`. Rejects with InvalidFileError. */
 export async function openAuditStream(
   setting: AuditSetting,
   { log, stdout }: AuditOptions,
@@ -68,8 +68,10 @@ export async function openAuditStream(
 }
 
 const NOT_REOPENED = 'the audit file cannot be opened again; lines still go to the file that was open'
-const BLOCKED = 'the audit stream cannot be written; lines wait in memory, and are dropped when it is full'
-const HINT = 'free the disk, restore the folder or restart the reader; the next attempt follows by itself'
+const BLOCKED =
+  'the audit stream cannot be written; lines wait in memory, and new lines are dropped if too many wait'
+const HINT =
+  'free space on the disk, restore the folder or restart the reader; the sidecar tries again by itself'
 
 function createAuditStream(
   target: LineTarget,
@@ -80,7 +82,7 @@ function createAuditStream(
       log.error({ event: 'audit-not-written', file, reason, hint: HINT }, BLOCKED)
     },
     onRecovered: (dropped) => {
-      log.warn({ event: 'audit-written-again', file, dropped }, 'the audit stream is written again')
+      log.warn({ event: 'audit-written-again', file, dropped }, 'the audit stream can be written again')
       if (dropped > 0) record({ event: 'lines-dropped', outcome: 'failed', count: dropped })
     },
     onLost: (lines) => {
@@ -105,7 +107,7 @@ function createAuditStream(
   }
 }
 
-// A stream buffers without a limit, so it gets the next batch only when it has written the last one.
+// A stream of Node buffers without a limit. So the next batch waits until the stream has written the previous one.
 function targetOf(stdout: NodeJS.WritableStream | undefined): LineTarget {
   if (stdout === undefined) throw new Error('the audit stream needs a standard output')
   return {

@@ -1,9 +1,9 @@
-// Limits log lines that clients cause, and counts the rest.
+// Limits the log lines that clients cause, and counts further events.
 // Threat: anyone who reaches the port could fill the disk, and hide important lines among many others.
 
 export interface BoundedLog<T> {
   add(event: T): 'written' | 'counted'
-  /** Later events still get lines within the same limits, but are not counted. */
+  /** Later events still get lines within the same limits, but no line reports the number of others. */
   close(): void
 }
 
@@ -11,9 +11,9 @@ export interface BoundedLogOptions<T> {
   readonly windowMs: number
   readonly keyOf: (event: T) => string
   readonly linesOf: (event: T) => number
-  /** The maximum of lines for a key that had more events than lines in the previous window. */
+  /** The maximum number of lines for a key that exceeded the limit in the previous window. */
   readonly ongoingLines?: number
-  /** An event with a new key gets a line only while fewer keys than this exist. */
+  /** An event with a new key gets no line if this many keys exist. */
   readonly maxKeysOf: (event: T) => number
   readonly write: (event: T) => void
   readonly writeCounted: (last: T, count: number) => void
@@ -69,7 +69,7 @@ export function createBoundedLog<T>(options: BoundedLogOptions<T>): BoundedLog<T
     for (const [, { last, counted }] of ended) options.writeCounted(last, counted)
     if (unlisted > 0) options.writeUnlisted(unlisted)
     unlisted = 0
-    // Starts the next window now, so that `ongoing` is cleared at its end.
+    // Starts the next window now, so that the end of that window clears `ongoing`.
     if (ongoing.size > 0) startWindow()
   }
 

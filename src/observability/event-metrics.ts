@@ -36,7 +36,7 @@ const REFUSED_LOGINS = [
 ] as const
 export type RefusedLoginKind = (typeof REFUSED_LOGINS)[number]
 
-// The range from a cached manifest to a layer of many GiB over a slow network.
+// From a request for a cached manifest to a layer of many GiB over a slow network.
 const REQUEST_SECONDS = [0.005, 0.02, 0.1, 0.5, 2, 10, 60, 600]
 
 // A login waits 10 s at most.
@@ -61,7 +61,7 @@ export function createEventMetrics(registry: Registry) {
   }
   const operations = counter(
     'operations_total',
-    'Pushes and pulls, by outcome; each counts at its manifest.',
+    'Pushes and pulls, by outcome; each is counted at the request for its manifest.',
     ['operation', 'outcome'],
   )
   for (const kind of ACCEPTED_LOGINS) logins.accepted.inc({ kind }, 0)
@@ -96,7 +96,7 @@ export function createEventMetrics(registry: Registry) {
   }
 }
 
-/** Threat: a registry with arbitrary statuses makes a time series of each. 499: the client left. */
+/** Threat: a registry sends arbitrary statuses, and each becomes a time series. 499 means that the client left. */
 export function statusLabel(status: number): string {
   return status === 499 || STATUS_CODES[status] !== undefined ? String(status) : 'other'
 }

@@ -1,11 +1,11 @@
 // Writes lines to a target without waiting for it, with bounded memory.
-// Threat: a full disk or a stopped reader must delay no transfer. So lines are dropped when the memory is used up.
+// Threat: a full disk or a stopped reader delays transfers. So lines are dropped at the memory limit.
 
 import { setTimeout as pause } from 'node:timers/promises'
 import { errorMessage } from '../errors/errors.ts'
 
 export interface LineTarget {
-  /** Resolves to `replaced` if a line that was written in part must be written again. Rejects while it is unusable. */
+  /** Resolves to `replaced` if a partly written line must be written again. Rejects while the target is unusable. */
   prepare(): Promise<'same' | 'replaced'>
   /** Resolves to the number of bytes that were written; 0 if the target accepts none now. */
   write(bytes: Buffer): Promise<number>
@@ -16,7 +16,7 @@ export interface LineQueue {
   add(line: string): void
   wake(): void
   readonly dropped: number
-  /** Waits at most a second. */
+  /** Waits at most a second for the lines in memory. */
   close(): Promise<void>
 }
 
@@ -50,8 +50,8 @@ export function createLineQueue(target: LineTarget, options: LineQueueOptions): 
   async function pump(): Promise<void> {
     while ((waiting.bytes > 0 || isWoken) && !closing.signal.aborted) {
       isWoken = false
-      const hasMoved = await writeSome()
-      if (!hasMoved) await pause(RETRY_MS, undefined, closing).catch(() => undefined)
+      const hasWritten = await writeSome()
+      if (!hasWritten) await pause(RETRY_MS, undefined, closing).catch(() => undefined)
     }
     pumping = undefined
   }

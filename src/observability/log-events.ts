@@ -10,7 +10,7 @@ export interface LogEvent {
 /** People write alerts on these names, so a name never changes its meaning. */
 export const LOG_EVENTS = {
   ...topic('info', {
-    ready: 'All addresses are bound; the line names them and the root.',
+    ready: 'The sidecar listens on all addresses; the line names the addresses and the root.',
     'how-to-trust': 'The line names the command that makes clients trust the certificate.',
     'reload-requested': 'SIGHUP has arrived; all files are read again.',
     draining:
@@ -27,48 +27,50 @@ export const LOG_EVENTS = {
     'open-files-limit-too-low': 'The limit of open files does not allow SIDECAR_MAX_CONNECTIONS.',
   }),
   ...topic('warn', {
-    'audit-written-again': 'The audit stream is written again; with the number of lines that were dropped.',
+    'audit-written-again': 'The audit stream can be written again; the line has the number of dropped lines.',
   }),
   ...topic('error', {
     'audit-not-written': 'The audit stream cannot be written; lines wait in memory.',
     'audit-not-reopened': 'SIGUSR1 or SIGHUP could not open the audit file again.',
     'audit-lines-lost': 'Audit lines were not written before the end of the process.',
     'reload-failed': 'A reload failed for an unexpected reason; the last good values stay in use.',
-    'close-failed': 'A part did not close at the end of the process.',
-    'request-bug': 'A request met a bug; the client got status 500.',
-    'status-not-sent': 'The live status met a bug; its viewers connect again.',
+    'close-failed': 'A part of the sidecar did not close at the end of the process.',
+    'request-bug': 'A request failed because of a bug in the sidecar; the client got status 500.',
+    'status-not-sent': 'The live status stopped because of a bug in the sidecar; its viewers connect again.',
   }),
   ...topic('info', {
     request: 'A request has finished.',
     'request-unroutable': 'A request was refused before routing, because its Host header is unusable.',
-    'more-requests': 'A source had more requests without a verified user than lines; with their count.',
-    'more-requests-unlisted': 'The same for sources without a line of their own.',
+    'more-requests': 'A source sent further requests without a verified user; the line has their count.',
+    'more-requests-unlisted':
+      'Sources that are not listed sent requests without a verified user; the line has their count.',
     'connection-ended-by-limit': 'A connection ended after SIDECAR_MAX_REQUESTS_PER_CONNECTION.',
   }),
   ...topic('debug', {
     'request-forwarded': 'A request of a verified user was sent to the registry.',
   }),
   ...topic('warn', {
-    'login-refused': 'A login was refused; with address and reason.',
-    'more-logins-refused': 'More logins were refused than there are lines; with their count.',
+    'login-refused': 'A login was refused; the line has the address and the reason.',
+    'more-logins-refused': 'Further logins were refused; the line has their count.',
     'limit-reached': 'Connections or requests reached the limit in the field `limit`.',
     'proxy-header-refused':
       'Connections were closed, because their PROXY protocol header is absent, malformed or not trusted.',
     'name-not-covered': 'A client uses a name that the leaf does not cover.',
-    'more-names-not-covered': 'Clients use more such names than are listed in a day.',
+    'more-names-not-covered':
+      'Clients use further names that the leaf does not cover; they are not logged on this day.',
     'certificate-refused': 'A client refused the certificate, probably because it does not trust the root.',
-    'more-certificates-refused': 'More clients refused the certificate than are listed in a day.',
+    'more-certificates-refused': 'Further clients refused the certificate; they are not logged on this day.',
   }),
   ...topic('error', {
     'file-descriptors-exhausted': 'No file descriptor is left; connections fail until others end.',
   }),
   ...topic('info', {
-    'users-loaded': 'The users file was read and is in force; with the names that changed.',
+    'users-loaded': 'The users file was read and is in force; the line has the names that changed.',
     'access-rules-loaded': 'The access rules were read and are in force.',
     'client-cas-loaded': 'The client CAs were read and are in force.',
     'certificate-loaded': 'The operator’s certificate was read at start.',
     'file-usable-again': 'A file that could not be loaded is in force again.',
-    frozen: 'A freeze has begun or changed: pushes wait; the line says until when.',
+    frozen: 'A freeze has begun or changed; pushes wait until the time in the line.',
     thawed: 'A freeze has ended by `thaw` or because its time is over; waiting pushes go on.',
   }),
   ...topic('debug', {
@@ -81,22 +83,23 @@ export const LOG_EVENTS = {
   ...topic('warn', {
     'users-file-empty': 'The users file has no users, so every login fails.',
     'users-line-skipped': 'A line of the users file cannot be used.',
-    'more-users-lines-skipped': 'More lines of the users file are skipped than are listed.',
+    'more-users-lines-skipped': 'Further lines of the users file cannot be used; they are not listed.',
     'machine-password-ends-soon': 'A machine password ends within a week.',
     'machine-password-ended': 'A machine password has ended.',
-    'more-machine-passwords-end': 'More machine passwords end or have ended than are listed.',
+    'more-machine-passwords-end': 'Further machine passwords end soon or have ended; they are not listed.',
     'last-use-not-stored': 'The times when machine passwords were used cannot be stored.',
     'access-rule-surprising': 'A line of the access rules may not mean what its author expects.',
-    'more-access-rules-surprising': 'The access rules have more such lines than are listed.',
+    'more-access-rules-surprising':
+      'Further lines of the access rules may not mean what their author expects; they are not listed.',
     'client-ca-left-out': 'A certificate in the client CA file is not used.',
-    'freeze-progress-not-written': 'The command `freeze` cannot see when the running pushes have ended.',
+    'freeze-progress-not-written': 'The command `freeze` cannot find out when the running pushes have ended.',
     'file-is-bind-mounted': 'A file is a mount point, so replacing it on the host has no effect.',
     'file-readable-by-all': 'Every user of the machine can read a file with a secret.',
   }),
   ...topic('error', {
     'file-not-loaded': 'A file is unusable; its previous version stays in use.',
     'change-not-applied': 'A changed file is valid, but a part that uses it failed.',
-    'watch-failed': 'Changes of a file are found by polls alone.',
+    'watch-failed': 'Watching a file failed; the sidecar polls the file instead.',
   }),
   ...topic('info', {
     'leaf-renewed': 'The leaf was renewed; new connections get it.',
@@ -105,12 +108,13 @@ export const LOG_EVENTS = {
     'certificate-usable-again': 'The operator’s certificate and key can be used again.',
   }),
   ...topic('warn', {
-    'certificate-expires-soon': 'A certificate ends soon; the line names it and the days left.',
-    'names-left-out': 'The root is not valid for some names of this machine.',
+    'certificate-expires-soon':
+      'A certificate expires soon; the line names the certificate and the days left.',
+    'names-left-out': 'The root does not allow some names of this machine, so the leaf lacks them.',
     'root-not-constrained': 'SIDECAR_CA_CONSTRAIN does not change the present root.',
     'public-root-not-written': 'The copy of the root in the state folder was not written.',
-    'key-mode-restricted': 'Others could read a private key; its mode is 0600 now.',
-    'key-readable-by-others': 'Others can read a private key, and its mode cannot be changed.',
+    'key-mode-restricted': 'Other users could read a private key; the sidecar changed its mode to 0600.',
+    'key-readable-by-others': 'Other users can read a private key; the sidecar cannot change its mode.',
     'status-key-not-stored': 'The key for the live status is not stored, so `top` shows no names.',
     'token-key-not-stored': 'The key that signs tokens is not stored, so a restart ends all tokens.',
   }),

@@ -7,7 +7,7 @@ import type { EventAt, EventName, LogLevel } from './log-events.ts'
 
 export type { LogLevel }
 
-/** `event` is the stable name, for programs; the sentence is for people and may change. */
+/** `event` is a stable name for programs. The sentence is for people and may change. */
 export interface LogFields<L extends LogLevel = LogLevel> {
   readonly event: EventAt<L> & EventName
   readonly [field: string]: unknown
@@ -21,9 +21,9 @@ export interface Log {
   readonly info: Write<'info'>
   readonly warn: Write<'warn'>
   readonly error: Write<'error'>
-  /** Ask it before building fields for `debug` in the path of every request. */
+  /** Check this before you build fields for `debug` in code that runs for every request. */
   readonly isDebug: boolean
-  /** Switches debug lines on, or back to the level of the start (`info` if that was `debug`). */
+  /** Switches to `debug`, or back to the level at start (to `info` if the level at start was `debug`). */
   toggleDebug(): void
 }
 
@@ -38,7 +38,7 @@ export function createLog({ level, format, destination }: LogOptions): Log {
   const logger = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, stream)
   let isDebug = level === 'debug'
   return {
-    // Not bound: pino replaces its own methods when the level changes.
+    // Each call reads the method again, because pino replaces its methods when the level changes.
     debug: (fields, sentence) => {
       logger.debug(fields, sentence)
     },

@@ -10,7 +10,7 @@ export type LoggedChange = Pick<AuditLine, 'event' | 'outcome'>
 const LOADED: LoggedChange = { event: 'file-loaded', outcome: 'done' }
 const NOT_LOADED: LoggedChange = { event: 'file-loaded', outcome: 'failed' }
 
-/** By event of the log. */
+/** Maps an event of the log to an event of the audit stream. */
 export const LOGGED_CHANGES: Readonly<Partial<Record<EventName, LoggedChange>>> = {
   'reload-requested': { event: 'reload-requested', outcome: 'done' },
   'users-loaded': LOADED,

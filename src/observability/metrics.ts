@@ -29,7 +29,7 @@ export interface Sample {
 }
 
 export interface StateDescription {
-  /** Without the common prefix; ends with the unit, and for a counter with `_total`. */
+  /** The name without the common prefix. It ends with the unit; a counter has `_total` after the unit. */
   readonly name: string
   readonly help: string
   readonly labels?: readonly string[]
@@ -46,17 +46,17 @@ export interface Metrics {
   loginRefused(kind: RefusedLoginKind): void
   loginWaited(seconds: number): void
   upstreamAnswered(seconds: number): void
-  /** At start, call it with `times` 0 for each kind, as for limits. */
+  /** At start, call it with `times` 0 for each kind, so that each series begins at 0. */
   upstreamFailed(kind: string, times?: number): void
-  /** At start, call it with `times` 0 for each limit. */
+  /** At start, call it with `times` 0 for each limit, for the same reason. */
   limitReached(limit: string, times?: number): void
-  /** Call it at most once, and only if metrics are read, because it starts a timer and observes garbage collections. */
+  /** Call it at most once, and only if metrics are read. It starts a timer and observes garbage collections. */
   measureProcess(): void
   gauge(description: StateDescription): void
   counter(description: StateDescription): void
 }
 
-// Gauges whose names end like counters. `nodejs_active_resources` has the same figures by type.
+// The names of these gauges end like names of counters. `nodejs_active_resources` has the same figures by type.
 const MISNAMED = [
   'nodejs_active_handles_total',
   'nodejs_active_requests_total',

@@ -9,14 +9,14 @@ export interface StatusSnapshot {
   readonly parts: Readonly<Record<string, PartStatus>>
   readonly certificates: readonly CertificateStatus[]
   readonly load: LoadStatus
-  /** The oldest ones; `load` has their number. */
+  /** The oldest running transfers. `load.transfers` is the number of all. */
   readonly transfers: readonly RunningTransfer[]
-  /** The newest first, as all lists below. */
+  /** Newest first, like all lists below. */
   readonly operations: readonly FinishedOperation[]
   readonly refusals: readonly Refusal[]
   readonly changes: readonly StatusChange[]
   readonly series: MinuteSeries
-  /** Undefined without names. */
+  /** Undefined in a snapshot without names. */
   readonly users: readonly UserStatus[] | undefined
 }
 
@@ -44,9 +44,9 @@ export interface LoadStatus {
   readonly sentBytesPerSecond: number
 }
 
-/** Threat: the admin address needs no login, so its snapshots lack every `names`. */
+/** Threat: the admin address needs no login, so its snapshots have no field `names`. */
 export interface Names {
-  /** Undefined for anonymous and before a login. */
+  /** Undefined for an anonymous client, and before a login. */
   readonly user?: string | undefined
   readonly address?: string | undefined
   readonly repository?: string | undefined
@@ -73,7 +73,7 @@ export interface FinishedOperation {
   readonly at: string
   readonly operation: 'push' | 'pull'
   readonly outcome: string
-  /** With the blobs of the same user, address and repository since the last push, or until the next pull. */
+  /** Includes the blobs before a push, or after a pull, of the same user, address and repository. */
   readonly bytes: number
   readonly seconds: number
   readonly names?: Names
@@ -82,10 +82,10 @@ export interface FinishedOperation {
 export interface Refusal {
   readonly at: string
   readonly kind: 'login' | 'denied' | 'limit'
-  /** Undefined if no request was answered. */
+  /** Undefined for a refused login and a limit. */
   readonly status: number | undefined
   readonly reason: string
-  /** Undefined for one. */
+  /** Undefined means 1. */
   readonly count?: number | undefined
   readonly names?: Names
 }
@@ -114,6 +114,6 @@ export interface UserStatus {
   /** The bcrypt cost, 2^cost rounds. */
   readonly cost: number
   readonly machinePasswords: number
-  /** Undefined without access rules: everything is allowed. */
+  /** Undefined if no access rules exist, so that everything is allowed. */
   readonly rights: readonly string[] | undefined
 }

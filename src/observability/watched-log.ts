@@ -1,4 +1,4 @@
-// Shows each line of the log to listeners.
+// Passes each line of the log to listeners.
 
 import type { EventName } from './log-events.ts'
 import type { Log } from './log.ts'
@@ -12,25 +12,25 @@ export type LogListener = (fields: LoggedFields, sentence: string) => void
 
 /** Listeners also get the lines that the log level leaves out. They must not throw. */
 export function watchLog(log: Log, listeners: readonly LogListener[]): Log {
-  const show: LogListener = (fields, sentence) => {
+  const notify: LogListener = (fields, sentence) => {
     for (const listener of listeners) listener(fields, sentence)
   }
   return {
     debug: (fields, sentence) => {
       log.debug(fields, sentence)
-      show(fields, sentence)
+      notify(fields, sentence)
     },
     info: (fields, sentence) => {
       log.info(fields, sentence)
-      show(fields, sentence)
+      notify(fields, sentence)
     },
     warn: (fields, sentence) => {
       log.warn(fields, sentence)
-      show(fields, sentence)
+      notify(fields, sentence)
     },
     error: (fields, sentence) => {
       log.error(fields, sentence)
-      show(fields, sentence)
+      notify(fields, sentence)
     },
     get isDebug() {
       return log.isDebug

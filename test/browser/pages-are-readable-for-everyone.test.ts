@@ -151,7 +151,7 @@ describeInBrowser('in Chromium', () => {
 
 /** Without the line that says whether the page is live. */
 function withoutState(texts: readonly string[]): readonly string[] {
-  return texts.filter((text) => !text.startsWith('State of'))
+  return texts.filter((text) => !text.startsWith('Updated at'))
 }
 
 const OPEN_DETAILS = `for (const details of document.querySelectorAll('details')) details.open = true`

@@ -58,7 +58,7 @@ describe('the page /-/', () => {
   ])('shows a visitor with %s the commands for their system first', async (_visitor, headers, first) => {
     const { text } = await fetchPage({ headers: { host: 'proxy:9443', ...headers } })
     const [own = '', ...others] = text.split('<summary>')
-    expect(own).toContain(`2. Trust it on ${first}</h2>`)
+    expect(own).toContain(`2. Trust the certificate on ${first}</h2>`)
     const command = { Windows: 'certutil', macOS: 'security add', Linux: '/etc/docker/certs.d' }[first] ?? ''
     expect(own).toContain(command)
     expect(others).toHaveLength(3)

@@ -88,7 +88,7 @@ describe('the status page', () => {
       'Nobody pushes or pulls at the moment.',
       'No push or pull since the start.',
       'Nothing was refused since the start.',
-      'Nothing was loaded again or renewed since the start.',
+      'No reload and no renewal since the start.',
       'There are no users yet, so nobody can log in.',
     ])
       expect(text).toContain(sentence)

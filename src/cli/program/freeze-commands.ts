@@ -12,10 +12,10 @@ export function addFreezeCommands(program: Command, { world, finish }: Wiring): 
     .description('hold new pushes while the registry is cleaned, backed up or upgraded; pulls go on')
     .argument(
       '[command...]',
-      'after --: run this when no push runs any more, wait until the registry answers, and thaw',
+      'a command after --: freeze runs it when no push is running, then waits for the registry and thaws',
     )
     .option('--for <duration>', 'the freeze ends by itself after this time', DEFAULT_FOR)
-    .option('--wait <duration>', 'how long running pushes may take to finish', DEFAULT_WAIT)
+    .option('--wait <duration>', 'the time that running pushes get to finish', DEFAULT_WAIT)
   withSettings(withJson(freeze), ['stateDir', 'upstream']).action(
     async (command: readonly string[], flags: Flags) => {
       const { stateDir, upstream } = await configInForce(world, flags, ['upstream'])

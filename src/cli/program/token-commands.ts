@@ -27,15 +27,15 @@ export function addTokenCommands(user: Command, { world, finish }: Wiring): void
     .option('--expires <duration>', 'how long it is valid, at most 3650d', DEFAULT_EXPIRY)
     .option(
       '--allow <actions>',
-      'what it may do, if its user may: pull, push, delete, catalog, status',
+      'the actions that it allows, if its user may do them: pull, push, delete, catalog, status',
       DEFAULT_ALLOW,
     )
     .option(
       '--repositories <glob>',
-      'the repositories where it may do this; may be given several times; default: all',
+      'the repositories where it allows them; may be given several times; default: all',
       collect,
     )
-    .option('--label <text>', 'where it is used, for lists and the log')
+    .option('--label <text>', 'a note for lists and the log that says where it is used')
   withSettings(withJson(add), ['users']).action(async (name: string, flags: Flags) => {
     const { addToken } = await import('../user/token.ts')
     const choice = {
@@ -59,7 +59,7 @@ export function addTokenCommands(user: Command, { world, finish }: Wiring): void
 
   const revoke = token
     .command('revoke <id>')
-    .description('end a password for a machine; the next request with it is refused')
+    .description('revoke a password for a machine; the next request with it is refused')
   withSettings(withJson(revoke), ['users']).action(async (id: string, flags: Flags) => {
     const { revokeToken } = await import('../user/token.ts')
     finish(await revokeToken({ id, ...file(flags) }, world))

@@ -59,7 +59,7 @@ function withChangeOptions(command: Command): Command {
   return withPasswordOptions(command)
     .option(
       '--keep-old <duration>',
-      'keep the old password valid for this long too, as in 10m or 24h; at most 24d',
+      'how long the old password stays valid, for example 10m or 24h; at most 24d',
     )
-    .option('--revoke-tokens', 'end the passwords for machines of this user too; see user token')
+    .option('--revoke-tokens', 'also revoke the machine passwords of this user; see user token')
 }

@@ -13,7 +13,7 @@ export type Flags = Readonly<Record<string, string | boolean | readonly string[]
 
 export interface Wiring {
   readonly world: World
-  /** Takes the exit code of a command that ran. */
+  /** Call it with the exit code when the command has run. */
   readonly finish: (code: ExitCode) => void
 }
 

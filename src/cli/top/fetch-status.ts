@@ -6,10 +6,10 @@ import type { StatusSnapshot } from '../../observability/status-snapshot.ts'
 import { askAdminAddress, type AdminAddress } from '../admin-address.ts'
 
 export interface FetchedStatus {
-  /** As it was sent. */
+  /** The JSON text as the sidecar sent it. */
   readonly json: string
   readonly snapshot: StatusSnapshot
-  /** Why there are no names. */
+  /** The reason why the snapshot has no names. */
   readonly note: string | undefined
 }
 
@@ -50,7 +50,10 @@ async function readKey(stateDir: string): Promise<Key> {
   try {
     const key = await readStatusKey(stateDir)
     return key === undefined
-      ? { kind: 'none', reason: `${stateDir} has no status.key; set SIDECAR_STATE_DIR as the sidecar has it` }
+      ? {
+          kind: 'none',
+          reason: `${stateDir} has no status.key; set SIDECAR_STATE_DIR to the state folder of the sidecar`,
+        }
       : { kind: 'key', key }
   } catch (error) {
     if (!(error instanceof InvalidFileError)) throw error

@@ -13,14 +13,14 @@ export interface LiveSource {
 
 const EVERY_MS = 1_000
 
-// xterm's private modes: the alternate screen keeps what the terminal showed before.
+// Private modes of xterm. The alternate screen preserves the earlier text of the terminal.
 const ENTER = '\x1b[?1049h\x1b[?25l'
 const LEAVE = '\x1b[?25h\x1b[?1049l'
 const TO_START = '\x1b[H'
 const CLEAR_LINE = '\x1b[K'
 const CLEAR_REST = '\x1b[J'
 
-const FEWEST_ROWS = 3
+const MIN_ROWS = 3
 const TABLES = 4
 // Each table has an empty line, a title and a head.
 const LINES_PER_TABLE = 3
@@ -60,15 +60,15 @@ export function showLive({ stdout, onSignal }: World, { first, fetch }: LiveSour
     stdout.on('resize', draw)
     stdout.write(ENTER)
     draw()
-    lookAgain()
+    scheduleUpdate()
 
-    function lookAgain(): void {
+    function scheduleUpdate(): void {
       timer = setTimeout(() => {
         update().then(
           () => {
             if (isOver) return
             draw()
-            lookAgain()
+            scheduleUpdate()
           },
           (error: unknown) => {
             end()
@@ -91,6 +91,6 @@ export function showLive({ stdout, onSignal }: World, { first, fetch }: LiveSour
 function linesOf({ snapshot }: FetchedStatus, terminal: { readonly columns: number; readonly rows: number }) {
   const head = Object.keys(snapshot.parts).length + LINES_PER_TABLE
   const left = terminal.rows - head - TABLES * LINES_PER_TABLE
-  const rows = Math.max(FEWEST_ROWS, Math.floor(left / TABLES))
+  const rows = Math.max(MIN_ROWS, Math.floor(left / TABLES))
   return statusLines(snapshot, { columns: terminal.columns, rows })
 }

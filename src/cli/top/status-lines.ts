@@ -15,7 +15,7 @@ import { tableLines, type Column } from './table-lines.ts'
 
 export interface Space {
   readonly columns: number
-  /** Each table shows at most this many. */
+  /** The maximum number of rows of each table. */
   readonly rows: number
 }
 
@@ -72,7 +72,7 @@ const TRANSFERS: readonly Column<RunningTransfer>[] = [
   { title: 'of', cell: ({ length }) => (length === undefined ? '?' : bytesText(length)) },
   { title: 'rate', cell: ({ bytesPerSecond }) => rateText(bytesPerSecond) },
   { title: 'time', cell: ({ seconds }) => durationText(seconds) },
-  { title: '', cell: whereOf },
+  { title: '', cell: namesText },
 ]
 
 const OPERATIONS: readonly Column<FinishedOperation>[] = [
@@ -81,7 +81,7 @@ const OPERATIONS: readonly Column<FinishedOperation>[] = [
   { title: 'outcome', cell: ({ outcome }) => outcome },
   { title: 'bytes', cell: ({ bytes }) => bytesText(bytes) },
   { title: 'took', cell: ({ seconds }) => durationText(seconds) },
-  { title: '', cell: whereOf },
+  { title: '', cell: namesText },
 ]
 
 const REFUSALS: readonly Column<Refusal>[] = [
@@ -89,17 +89,17 @@ const REFUSALS: readonly Column<Refusal>[] = [
   { title: 'kind', cell: ({ kind }) => kind },
   { title: 'times', cell: ({ count = 1 }) => String(count) },
   { title: 'reason', cell: ({ reason }) => reason },
-  { title: '', cell: whereOf },
+  { title: '', cell: namesText },
 ]
 
 const CHANGES: readonly Column<StatusChange>[] = [
   { title: 'time', cell: ({ at }) => timeOf(at) },
   { title: 'event', cell: ({ event }) => event },
   { title: 'outcome', cell: ({ outcome }) => outcome },
-  { title: '', cell: whereOf },
+  { title: '', cell: namesText },
 ]
 
-function whereOf({ names = {} }: { readonly names?: Names }): string {
+function namesText({ names = {} }: { readonly names?: Names }): string {
   const { user, address, repository, reference, client, detail } = names
   const separator = reference?.includes(':') === true ? '@' : ':'
   const image = reference === undefined ? repository : `${repository ?? ''}${separator}${reference}`

@@ -7,7 +7,7 @@ import { fetchStatus } from './fetch-status.ts'
 import { showLive } from './live-screen.ts'
 import { statusLines } from './status-lines.ts'
 
-// For output that is no terminal.
+// For output that is not a terminal.
 const PLAIN = { columns: 1_000, rows: 20 } as const
 
 export async function top(
@@ -17,7 +17,7 @@ export async function top(
 ): Promise<ExitCode> {
   const place = { to: adminAddressOf(config, 'top'), stateDir: config.stateDir }
   const first = await fetchStatus(place)
-  if (first.note !== undefined) world.stderr.write(`registry-sidecar: without names: ${first.note}\n`)
+  if (first.note !== undefined) world.stderr.write(`registry-sidecar: names are not shown: ${first.note}\n`)
   if (json) {
     world.stdout.write(first.json)
     return 0

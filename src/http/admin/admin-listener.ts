@@ -1,5 +1,5 @@
 // Serves health checks, metrics and a status page over plain HTTP.
-// Threat: nothing here needs a login, so nothing here may contain a secret.
+// Threat: this address needs no login, so no answer may contain a secret.
 
 import { getRequestListener } from '@hono/node-server'
 import { Hono } from 'hono'
@@ -36,7 +36,7 @@ export interface AdminOptions extends AdminStatusOptions {
   readonly metrics: Pick<Metrics, 'contentType' | 'text'>
 }
 
-// Loopback has a separate limit. Threat: a flood blocks the health check, and the container is restarted.
+// Threat: a flood blocks the health check, and the container is restarted. So loopback has a separate limit.
 const MAX_CONNECTIONS = 64
 
 export async function createAdminListener({
@@ -68,7 +68,7 @@ export async function createAdminListener({
   app.notFound((c) =>
     c.text('This address serves /, /status.json, /events, /healthz, /readyz and /metrics.\n', 404),
   )
-  // HAProxy checks in HTTP/1.0 without a Host header.
+  // A health check of HAProxy uses HTTP/1.0 without a Host header, so `hostname` is needed.
   const handler = getRequestListener(app.fetch, { overrideGlobalObjects: false, hostname: 'localhost' })
   const server = createServer((incoming, outgoing) => void handler(incoming, outgoing))
   limitConnections(server)
@@ -102,7 +102,7 @@ function limitConnections(server: Server): void {
   })
 }
 
-// Closes a silent connection first, because an attacker opens silent connections at no cost.
+// Closes a connection without a request first, because an attacker opens such connections at no cost.
 function closeOne(open: Set<Socket>, answering: WeakSet<Socket>): void {
   const [oldest] = open
   const closed = [...open].find((socket) => !answering.has(socket)) ?? oldest

@@ -1,6 +1,6 @@
 // Holds the script of the copy buttons.
 
-/** The buttons stay hidden without it. If the browser refuses, the script selects the text. */
+/** Without scripts the buttons stay hidden. If the browser refuses to copy, the script selects the text. */
 export const COPY_SCRIPT = `
 (() => {
   const outcome = document.getElementById('outcome')

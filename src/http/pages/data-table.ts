@@ -8,10 +8,10 @@ export interface DataTable<Row> {
   readonly columns: readonly Column<Row>[]
   /** At most `MAX_ROWS` of them are shown. */
   readonly rows: readonly Row[]
-  /** The number of all rows, if `rows` lacks some. */
+  /** The number of all rows, if `rows` is incomplete. */
   readonly total?: number
   readonly empty: string
-  /** Unique in the table. The script of the page keeps the row with the same key. */
+  /** Returns a key that is unique in the table. The script of the page reuses the row with the same key. */
   readonly keyOf?: (row: Row) => string
 }
 
@@ -25,7 +25,7 @@ export interface Column<Row> {
 // More rows make each live update expensive, and nobody reads them on a page.
 const MAX_ROWS = 25
 
-/** The first column names its row. */
+/** The cell in the first column is the heading of its row. */
 export function renderTable<Row>(table: DataTable<Row>): Html {
   const { caption, columns, rows, total = rows.length, empty } = table
   if (rows.length === 0)

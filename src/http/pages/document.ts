@@ -9,7 +9,7 @@ export type Html = ReturnType<typeof html>
 
 export interface PageDocument {
   readonly title: string
-  /** A line of text should not be longer than people can read; a table may be. */
+  /** `text` keeps lines short enough to read. `tables` uses more of the window. */
   readonly width: 'text' | 'tables'
   readonly links?: Html
   readonly content: Html
@@ -18,7 +18,7 @@ export interface PageDocument {
 
 export interface PagePolicy {
   readonly script?: string
-  /** The default allows no requests. */
+  /** By default, scripts may send no requests. */
   readonly connect?: "'self'"
 }
 

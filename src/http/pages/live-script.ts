@@ -62,7 +62,7 @@ export const LIVE_SCRIPT = `
     }
     let next = parent.firstChild
     for (const node of [...wanted.childNodes]) {
-      const same = keyOf(node) === undefined ? likeness(next, node) : kept.get(keyOf(node))
+      const same = keyOf(node) === undefined ? reusable(next, node) : kept.get(keyOf(node))
       kept.delete(keyOf(node))
       if (same === undefined) parent.insertBefore(node, next)
       else {
@@ -92,7 +92,7 @@ export const LIVE_SCRIPT = `
     changeChildren(node, wanted)
   }
 
-  function likeness(node, wanted) {
+  function reusable(node, wanted) {
     return node !== null && node.nodeName === wanted.nodeName && keyOf(node) === undefined ? node : undefined
   }
 

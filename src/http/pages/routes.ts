@@ -22,7 +22,7 @@ export function addPages(app: Hono<Env>, facts: PageFacts): void {
   app.get('/', redirectBrowsers())
 }
 
-// Loaded on demand, because people open this page a few times and clients never do.
+// Loaded on demand, because people open this page rarely and registry clients never request it.
 async function loadTrustPage() {
   const [keys, page, system] = await Promise.all([
     import('./shown-keys.ts'),
@@ -38,7 +38,7 @@ function redirectBrowsers(): Step {
     if (!/\btext\/html\b/i.test(c.env.incoming.headers.accept ?? '')) return next()
     // A header of Hono's answer would replace the Vary that an earlier step has set.
     c.env.outgoing.appendHeader('Vary', 'Accept')
-    // Threat: a forged Host header. The location is relative, so it does not repeat that header.
+    // Threat: a client forges the Host header. The location is relative, so it does not contain that header.
     return c.body(null, 302, { Location: TRUST_PAGE, 'Cache-Control': 'no-store' })
   }
 }

@@ -11,7 +11,7 @@ export interface CertificateNames {
 
 const HTTPS_PORT = 443
 
-/** Port 443 gives two keys, because people may leave the port out. */
+/** Returns two keys for port 443, because people may omit the port. */
 export function shownKeys(
   hostHeader: string | undefined,
   { isCovered, fallback }: CertificateNames,

@@ -1,5 +1,5 @@
 // Renders the live status page, as a whole and in sections.
-// Threat: anyone who reaches the admin address reads it without a login. A snapshot without names has no names to show.
+// Threat: anyone who reaches the admin address reads the page without a login. So the snapshot there has no names.
 
 import { html } from 'hono/html'
 import type { StatusSnapshot } from '../../observability/status-snapshot.ts'
@@ -17,7 +17,7 @@ import { transfersSection } from './status/transfers-section.ts'
 import { usersSection } from './status/users-section.ts'
 
 export interface StatusPlace {
-  /** The path of the server-sent events. Each is `{ sectionId: html }`. */
+  /** The path of the server-sent events. Each event is `{ sectionId: html }`. */
   readonly events: string
   /** Other paths of the same address. */
   readonly links: readonly string[]
@@ -46,7 +46,7 @@ function renderLink(path: string): Html {
   return html`<a href="${path}">${LINK_TEXTS[path] ?? path}</a> `
 }
 
-/** The content of each section by its id, as the events carry it. */
+/** Renders the content of each section for the events, by the id of the section. */
 export async function statusSections(snapshot: StatusSnapshot): Promise<Record<string, string>> {
   const sections = [['updated', renderUpdated(snapshot)], ...layoutOf(snapshot)] as const
   return Object.fromEntries(
@@ -78,5 +78,5 @@ function renderSection([id, content]: readonly [string, Html]): Html {
 }
 
 function renderUpdated({ at }: StatusSnapshot): Html {
-  return html`State of ${renderTime(at, '')} UTC`
+  return html`Updated at ${renderTime(at, '')} UTC`
 }

@@ -22,7 +22,7 @@ const GROUPS = [
 
 const PLATFORMS = { linux: 'linux', macos: 'darwin', windows: 'win32' } as const
 
-/** The visitor's own system first. */
+/** Returns the group for the visitor's system first. */
 export function trustGroups(keys: RegistryKeys, own: System): readonly [TrustGroup, ...TrustGroup[]] {
   const groups = GROUPS.map(({ title, system, names }) => {
     const machine = { platform: PLATFORMS[system], isRoot: false } as const
@@ -41,7 +41,7 @@ export function trustGroups(keys: RegistryKeys, own: System): readonly [TrustGro
 
 export function renderTrust({ title, fetch, clients }: TrustGroup): Html {
   return html`<p>
-      Fetch the certificate and print its fingerprint. Continue only if it is the fingerprint of step 1.
+      Fetch the certificate and print its fingerprint. Continue only if it equals the fingerprint of step 1.
     </p>
     ${renderCommands(fetch, `the commands to fetch the certificate on ${title}`)} ${clients.map(renderClient)}`
 }
@@ -62,7 +62,7 @@ function renderClient({ client, commands, note }: ClientTrust): Html {
     </ul>`
 }
 
-/** People can reach and scroll long lines with the keyboard. */
+/** `tabindex` lets people scroll long lines with the keyboard. */
 export function renderCommands(lines: readonly string[], about: string): Html {
   return renderCopyable(html`<pre tabindex="0">${lines.join('\n')}</pre>`, about)
 }

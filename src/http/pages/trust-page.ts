@@ -18,7 +18,7 @@ export interface RootSummary {
 export interface TrustPage {
   readonly keys: RegistryKeys
   readonly root: RootSummary | undefined
-  /** The visitor's. Its commands stand first. */
+  /** The system of the visitor. The page shows its commands first. */
   readonly system: System
 }
 
@@ -50,7 +50,7 @@ function renderNothingToTrust(): Html {
   return html`<section>
     <h2>Nothing to trust</h2>
     <p>
-      The certificate of this registry was issued elsewhere, and clients trust public CAs by default. If your
+      The certificate of this registry was issued by another CA. Clients trust public CAs by default. If your
       client reports <code>certificate signed by unknown authority</code>, ask the operator of this registry
       for the root certificate.
     </p>
@@ -61,22 +61,23 @@ function renderRoot({ fingerprint, notAfter }: RootSummary): Html {
   return html`<section>
     <h2>1. Check the root certificate</h2>
     <p>
-      Clients connect only after you made them trust the root certificate of this registry. You do this once
-      on each machine.
+      A client connects only if it trusts the root certificate of this registry. Set this up once on each
+      machine.
       <a href="/-/ca.crt" download="${FETCHED_FILE}">Download the certificate</a>, or use the commands of step
       2. It is valid until ${renderDate(notAfter.toISOString())}.
     </p>
     <p>Its SHA-256 fingerprint:</p>
     ${renderCopyable(html`<pre class="wrapped">${breakable(fingerprint)}</pre>`, 'the fingerprint')}
     <p class="care">
-      Ask the operator of this registry for the fingerprint, and compare. An attacker on the network could
-      change both this page and the certificate until you trust it. The operator finds the fingerprint in the
-      log of the sidecar and in the output of <code>registry-sidecar trust</code>.
+      Ask the operator of this registry for the fingerprint, and compare the two fingerprints. Until you trust
+      the certificate, an attacker on the network could change this page and the certificate. The operator
+      finds the fingerprint in the log of the sidecar and in the output of
+      <code>registry-sidecar trust</code>.
     </p>
   </section>`
 }
 
-/** A narrow window may break the line after a colon. */
+/** Lets a browser break the line after each colon in a narrow window. */
 function breakable(fingerprint: string): Html {
   return html`${fingerprint.split(':').map((byte, index) => (index === 0 ? byte : html`:<wbr />${byte}`))}`
 }
@@ -84,12 +85,12 @@ function breakable(fingerprint: string): Html {
 function renderTrustCommands(keys: RegistryKeys, system: System): Html {
   const [own, ...others] = trustGroups(keys, system)
   return html`<section>
-    <h2>2. Trust it on ${own.title}</h2>
+    <h2>2. Trust the certificate on ${own.title}</h2>
     ${renderTrust(own)}
     ${others.map(
       (group) =>
         html`<details>
-          <summary>Trust it on ${group.title}</summary>
+          <summary>Trust the certificate on ${group.title}</summary>
           ${renderTrust(group)}
         </details>`,
     )}
@@ -107,8 +108,8 @@ function renderFirstUse(key: string, step: string): Html {
     <p>The operator of this registry gives you a user name and a password.</p>
     ${renderCommands(lines, 'the commands to log in and push')}
     <p>
-      Write the name of the registry in the same way everywhere. To a client, <code>HOST</code> and
-      <code>HOST:443</code> are two registries.
+      Write the name of the registry in the same way everywhere. A client treats <code>HOST</code> and
+      <code>HOST:443</code> as two registries.
     </p>
   </section>`
 }

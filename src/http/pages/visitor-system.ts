@@ -4,7 +4,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 
 export type System = 'linux' | 'macos' | 'windows'
 
-/** Linux for all others, because most clients of a registry run there. */
+/** Returns `linux` for other systems, because most registry clients run on Linux. */
 export function visitorSystem(headers: IncomingHttpHeaders): System {
   // Chromium sends the platform as a quoted string (User-Agent Client Hints).
   const platform = headers['sec-ch-ua-platform']

@@ -13,7 +13,7 @@ import { watchStatus } from './watch-status.ts'
 export interface AdminStatusOptions {
   readonly statusSource: StatusSource
   readonly liveStatus: Pick<LiveStatus, 'watch'>
-  /** Undefined: nobody gets names here. */
+  /** If undefined, nobody gets names on the admin address. */
   readonly statusKey: string | undefined
 }
 

@@ -5,7 +5,7 @@ import { pauseIdleTimer } from '../pipeline/step.ts'
 import { EVENT_HEADERS } from './status-headers.ts'
 
 export interface EventStream {
-  /** `skipped`: the client has not read earlier events yet. */
+  /** Returns `skipped` if the client has not read earlier events yet. */
   send(frame: string): 'sent' | 'skipped'
   /** Sends a comment if nothing was sent for a while, so that proxies keep the connection. */
   keepAlive(): void
@@ -19,7 +19,7 @@ const MAX_UNREAD_MS = 30_000
 
 const RETRY_MS = 3_000
 
-/** Call it once, before a head is sent. */
+/** Call it once for each response, before its head is sent. */
 export function openEventStream(outgoing: ServerResponse, clock: () => number): EventStream {
   const restoreIdleTimer = pauseIdleTimer(outgoing)
   let lastSentAt = clock()

@@ -10,12 +10,12 @@ export interface Viewer {
   /** Undefined without a login. */
   readonly user: string | undefined
   readonly outgoing: ServerResponse
-  /** Asked each second. */
+  /** Called each second. The stream ends if it returns false. */
   readonly mayWatch: () => boolean
 }
 
 export interface LiveStatus {
-  /** Refused while too many watch, and during a stop. */
+  /** Returns `refused` if too many viewers watch, or if the sidecar stops. */
   watch(viewer: Viewer): 'watching' | 'refused'
   /** Ends all streams. */
   close(): void
@@ -23,7 +23,7 @@ export interface LiveStatus {
 
 export interface LiveStatusOptions {
   readonly source: Pick<StatusSource, 'sections'>
-  /** In milliseconds, monotonic. */
+  /** A monotonic clock in milliseconds. */
   readonly clock: () => number
   readonly log: Log
 }
@@ -45,12 +45,12 @@ export function createLiveStatus({ source, clock, log }: LiveStatusOptions): Liv
   let isUpdating = false
   let isClosed = false
 
-  function look(): void {
+  function checkViewers(): void {
     for (const { mayWatch, stream } of viewers) {
       if (mayWatch()) stream.keepAlive()
       else stream.end()
     }
-    // The next update waits for a slow one, but the check above does not.
+    // A slow update delays the next update, but not the check above.
     if (!isUpdating) void update()
   }
 
@@ -94,9 +94,9 @@ export function createLiveStatus({ source, clock, log }: LiveStatusOptions): Liv
         clearInterval(timer)
         timer = undefined
       })
-      // Nothing runs while nobody watches.
-      timer ??= setInterval(look, EVERY_MS).unref()
-      if (viewers.size === 1) look()
+      // The timer runs only while there are viewers.
+      timer ??= setInterval(checkViewers, EVERY_MS).unref()
+      if (viewers.size === 1) checkViewers()
       return 'watching'
     },
     close: () => {
@@ -110,7 +110,7 @@ function show(viewer: Watching, next: Sections, frame: string | undefined): void
   if (frame === undefined || viewer.stream.send(frame) === 'sent') viewer.shown = next
 }
 
-/** Viewers that saw the same sections before get the same text. */
+/** Makes one frame for all viewers that show the same sections. */
 function createFrames(next: Sections): (shown: Sections) => string | undefined {
   const frames = new Map<Sections, string | undefined>()
   return (shown) => {

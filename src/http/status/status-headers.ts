@@ -1,6 +1,6 @@
 // Lists the headers of answers with the live status.
 
-/** Threat: a page of another origin includes an answer as a script, or a cache keeps it. */
+/** Threat: a page of another origin includes an answer as a script, or a cache keeps the answer. */
 export const STATUS_HEADERS = {
   'Cache-Control': 'no-store',
   'Cross-Origin-Resource-Policy': 'same-origin',

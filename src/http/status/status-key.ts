@@ -1,10 +1,10 @@
-// Checks the key that shows names on the admin address.
+// Checks the key that clients of the admin address need for names.
 
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { parseAuthorization } from '../../auth/authorization-header.ts'
 import type { Audience } from './status-source.ts'
 
-/** `refused`: the client sent another key. Without any key it is `anyone`. */
+/** Returns `refused` for a wrong key, and `anyone` if the client sent no key. */
 export function audienceOf(authorization: string | undefined, key: string | undefined): Audience | 'refused' {
   const sent = parseAuthorization(authorization)
   if (sent.kind !== 'token') return 'anyone'

@@ -20,7 +20,7 @@ export interface StatusRoutesOptions extends AuthenticateOptions {
   readonly rules: () => AccessRules | undefined
   readonly statusSource: StatusSource
   readonly liveStatus: LiveStatus
-  /** The returned function says whether the login and its right are still valid. */
+  /** Returns a function that says whether the login and its right are still valid. */
   readonly stillValid: (facts: RequestFacts) => () => boolean
   /** Protects the connections of viewers from being closed for a new connection. */
   readonly connections: Pick<ConnectionTable<Connection>, 'begin' | 'end'>
@@ -42,7 +42,7 @@ export function addStatus(
   options: StatusRoutesOptions,
 ): void {
   const { challenges, statusSource } = options
-  // Browsers and curl do not fetch tokens.
+  // The challenge is Basic, because browsers and curl do not fetch tokens.
   const basicOnly = { of: () => challenges.basic, basic: challenges.basic }
   const steps = [
     ...beforeLogin,
@@ -60,7 +60,7 @@ export function addStatus(
   app.on(['GET'], [EVENTS], ...steps, (c) => watch(c, options))
 }
 
-/** Comes after authentication. Anonymous never sees the status, whatever the rules say. */
+/** Runs after authentication. An anonymous client never sees the status, even if the rules allow it. */
 function authorizeStatus({ rules, challenges }: StatusRoutesOptions): Step {
   return async function authorizeStatusRequest(c, next) {
     const { subject, machinePassword } = c.var.facts

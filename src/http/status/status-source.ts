@@ -1,5 +1,5 @@
 // Gives snapshots of the live status to pages and programs.
-// Threat: anyone who reaches the admin address can send many requests at once, so these share one snapshot.
+// Threat: anyone who reaches the admin address can send many requests at once. So these requests share one snapshot.
 
 import { shareInFlight } from '../../async/in-flight.ts'
 import type { StatusSnapshot } from '../../observability/status-snapshot.ts'
@@ -7,7 +7,7 @@ import { withoutNames } from '../../observability/without-names.ts'
 import type { StatusPlace } from '../pages/status-page.ts'
 import { STATUS_HEADERS } from './status-headers.ts'
 
-/** `anyone`: without a login, so without names. */
+/** `anyone` has no login, and so gets no names. */
 export type Audience = 'users' | 'anyone'
 
 export type Sections = Readonly<Record<string, string>>
@@ -20,7 +20,7 @@ export interface RenderedPage {
 export interface StatusSource {
   json(audience: Audience): Promise<string>
   page(audience: Audience, place: StatusPlace): Promise<RenderedPage>
-  /** For several audiences from one snapshot. */
+  /** Renders the sections for each audience from one snapshot. */
   sections(audiences: ReadonlySet<Audience>): Promise<ReadonlyMap<Audience, Sections>>
 }
 

@@ -15,7 +15,7 @@ export function watchStatus(
   viewer: Viewer,
 ): 'watching' | 'refused' | 'gone' {
   const { outgoing } = viewer
-  // Without this, no 'close' event would end the stream.
+  // The response has already closed, so no 'close' event would end the stream.
   if (outgoing.destroyed || outgoing.closed) return 'gone'
   if (incoming.method === 'HEAD') {
     outgoing.writeHead(200, EVENT_HEADERS).end()

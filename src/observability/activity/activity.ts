@@ -1,4 +1,4 @@
-// Records what happens, for the live status.
+// Records requests, pushes, pulls, refusals and changes for the live status.
 
 import type { OperationOutcome } from '../event-metrics.ts'
 import type { LogListener } from '../watched-log.ts'
@@ -47,7 +47,7 @@ export function createActivity(): Activity {
       operations.blobFinished(blob)
     },
     manifestFinished: (manifest) => {
-      if (manifest.outcome === UNASKED) return
+      if (manifest.outcome === NO_LOGIN_YET) return
       operations.manifestFinished(manifest)
       if (manifest.outcome !== 'ok') return
       if (manifest.operation === 'push') totals.pushes += 1
@@ -77,5 +77,5 @@ export function createActivity(): Activity {
   }
 }
 
-// Many clients send their first request without a login and wait for the challenge.
-const UNASKED: OperationOutcome = 'unauthenticated'
+// Not recorded, because many clients send their first request without a login to get the challenge.
+const NO_LOGIN_YET: OperationOutcome = 'unauthenticated'

@@ -6,7 +6,7 @@ import type { LoggedFields } from '../watched-log.ts'
 import type { Refusal, StatusChange } from '../status-snapshot.ts'
 import { shortText } from './short-text.ts'
 
-/** Undefined for all other lines. */
+/** Returns undefined if the line reports no refusal. */
 export function refusalOf(fields: LoggedFields, sentence: string): Omit<Refusal, 'at'> | undefined {
   const count = typeof fields['count'] === 'number' ? fields['count'] : 1
   switch (fields.event) {
@@ -28,8 +28,8 @@ export function refusalOf(fields: LoggedFields, sentence: string): Omit<Refusal,
   }
 }
 
-// A reload may change many users. The line `users-loaded` reports them together.
-const DETAILS: ReadonlySet<EventName> = new Set<EventName>([
+// A reload may change many users. The line `users-loaded` reports these changes together.
+const REPORTED_TOGETHER: ReadonlySet<EventName> = new Set<EventName>([
   'user-added',
   'user-removed',
   'user-changed',
@@ -37,11 +37,11 @@ const DETAILS: ReadonlySet<EventName> = new Set<EventName>([
   'machine-password-removed',
 ])
 
-/** Undefined for all other lines. */
+/** Returns undefined if the line reports no change. */
 export function changeOf(fields: LoggedFields): StatusChange | undefined {
   const { event, file } = fields
   const change = LOGGED_CHANGES[event]
-  if (change === undefined || DETAILS.has(event)) return undefined
+  if (change === undefined || REPORTED_TOGETHER.has(event)) return undefined
   const detail = [file, causeOf(fields)].filter((text) => typeof text === 'string').join(': ')
   const names = detail === '' ? {} : { names: { detail: shortText(detail, MAX_DETAIL) } }
   return { at: new Date().toISOString(), event, outcome: change.outcome, ...names }

@@ -1,4 +1,4 @@
-// Counts what happens in each minute of the last 24 hours.
+// Counts traffic and operations in each minute of the last 24 hours.
 
 import type { MinuteSeries } from '../status-snapshot.ts'
 
@@ -10,15 +10,15 @@ export type Totals = Readonly<Record<Counted, number>>
 type Counted = Exclude<keyof MinuteSeries, 'until'>
 
 export interface MinuteCounts {
-  /** Call it each minute. A minute without a call gets zeros. */
+  /** Call it once a minute. A minute without a call gets zeros, and the minute before it gets its counts. */
   tick(): void
   read(): MinuteSeries
 }
 
 export interface MinuteCountsOptions {
-  /** Since the start. */
+  /** Returns the counts since the start. */
   readonly totals: () => Totals
-  /** In milliseconds, monotonic. */
+  /** A monotonic clock in milliseconds. */
   readonly clock: () => number
 }
 
@@ -42,7 +42,7 @@ export function createMinuteCounts({ totals, clock }: MinuteCountsOptions): Minu
     const now = totals()
     const missed = Array<number>(Math.min(minutes, MAX_MINUTES) - 1).fill(0)
     for (const name of names) {
-      // Bytes of a transfer that runs are an estimate, so their sum may fall a little at its end.
+      // The bytes of a running transfer are an estimate, so the total may fall a little when the transfer ends.
       const values = [...series[name], Math.max(0, now[name] - last[name]), ...missed]
       series[name] = values.slice(-MAX_MINUTES)
     }

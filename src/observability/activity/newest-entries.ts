@@ -1,8 +1,8 @@
-// Keeps the entries of a map that were set last.
+// Keeps the newest entries of a map.
 
 export interface RecentMap<V> {
   get(key: string): V | undefined
-  /** Makes the entry the newest, and drops the oldest entry over the limit. */
+  /** Makes the entry the newest. Drops the oldest entry if the map is full. */
   set(key: string, value: V): void
   delete(key: string): void
   newestFirst(): readonly V[]

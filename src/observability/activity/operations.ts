@@ -9,7 +9,7 @@ import { shortText, shortTextOrNone } from './short-text.ts'
 
 const MAX_OPERATIONS = 200
 
-// Pushes whose manifest has not come yet, and pulls whose blobs may come.
+// The limit for pushes that wait for their manifest, and for pulls that may still fetch blobs.
 const MAX_UNFINISHED = 1_000
 
 export interface FinishedPart {
@@ -47,14 +47,14 @@ interface Entry extends Omit<FinishedOperation, 'bytes' | 'seconds'> {
 
 export function createOperations(): Operations {
   const entries = createRing<Entry>(MAX_OPERATIONS)
-  const begun = {
+  const unfinished = {
     push: createRecentMap<Sum>(MAX_UNFINISHED),
     pull: createRecentMap<Sum>(MAX_UNFINISHED),
   } as const
 
   return {
     blobFinished: (blob) => {
-      const sums = begun[blob.operation]
+      const sums = unfinished[blob.operation]
       const sum = sums.get(keyOf(blob))
       if (sum !== undefined) {
         sum.bytes += blob.bytes
@@ -66,7 +66,7 @@ export function createOperations(): Operations {
     manifestFinished: (manifest) => {
       const sum = sumOf(manifest)
       if (manifest.operation === 'push') addBlobs(sum, manifest)
-      else if (manifest.outcome === 'ok') begun.pull.set(keyOf(manifest), sum)
+      else if (manifest.outcome === 'ok') unfinished.pull.set(keyOf(manifest), sum)
       entries.add(entryOf(manifest, sum))
     },
     newestFirst: () =>
@@ -78,11 +78,11 @@ export function createOperations(): Operations {
   }
 
   function addBlobs(sum: Sum, manifest: FinishedManifest): void {
-    const blobs = begun.push.get(keyOf(manifest))
+    const blobs = unfinished.push.get(keyOf(manifest))
     if (blobs === undefined) return
     sum.bytes += blobs.bytes
     sum.startedAt = blobs.startedAt
-    begun.push.delete(keyOf(manifest))
+    unfinished.push.delete(keyOf(manifest))
   }
 }
 
@@ -102,7 +102,7 @@ function entryOf(manifest: FinishedManifest, sum: Sum): Entry {
   return { at: new Date().toISOString(), operation, outcome, names, sum }
 }
 
-// No name contains a NUL: the users file and the registry refuse it.
+// No name contains a NUL, because the users file and the registry refuse it.
 function keyOf({ user = '', address, repository }: FinishedPart): string {
   return [shortText(user), address, shortText(repository)].join('\0')
 }

@@ -1,11 +1,11 @@
-// Measures bytes per second between two looks.
+// Measures bytes per second between two reads.
 
 export interface RateMeter {
-  /** `bytes` since the start. The rate since an earlier look, or since `since` at the first. */
+  /** `bytes` is the total since the start. Returns the rate since the previous read, or since `since`. */
   read(bytes: number, now: number): number
 }
 
-// Two viewers may look at nearly the same time.
+// A read within this time returns the previous rate, because two viewers may read at nearly the same time.
 const MIN_MS = 500
 
 /** Times are milliseconds of a monotonic clock. */

@@ -1,5 +1,5 @@
-// Keeps the last refusals, equal ones as one with a count.
-// Threat: a client without a login hides all other refusals behind many of its own.
+// Keeps the last refusals, and counts equal refusals in one entry.
+// Threat: a client without a login causes many refusals, so that the list loses all others.
 
 import type { Names, Refusal } from '../status-snapshot.ts'
 import { createRecentMap } from './newest-entries.ts'

@@ -1,4 +1,4 @@
-// Keeps the last items of a list.
+// Keeps the items that were added last.
 
 export interface Ring<T> {
   add(item: T): void

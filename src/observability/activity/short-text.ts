@@ -1,8 +1,8 @@
-// Cuts texts that clients choose.
+// Shortens texts that clients choose.
 
 const MAX_LENGTH = 256
 
-/** Threat: a part of a text keeps the whole text in memory, so a longer text is copied. */
+/** Threat: a slice of a string keeps the whole string in memory. So the slice is copied. */
 export function shortText(text: string, maxLength = MAX_LENGTH): string {
   return text.length <= maxLength ? text : Buffer.from(text.slice(0, maxLength)).toString()
 }

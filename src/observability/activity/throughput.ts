@@ -11,11 +11,11 @@ export interface Throughput {
 }
 
 export interface ThroughputOptions {
-  /** Counts finished requests. */
+  /** Returns the counts of finished requests. */
   readonly finished: () => Totals
-  /** Counts running requests. */
+  /** Returns the bytes of running requests. */
   readonly running: () => { readonly received: number; readonly sent: number }
-  /** In milliseconds, monotonic. */
+  /** A monotonic clock in milliseconds. */
   readonly clock: () => number
 }
 
@@ -45,7 +45,7 @@ export function createThroughput({ finished, running, clock }: ThroughputOptions
 
   const timer = setInterval(() => {
     minutes.tick()
-    // Without viewers, the next rate covers a minute at most.
+    // Reads the rates, so that the first viewer gets a rate over a minute at most.
     rates()
   }, MINUTE_MS)
   timer.unref()

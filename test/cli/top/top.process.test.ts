@@ -41,8 +41,8 @@ describe('top', () => {
   })
 
   it.each([
-    ['is missing', () => tempFolder(), /without names: .* has no status\.key; set SIDECAR_STATE_DIR/],
-    ['is another', otherKey, /without names: the key in .* belongs to another sidecar/],
+    ['is missing', () => tempFolder(), /names are not shown: .* has no status\.key; set SIDECAR_STATE_DIR/],
+    ['is another', otherKey, /names are not shown: the key in .* belongs to another sidecar/],
   ])('prints the status without names when the key %s', async (_, folder, note) => {
     const { code, stdout, stderr } = await run(['top', '--json'], {
       env: envOf({ SIDECAR_STATE_DIR: folder() }),

@@ -18,7 +18,7 @@ export function certificatesSection({ certificates }: StatusSnapshot): Html {
     columns: [
       { title: 'Certificate', cell: ({ kind }) => TITLES[kind] },
       { title: 'Valid until', cell: ({ notAfter }) => renderDate(notAfter) },
-      { title: 'Left', cell: renderDaysLeft },
+      { title: 'Time left', cell: renderDaysLeft },
     ],
     rows: certificates,
     empty: 'There is no certificate.',

@@ -17,7 +17,7 @@ export function changesSection(snapshot: StatusSnapshot): Html {
       ...namedColumns<StatusChange>(snapshot, { Detail: ({ detail }) => renderName(detail) }),
     ],
     rows: snapshot.changes,
-    empty: 'Nothing was loaded again or renewed since the start.',
+    empty: 'No reload and no renewal since the start.',
     keyOf: ({ at }) => at,
   })
 }

@@ -13,7 +13,7 @@ export interface Chart {
 
 export interface ChartLine {
   readonly title: string
-  /** One per point, the oldest first. May be shorter than the period. */
+  /** One value per point, the oldest first. After a recent start, fewer values than the period has points. */
   readonly values: readonly number[]
 }
 
@@ -25,7 +25,7 @@ export interface Period {
   readonly until: string
 }
 
-/** Adds the values of each point. The last point is complete; values that do not fill the first one are left out. */
+/** Sums the minutes of each point. The oldest minutes are left out if they do not fill a point. */
 export function pointsOf(
   perMinute: readonly number[],
   { minutes, minutesPerPoint }: Period,
@@ -83,7 +83,7 @@ function pathOf(
     const height = peak === 0 ? 0 : (HEIGHT * value) / peak
     return `${(left + index * step).toFixed(1)} ${(HEIGHT - height).toFixed(1)}`
   })
-  // A line of no length makes a single point visible.
+  // The line `h0` of length zero makes a single point visible.
   return places.length === 0 ? '' : `M${places.join('L')}h0`
 }
 

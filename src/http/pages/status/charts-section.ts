@@ -8,7 +8,7 @@ import { pointsOf, renderChart, type Chart, type Period } from './chart.ts'
 
 type Series = StatusSnapshot['series']
 
-/** Radio buttons switch the period, which needs no script. */
+/** Radio buttons switch the period without a script. */
 export function chartsSection({ series }: StatusSnapshot): Html {
   const { until } = series
   const minutes = { name: '15 minutes', minutes: 15, minutesPerPoint: 1, until } as const

@@ -5,7 +5,7 @@ import type { Html } from '../document.ts'
 
 export type Level = 'good' | 'warn' | 'bad'
 
-// A symbol too, because not everyone can distinguish the colors.
+// Each level has a symbol too, because not everyone can distinguish the colors.
 const SYMBOLS: Readonly<Record<Level, string>> = { good: '✓', warn: '▲', bad: '✕' }
 
 export function renderLevel(level: Level, text: string): Html {

@@ -1,4 +1,4 @@
-// Renders the load of this moment as a few numbers.
+// Renders the present load as numbers.
 
 import { html } from 'hono/html'
 import type { StatusSnapshot } from '../../../observability/status-snapshot.ts'

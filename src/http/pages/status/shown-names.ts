@@ -1,5 +1,5 @@
-// Renders names of users, clients and images, and their columns.
-// Threat: a name can be long, or turn the direction of the text after it.
+// Renders names of users, clients and images, and the columns with names.
+// Threat: a name is very long, or changes the direction of the text after it.
 
 import { html } from 'hono/html'
 import type { Names, StatusSnapshot } from '../../../observability/status-snapshot.ts'
@@ -30,7 +30,7 @@ export function renderImage({ repository, reference }: Names): Html | string {
 
 const LONG: readonly unknown[] = [renderImage, renderClient]
 
-/** No columns for a snapshot without names, as on the admin address. */
+/** Returns no columns for a snapshot without names, as on the admin address. */
 export function namedColumns<Row extends Named>(
   { users }: Pick<StatusSnapshot, 'users'>,
   columns: Readonly<Record<string, (names: Names) => Html | string>>,
@@ -51,7 +51,7 @@ export const CLIENT_COLUMNS = {
 /** The address and the program. */
 function renderClient({ address, client }: Names): Html | string {
   if (address === undefined) return renderName(client)
-  // A long IPv6 address may go on in the next line after a colon.
+  // A line may break after each colon of a long IPv6 address.
   const parts = address.split(':').map((part, index) => html`${index === 0 ? '' : html`:<wbr />`}${part}`)
   return client === undefined
     ? html`${parts}`

@@ -1,5 +1,5 @@
 // Writes the access log, with a bounded number of unverified requests.
-// Threat: one client without a login wrote 25,000 lines a second, so unverified requests share a limit per source.
+// Threat: a client without a login causes 25,000 lines a second. So unverified requests have a limit per source.
 
 import { sourceOf } from '../../client-address.ts'
 import type { Log, LogFields } from '../../../observability/log.ts'
@@ -46,7 +46,7 @@ export function createAccessLog(log: Log): AccessLog {
     writeUnlisted: (count) => {
       log.info(
         { event: 'more-requests-unlisted', count },
-        'more requests without a verified user, of more sources than are listed',
+        'more requests without a verified user, from sources that are not listed',
       )
     },
   })

@@ -1,4 +1,4 @@
-// Finds out what a denied request wanted to do.
+// Finds the action and the place of a denied request.
 
 import type { FinishedRequest } from './finished-request.ts'
 import { placeOf } from './place.ts'
@@ -11,7 +11,7 @@ export interface Denial {
   readonly path: string | undefined
 }
 
-/** A refusal of the sidecar has a reason, and one before the login has no subject. */
+/** Only a refusal by the sidecar has a reason. A refusal before the login has no subject. */
 export function isDenied({ facts, status }: Pick<FinishedRequest, 'facts' | 'status'>): boolean {
   return status === 403 && facts.subject !== undefined && facts.reason !== undefined
 }
@@ -31,5 +31,5 @@ export function denialOf({
   }
 }
 
-// For denials that concern no single right, such as those of immutable tags.
+// For denials without a missing right, such as those of immutable tags.
 const ACTION_OF: Readonly<Record<string, string>> = { PUT: 'push', DELETE: 'delete' }

@@ -17,14 +17,14 @@ export interface FinishedRequest {
   readonly ms: number
   readonly bytes: Bytes
   readonly transfer: Transfer | undefined
-  /** Undefined for all requests except those of manifests. */
+  /** Undefined unless the request pushes or pulls a manifest. */
   readonly operation: Operation | undefined
   readonly outcome: OperationOutcome
   readonly traceparent: string | string[] | undefined
   readonly userAgent: string | undefined
 }
 
-/** Call it once, because it charges the bytes of the connection. Undefined for a request that never had its turn. */
+/** Call it once, because it charges the bytes of the connection. Returns undefined if the pipeline never ran. */
 export function finishRequest({
   connection,
   outgoing,

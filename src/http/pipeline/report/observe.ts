@@ -1,4 +1,4 @@
-// Gives each request an id, and reports it to log and metrics.
+// Gives each request an id, and reports the request when it ends.
 
 import { randomBytes } from 'node:crypto'
 import type { Activity } from '../../../observability/activity/activity.ts'
@@ -52,7 +52,7 @@ export function observe(isProxy: IsProxy): Step {
   }
 }
 
-// Ids are unique across restarts, but may be guessable, because random bytes cost too much.
+// Ids are unique across restarts. They are guessable, because random bytes for each request cost too much.
 function createIds(): () => string {
   const prefix = randomBytes(5).toString('hex')
   let count = 0
@@ -121,7 +121,7 @@ function logRequest(accessLog: AccessLog, request: FinishedRequest): void {
   })
 }
 
-// The query carries upload state and, from careless clients, secrets.
+// The query can contain upload state. Careless clients also put secrets there.
 function pathOf(url: string): string {
   return (url.split('?', 1)[0] ?? '').slice(0, MAX_LOGGED_PATH)
 }

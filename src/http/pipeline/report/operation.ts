@@ -19,7 +19,7 @@ export function operationOutcome({ status, isComplete }: OperationEnd): Operatio
   if (status < 300 || status === 304) return 'ok'
   if (status >= 500) return 'failed'
   switch (status) {
-    // Also the usual first request of clients that wait for a challenge.
+    // Clients that wait for a challenge get this status for their first request.
     case 401:
       return 'unauthenticated'
     case 403:

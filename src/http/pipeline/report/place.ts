@@ -1,10 +1,10 @@
-// Finds the repository and the reference that a request is for.
+// Finds the repository and the reference in the target of a request.
 
 import { isDigest } from '../../../access/repository-name.ts'
 import { scopeOf } from '../../../access/scope.ts'
 
 export interface Place {
-  /** If the method is PUT or DELETE. */
+  /** Says whether PUT or DELETE of this target changes the registry. */
   readonly isChange: boolean
   readonly repository?: string
   readonly tag?: string
@@ -17,7 +17,7 @@ const MAX_PATH = 512
 
 export function placeOf(method: string, target: string): Place {
   const scope = scopeOf(method, target)
-  // Threat: an address that only the registry recognizes must not hide a change.
+  // Threat: a client hides a change behind an address that only the registry recognizes.
   if (scope.kind === 'unrecognized')
     return { isChange: true, path: target.split('?', 1)[0]?.slice(0, MAX_PATH) ?? '' }
   if (scope.kind !== 'repository') return { isChange: false }

@@ -9,7 +9,7 @@ import { placeOf } from './place.ts'
 export function recordActivity(activity: Activity, request: FinishedRequest): void {
   const { route, status, isComplete, bytes } = request
   if (isDenied(request)) recordDenial(activity, request)
-  // The status page is no traffic of the registry, and a viewer may stay for hours.
+  // Pages are not traffic of the registry, and a viewer may stay for hours.
   if (route === 'page') return
   const isFailed = status >= 500 || !isComplete
   activity.requestFinished({ receivedBytes: bytes.received, sentBytes: bytes.sent, isFailed })

@@ -1,8 +1,8 @@
-// Finds the kind of address that a request is for, for metrics.
+// Finds the label `route` of a request for metrics.
 
 import type { RouteKind } from '../../../observability/event-metrics.ts'
 
-// As in access/scope.ts, the word before the last segment decides. Called for each request, so it copies no segments.
+// As in access/scope.ts, the segment before the last one decides. This runs for each request, so it splits no path.
 const KIND_OF_WORD: ReadonlyMap<string, RouteKind> = new Map([
   ['manifests', 'manifest'],
   ['blobs', 'blob'],

@@ -7,9 +7,9 @@ import type { Bytes, Transfer } from '../../request-facts.ts'
 import { placeOf } from './place.ts'
 
 export interface RunningTransfers {
-  /** The oldest ones. */
+  /** Returns the oldest blob transfers. */
   list(): readonly RunningTransfer[]
-  /** Counts all requests in the list of transfers. */
+  /** Returns the bytes of all open transfers, not only of blobs. */
   moved(): Bytes
   readonly blobs: number
 }
@@ -17,7 +17,7 @@ export interface RunningTransfers {
 const MAX_LISTED = 100
 
 export function createRunningTransfers(open: ReadonlySet<Transfer>, clock: () => number): RunningTransfers {
-  // Nothing is measured while nobody looks.
+  // Meters are created on demand, so nothing is measured without viewers.
   const meters = new WeakMap<Transfer, RateMeter>()
 
   function describe(transfer: Transfer, now: number): RunningTransfer {
@@ -26,7 +26,7 @@ export function createRunningTransfers(open: ReadonlySet<Transfer>, clock: () =>
     const isPull = method === 'GET'
     const { received, sent } = transfer.moved()
     const length = isPull ? facts.answerLength : lengthOf(headers['content-length'])
-    // `moved` includes heads.
+    // `moved` includes the head, so it may exceed the length.
     const bytes = Math.min(isPull ? sent : received, length ?? Infinity)
     const meter = meters.get(transfer) ?? createRateMeter(since)
     meters.set(transfer, meter)
