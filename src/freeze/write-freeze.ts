@@ -17,7 +17,7 @@ export interface WriteFreeze extends Following {
   /** `push` names the push that the write belongs to. */
   mayGoOn(push: string): boolean
   wait(waiter: Waiter): Promise<WaitOutcome>
-  /** The returned function takes whether this write completes the push. Call it once. */
+  /** Call the returned function once, when the write has ended. */
   begin(push: string): (outcome: WriteOutcome) => void
   /** Refuses waiting writes, because the sidecar stops. */
   stop(): void
@@ -63,8 +63,8 @@ export async function openWriteFreeze(options: WriteFreezeOptions): Promise<Writ
     },
   })
 
-  // In the first 15 s every write to a repository that is being written goes on. Later, the next push of the same
-  // client waits, because a client that pushes without a pause would never let the freeze begin.
+  // In the first 15 s of a freeze, a client may begin another push to the same repository. Later, that push waits.
+  // Otherwise a client that pushes without a pause would delay the freeze forever.
   function endingOf(outcome: WriteOutcome): WriteEnding {
     const isLate = file.current !== undefined && monotonicMs() - frozenSince >= QUIET_MS
     return isLate && outcome === 'completes-push' ? 'push-ended' : 'push-goes-on'

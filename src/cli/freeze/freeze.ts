@@ -12,10 +12,10 @@ import { waitUntilAllHeld, waitUntilQuiet, type Quiet } from './wait-until-quiet
 export interface FreezeRequest extends FreezePlace {
   readonly upstream: RegistryAddress
   readonly json: boolean
-  /** Durations. */
+  /** Texts of durations, as in `30m`. */
   readonly frozenFor: string
   readonly wait: string
-  /** Empty: the freeze stays in force. */
+  /** If empty, the freeze stays in force after the command. */
   readonly program: readonly string[]
 }
 
@@ -59,7 +59,7 @@ async function runProgram(
   world: World,
   { own, quiet, program, signal }: Run,
 ): Promise<ExitCode> {
-  // Otherwise a manifest could arrive while its layers are deleted, and the image would stay incomplete.
+  // Otherwise a manifest could arrive after its layers were deleted, and the image would be incomplete.
   if (quiet.pushes > 0) {
     await holdEverything(own)
     await waitUntilAllHeld(own)
