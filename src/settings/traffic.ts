@@ -132,7 +132,7 @@ export const LIMITS = {
     meaning: 'How many connections may be open at once; off for no limit.',
     details: 'The limit is never more than (`ulimit -n` − 256) ÷ 2.',
   },
-  // Half of all, so that no source blocks the others. Many machines may share one address, with about 10 each.
+  // Half of all connections, so that no source blocks the others. Machines behind one address open about 10 each.
   maxConnectionsPerSource: {
     default: '4000',
     form: 'count',
@@ -191,7 +191,7 @@ export const LOGS_AND_FILES = {
   },
 } as const satisfies Settings
 
-// Threat: a second way to standard output hides from Node that its reader is gone.
+// Threat: if standard output is opened again by its path, Node does not notice that its reader is gone.
 const STDOUT_PATHS = ['/dev/stdout', '/dev/fd/1', '/proc/self/fd/1']
 
 function parseAudit(text: string): Parsed<'off' | 'stdout' | { readonly file: string }> {
