@@ -5,7 +5,7 @@ import { CommandError, errorMessage } from '../../errors/errors.ts'
 import { readProgress, removeProgress, type Progress } from '../../freeze/freeze-progress.ts'
 import type { OwnFreeze } from './own-freeze.ts'
 
-export interface Quiet {
+export interface PushCount {
   readonly sidecars: number
   /** Pushes that still ran at the end of `--wait`. */
   readonly pushes: number
@@ -26,17 +26,17 @@ const NO_REPORT_MS = 6_000
 const SILENT_MS = 10_000
 
 /** Rejects with a CommandError if no sidecar reports, or with the reason of the signal. */
-export async function waitUntilQuiet(own: OwnFreeze, { waitMs, signal }: QuietOptions): Promise<Quiet> {
+export async function waitUntilQuiet(own: OwnFreeze, { waitMs, signal }: QuietOptions): Promise<PushCount> {
   const { stateDir, freeze } = own
   const begunAt = performance.now()
   const reports = createReports(own)
   for (;;) {
     const passedMs = performance.now() - begunAt
     const running = await reports.look()
-    const quiet = { sidecars: running.length, pushes: pushesOf(running) }
+    const counted = { sidecars: running.length, pushes: pushesOf(running) }
     const isOver = Date.now() >= freeze.until
     const isKnown = reports.hasAny && (passedMs >= FIRST_REPORTS_MS || isOver)
-    if (isKnown && (passedMs >= waitMs || quiet.pushes === 0)) return quiet
+    if (isKnown && (passedMs >= waitMs || counted.pushes === 0)) return counted
     if (!reports.hasAny && passedMs >= NO_REPORT_MS) throw new CommandError(noSidecar(stateDir))
     if (isOver) throw new CommandError('--for is over, and pushes still run; thawed')
     await pause(LOOK_EVERY_MS, undefined, { signal }).catch(() => undefined)

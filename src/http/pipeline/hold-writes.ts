@@ -19,7 +19,7 @@ export interface HoldWritesOptions {
   readonly rules: () => AccessRules | undefined
 }
 
-/** Comes after authorization. A write that waited must be authenticated and authorized again. */
+/** This step comes after authorization. A write that waited must be authenticated and authorized again. */
 export function holdWrites(options: HoldWritesOptions): Step {
   const { writeFreeze } = options
   return async function holdWrite(c, next) {
@@ -98,7 +98,7 @@ function kindOf(c: PipelineContext, { rules }: Pick<HoldWritesOptions, 'rules'>)
   if (!READING_METHODS.has(method)) return 'write'
   if (method !== 'HEAD') return 'read'
   const place = placeOf(c.var.facts.target ?? '')
-  if (place?.word !== 'blobs') return 'read'
+  if (place?.collection !== 'blobs') return 'read'
   const { subject, machinePassword } = c.var.facts
   if (subject === undefined) return 'read'
   const may = rightsOfRequest(rules(), { subject, machinePassword })
@@ -108,15 +108,15 @@ function kindOf(c: PipelineContext, { rules }: Pick<HoldWritesOptions, 'rules'>)
 
 interface Place {
   readonly repository: string
-  readonly word: 'manifests' | 'blobs'
-  readonly last: string
+  readonly collection: 'manifests' | 'blobs'
+  readonly rest: string
 }
 
-const PLACE = /^\/v2\/(?<repository>.{1,255})\/(?<word>manifests|blobs)\/(?<last>[^?]*)/
+const PLACE = /^\/v2\/(?<repository>.{1,255})\/(?<collection>manifests|blobs)\/(?<rest>[^?]*)/
 
 function placeOf(target: string): Place | undefined {
-  const { repository = '', word, last = '' } = PLACE.exec(target)?.groups ?? {}
-  return word === 'manifests' || word === 'blobs' ? { repository, word, last } : undefined
+  const { repository = '', collection, rest = '' } = PLACE.exec(target)?.groups ?? {}
+  return collection === 'manifests' || collection === 'blobs' ? { repository, collection, rest } : undefined
 }
 
 // The name of a push contains the client, because several clients may push to one repository at once.
@@ -155,6 +155,6 @@ async function waitForThaw(
 function outcomeOf(c: PipelineContext): WriteOutcome {
   const { incoming, outgoing } = c.env
   const place = placeOf(c.var.facts.target ?? '')
-  const isTag = incoming.method === 'PUT' && place?.word === 'manifests' && !place.last.includes(':')
+  const isTag = incoming.method === 'PUT' && place?.collection === 'manifests' && !place.rest.includes(':')
   return isTag && outgoing.writableFinished && outgoing.statusCode < 300 ? 'completes-push' : 'other'
 }
