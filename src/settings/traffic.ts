@@ -124,7 +124,7 @@ export const TRANSFERS = {
 } as const satisfies Settings
 
 export const LIMITS = {
-  // Each connection needs two file descriptors, so 8000 fit into 16,384. A thousand pulling machines open fewer.
+  // Each connection needs two file descriptors, so 8000 fit into 16,384. A thousand machines that pull need fewer.
   maxConnections: {
     default: '8000',
     form: 'count',
@@ -142,7 +142,7 @@ export const LIMITS = {
       'The limit is at most half of all connections. Set it to `off` if all clients share one address. It does not ' +
       'apply to connections of `SIDECAR_TRUSTED_PROXIES`.',
   },
-  // An ordinary pull makes fewer than a hundred requests. Copying a whole registry needs one more handshake.
+  // An ordinary pull makes fewer than a hundred requests. A copy of a whole registry needs few new connections.
   maxRequestsPerConnection: {
     default: '10000',
     form: 'count',
