@@ -38,14 +38,14 @@ export async function beginFreeze(
   const freeze = createFreeze({ since, until: since + frozenForMs, by: userAtHost(), runsProgram })
   await edit(stateDir, async (file) => {
     const present = await readFreeze(file, since)
-    if (present?.runsProgram === true) throw new CommandError(programRuns(present))
+    if (present?.runsProgram === true) throw new CommandError(programRunsMessage(present))
     await writeFreeze(file, freeze)
   })
   return { stateDir, freeze }
 }
 
 // When that program ends, its command thaws. This command would not notice.
-function programRuns({ by, until }: Freeze): string {
+function programRunsMessage({ by, until }: Freeze): string {
   return (
     `${by} runs a program in a freeze until ${isoTime(until)}; wait until the program ends, ` +
     'or run `registry-sidecar thaw` if the program no longer runs'

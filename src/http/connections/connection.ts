@@ -131,7 +131,7 @@ export function unchargedBytes({ charged, tls }: Pick<Connection, 'charged' | 't
   }
 }
 
-/** Returns these bytes and starts the count again, at the end of a request. */
+/** Returns the bytes of a finished request, and starts the count again. */
 export function chargeBytes(connection: Connection): Bytes {
   const bytes = unchargedBytes(connection)
   const { received, sent } = connection.charged

@@ -38,7 +38,7 @@ export function holdWrites(options: HoldWritesOptions): Step {
     }
     // If the client has left, no 'close' event follows that would end the write.
     if (outgoing.destroyed || outgoing.closed) return RESPONSE_ALREADY_SENT
-    // A question begins no write. Otherwise a mirror that always asks for layers would look like an endless push.
+    // During a freeze, a question begins no write. Otherwise a mirror that always asks would look like an endless push.
     if (kind === 'question' && writeFreeze.isFrozen) {
       await next()
       return undefined
