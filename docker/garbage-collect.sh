@@ -14,7 +14,7 @@ else
 fi
 sidecar() { compose exec -T sidecar registry-sidecar "$@" </dev/null; }
 
-# Also after a failure or Ctrl-C.
+# The script also thaws after a failure or Ctrl-C.
 trap 'sidecar thaw' EXIT
 trap 'exit 1' HUP INT TERM
 

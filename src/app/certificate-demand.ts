@@ -1,4 +1,4 @@
-// Describes the client certificates that are accepted.
+// Defines which client certificates are accepted.
 
 import type { ClientCaInForce } from '../certificates/client-ca-in-force.ts'
 import type { CertificateDemand } from '../http/connections/certificate-verdict.ts'

@@ -3,8 +3,8 @@
 import { readFile } from 'node:fs/promises'
 import type { Log } from '../observability/log.ts'
 
-// With 1, connections that the leaving process has not accepted are moved to a process that stays (Linux 5.14,
-// ip-sysctl.rst).
+// With the value 1, the kernel moves connections that the leaving process has not accepted to another process
+// (Linux 5.14, ip-sysctl.rst).
 const MIGRATION_SWITCH = '/proc/sys/net/ipv4/tcp_migrate_req'
 
 export async function checkConnectionMigration(log: Log, file = MIGRATION_SWITCH): Promise<void> {
@@ -15,6 +15,6 @@ export async function checkConnectionMigration(log: Log, file = MIGRATION_SWITCH
       event: 'connections-not-migrated',
       hint: 'run sysctl -w net.ipv4.tcp_migrate_req=1 (Linux 5.14 or later)',
     },
-    'when a sidecar leaves the shared port, the kernel resets connections that are just being opened',
+    'when a sidecar leaves the shared port, the kernel resets connections that are being opened',
   )
 }

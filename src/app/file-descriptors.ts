@@ -5,10 +5,10 @@ import { readFile } from 'node:fs/promises'
 import { errorMessage } from '../errors/errors.ts'
 import type { Log } from '../observability/log.ts'
 
-// One for the client, and one for the registry during a request.
+// One descriptor for the client, and one for the registry during a request.
 const DESCRIPTORS_PER_CONNECTION = 2
 
-// For the process (about 30, and 6 for each bcrypt thread), files, and connections to the admin address.
+// Kept for the process (about 30, and 6 for each bcrypt thread), files, and connections to the admin address.
 const RESERVED = 256
 
 const MIN_CONNECTIONS = 16

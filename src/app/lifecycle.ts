@@ -7,7 +7,7 @@ import type { Sidecar } from './sidecar.ts'
 
 export interface LifecycleOptions {
   readonly drainTimeoutMs: number
-  /** How long to go on accepting connections. */
+  /** How long the sidecar accepts connections after the signal. */
   readonly drainDelayMs: number
   readonly log: Log
   readonly onSignal: World['onSignal']
@@ -27,13 +27,13 @@ export function runUntilStopped(
           log.error({ event: 'reload-failed', err: error }, 'reload failed; the last good values stay in use')
       })
     })
-    // Always, because without a listener Node opens its debugger at this signal.
+    // Always listens, because without a listener Node opens its debugger at this signal.
     const ignoreRotations = onSignal(['SIGUSR1'], () => {
       sidecar.reopenAudit()
     })
     const ignoreDebug = onSignal(['SIGUSR2'], () => {
       log.toggleDebug()
-      log.warn({ event: 'debug-switched', debug: log.isDebug }, 'SIGUSR2 received; debug lines are switched')
+      log.warn({ event: 'debug-switched', debug: log.isDebug }, 'SIGUSR2 received; debug lines are toggled')
     })
     const ignoreStops = onSignal(['SIGTERM', 'SIGINT'], (signal) => {
       if (isStopping) {

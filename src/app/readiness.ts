@@ -110,7 +110,7 @@ const READ_LOG =
 // Always ready, because clients of CAs that have not expired can still connect.
 function clientCaState({ current, state }: ClientCaInForce): PartStatus {
   const days = daysLeft(current)
-  const hint = 'add the CA that replaces it to SIDECAR_TLS_CLIENT_CA'
+  const hint = 'add the CA that replaces the expired CA to SIDECAR_TLS_CLIENT_CA'
   const expiry = days < 0 ? `expired at ${current.notAfter.toISOString()}` : `expires in ${days} days`
   const left = `${current.fingerprints.length} accepted; the earliest ${expiry}`
   if (state.kind === 'stale')
@@ -123,7 +123,7 @@ function clientCaState({ current, state }: ClientCaInForce): PartStatus {
 function rulesState({ current: { file }, state }: RulesInForce, { isLoaded, table }: Users): PartStatus {
   if (state.kind === 'stale') return { ready: true, state: 'stale', reason: state.reason, hint: CORRECT_FILE }
   const unknown = isLoaded ? unknownUsers(file, table.entries) : []
-  const warning = unknown.length === 0 ? '' : `; users who are in no users file at ${placesOf(unknown)}`
+  const warning = unknown.length === 0 ? '' : `; unknown users at ${placesOf(unknown)}`
   return { ready: true, state: 'ok', reason: `${file.rules.length} rules${warning}` }
 }
 

@@ -4,7 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { shareInFlight } from '../async/in-flight.ts'
 import type { Readiness } from '../http/admin/admin-listener.ts'
 
-// A registry that hangs takes 2 s to be noticed, and the live status must show transfers meanwhile.
+// The sidecar notices a hanging registry after 2 s. The live status must show transfers earlier.
 const PATIENCE_MS = 500
 const MAX_AGE_MS = 5_000
 

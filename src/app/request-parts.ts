@@ -128,7 +128,7 @@ function createTokenParts(
   }
 }
 
-// With the wall clock, a change of the time could make clients wait for hours.
+// If the limits used the wall clock, a change of its time could make clients wait for hours.
 function monotonicMs(): number {
   return performance.now()
 }

@@ -50,7 +50,7 @@ export async function shutDown(parts: RunningParts, times: DrainTimes): Promise<
   return isDrained
 }
 
-/** No request is refused, not even on the connections that were accepted last, except writes that wait for a thaw. */
+/** Refuses only writes that wait for a thaw. Even the connections accepted last get an answer. */
 async function leave(
   { gate, listener, writeFreeze, liveStatus }: RunningParts,
   { delayMs, timeoutMs }: DrainTimes,
@@ -72,9 +72,9 @@ async function stop(
 ): Promise<boolean> {
   // /readyz answers 503 first, so that load balancers stop sending before connections are refused.
   gate.begin('stopping')
-  // Viewers would stay for the whole drain.
+  // Otherwise viewers of the live status would stay connected for the whole drain.
   liveStatus?.close()
-  // Begins before the next wait, because a transfer that ends during the wait counts too.
+  // Called before the next wait, because a transfer that ends during the wait counts too.
   const drained = gate.drained()
   writeFreeze.stop()
   await listener.stopAccepting()

@@ -70,7 +70,7 @@ export async function createSidecar(
   log: Log,
   { now = Date.now, bcryptPool = createBcryptPool, freezeClock = {}, stdout }: SidecarOptions = {},
 ): Promise<Sidecar> {
-  // First, so that it records which files are loaded.
+  // The audit stream opens first, so that it records which files are loaded.
   const auditStream = await openAuditStream(config.audit, { log, stdout })
   const activity = createActivity()
   const listeners = [activity.logged, ...(auditStream === undefined ? [] : [copyToAudit(auditStream)])]
@@ -138,7 +138,7 @@ async function loadFiles(
   const rules = await closeOnFailure(openRules(config, { users, log }), { certificate, users, clientCa })
   const open = { certificate, users, clientCa, rules }
   const tokenKey = await closeOnFailure(openTokenKey(statePlaceOf(config), log), open)
-  // A freeze survives a restart, because no address is bound yet.
+  // No address is bound yet, so a freeze also holds the first writes after a restart.
   const writeFreeze = await closeOnFailure(openWriteFreeze({ stateDir, pollMs, log, ...freezeClock }), open)
   return { ...open, tokenKey, writeFreeze }
 }
@@ -152,7 +152,7 @@ async function openRequestParts(
   return createRequestParts(config, { ...options, affordable })
 }
 
-// Health and metrics are those of one process, so the address is not shared.
+// Health and metrics describe one process, so processes do not share this address.
 const SHARED_ADMIN_ADDRESS =
   'another process uses this port; with SIDECAR_REUSE_PORT each process needs its own admin address'
 

@@ -88,7 +88,7 @@ function followChanges(
   clientCa?.onChange(({ pem }) => {
     listener.accept(pem)
   })
-  // The files may have changed while the address was being bound.
+  // The files may have changed before this code listened for changes.
   if (certificate.current !== served) listener.serve(certificate.current)
   if (clientCa !== undefined && clientCa.current !== accepted) listener.accept(clientCa.current.pem)
 }

@@ -1,6 +1,6 @@
 // Limits and schedules bcrypt checks.
-// Threat: a flood of guesses must not delay users. So sources take turns; those without recent failures go first.
-// Very many fresh sources can still fill the queue, but its limits bound memory and waiting time.
+// Threat: a flood of guesses must not delay users. So sources take turns. Sources without recent failures go first.
+// Very many new sources can still fill the queue, but its limits bound memory and waiting time.
 
 import type { Comparison } from './bcrypt.ts'
 import { createFairQueue } from './fair-queue.ts'
@@ -36,7 +36,7 @@ export interface AttemptsParts {
 // `docker login` gives up after 15 s, and the registry needs time for its answer.
 const DEADLINE_MS = 10_000
 
-// A thread checks this many at cost 10 before the deadline. This is enough for 100 CI runners behind one address.
+// A thread checks this many passwords of cost 10 before the deadline, enough for 100 CI runners behind one address.
 const MAX_WAITING_PER_THREAD = 128
 
 const MAX_WAITING = 1024
@@ -111,7 +111,7 @@ export function createAttempts({ throttle, compare, threads, onTurn }: AttemptsP
   return { run, waiting: () => queue.size, close }
 }
 
-// Called on arrival, so that a flood does not fill the queue, and again after earlier attempts may have failed.
+// Called on arrival, so that a flood does not fill the queue. Called again at the turn, after other attempts failed.
 function throttledOutcome(throttle: Throttle, attempt: Attempt): AttemptOutcome | undefined {
   const retryAfterMs = attempt.isProven ? 0 : throttle.retryAfterMs(attempt)
   return retryAfterMs > 0 ? { kind: 'throttled', retryAfterMs } : undefined

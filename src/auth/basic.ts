@@ -23,10 +23,11 @@ export function parseBasic(header: string | undefined): ParsedBasic {
   return bytes ? splitCredentials(decodeText(bytes)) : malformed('the credentials are not base64')
 }
 
-/** podman without a login sends both empty, which counts as no credentials. */
+/** podman without a login sends an empty name and an empty password. This counts as no credentials. */
 export function checkCredentials({ username, password }: Credentials): ParsedBasic {
   if (username === '' && password === '') return { kind: 'absent' }
-  if (hasControlCharacter(username + password)) return malformed('the credentials hold a control character')
+  if (hasControlCharacter(username + password))
+    return malformed('the credentials contain a control character')
   if (username === '') return malformed('the username is empty')
   if (password === '') return malformed('the password is empty')
   return { kind: 'credentials', username, password }
@@ -34,7 +35,7 @@ export function checkCredentials({ username, password }: Credentials): ParsedBas
 
 /** Quotes the realm (RFC 9110 §11.6.1, §5.6.4). Throws a RangeError if it is empty or not printable ASCII. */
 export function formatChallenge(realm: string): string {
-  if (!/^[ -~]+$/.test(realm)) throw new RangeError('a realm is printable ASCII, and not empty')
+  if (!/^[ -~]+$/.test(realm)) throw new RangeError('a realm must be printable ASCII, and not empty')
   return `Basic realm="${realm.replace(/["\\]/g, '\\$&')}"`
 }
 

@@ -27,7 +27,7 @@ export interface BcryptPoolOptions {
   readonly file?: string
 }
 
-/** One check takes 70 ms at cost 10. On the event loop it would stop every transfer. */
+/** One check takes 70 ms at cost 10. On the event loop, it would delay every transfer. */
 export function createBcryptPool(options: BcryptPoolOptions = {}): BcryptPool {
   let pool: Promise<Piscina<Comparison, number>> | undefined
   let comparisons = 0

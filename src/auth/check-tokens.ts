@@ -15,10 +15,10 @@ export interface CheckTokensOptions {
   readonly now: () => number
 }
 
-// A lane cannot take its last tokens. So a user behind an attacker's address gets one on a new connection.
+// A lane must leave this many tokens. So a user who shares an attacker's address gets a token on a new connection.
 const RESERVED: Readonly<Record<Lane, number>> = { fresh: 0, repeated: 5 }
 
-// This equals the longest wait for a bcrypt check. An earlier refusal would only bring the next guess earlier.
+// This equals the longest wait for a bcrypt check. An earlier refusal would only let an attacker guess again sooner.
 const MAX_WAIT_MS = 10_000
 
 const REFILL_EVERY_MS = 100

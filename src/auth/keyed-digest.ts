@@ -1,5 +1,5 @@
 // Computes keyed digests that replace credentials in memory.
-// Threat: an attacker copies a digest from memory, but cannot test guesses without the random key.
+// Threat: an attacker copies a digest from memory. Without the random key, the attacker cannot test guesses against it.
 
 import { createHmac, createSecretKey, randomBytes } from 'node:crypto'
 

@@ -18,11 +18,11 @@ export interface MachinePasswordCheckParts {
 export function createMachinePasswordCheck({ table, throttle, now, onUse }: MachinePasswordCheckParts) {
   return function checkMachinePassword({ username, password }: Credentials, source: string): Verdict {
     const { machinePasswords, entries } = table()
-    // Nobody can choose a digest, so the time of this lookup shows nothing about the stored ones.
+    // Nobody can choose a digest, so the time of this lookup shows nothing about the stored digests.
     const digest = machinePasswordDigest(password)
     const found = machinePasswords.get(digest)
     const own = found?.username === username ? found : undefined
-    // Threat: its holder could guess the password of the user, which allows more. So a success resets no count.
+    // Threat: its holder could guess the user's own password, which allows more. So a success resets no failure count.
     if (own !== undefined && now() < own.validUntil) {
       onUse(own)
       return { kind: 'ok', username, isOldPassword: false, hash: digest, machinePassword: own }

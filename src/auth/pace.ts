@@ -22,7 +22,7 @@ export type Turn =
   | { readonly kind: 'check'; succeeded(): void; failed(): void }
   | { readonly kind: 'gone' }
   | { readonly kind: 'busy' }
-  /** The source is throttled. It gets no answer, so that a flood gains nothing by waiting. */
+  /** The source is throttled, so its request gets no answer. A flood then gains nothing by waiting. */
   | { readonly kind: 'dropped' }
 
 export interface PaceParts {
@@ -35,7 +35,7 @@ export interface PaceParts {
 // This allows 864,000 guesses a day, but a throttled source can only guess passwords that were verified from it.
 const TOKENS_PER_SECOND = 10
 
-// More logins at once would only wait for the bcrypt threads.
+// More than this many logins at once would only wait for the bcrypt threads.
 const BURST = 20
 
 // An evicted source gets all its tokens again, but each new address has a full burst anyway.

@@ -1,5 +1,5 @@
 // Keeps a limited number of entries: those used most recently.
-// A package for this allocates all entries at the start: 2 MiB for the tables of this folder.
+// Not a package: it would allocate all entries at the start, 2 MiB for the tables of this folder.
 
 export interface RecentMap<V> {
   /** Counts as a use. */

@@ -27,11 +27,11 @@ const MAX_REFUSED = 20_000
 export function createRepeatedFailures({ table, now }: RepeatedFailuresParts): RepeatedFailures {
   const refusedAt = createRecentMap<number>(MAX_REFUSED)
   const digestOf = createKeyedDigest()
-  let judge = table()
+  let lastTable = table()
 
   function keyOf({ username, password }: Credentials, source: string): string {
-    if (table() !== judge) refusedAt.clear()
-    judge = table()
+    if (table() !== lastTable) refusedAt.clear()
+    lastTable = table()
     return digestOf([source, username, password])
   }
 

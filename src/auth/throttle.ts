@@ -32,7 +32,7 @@ interface Count {
 }
 
 // Two full tables take 8 MiB. Four threads check 3,400 passwords a minute, so a table holds 6 minutes of failures.
-// Filling it with wrong machine passwords takes 1,000 addresses with 20 failures each.
+// To fill a table with wrong machine passwords, an attacker needs 1,000 addresses with 20 failures each.
 const MAX_COUNTS = 20_000
 
 // One source may fail three times as often with one name, in ten times the window.

@@ -24,7 +24,7 @@ export type Verdict =
   | {
       readonly kind: 'refused'
       readonly reason: RefusalReason
-      /** An unknown name may be a password in the wrong field. */
+      /** An unknown name is not logged, because it may be a password in the wrong field. */
       readonly isKnown: boolean
     }
   | { readonly kind: 'busy' }

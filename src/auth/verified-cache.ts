@@ -20,7 +20,7 @@ export interface VerifiedCache {
   remember(login: VerifiedLogin): void
 }
 
-// A login takes about 200 bytes. Even a large fleet has fewer pairs of machine and user.
+// A login takes about 200 bytes. Even a large installation has fewer pairs of machine and user.
 const MAX_REMEMBERED = 20_000
 
 export function createVerifiedCache(

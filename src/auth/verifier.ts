@@ -43,7 +43,7 @@ export function createVerifier(parts: VerifierParts): Verifier {
       : { kind: 'ok', username, isOldPassword: index > 0, hash }
   }
 
-  function noted(means: 'remembered' | 'verified', verdict: Verdict): Verdict {
+  function reportIfOk(means: 'remembered' | 'verified', verdict: Verdict): Verdict {
     if (verdict.kind === 'ok') onAccepted?.(means)
     return verdict
   }
@@ -61,7 +61,7 @@ export function createVerifier(parts: VerifierParts): Verifier {
     const recall = (hash: string): Recollection => cache.recall({ source, username, password, hash })
     const recalled = hashes.map(recall)
     const remembered = recalled.indexOf('remembered')
-    if (remembered >= 0) return noted('remembered', accept(username, hashes[remembered]))
+    if (remembered >= 0) return reportIfOk('remembered', accept(username, hashes[remembered]))
     const dummyHashes = remainingDummyHashes(table().dummyHashes, hashes)
     // Threat: a throttled login runs no bcrypt check, so fewer cache lookups would show which names exist.
     dummyHashes.forEach(recall)
@@ -79,7 +79,7 @@ export function createVerifier(parts: VerifierParts): Verifier {
     if (outcome.kind === 'unmatched') return refuse(reasonNow(username, hashes), username)
     const hash = hashes[outcome.index]
     if (hash !== undefined) cache.remember({ source, username, password, hash })
-    return noted('verified', accept(username, hash))
+    return reportIfOk('verified', accept(username, hash))
   }
 
   function reasonNow(username: string, compared: readonly string[]): RefusalReason {

@@ -17,7 +17,7 @@ export interface Freeze {
   readonly holds: HeldWrites
   /** `user@host` of the command. */
   readonly by: string
-  /** The command thaws when the program that it runs has ended. */
+  /** The command runs a program, and thaws when the program has ended. */
   readonly runsProgram: boolean
 }
 
@@ -41,16 +41,16 @@ export function parseFreeze(bytes: Buffer, file: string): Freeze | undefined {
   if (fields['state'] === 'thawed') return undefined
   const { id, holds, by } = fields
   const [since, until] = [timeOf(fields['since']), timeOf(fields['until'])]
-  const isWhole = fields['state'] === 'frozen' && typeof id === 'string' && typeof by === 'string'
+  const hasFields = fields['state'] === 'frozen' && typeof id === 'string' && typeof by === 'string'
   const isKnown = holds === 'new-pushes' || holds === 'all'
-  if (!isWhole || !isKnown || Number.isNaN(since) || Number.isNaN(until))
+  if (!hasFields || !isKnown || Number.isNaN(since) || Number.isNaN(until))
     throw new InvalidFileError(file, `is damaged; ${FIX}`)
   return { id, since, until, holds, by, runsProgram: fields['runsProgram'] === true }
 }
 
-const FIX = '`registry-sidecar thaw` writes it anew'
+const FIX = '`registry-sidecar thaw` replaces it'
 
-// Everyone may read the file, because it has no secret and the command may run as another user than the sidecar.
+// Every user may read the file, because it contains no secret, and the command may run as another user.
 const MODE = 0o644
 
 /** Rejects with system errors, or a CommandError. */
@@ -59,7 +59,7 @@ export async function writeFreeze(file: string, freeze: Freeze): Promise<void> {
   await write(file, { state: 'frozen', ...freeze, ...times })
 }
 
-/** A removed file would leave the freeze in force, as with every other watched file. */
+/** Writes a file instead of removing it, because after a removal the freeze would stay in force. */
 export async function writeThaw(
   file: string,
   thaw: { readonly at: number; readonly by: string },
@@ -67,7 +67,7 @@ export async function writeThaw(
   await write(file, { state: 'thawed', since: isoTime(thaw.at), by: thaw.by })
 }
 
-/** Undefined if nothing is frozen, also for a damaged file. Rejects with system errors. */
+/** Undefined if nothing is frozen, or if the file is damaged. Rejects with system errors. */
 export async function readFreeze(file: string, now: number): Promise<Freeze | undefined> {
   const bytes = await readIfPresent(file)
   if (bytes === undefined) return undefined

@@ -21,7 +21,7 @@ export interface FreezeInForceOptions extends Omit<FollowOptions, 'file'> {
   readonly onChange: (freeze: Freeze | undefined) => void
 }
 
-// The clock of the machine may be set while a freeze runs, so it is read this often.
+// The operator may change the clock during a freeze, so the clock is read this often.
 const LOOK_EVERY_MS = 1_000
 
 /** A missing file means that nothing is frozen. A damaged file is logged, and does not prevent the start. */
@@ -52,7 +52,7 @@ export async function loadFreeze(options: FreezeInForceOptions): Promise<FreezeI
     logChange(log, { next, previous, isTimeOver: written !== undefined })
   }
 
-  // A missing file is the usual state, and a settled read would wait for it.
+  // The file is usually missing, and reload() would wait some time for a missing file.
   async function reload(): Promise<'changed' | 'unchanged'> {
     const wasRead = value.loads.lastGoodAt !== undefined
     return wasRead || (await existsFile(file)) ? value.reload() : 'unchanged'

@@ -1,6 +1,6 @@
-// Shows the progress of a freeze in the state folder.
+// Writes and reads the progress of a freeze in the state folder.
 //
-// Each sidecar of the folder writes its own file, so the command `freeze` knows all of them without an address.
+// Each sidecar of the folder writes its own file. So the command `freeze` finds all sidecars without their addresses.
 
 import { randomBytes } from 'node:crypto'
 import { readdir, unlink } from 'node:fs/promises'
@@ -18,12 +18,12 @@ export interface Progress {
   readonly holds: HeldWrites
   readonly pushes: number
   readonly waiting: number
-  /** Grows with each report, so that a reader notices a sidecar that has ended. */
+  /** Grows with each report. If it stops growing, the sidecar has ended. */
   readonly report: number
 }
 
 export interface ProgressReports {
-  /** Reports at once, then every second until it is called without a freeze. */
+  /** Reports at once, and then every second. A call without a freeze ends the reports. */
   follow(freeze: Pick<Freeze, 'id' | 'holds'> | undefined): void
   close(): Promise<void>
 }
@@ -87,7 +87,7 @@ export function createProgressReports({ stateDir, counts, log }: ProgressOptions
 const NOT_WRITTEN =
   'the progress of a freeze cannot be written; the command cannot see that pushes have ended'
 
-/** By file name. Ignores files that cannot be read. Rejects if the folder cannot be read. */
+/** The keys are file names. Ignores files that cannot be read. Rejects if the folder cannot be read. */
 export async function readProgress(stateDir: string): Promise<ReadonlyMap<string, Progress>> {
   const names = (await readdir(stateDir)).filter((name) => NAME.test(name))
   const read = await Promise.all(
@@ -100,7 +100,7 @@ export async function readProgress(stateDir: string): Promise<ReadonlyMap<string
   return new Map(read.flat())
 }
 
-/** Removes what a killed sidecar left. A running sidecar writes its file again. */
+/** Removes the file of a killed sidecar. A running sidecar writes its file again. */
 export async function removeProgress(stateDir: string, name: string): Promise<void> {
   await removeIfPresent(join(stateDir, name))
 }

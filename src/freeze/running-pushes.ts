@@ -1,7 +1,7 @@
 // Finds out which pushes run, from the writes of the last seconds.
 //
 // Threat: a registry that collects garbage deletes layers whose manifest has not arrived. So a push that has sent
-// layers must be able to send its manifest before the registry is cleaned.
+// layers must be able to send its manifest before garbage collection.
 
 export interface RunningPushes {
   /** The returned function ends the write. Call it once. */
@@ -14,18 +14,18 @@ export interface RunningPushes {
 /** `push-ended`: no further write of this push is expected. */
 export type WriteEnding = 'push-goes-on' | 'push-ended'
 
-/** For writes that belong to no repository. They are counted while they run, and no later write belongs to them. */
+/** For writes that belong to no repository. Each counts as a push only while it runs. */
 export const NO_PUSH = ''
 
 export const QUIET_MS = 15_000
 
-// Threat: a client writes to more and more repositories. The writes of a forgotten push wait during a freeze.
+// Threat: a client writes to many repositories and fills the memory. So the oldest pushes are forgotten.
 const MAX_QUIET = 10_000
 
 /** `now` is in milliseconds and must not go back. */
 export function createRunningPushes(now: () => number): RunningPushes {
   const writes = new Map<string, number>()
-  // When the last write ended, oldest first.
+  // When the last write of each push ended; oldest first.
   const quietSince = new Map<string, number>()
 
   function end(push: string, ending: WriteEnding): void {

@@ -6,7 +6,7 @@ import type { Timetable } from '../async/timetable.ts'
 export type WaitOutcome = 'go-on' | 'too-long' | 'too-many' | 'left' | 'stopping'
 
 export interface Waiter {
-  /** Has its own limit: a user, or the address of an anonymous client. */
+  /** A user, or the address of an anonymous client. Each has its own limit. */
   readonly client: string
   readonly patienceMs: number
   readonly onLeave: (listener: () => void) => void
@@ -15,7 +15,7 @@ export interface Waiter {
 export interface WaitingWrites {
   wait(waiter: Waiter): Promise<WaitOutcome>
   releaseAll(): void
-  /** Also refuses every later write at once. */
+  /** Refuses all waiting writes, and every later write at once. */
   stop(): void
   readonly count: number
   /** Writes that waited too long or found no place. */

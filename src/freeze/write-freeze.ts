@@ -17,7 +17,7 @@ export interface WriteFreeze extends Following {
   /** `push` names the push that the write belongs to. */
   mayGoOn(push: string): boolean
   wait(waiter: Waiter): Promise<WaitOutcome>
-  /** The returned function takes whether this write completes the push. Call it once. */
+  /** Call the returned function once, when the write has ended. */
   begin(push: string): (outcome: WriteOutcome) => void
   /** Refuses waiting writes, because the sidecar stops. */
   stop(): void
@@ -50,39 +50,39 @@ export async function openWriteFreeze(options: WriteFreezeOptions): Promise<Writ
   const waiting = createWaitingWrites(timetable)
   const counts = () => ({ pushes: pushes.count(), waiting: waiting.count })
   const progress = createProgressReports({ stateDir, counts, log })
-  let id: string | undefined
+  let freezeId: string | undefined
   let frozenSince = 0
-  const file = await loadFreeze({
+  const inForce = await loadFreeze({
     ...options,
     timetable,
     onChange: (freeze) => {
-      if (freeze?.id !== id) frozenSince = monotonicMs()
-      id = freeze?.id
+      if (freeze?.id !== freezeId) frozenSince = monotonicMs()
+      freezeId = freeze?.id
       progress.follow(freeze)
       if (freeze === undefined) waiting.releaseAll()
     },
   })
 
-  // In the first 15 s every write to a repository that is being written goes on. Later, the next push of the same
-  // client waits, because a client that pushes without a pause would never let the freeze begin.
+  // In the first 15 s of a freeze, a client may begin another push to the same repository. Later, that push waits.
+  // Otherwise a client that pushes without a pause would delay the freeze forever.
   function endingOf(outcome: WriteOutcome): WriteEnding {
-    const isLate = file.current !== undefined && monotonicMs() - frozenSince >= QUIET_MS
+    const isLate = inForce.current !== undefined && monotonicMs() - frozenSince >= QUIET_MS
     return isLate && outcome === 'completes-push' ? 'push-ended' : 'push-goes-on'
   }
 
   return {
     get isFrozen() {
-      return file.current !== undefined
+      return inForce.current !== undefined
     },
     get status() {
       const { count: waitingWrites, refused: refusedWrites } = waiting
-      return { freeze: file.current, runningPushes: pushes.count(), waitingWrites, refusedWrites }
+      return { freeze: inForce.current, runningPushes: pushes.count(), waitingWrites, refusedWrites }
     },
     get state() {
-      return file.state
+      return inForce.state
     },
     mayGoOn(push) {
-      const { current } = file
+      const { current } = inForce
       if (current === undefined) return true
       return current.holds === 'new-pushes' && push !== NO_PUSH && pushes.has(push)
     },
@@ -96,10 +96,10 @@ export async function openWriteFreeze(options: WriteFreezeOptions): Promise<Writ
     stop: () => {
       waiting.stop()
     },
-    reload: () => file.reload(),
+    reload: () => inForce.reload(),
     close: async () => {
       waiting.stop()
-      await file.close()
+      await inForce.close()
       await progress.close()
     },
   }

@@ -5,7 +5,7 @@ import { isIP, type Socket } from 'node:net'
 
 export interface Client {
   readonly address: string
-  /** Shares limits; see `sourceOf`. */
+  /** All addresses of one source share limits; see `sourceOf`. */
   readonly source: string
 }
 
@@ -20,7 +20,7 @@ export function withoutMapping(address: string): string {
   return address.replace(/^::ffff:(?=\d+\.)/, '')
 }
 
-/** An IPv6 address counts as its /64, because a client can send from all addresses of one (RFC 6177). */
+/** An IPv6 address counts as its /64, because one client can use all addresses of a /64 (RFC 6177). */
 export function sourceOf(address: string): string {
   if (isIP(address) === 0) return address
   const parsed = ipaddr.process(address)
@@ -28,7 +28,7 @@ export function sourceOf(address: string): string {
   return `${new ipaddr.IPv6([...parsed.parts.slice(0, 4), 0, 0, 0, 0]).toString()}/64`
 }
 
-/** An address that a proxy reports, in canonical form. Undefined for all else, and for an address with a zone. */
+/** Returns the canonical form of a reported address. Undefined for other text, and for an address with a zone. */
 export function parseAddress(text: string): string | undefined {
   // ipaddr.js also accepts forms such as `0x7f.1`, and reads `::192.0.2.1` as an IPv4 address.
   if (isIP(text) === 0 || text.includes('%') || /^::\d+\./.test(text)) return undefined

@@ -2,7 +2,7 @@
 
 import { parseAddress, sourceOf, type Client, type IsProxy } from './client-address.ts'
 
-// Threat: a long list of trusted addresses costs time. No chain of proxies is longer.
+// Threat: a long list of trusted addresses costs time. Real chains of proxies are shorter.
 const MAX_HOPS = 32
 
 /** An IPv4 address with its port, or an IPv6 address in brackets. */
@@ -19,14 +19,14 @@ export function clientOf(
   return address === peer.address ? peer : { address, source: sourceOf(address) }
 }
 
-// Threat: the client wrote the left part of the list, so only what trusted proxies appended counts.
+// Threat: the client wrote the left part of the list. So only entries that trusted proxies appended count.
 function lastUntrusted(peer: string, header: string, isProxy: IsProxy): string {
   let address = peer
   let end = header.length
   for (let hop = 0; hop < MAX_HOPS && end >= 0 && (hop === 0 || isProxy(address)); hop += 1) {
     const comma = end === 0 ? -1 : header.lastIndexOf(',', end - 1)
     const reported = parseHop(header.slice(comma + 1, end).trim())
-    // The proxy that appended this does not know its client.
+    // The proxy that appended a malformed entry does not know its client, so the proxy's address counts.
     if (reported === undefined) return address
     address = reported
     end = comma

@@ -11,7 +11,7 @@ export interface AddressBlock {
 
 const BLOCK = /^([0-9a-f.:]+)(?:\/(0|[1-9]\d{0,2}))?$/i
 
-/** `10.0.0.0/8, 2001:db8::1` → blocks. An address without a length is a block of one. */
+/** `10.0.0.0/8, 2001:db8::1` → blocks. An address without a length is a block of one address. */
 export function parseAddressBlocks(text: string): Parsed<readonly AddressBlock[]> {
   const items = text.split(',').map((item) => item.trim())
   const results = items.filter((item) => item !== '').map(parseBlock)

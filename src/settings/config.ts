@@ -69,7 +69,7 @@ function unsupportedReusePort({ reusePort }: Readonly<Record<string, unknown>>):
   return objection === undefined ? [] : [`${variableOf('reusePort')}: ${objection}`]
 }
 
-// Threat: without a client CA these settings do nothing, but the operator believes that they protect the registry.
+// Threat: these settings do nothing without a client CA, but the operator believes that they protect the registry.
 function uselessClientSettings(sources: Sources): readonly string[] {
   const isSet = isSetIn(sources)
   if (isSet('tlsClientCa')) return []

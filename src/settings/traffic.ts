@@ -124,7 +124,7 @@ export const TRANSFERS = {
 } as const satisfies Settings
 
 export const LIMITS = {
-  // Each connection needs two file descriptors, so 8000 fit into 16,384. A thousand pulling machines open fewer.
+  // Each connection needs two file descriptors, so 8000 fit into 16,384. A thousand machines that pull need fewer.
   maxConnections: {
     default: '8000',
     form: 'count',
@@ -132,7 +132,7 @@ export const LIMITS = {
     meaning: 'How many connections may be open at once; off for no limit.',
     details: 'The limit is never more than (`ulimit -n` − 256) ÷ 2.',
   },
-  // Half of all, so that no source blocks the others. Many machines may share one address, with about 10 each.
+  // Half of all connections, so that no source blocks the others. Machines behind one address open about 10 each.
   maxConnectionsPerSource: {
     default: '4000',
     form: 'count',
@@ -142,7 +142,7 @@ export const LIMITS = {
       'The limit is at most half of all connections. Set it to `off` if all clients share one address. It does not ' +
       'apply to connections of `SIDECAR_TRUSTED_PROXIES`.',
   },
-  // An ordinary pull makes fewer than a hundred requests. Copying a whole registry needs one more handshake.
+  // An ordinary pull makes fewer than a hundred requests. A copy of a whole registry needs few new connections.
   maxRequestsPerConnection: {
     default: '10000',
     form: 'count',
@@ -191,7 +191,7 @@ export const LOGS_AND_FILES = {
   },
 } as const satisfies Settings
 
-// Threat: a second way to standard output hides from Node that its reader is gone.
+// Threat: if standard output is opened again by its path, Node does not notice that its reader is gone.
 const STDOUT_PATHS = ['/dev/stdout', '/dev/fd/1', '/proc/self/fd/1']
 
 function parseAudit(text: string): Parsed<'off' | 'stdout' | { readonly file: string }> {

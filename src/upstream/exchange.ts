@@ -16,7 +16,7 @@ export interface Exchange {
   upload: Upload | undefined
   answer: IncomingMessage | undefined
   isRetried: boolean
-  /** Until then, in `performance.now()`, a GET or HEAD without an answer is sent again. */
+  /** A GET or HEAD without an answer is sent again until this time, in `performance.now()`. */
   readonly retryUntil: number
   isOver: boolean
   /** The whole body was collected before, so the request continues even if the client leaves. */
@@ -64,7 +64,7 @@ export function failExchange(exchange: Exchange, failure: UpstreamFailure): void
   exchange.upload?.stop()
   // end() would make an interrupted chunked upload look complete.
   if (!exchange.isWhole || failure.kind !== 'client-closed') exchange.request?.destroy()
-  // Before onFailure(), because onFailure() may write an answer.
+  // This comes before onFailure(), because onFailure() may write an answer.
   const { outgoing } = exchange
   if (outgoing.headersSent && !outgoing.writableEnded) outgoing.destroy()
   exchange.onFailure(failure)

@@ -30,7 +30,7 @@ const UNREACHABLE_CODES: ReadonlySet<string> = new Set([
   'EAI_FAIL',
   'ETIMEDOUT',
   'EADDRNOTAVAIL',
-  // Only of unix sockets. With EAGAIN, too many connections wait for the registry to accept them.
+  // Errors of unix sockets. With EAGAIN, too many connections wait for the registry to accept them.
   'ENOENT',
   'ENOTDIR',
   'EACCES',

@@ -53,7 +53,7 @@ export function createManifestLookup(to: RegistryAddress): ManifestLookup {
       const answer = await ask('HEAD', `/v2/${repository}/manifests/${tag}`)
       if (answer === undefined) return undefined
       const digest = answer.headers['docker-content-digest']
-      if (typeof digest !== 'string') throw unclear('the registry does not say the digest of a manifest')
+      if (typeof digest !== 'string') throw unclear('the registry does not report the digest of a manifest')
       return digest
     },
     tagsOf: async (repository) => {

@@ -11,7 +11,7 @@ export interface Upload {
 // Node 20 has no transfer(), and frees the memory in time.
 type Detachable = ArrayBufferLike & { readonly transfer?: (length: number) => unknown }
 
-/** If the client breaks off its body, the body to the registry does not end either. */
+/** If the client stops in the middle of its body, the request to the registry stays incomplete. */
 export function sendBody(incoming: IncomingMessage, request: ClientRequest): Upload {
   // Threat: after a head without a length, a body would be a second request that nobody authenticated.
   if (!hasBody({ headers: request.getHeaders() })) {

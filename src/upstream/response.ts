@@ -35,7 +35,7 @@ export function forwardResponse(
     return
   }
   exchange.answer = response
-  // With a body, the time would depend on the client.
+  // Requests with a body are not measured, because their time depends on the client.
   if (!hasBody(incoming)) onFirstByte?.(performance.now() - exchange.beganAt)
   exchange.onAnswer?.(response)
   const isEarly = isStillSending(incoming)

@@ -41,7 +41,7 @@ export interface UpstreamOptions extends WatchdogLimits, Pick<ResponseParts, 'on
   readonly spliceMemory: number
 }
 
-// A registry that restarts is away for less than a second.
+// A registry that restarts is unreachable for less than a second.
 const RETRY_EVERY_MS = 250
 
 const EXCHANGE = Symbol('exchange')
@@ -123,7 +123,7 @@ function startRequest(
 ): void {
   const { incoming, outgoing, target, registryHeaders } = exchange
   const { headers, url } = incoming
-  // web() copies both. Changing them at 'proxyReq' is too late, because the head may already be sent.
+  // web() copies URL and headers. Changing them at 'proxyReq' is too late, because the head may already be sent.
   incoming.url = target
   incoming.headers = registryHeaders
   try {

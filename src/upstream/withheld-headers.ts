@@ -38,7 +38,7 @@ const PAGE_HEADERS: readonly string[] = [
 export const WITHHELD_HEADERS: ReadonlySet<string> = new Set([
   'server',
   'x-powered-by',
-  // Over the registry's plain HTTP these have no effect (RFC 6797 §8.1). Over TLS they would have one.
+  // Browsers ignore these headers over the registry's plain HTTP (RFC 6797 §8.1), but not over TLS.
   'strict-transport-security',
   'public-key-pins',
   'public-key-pins-report-only',

@@ -107,7 +107,7 @@ describe('with access rules', () => {
 
   it.each([
     [USERS, '3 rules'],
-    [['puller'], '3 rules; users who are in no users file at line 2, column 8; line 5, column 11'],
+    [['puller'], '3 rules; unknown users at line 2, column 8; line 5, column 11'],
   ])(
     '/readyz counts the rules and says where unknown users are, without their names',
     async (users, reason) => {

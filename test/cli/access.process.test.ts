@@ -111,7 +111,7 @@ describe('check', () => {
       'note    access: access.yaml:6:5: rule 2 is for nobody in the users file',
       'note    access: access.yaml:7:5: rule 3 is for nobody in the users file',
       'note    access: access.yaml:6:5: rule 2 allows catalog for the whole registry; "repositories" does not limit it',
-      'note    access: users without any right: eve → allow them something in access.yaml, or remove them',
+      'note    access: users without any right: eve → allow these users something in access.yaml, or remove them',
     ])
   })
 

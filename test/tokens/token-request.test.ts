@@ -84,7 +84,7 @@ describe('a request is never taken for one without credentials', () => {
       'with a NUL in the form',
       { form: 'username=alice&password=a%00b' },
       'malformed credentials',
-      'the credentials hold a control character',
+      'the credentials contain a control character',
     ],
     [
       'with a refresh token',

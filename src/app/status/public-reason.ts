@@ -11,7 +11,7 @@ export type NamedFiles = Pick<Config, (typeof FILES)[number] | (typeof FOLDERS)[
 export type PublicReason = (reason: string) => string
 
 /**
- * Writes the setting in place of a file that it names, and files of the state folder without the folder.
+ * Replaces each file name by its setting, and removes the names of the state folders.
  * Threat: the admin address shows reasons without a login.
  */
 export function createPublicReason(config: NamedFiles): PublicReason {
@@ -19,7 +19,7 @@ export function createPublicReason(config: NamedFiles): PublicReason {
   for (const setting of FOLDERS) addName(names, `${config[setting] ?? ''}/`, '')
   for (const setting of FILES) addName(names, config[setting], variableOf(setting))
   const longestFirst = [...names.keys()].sort((one, other) => other.length - one.length)
-  // A relative name such as `state` is also a word.
+  // A relative name such as `state` may also be the end of another name.
   const pattern = new RegExp(`(?<![\\w./-])(?:${longestFirst.map(escaped).join('|')})`, 'g')
   return (reason) => reason.replace(pattern, (name) => names.get(name) ?? '')
 }

@@ -8,7 +8,7 @@ import type { UserTable } from '../../users/user-table.ts'
 // A table may contain 100,000 users, and a viewer gets the list each second.
 const MAX_LISTED = 100
 
-/** The first ones of the file. The list is computed again when the table or the rules change. */
+/** Lists the first users of the file. The list is computed again when the table or the rules change. */
 export function createUserStatuses(): (
   table: UserTable,
   rules: AccessRules | undefined,

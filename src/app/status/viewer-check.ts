@@ -21,7 +21,7 @@ export function createViewerCheck(now: () => InForceNow): (facts: RequestFacts) 
     let checked: (InForceNow & { readonly isValid: boolean }) | undefined
 
     function isValidIn({ table, rules }: InForceNow): boolean {
-      // A new hash means a new password. The client may log in again with it.
+      // A new hash means a new password, so the viewer must log in again.
       if (entry === undefined || table.entries.get(username)?.hash !== entry.hash) return false
       if (machinePassword !== undefined) {
         const ids = [...table.machinePasswords.values()].map(({ id }) => id)

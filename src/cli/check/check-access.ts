@@ -54,10 +54,13 @@ async function notesOn(
   if (without.length === 0) return notes
   const more = without.length > MAX_LISTED ? `, and ${without.length - MAX_LISTED} more` : ''
   const text = `users without any right: ${without.slice(0, MAX_LISTED).join(', ')}${more}`
-  return [...notes, { level: 'note', part, text, hint: `allow them something in ${file}, or remove them` }]
+  return [
+    ...notes,
+    { level: 'note', part, text, hint: `allow these users something in ${file}, or remove them` },
+  ]
 }
 
-/** Undefined if the users file cannot be read, which `check` reports itself. */
+/** Undefined if the users file cannot be read. Another finding of `check` reports this problem. */
 async function usernamesIn(file: string): Promise<ReadonlySet<string> | undefined> {
   try {
     return new Set(parseHtpasswd(await readRegular(file), file).entries.keys())

@@ -1,4 +1,4 @@
-// Reports which load balancers may name the address of a client.
+// Reports which load balancers may report the address of a client.
 
 import type { Config } from '../../settings/config.ts'
 import type { Finding } from './finding.ts'
@@ -10,7 +10,10 @@ export function checkProxies({
   if (trustedProxies.length === 0) return []
   const part = 'proxy'
   const blocks = trustedProxies.map(({ address, prefixLength }) => `${address}/${prefixLength}`).join(', ')
-  if (proxyProtocol === 'off') return [{ level: 'ok', part, text: `X-Forwarded-For counts from ${blocks}` }]
+  if (proxyProtocol === 'off')
+    return [{ level: 'ok', part, text: `X-Forwarded-For is accepted from ${blocks}` }]
   const text = `all connections must come from ${blocks} and begin with a PROXY protocol header`
-  return [{ level: 'note', part, text, hint: 'check the address of the load balancer: check --host HOST' }]
+  return [
+    { level: 'note', part, text, hint: 'to test the load balancer, run registry-sidecar check --host HOST' },
+  ]
 }

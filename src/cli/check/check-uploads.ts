@@ -1,4 +1,4 @@
-// Checks where uploads continue, and whether every registry continues them.
+// Checks at which URL uploads continue, and whether every registry continues them.
 
 import { LOGIN_DEMANDED } from '../../upstream/login-demand.ts'
 import { askForLocation, type LocationQuestion } from '../../upstream/probe/upload-location.ts'

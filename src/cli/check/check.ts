@@ -35,14 +35,14 @@ export async function check(request: CheckRequest, world: World): Promise<ExitCo
   const { sources, json, host, machine = thisMachine(), timeoutMs = TIMEOUT_MS } = request
   const target = host === undefined ? undefined : parseRegistryAddress(host)
   const { config, findings: aboutSettings } = await checkSettings(sources)
-  const findings = config === undefined ? aboutSettings : await found(config)
+  const findings = config === undefined ? aboutSettings : await findProblems(config)
   const ok = !hasProblem(findings)
   if (json) world.stdout.write(`${JSON.stringify({ ok, findings })}\n`)
   else for (const finding of findings) world.stdout.write(`${formatFinding(finding)}\n`)
   if (config === undefined) return 64
   return ok ? 0 : 1
 
-  async function found(settings: Config): Promise<readonly Finding[]> {
+  async function findProblems(settings: Config): Promise<readonly Finding[]> {
     if (target === undefined) return [...aboutSettings, ...(await checkParts(settings))]
     return checkHost({ config: settings, target, machine, env: world.env, timeoutMs, now: new Date() })
   }
@@ -115,7 +115,7 @@ async function checkRegistry({ upstream, hosts, listen }: Config): Promise<reado
   const url = addressText(upstream)
   const outcome = await probeRegistry(upstream, TIMEOUT_MS)
   if (outcome.kind !== 'answers') {
-    const hint = outcome.hint ?? 'start it there, or set SIDECAR_UPSTREAM'
+    const hint = outcome.hint ?? 'start the registry at this address, or set SIDECAR_UPSTREAM'
     return [{ level: 'problem', part: 'registry', text: `${url}: ${outcome.reason}`, hint }]
   }
   const host = `${hosts[0]?.value ?? 'localhost'}:${listen.port}`

@@ -7,15 +7,15 @@ import type { RegistryAddress } from '../../upstream/connect/registry-address.ts
 import type { ExitCode, World } from '../../app/world.ts'
 import { beginFreeze, endFreeze, holdEverything, type FreezePlace, type OwnFreeze } from './own-freeze.ts'
 import { runWhileFrozen } from './held-program.ts'
-import { waitUntilAllHeld, waitUntilQuiet, type Quiet } from './wait-until-quiet.ts'
+import { waitUntilAllHeld, waitUntilQuiet, type PushCount } from './wait-until-quiet.ts'
 
 export interface FreezeRequest extends FreezePlace {
   readonly upstream: RegistryAddress
   readonly json: boolean
-  /** Durations. */
+  /** Texts of durations, as in `30m`. */
   readonly frozenFor: string
   readonly wait: string
-  /** Empty: the freeze stays in force. */
+  /** If empty, the freeze stays in force after the command. */
   readonly program: readonly string[]
 }
 
@@ -34,14 +34,14 @@ export async function freeze(request: FreezeRequest, world: World): Promise<Exit
   })
   try {
     const own = await beginFreeze(request, { frozenForMs, runsProgram: name !== undefined })
-    const quiet = await orThaw(own, waitUntilQuiet(own, { waitMs, signal: stopping.signal }))
-    if (quiet.pushes > 0) warn(world, quiet)
+    const counted = await orThaw(own, waitUntilQuiet(own, { waitMs, signal: stopping.signal }))
+    if (counted.pushes > 0) warn(world, counted)
     if (name === undefined) {
-      report(request, world, own, quiet)
+      report(request, world, own, counted)
       return 0
     }
     const { signal } = stopping
-    return await orThaw(own, runProgram(request, world, { own, quiet, program: [name, ...args], signal }))
+    return await orThaw(own, runProgram(request, world, { own, counted, program: [name, ...args], signal }))
   } finally {
     ignoreSignals()
   }
@@ -49,7 +49,7 @@ export async function freeze(request: FreezeRequest, world: World): Promise<Exit
 
 interface Run {
   readonly own: OwnFreeze
-  readonly quiet: Quiet
+  readonly counted: PushCount
   readonly program: readonly [string, ...string[]]
   readonly signal: AbortSignal
 }
@@ -57,10 +57,10 @@ interface Run {
 async function runProgram(
   request: FreezeRequest,
   world: World,
-  { own, quiet, program, signal }: Run,
+  { own, counted, program, signal }: Run,
 ): Promise<ExitCode> {
-  // Otherwise a manifest could arrive while its layers are deleted, and the image would stay incomplete.
-  if (quiet.pushes > 0) {
+  // Otherwise a manifest could arrive after its layers were deleted, and the image would be incomplete.
+  if (counted.pushes > 0) {
     await holdEverything(own)
     await waitUntilAllHeld(own)
   }
@@ -70,8 +70,8 @@ async function runProgram(
   await endFreeze(own)
   for (const problem of problems) world.stderr.write(`registry-sidecar: ${problem}\n`)
   if (json) {
-    const facts = { action: 'thawed', since: isoTime(own.freeze.since), sidecars: quiet.sidecars }
-    world.stdout.write(`${JSON.stringify({ ...facts, pushes: quiet.pushes, exitCode, problems })}\n`)
+    const facts = { action: 'thawed', since: isoTime(own.freeze.since), sidecars: counted.sidecars }
+    world.stdout.write(`${JSON.stringify({ ...facts, pushes: counted.pushes, exitCode, problems })}\n`)
   } else world.stdout.write('thawed: pushes go on\n')
   return problems.length === 0 ? 0 : 1
 }
@@ -85,20 +85,20 @@ async function orThaw<T>(own: OwnFreeze, work: Promise<T>): Promise<T> {
   }
 }
 
-function warn({ stderr }: World, { pushes }: Quiet): void {
+function warn({ stderr }: World, { pushes }: PushCount): void {
   stderr.write(
     `registry-sidecar: --wait is over, and pushes still run (${pushes}); garbage collection may delete their layers\n`,
   )
 }
 
-function report({ json }: FreezeRequest, { stdout }: World, { freeze }: OwnFreeze, quiet: Quiet): void {
+function report({ json }: FreezeRequest, { stdout }: World, { freeze }: OwnFreeze, counted: PushCount): void {
   const until = isoTime(freeze.until)
-  const facts = { action: 'frozen', since: isoTime(freeze.since), until, sidecars: quiet.sidecars }
+  const facts = { action: 'frozen', since: isoTime(freeze.since), until, sidecars: counted.sidecars }
   const text =
-    quiet.pushes === 0
+    counted.pushes === 0
       ? `frozen until ${until}: no push runs, and new pushes wait`
-      : `frozen until ${until}: new pushes wait; pushes that still run: ${quiet.pushes}`
-  stdout.write(`${json ? JSON.stringify({ ...facts, pushes: quiet.pushes }) : text}\n`)
+      : `frozen until ${until}: new pushes wait; pushes that still run: ${counted.pushes}`
+  stdout.write(`${json ? JSON.stringify({ ...facts, pushes: counted.pushes }) : text}\n`)
 }
 
 function parseDurations({ frozenFor, wait }: FreezeRequest): Durations {

@@ -11,7 +11,7 @@ import { isOwnInForce, type OwnFreeze } from './own-freeze.ts'
 export interface HeldProgramOptions {
   readonly own: OwnFreeze
   readonly upstream: RegistryAddress
-  /** Then the output of the program goes to stderr. */
+  /** If true, the output of the program goes to stderr. */
   readonly json: boolean
   readonly world: Pick<World, 'env' | 'onSignal'>
   /** Aborted when a signal has arrived. */
@@ -27,13 +27,13 @@ export interface ProgramOutcome {
 
 const PROBE_EVERY_MS = 250
 
-/** Never rejects because of the program. It has ended when this resolves, and the registry answers if all went well. */
+/** Resolves after the end of the program, also of a failed one. Without problems, the registry answers again. */
 export async function runWhileFrozen(
   program: readonly [string, ...string[]],
   options: HeldProgramOptions,
 ): Promise<ProgramOutcome> {
   const { own, upstream, signal } = options
-  const end = await runToItsEnd(program, options)
+  const end = await runToEnd(program, options)
   if (end.problem !== undefined) return { problems: [end.problem], exitCode: end.exitCode }
   // Threat: the freeze has ended before the program, so a push may have lost layers.
   if (!(await isOwnInForce(own))) return { problems: [ENDED_EARLY], exitCode: end.exitCode }
@@ -43,15 +43,15 @@ export async function runWhileFrozen(
 }
 
 const ENDED_EARLY =
-  'the freeze has ended before the program; pushes may have run meanwhile, so give a longer --for'
+  'the freeze has ended before the program; pushes may have run meanwhile, so choose a longer --for'
 
 interface ProgramEnd {
   readonly problem: string | undefined
   readonly exitCode: number | undefined
 }
 
-// The program inherits input and output. A second signal kills it, because a freeze must not outlive this command.
-function runToItsEnd(
+// The program inherits input and output. A second signal kills the program, so that this command ends and thaws.
+function runToEnd(
   [name, ...args]: readonly [string, ...string[]],
   { json, world: { env, onSignal } }: HeldProgramOptions,
 ): Promise<ProgramEnd> {
@@ -84,7 +84,7 @@ interface RegistryWait {
   readonly signal: AbortSignal
 }
 
-// While a registry restarts, clients would get 502 instead of waiting.
+// If the freeze ended while the registry restarts, waiting clients would get 502.
 async function waitForRegistry(upstream: RegistryAddress, { until, signal }: RegistryWait): Promise<boolean> {
   for (;;) {
     const { kind } = await probeRegistry(upstream)

@@ -29,26 +29,26 @@ export interface Beginning {
   readonly runsProgram: boolean
 }
 
-/** Rejects with a CommandError, also while a program of another command runs. */
+/** Rejects with a CommandError if the file cannot be written, or if another `freeze` runs a program. */
 export async function beginFreeze(
   { stateDir }: FreezePlace,
   { frozenForMs, runsProgram }: Beginning,
 ): Promise<OwnFreeze> {
   const since = Date.now()
-  const freeze = createFreeze({ since, until: since + frozenForMs, by: whoRunsThis(), runsProgram })
+  const freeze = createFreeze({ since, until: since + frozenForMs, by: userAtHost(), runsProgram })
   await edit(stateDir, async (file) => {
     const present = await readFreeze(file, since)
-    if (present?.runsProgram === true) throw new CommandError(takenMessage(present))
+    if (present?.runsProgram === true) throw new CommandError(programRunsMessage(present))
     await writeFreeze(file, freeze)
   })
   return { stateDir, freeze }
 }
 
-// The end of that program thaws, and this command would not notice.
-function takenMessage({ by, until }: Freeze): string {
+// When that program ends, its command thaws. This command would not notice.
+function programRunsMessage({ by, until }: Freeze): string {
   return (
-    `${by} runs a program in a freeze until ${isoTime(until)}; wait for its end, ` +
-    'or run `registry-sidecar thaw` if that program is gone'
+    `${by} runs a program in a freeze until ${isoTime(until)}; wait until the program ends, ` +
+    'or run `registry-sidecar thaw` if the program no longer runs'
   )
 }
 
@@ -59,10 +59,10 @@ export async function holdEverything({ stateDir, freeze }: OwnFreeze): Promise<v
   })
 }
 
-/** Leaves the freeze of another command in force. */
+/** Does nothing if the freeze has ended, or if another command has begun a new freeze. */
 export async function endFreeze({ stateDir, freeze }: OwnFreeze): Promise<void> {
   await edit(stateDir, async (file) => {
-    if (await isInForce(file, freeze)) await writeThaw(file, { at: Date.now(), by: whoRunsThis() })
+    if (await isInForce(file, freeze)) await writeThaw(file, { at: Date.now(), by: userAtHost() })
   })
 }
 
@@ -72,7 +72,7 @@ export async function endAnyFreeze({ stateDir }: FreezePlace): Promise<Freeze | 
   await edit(stateDir, async (file) => {
     const at = Date.now()
     ended.freeze = await readFreeze(file, at)
-    await writeThaw(file, { at, by: whoRunsThis() })
+    await writeThaw(file, { at, by: userAtHost() })
   })
   return ended.freeze
 }
@@ -90,7 +90,7 @@ async function isInForce(file: string, freeze: Freeze): Promise<boolean> {
 async function edit(stateDir: string, change: (file: string) => Promise<void>): Promise<void> {
   const file = freezeFileIn(stateDir)
   try {
-    // A missing folder means another folder than that of the sidecar.
+    // If the folder is missing, this command has another state folder than the sidecar.
     await stat(stateDir)
     await withFileLock(file, () => change(file))
   } catch (error) {
@@ -112,6 +112,6 @@ function reasonOf(error: unknown): string {
   }
 }
 
-function whoRunsThis(): string {
+function userAtHost(): string {
   return `${ownUsername()}@${hostname()}`
 }

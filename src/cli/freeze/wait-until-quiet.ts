@@ -5,9 +5,9 @@ import { CommandError, errorMessage } from '../../errors/errors.ts'
 import { readProgress, removeProgress, type Progress } from '../../freeze/freeze-progress.ts'
 import type { OwnFreeze } from './own-freeze.ts'
 
-export interface Quiet {
+export interface PushCount {
   readonly sidecars: number
-  /** Pushes that still run, because the time is over. */
+  /** Pushes that still ran at the end of `--wait`. */
   readonly pushes: number
 }
 
@@ -18,33 +18,33 @@ export interface QuietOptions {
 
 const LOOK_EVERY_MS = 100
 
-// A sidecar acts within a second. Several sidecars may share the folder, and each must have had this time.
+// A sidecar reports within a second. Several sidecars may share the folder, so the command waits for all first reports.
 const FIRST_REPORTS_MS = 2_000
 const NO_REPORT_MS = 6_000
 
-// A sidecar reports every second. One that is silent for this long has ended, and no write passes it.
+// A sidecar reports every second. After this silence it has ended, so it forwards no write.
 const SILENT_MS = 10_000
 
 /** Rejects with a CommandError if no sidecar reports, or with the reason of the signal. */
-export async function waitUntilQuiet(own: OwnFreeze, { waitMs, signal }: QuietOptions): Promise<Quiet> {
+export async function waitUntilQuiet(own: OwnFreeze, { waitMs, signal }: QuietOptions): Promise<PushCount> {
   const { stateDir, freeze } = own
   const begunAt = performance.now()
   const reports = createReports(own)
   for (;;) {
     const passedMs = performance.now() - begunAt
     const running = await reports.look()
-    const quiet = { sidecars: running.length, pushes: pushesOf(running) }
+    const counted = { sidecars: running.length, pushes: pushesOf(running) }
     const isOver = Date.now() >= freeze.until
-    const isKnown = reports.wereAny && (passedMs >= FIRST_REPORTS_MS || isOver)
-    if (isKnown && (passedMs >= waitMs || quiet.pushes === 0)) return quiet
-    if (!reports.wereAny && passedMs >= NO_REPORT_MS) throw new CommandError(noSidecar(stateDir))
+    const isKnown = reports.hasAny && (passedMs >= FIRST_REPORTS_MS || isOver)
+    if (isKnown && (passedMs >= waitMs || counted.pushes === 0)) return counted
+    if (!reports.hasAny && passedMs >= NO_REPORT_MS) throw new CommandError(noSidecar(stateDir))
     if (isOver) throw new CommandError('--for is over, and pushes still run; thawed')
     await pause(LOOK_EVERY_MS, undefined, { signal }).catch(() => undefined)
     if (signal.aborted) throw signal.reason
   }
 }
 
-/** Waits until each sidecar holds all writes, for some seconds. */
+/** Waits until each sidecar holds all writes, for at most 6 s. */
 export async function waitUntilAllHeld(own: OwnFreeze): Promise<void> {
   const reports = createReports(own)
   for (let waitedMs = 0; waitedMs < NO_REPORT_MS; waitedMs += LOOK_EVERY_MS) {
@@ -60,14 +60,14 @@ function pushesOf(reports: readonly Progress[]): number {
 function noSidecar(stateDir: string): string {
   return (
     `no sidecar runs with the state folder ${stateDir}, so nothing is frozen; ` +
-    'start it, or set SIDECAR_STATE_DIR to the folder of the running sidecar'
+    'start the sidecar, or set SIDECAR_STATE_DIR to the folder of the running sidecar'
   )
 }
 
 interface Reports {
-  /** The last report of each sidecar that still reports. */
+  /** Returns the last report of each sidecar that has not ended. */
   look(): Promise<readonly Progress[]>
-  readonly wereAny: boolean
+  readonly hasAny: boolean
 }
 
 interface Seen {
@@ -78,13 +78,13 @@ interface Seen {
 function createReports({ stateDir, freeze: { id } }: OwnFreeze): Reports {
   const seen = new Map<string, Seen>()
   let isFirst = true
-  let wereAny = false
+  let hasAny = false
 
   async function look(): Promise<readonly Progress[]> {
     const now = performance.now()
     for (const [name, progress] of await read(stateDir)) {
       if (progress.freeze === id) {
-        wereAny = true
+        hasAny = true
         if (seen.get(name)?.progress.report !== progress.report) seen.set(name, { progress, at: now })
       } else if (isFirst) await removeProgress(stateDir, name)
     }
@@ -94,8 +94,8 @@ function createReports({ stateDir, freeze: { id } }: OwnFreeze): Reports {
 
   return {
     look,
-    get wereAny() {
-      return wereAny
+    get hasAny() {
+      return hasAny
     },
   }
 }

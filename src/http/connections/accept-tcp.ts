@@ -35,7 +35,7 @@ export function createTcpAcceptor(
       destroyTcp(tcp)
       return undefined
     }
-    // Threat: anyone who reaches the port could claim any address, or fill the places of proxies.
+    // Threat: anyone who reaches the port could claim any address, or use up the connections of proxies.
     if (endpoints === undefined && proxies.protocol === 'on' && !connection.isProxy) {
       audit.reached('proxy-peer', connection.source)
       destroyTcp(tcp)
@@ -44,7 +44,7 @@ export function createTcpAcceptor(
     return connections.accept(connection) ? connection : undefined
   }
 
-  // Until the header has arrived, the connection counts as one of the proxy.
+  // Until the header has arrived, the connection counts as a connection of the proxy.
   async function acceptClient(proxy: Connection): Promise<void> {
     const { tcp } = proxy
     const outcome = await readProxyHeader(tcp, handshakeTimeoutMs)

@@ -59,7 +59,7 @@ export function handleConnections(
     answerUnparsable(connection, { error, socket })
   })
 
-  // Without a listener, an error could end the process if no file descriptor is left. `bind` handles earlier errors.
+  // Without a listener, a lack of file descriptors could end the process. `bind` handles errors before listening.
   server.on('error', (error) => {
     if (server.listening) audit.reached('file-descriptors', errorCode(error) ?? 'unknown')
   })

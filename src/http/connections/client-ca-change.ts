@@ -1,5 +1,5 @@
 // Ends the connections that were verified under replaced client CAs.
-// Threat: OpenSSL verifies a client only in the handshake, so clients of a removed CA would stay connected.
+// Threat: OpenSSL verifies a client only during the handshake. So clients of a removed CA would stay connected.
 
 import { announceEnd, type ClientCaGeneration, type Connection } from './connection.ts'
 

@@ -1,6 +1,6 @@
 // Limits open connections (total and per source) and requests per connection.
 // A trusted proxy has no limit per source, because its connections carry many clients.
-// Threat: silent connections lock out everyone. So a new connection replaces one without a verified request.
+// Threat: silent connections lock out everyone. So a new connection replaces a connection without a verified request.
 
 import type { RequestListener } from 'node:http'
 import type { Socket } from 'node:net'

@@ -28,7 +28,7 @@ interface Source<E> {
 }
 
 // An idle connection is closed first if it became idle this long before the oldest unproven connection arrived.
-// Otherwise the handshakes of a busy source could never finish.
+// Without this rule, the handshakes of a busy source could never finish.
 export const IDLE_PREFERENCE_MS = 10_000
 
 export function createConnectionTable<E extends Entry>(clock: () => number): ConnectionTable<E> {

@@ -8,7 +8,7 @@ import { clientAddressOf, sourceOf, withoutMapping, type Client, type IsProxy } 
 import type { Bytes, RequestFacts, Transfer } from '../request-facts.ts'
 import type { CertificateVerdict } from './certificate-verdict.ts'
 
-/** The address is stored, because a closed socket has none. */
+/** The address is stored, because a closed socket has no address. */
 export interface Connection extends Client {
   /** The address that the client connected to. */
   readonly localAddress: string
@@ -26,7 +26,7 @@ export interface Connection extends Client {
   requests: number
   /** Bytes of finished requests. */
   charged: Bytes
-  /** For the source of the latest login. */
+  /** Paces the source of the latest login. */
   paced: PacedConnection | undefined
   /** The last Host header that was reported. */
   host: string | undefined
@@ -123,7 +123,7 @@ export function connectionOf(socket: WithConnection): Connection {
   return connection
 }
 
-/** Inside TLS, since the end of the last request. */
+/** Counts bytes inside TLS since the end of the last request. */
 export function unchargedBytes({ charged, tls }: Pick<Connection, 'charged' | 'tls'>): Bytes {
   return {
     received: (tls?.bytesRead ?? 0) - charged.received,
@@ -131,7 +131,7 @@ export function unchargedBytes({ charged, tls }: Pick<Connection, 'charged' | 't
   }
 }
 
-/** Ends what is counted for a request. */
+/** Returns the bytes of a finished request, and starts the count again. */
 export function chargeBytes(connection: Connection): Bytes {
   const bytes = unchargedBytes(connection)
   const { received, sent } = connection.charged
@@ -139,7 +139,7 @@ export function chargeBytes(connection: Connection): Bytes {
   return bytes
 }
 
-/** Throws if this version of Node lacks `_parent`. Threat: limits and client-CA changes would find no connection. */
+/** Throws if Node lacks `_parent`. Threat: without it, limits and client-CA changes would not apply. */
 export function checkTlsLeadsToTcp(
   secure: (tcp: Socket) => TLSSocket = (tcp) => new TLSSocket(tcp, { isServer: true }),
 ): void {
@@ -153,7 +153,7 @@ export function checkTlsLeadsToTcp(
   }
 }
 
-/** Makes the answers in flight announce the end. Otherwise a push sends its next request here, and loses it. */
+/** Makes answers in flight announce the end of the connection. Otherwise the next request on it would be lost. */
 export function announceEnd({ answers }: Connection): void {
   for (const outgoing of answers.keys()) {
     if (!outgoing.headersSent) outgoing.shouldKeepAlive = false

@@ -27,7 +27,7 @@ export interface Listener {
   /** Makes the answers in flight announce the end of their connections. */
   announceEnd(): void
   stopAccepting(): Promise<void>
-  /** Resolves when connections that were accepted last have had their first request, at the latest after 3 s. */
+  /** Resolves when each connection has had a request and its answer, or after 3 s. */
   firstRequestsAnswered(): Promise<void>
   close(): Promise<void>
 }
@@ -39,7 +39,7 @@ const TICKET_KEYS_BYTES = 48
 // Node's default of 30 s would turn a limit of 60 s into up to 90 s.
 const LATE_HEADS_CHECK_MS = 1_000
 
-// No client keeps an idle connection longer (buildkit: 120 s). If the sidecar closed first, it would lose a request.
+// No client keeps an idle connection longer (buildkit: 120 s). If the sidecar closed first, a request could be lost.
 const KEEP_ALIVE_TIMEOUT_MS = 180_000
 
 const NOT_SHARED =
@@ -137,7 +137,7 @@ function httpOptions({ handshakeTimeoutMs, headerTimeoutMs }: Limits): ServerOpt
   return {
     // HTTP/2's flow control slows pushes, and clients that could use it accept HTTP/1.1.
     ALPNProtocols: ['http/1.1'],
-    // Neither timeout starts again with each byte, so both also end slow senders.
+    // These timeouts do not start again with each byte, so they also end slow senders.
     handshakeTimeout: handshakeTimeoutMs,
     headersTimeout: headerTimeoutMs,
     connectionsCheckingInterval: Math.min(LATE_HEADS_CHECK_MS, headerTimeoutMs),
@@ -148,14 +148,14 @@ function httpOptions({ handshakeTimeoutMs, headerTimeoutMs }: Limits): ServerOpt
     noDelay: true,
     // Explicit, because NODE_OPTIONS may contain `--insecure-http-parser`.
     insecureHTTPParser: false,
-    // The pipeline refuses a missing Host in the registry's form.
+    // The pipeline refuses a missing Host, with an answer in the registry's form.
     requireHostHeader: false,
   }
 }
 
 function closeServer(server: Server, connections: Iterable<Connection>): Promise<void> {
   return new Promise((resolve) => {
-    // Node reports an error if the server has stopped accepting already.
+    // Node reports an error if the server has stopped accepting already. This error does not matter.
     server.close(() => {
       resolve()
     })

@@ -24,13 +24,13 @@ const V1_MAX_BYTES = 107
 
 const V2_FIXED_BYTES = 16
 
-// Threat: 64 KiB for each unfinished header. The extensions of known load balancers need less than 1 KiB.
+// Threat: each unfinished header could use 64 KiB of memory. Known load balancers send less than 1 KiB.
 export const V2_MAX_BYTES = 4096
 
 const INCOMPLETE: ProxyHeader = { kind: 'incomplete' }
 const MALFORMED: ProxyHeader = { kind: 'refused', fault: 'proxy-header-malformed' }
 
-/** Reads the header at the start of these bytes. It may end before them. */
+/** Parses the header at the start of these bytes. Other bytes may follow the header. */
 export function parseProxyHeader(bytes: Buffer): ProxyHeader {
   if (startsLike(bytes, V2_START)) return bytes.length < V2_FIXED_BYTES ? INCOMPLETE : parseV2(bytes)
   if (startsLike(bytes, V1_START)) return bytes.length < V1_START.length ? INCOMPLETE : parseV1(bytes)
@@ -49,12 +49,12 @@ function parseV1(bytes: Buffer): ProxyHeader {
   if (end < 0) return bytes.length < V1_MAX_BYTES ? INCOMPLETE : MALFORMED
   const line = bytes.toString('latin1', 0, end)
   const length = end + 2
-  // What follows UNKNOWN must be ignored.
+  // The text after UNKNOWN must be ignored.
   if (/^PROXY UNKNOWN(?: |$)/.test(line)) return { kind: 'header', length, endpoints: undefined }
   const [, family, from = '', to = '', ...ports] = V1_LINE.exec(line) ?? []
   const isOfFamily = family === 'TCP4' ? isIPv4 : isIPv6
-  const isWhole = isOfFamily(from) && isOfFamily(to) && ports.every(isPort)
-  return isWhole ? headerOf(length, from, to) : MALFORMED
+  const isValid = isOfFamily(from) && isOfFamily(to) && ports.every(isPort)
+  return isValid ? headerOf(length, from, to) : MALFORMED
 }
 
 function isPort(digits: string): boolean {

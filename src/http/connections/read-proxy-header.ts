@@ -7,10 +7,10 @@ import { parseProxyHeader, type ProxyHeader } from './proxy-header.ts'
 export type HeaderOutcome =
   | { readonly kind: 'header'; readonly endpoints: Endpoints | undefined }
   | Extract<ProxyHeader, { readonly kind: 'refused' }>
-  /** The connection has closed. A proxy that checks the port sends no byte. */
+  /** The connection has closed, for example because a proxy only checked the port. */
   | { readonly kind: 'closed' }
 
-/** Bytes after the header stay in the socket, where TLS reads them. Threat: only the parser limits what is kept. */
+/** Bytes after the header stay in the socket for TLS. Threat: an endless header fills memory; the parser refuses it. */
 export function readProxyHeader(tcp: Socket, timeoutMs: number): Promise<HeaderOutcome> {
   return new Promise((resolve) => {
     let received = Buffer.alloc(0)

@@ -31,7 +31,7 @@ export async function stopAccepting(server: Server): Promise<void> {
 const LOOK_EVERY_MS = 50
 const MAX_LOOKS = 60
 
-/** Resolves when each connection has had a request and nothing waits for its answer, at the latest after 3 s. */
+/** Resolves when each connection has had a request and no request waits for its answer, or after 3 s. */
 export async function firstRequestsAnswered(open: Iterable<Connection>): Promise<void> {
   for (let looks = 0; looks < MAX_LOOKS && [...open].some(isPending); looks += 1)
     await pause(LOOK_EVERY_MS, undefined, { ref: false })

@@ -13,7 +13,7 @@ export interface HandshakeFiles {
   readonly clientCaPem: string | undefined
 }
 
-// All suites have AEAD and forward secrecy. Issued certificates use ECDSA, so it is first. Old Docker needs TLS 1.2.
+// All suites have AEAD and forward secrecy. Issued certificates use ECDSA, so ECDSA is first. Old Docker needs TLS 1.2.
 const CIPHERS = [
   'TLS_AES_128_GCM_SHA256',
   'TLS_AES_256_GCM_SHA384',

@@ -48,7 +48,7 @@ function endAfter(answer: ServerResponse, socket: ParsedSocket): void {
   })
 }
 
-/** Nothing else may be waiting to be written. */
+/** Call it only when no other bytes wait to be written. */
 export function endWith(answer: Refusal, socket: ReadSocket): void {
   // TCP resets a socket that closes with unread bytes, and the client would lose the refusal.
   discard(socket)
@@ -59,10 +59,10 @@ export function endWith(answer: Refusal, socket: ReadSocket): void {
   socket.end(formatRefusal(answer))
 }
 
-/** Keeps reading, so that the end of the client is noticed. Cuts a client that sends too much. */
+/** Keeps reading, to notice when the client closes. Destroys the connection if the client sends too much. */
 export function discard(socket: ReadSocket): void {
   const readBefore = socket.bytesRead
-  // Removes Node's parser, which would make requests of the bytes.
+  // Removes Node's parser, which would parse the bytes as requests.
   socket.removeAllListeners('data')
   socket.on('data', () => {
     if (socket.bytesRead - readBefore > MAX_DRAIN_BYTES) socket.destroy()

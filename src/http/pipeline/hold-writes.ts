@@ -1,6 +1,6 @@
 // Lets writes wait while a freeze is in force.
 //
-// Comes before the step that counts transfers, so that waiting writes leave pulls of the same user alone.
+// This step comes before the step that counts transfers. So waiting writes do not use up the transfers of their user.
 
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { AccessRules } from '../../access/access-rules.ts'
@@ -19,7 +19,7 @@ export interface HoldWritesOptions {
   readonly rules: () => AccessRules | undefined
 }
 
-/** Comes after authorization. A write that waited must be authenticated and authorized again. */
+/** This step comes after authorization. A write that waited must be authenticated and authorized again. */
 export function holdWrites(options: HoldWritesOptions): Step {
   const { writeFreeze } = options
   return async function holdWrite(c, next) {
@@ -36,9 +36,9 @@ export function holdWrites(options: HoldWritesOptions): Step {
       if (outcome !== 'go-on') return refuse(c, REFUSAL_FOR[outcome], `frozen: ${outcome}`)
       forgetLogin(c.var.facts)
     }
-    // The client left, so no 'close' event would end the write.
+    // If the client has left, no 'close' event follows that would end the write.
     if (outgoing.destroyed || outgoing.closed) return RESPONSE_ALREADY_SENT
-    // Otherwise a mirror that asks for layers all the time would never let a repository become quiet.
+    // During a freeze, a question begins no write. Otherwise a mirror that always asks would look like an endless push.
     if (kind === 'question' && writeFreeze.isFrozen) {
       await next()
       return undefined
@@ -62,7 +62,7 @@ function forgetLogin(facts: RequestFacts): void {
   facts.change = undefined
 }
 
-/** For the steps of the login, which come again after this step. */
+/** Runs a step only if the request has waited. The steps of the login come again after this step. */
 export function ifWaited(step: Step): Step {
   return function repeatStep(c, next) {
     return c.var.facts.hasWaited ? step(c, next) : next()
@@ -84,7 +84,7 @@ const REFUSAL_FOR = {
 
 const READING_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS'])
 
-// containerd, also inside docker, waits 30 s for the head of an answer and does not retry then. It retries after 503.
+// containerd, also inside docker, waits 30 s for an answer, and then fails without a retry. After a 503 it retries.
 const PATIENCE_MS = { containerd: 25_000, others: 60_000 } as const
 const IS_CONTAINERD = /containerd/i
 
@@ -98,7 +98,7 @@ function kindOf(c: PipelineContext, { rules }: Pick<HoldWritesOptions, 'rules'>)
   if (!READING_METHODS.has(method)) return 'write'
   if (method !== 'HEAD') return 'read'
   const place = placeOf(c.var.facts.target ?? '')
-  if (place?.word !== 'blobs') return 'read'
+  if (place?.collection !== 'blobs') return 'read'
   const { subject, machinePassword } = c.var.facts
   if (subject === undefined) return 'read'
   const may = rightsOfRequest(rules(), { subject, machinePassword })
@@ -108,18 +108,18 @@ function kindOf(c: PipelineContext, { rules }: Pick<HoldWritesOptions, 'rules'>)
 
 interface Place {
   readonly repository: string
-  readonly word: 'manifests' | 'blobs'
-  readonly last: string
+  readonly collection: 'manifests' | 'blobs'
+  readonly rest: string
 }
 
-const PLACE = /^\/v2\/(?<repository>.{1,255})\/(?<word>manifests|blobs)\/(?<last>[^?]*)/
+const PLACE = /^\/v2\/(?<repository>.{1,255})\/(?<collection>manifests|blobs)\/(?<rest>[^?]*)/
 
 function placeOf(target: string): Place | undefined {
-  const { repository = '', word, last = '' } = PLACE.exec(target)?.groups ?? {}
-  return word === 'manifests' || word === 'blobs' ? { repository, word, last } : undefined
+  const { repository = '', collection, rest = '' } = PLACE.exec(target)?.groups ?? {}
+  return collection === 'manifests' || collection === 'blobs' ? { repository, collection, rest } : undefined
 }
 
-// The client belongs to the name, because several clients push to one repository at once.
+// The name of a push contains the client, because several clients may push to one repository at once.
 function pushOf(c: PipelineContext): string {
   const place = placeOf(c.var.facts.target ?? '')
   return place === undefined ? NO_PUSH : `${place.repository} ${clientOf(c)} ${c.var.facts.source}`
@@ -138,7 +138,7 @@ async function waitForThaw(
   const restoreIdleTimer = pauseIdleTimer(outgoing)
   const isContainerd = IS_CONTAINERD.test(incoming.headers['user-agent'] ?? '')
   try {
-    // Counted as in flight, so that a stop waits until the refusal is sent.
+    // The gate counts this request as in flight, so a shutdown waits until the refusal is sent.
     return await gate.counting(
       writeFreeze.wait({
         client: clientOf(c),
@@ -151,10 +151,10 @@ async function waitForThaw(
   }
 }
 
-// A push ends with its tag. Manifests of single platforms are sent by digest before it.
+// The last request of a push writes the tag. Earlier requests send manifests of single platforms by digest.
 function outcomeOf(c: PipelineContext): WriteOutcome {
   const { incoming, outgoing } = c.env
   const place = placeOf(c.var.facts.target ?? '')
-  const isTag = incoming.method === 'PUT' && place?.word === 'manifests' && !place.last.includes(':')
+  const isTag = incoming.method === 'PUT' && place?.collection === 'manifests' && !place.rest.includes(':')
   return isTag && outgoing.writableFinished && outgoing.statusCode < 300 ? 'completes-push' : 'other'
 }

@@ -1,5 +1,5 @@
 // Connects to a unix socket, also when its queue is full.
-// Linux then fails at once with EAGAIN (connect(2)); to a port, the kernel would try again.
+// If the queue is full, Linux fails at once with EAGAIN (connect(2)). For a port, the kernel would try again.
 
 import type { Socket } from 'node:net'
 import { errorCode } from '../../errors/errors.ts'
@@ -7,7 +7,7 @@ import { errorCode } from '../../errors/errors.ts'
 export type OnConnected = (error: Error | null, socket: Socket) => void
 
 const RETRY_MS = 20
-// The time limit of a connection to a port: watchdog.ts.
+// All retries take 10 s, like the time limit of a connection to a port in watchdog.ts.
 const MAX_RETRIES = 500
 
 /** Calls `connect` again until the registry accepts. */

@@ -16,7 +16,7 @@ export interface SmallRequest {
   readonly path: string
   readonly headers?: Readonly<Record<string, string>>
   readonly timeoutMs: number
-  /** In characters. With 0 the request ends when the head has arrived. */
+  /** In characters. With 0 the answer is complete when its head has arrived. */
   readonly maxBodyLength: number
 }
 

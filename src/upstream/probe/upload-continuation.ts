@@ -37,7 +37,7 @@ export async function cancelUpload(upload: OpenUpload): Promise<void> {
   }
 }
 
-/** One request for each connection, over all addresses of the name in turn. */
+/** Returns one request for each connection. The requests go to all addresses of the name in turn. */
 async function requestsTo(upload: OpenUpload, method: string): Promise<readonly SmallRequest[]> {
   const { registry, path, headers, timeoutMs } = upload
   const addresses = await addressesOf(registry)
@@ -66,7 +66,7 @@ function judge(outcomes: readonly SmallAnswer[]): UploadContinuation {
   if (answers.length === 0) return { kind: 'unknown', reason: 'no connection was answered' }
   if (first === undefined) return { kind: 'continues' }
   const reason = `continuing an upload answers ${first.status}`
-  // The registry that began the upload must continue it. Otherwise the registry has no such request.
+  // The registry that began the upload must continue it. If all refuse, registries do not support this request.
   if (refused.length === answers.length) return { kind: 'unknown', reason }
   if (refused.some((answer) => hasCode(answer, 'BLOB_UPLOAD_INVALID'))) return { kind: 'secrets-differ' }
   if (refused.some((answer) => hasCode(answer, 'BLOB_UPLOAD_UNKNOWN'))) return { kind: 'storage-differs' }

@@ -22,7 +22,7 @@ const FIRST_SIZE = 1
 
 const MIN_FREE_BUFFERS = 4
 
-// A transfer that changes to a smaller buffer holds both for a moment.
+// A transfer that changes to a smaller buffer holds both buffers for a moment.
 const RESERVE_SHARE = 16
 
 // For each byte in a buffer, the TLS layer keeps an encrypted byte until it is sent.
@@ -30,7 +30,7 @@ const BYTES_PER_BUFFER_BYTE = 2
 
 const SLOW_MS = 200
 
-// The kernel accepts the first bytes immediately, so a client counts as fast only after this many quick bytes.
+// The kernel accepts the first bytes immediately. So a client counts as fast only after this many quick bytes.
 const QUICK_MS = 20
 const QUICK_BYTES = 4 * KIB * KIB
 

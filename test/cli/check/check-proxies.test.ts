@@ -7,7 +7,7 @@ it.each([
   [
     'the proxies whose header counts',
     { SIDECAR_TRUSTED_PROXIES: '10.0.0.0/24,2001:db8::5' },
-    [{ level: 'ok', part: 'proxy', text: 'X-Forwarded-For counts from 10.0.0.0/24, 2001:db8::5/128' }],
+    [{ level: 'ok', part: 'proxy', text: 'X-Forwarded-For is accepted from 10.0.0.0/24, 2001:db8::5/128' }],
   ],
   [
     'that clients cannot connect directly',
@@ -17,7 +17,7 @@ it.each([
         level: 'note',
         part: 'proxy',
         text: 'all connections must come from 10.0.0.0/24 and begin with a PROXY protocol header',
-        hint: 'check the address of the load balancer: check --host HOST',
+        hint: 'to test the load balancer, run registry-sidecar check --host HOST',
       },
     ],
   ],

@@ -163,7 +163,7 @@ describe('freeze', () => {
     await holder.line(/started/)
     const { code, stderr } = await cli('freeze')
     expect(code).toBe(1)
-    expect(stderr).toMatch(/runs a program in a freeze until .*wait for its end/)
+    expect(stderr).toMatch(/runs a program in a freeze until .*wait until the program ends/)
   })
 
   it('says that no sidecar runs, and leaves nothing frozen', async () => {
