@@ -14,11 +14,24 @@ else
 fi
 sidecar() { compose exec -T sidecar registry-sidecar "$@" </dev/null; }
 
-# The script also thaws after a failure or Ctrl-C.
-trap 'sidecar thaw' EXIT
-trap 'exit 1' HUP INT TERM
+# Threat: another run would thaw while this one deletes layers.
+lock=$PWD/.garbage-collect.lock
+mkdir "$lock" 2>/dev/null || {
+  echo "another garbage collection runs; if none does, remove $lock" >&2
+  exit 1
+}
+
+# The script also thaws after a failure or Ctrl-C. It does not thaw if its freeze was refused: another freeze is in force.
+frozen=no
+finish() {
+  [ "$frozen" = no ] || sidecar thaw
+  rmdir "$lock"
+}
+trap finish EXIT
+trap 'frozen=yes; exit 1' HUP INT TERM
 
 result=$(sidecar freeze --for "${FREEZE_FOR:-2h}" --wait "${FREEZE_WAIT:-10m}" --json)
+frozen=yes
 case $result in
   *'"pushes":0'*) ;;
   *)

@@ -15,15 +15,22 @@ export interface RecentMap<V> {
 export function createRecentMap<V>(max: number): RecentMap<V> {
   // A Map keeps the order in which keys were set, so its first key was used least recently.
   const entries = new Map<string, V>()
+  // Kept, because a new iterator walks over all entries that were deleted since the last rehash.
+  let oldest = entries.keys()
 
   function set(key: string, value: V): void {
     entries.delete(key)
     entries.set(key, value)
-    if (entries.size <= max) return
-    for (const oldest of entries.keys()) {
-      entries.delete(oldest)
-      return
+    if (entries.size > max) deleteOldest()
+  }
+
+  function deleteOldest(): void {
+    let next = oldest.next()
+    if (next.done === true) {
+      oldest = entries.keys()
+      next = oldest.next()
     }
+    if (next.done !== true) entries.delete(next.value)
   }
 
   return {
@@ -39,6 +46,7 @@ export function createRecentMap<V>(max: number): RecentMap<V> {
     },
     clear: () => {
       entries.clear()
+      oldest = entries.keys()
     },
     get size() {
       return entries.size

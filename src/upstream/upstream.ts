@@ -176,6 +176,8 @@ function sendAgainOrFail(exchange: Exchange, error: Error, send: (exchange: Exch
     send(exchange)
     return
   }
+  // http-proxy adds listeners at each attempt, which end with the request.
+  exchange.incoming.setMaxListeners(0)
   setTimeout(() => {
     if (!exchange.isOver) send(exchange)
   }, RETRY_EVERY_MS).unref()

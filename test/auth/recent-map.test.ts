@@ -41,3 +41,16 @@ it('forgets what is deleted or cleared', () => {
   expect(map.size).toBe(0)
   expect(map.get('a')).toBeUndefined()
 })
+
+it('drops the oldest entries in turn, also after deletions and a clear', () => {
+  const map = createRecentMap<number>(3)
+  const left: string[] = []
+  for (let key = 0; key < 20; key += 1) {
+    map.set(String(key), key)
+    if (key % 4 === 0) map.delete(String(key - 1))
+    if (key === 10) map.clear()
+    expect(map.size).toBeLessThanOrEqual(3)
+  }
+  for (let key = 0; key < 20; key += 1) if (map.peek(String(key)) !== undefined) left.push(String(key))
+  expect(left).toEqual(['17', '18', '19'])
+})

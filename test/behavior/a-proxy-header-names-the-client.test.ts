@@ -97,6 +97,14 @@ describe('a connection behind a PROXY header', () => {
   )
 
   it.each([
+    ['version 1 UNKNOWN', Buffer.from('PROXY UNKNOWN\r\n')],
+    ['version 2 LOCAL', V2_LOCAL],
+  ])('of %s believes no X-Forwarded-For, because the client may have written it', async (_what, header) => {
+    const socket = await connectBehind(shared, header)
+    expect(await ask(socket, 'X-Forwarded-For: 192.0.2.9')).toMatchObject({ address: PROXY })
+  })
+
+  it.each([
     ['version 1', v1('192.0.2.1')],
     ['version 2', v2Ipv4('192.0.2.1', Buffer.alloc(100, 4))],
   ])('of %s works if the header arrives in single bytes', async (_what, header) => {

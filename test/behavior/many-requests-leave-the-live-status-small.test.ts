@@ -9,7 +9,7 @@ import { repetitions } from '../fixtures/repetitions.ts'
 import { ALICE, ALICE_ENTRY } from '../fixtures/sidecar.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 
-const REQUESTS = repetitions({ usual: 2_000, stress: 100_000 })
+const REQUESTS = repetitions({ usual: 2_000, stress: 30_000 })
 const WARM_UP = REQUESTS / 2
 const CONNECTIONS = 8
 // A record of each request with its long names would take 100,000 times 2 KiB.

@@ -1,13 +1,15 @@
 // Runs docker/garbage-collect.sh with a `docker` that records its calls.
 
 import { execFile } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { tempFolder } from '../fixtures/temp-folder.ts'
+import { until } from '../fixtures/until.ts'
 
 const SCRIPT = path.join(import.meta.dirname, '..', '..', 'docker', 'garbage-collect.sh')
+const LOCK = path.join(path.dirname(SCRIPT), '.garbage-collect.lock')
 
 interface Outcome {
   readonly code: number
@@ -27,8 +29,8 @@ async function collect(answers: string, args: readonly string[] = []): Promise<O
     () => ({ code: 0, stderr: '' }),
     (error: unknown) => error as { code: number; stderr: string },
   )
-  const lines = readFileSync(calls, 'utf8').trim().split('\n')
-  return { code, stderr, calls: lines.filter((line) => line !== 'compose version') }
+  const lines = readFileSync(calls, 'utf8').split('\n')
+  return { code, stderr, calls: lines.filter((line) => line !== '' && line !== 'compose version') }
 }
 
 const QUIET = `*freeze*) echo '{"action":"frozen","sidecars":1,"pushes":0}' ;;`
@@ -54,6 +56,23 @@ describe('docker/garbage-collect.sh', () => {
     expect(code).toBe(1)
     expect(stderr).toMatch(/pushes still run, so nothing is deleted/)
     expect(calls).toEqual([FREEZE, THAW])
+  })
+
+  it('does not thaw if its freeze is refused, because then another freeze is in force', async () => {
+    const { code, calls } = await collect('*freeze*) exit 1 ;;')
+    expect(code).toBe(1)
+    expect(calls).toEqual([FREEZE])
+  })
+
+  it('does nothing while another run goes on', async () => {
+    const other = collect('*freeze*) sleep 1; exit 1 ;;')
+    await until(() => existsSync(LOCK), { deadlineMs: 10_000, what: 'the lock of the other run' })
+    const { code, stderr, calls } = await collect(QUIET)
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/another garbage collection runs/)
+    expect(calls).toEqual([])
+    await other
+    expect(existsSync(LOCK)).toBe(false)
   })
 
   it('thaws after a failure', async () => {

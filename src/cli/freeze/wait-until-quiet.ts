@@ -44,13 +44,16 @@ export async function waitUntilQuiet(own: OwnFreeze, { waitMs, signal }: QuietOp
   }
 }
 
-/** Waits until each sidecar holds all writes, for at most 6 s. */
+/** Rejects with a CommandError if not every sidecar holds all writes within 6 s. */
 export async function waitUntilAllHeld(own: OwnFreeze): Promise<void> {
   const reports = createReports(own)
   for (let waitedMs = 0; waitedMs < NO_REPORT_MS; waitedMs += LOOK_EVERY_MS) {
-    if ((await reports.look()).every(({ holds }) => holds === 'all')) return
+    const running = await reports.look()
+    if (running.length > 0 && running.every(({ holds }) => holds === 'all')) return
     await pause(LOOK_EVERY_MS)
   }
+  // Threat: the program would delete layers of a push that still runs.
+  throw new CommandError('a sidecar does not report that it holds all writes; its log has the reason; thawed')
 }
 
 function pushesOf(reports: readonly Progress[]): number {

@@ -27,8 +27,10 @@ export function createTcpAcceptor(
 ): (tcp: Socket) => void {
   const { audit, connections, handshakeTimeoutMs } = limits
 
-  function accept(tcp: Socket, endpoints?: Endpoints): Connection | undefined {
-    const { isProxy } = proxies
+  function accept(
+    tcp: Socket,
+    { isProxy = proxies.isProxy, endpoints }: Announced = {},
+  ): Connection | undefined {
     const from = endpoints === undefined ? {} : { endpoints }
     const connection = openConnection(tcp, { clientCas: clientCas.current, isProxy, ...from })
     if (connection === undefined) {
@@ -53,10 +55,8 @@ export function createTcpAcceptor(
       destroyTcp(tcp)
       return
     }
-    if (outcome.endpoints !== undefined) {
-      connections.table.remove(proxy)
-      if (accept(tcp, outcome.endpoints) === undefined) return
-    }
+    connections.table.remove(proxy)
+    if (accept(tcp, announcedIn(outcome.endpoints, proxy)) === undefined) return
     startTls(tcp)
   }
 
@@ -66,4 +66,16 @@ export function createTcpAcceptor(
     if (proxies.protocol === 'off') startTls(tcp)
     else void acceptClient(connection)
   }
+}
+
+interface Announced {
+  readonly endpoints?: Endpoints
+  readonly isProxy?: IsProxy
+}
+
+// Threat: a header without addresses hides a client, who could then claim any address in X-Forwarded-For.
+function announcedIn(endpoints: Endpoints | undefined, { address, localAddress }: Connection): Announced {
+  return endpoints === undefined
+    ? { endpoints: { address, localAddress }, isProxy: () => false }
+    : { endpoints }
 }
