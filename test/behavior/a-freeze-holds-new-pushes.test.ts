@@ -68,6 +68,20 @@ describe('a freeze', () => {
     await waits(0)
   })
 
+  it('keeps the connection of a waiting write when its source reaches the limit', async () => {
+    const { sidecar, ask, waits } = await setScene({ env: { SIDECAR_MAX_CONNECTIONS_PER_SOURCE: '2' } })
+    await freezeFor(sidecar, MINUTE_MS)
+    const held = ask('POST', upload('new'))
+    await waits(1)
+    const silent = [await sidecar.connect(), await sidecar.connect()]
+    await until(() => silent[0]?.closed === true, {
+      deadlineMs: SOON_MS,
+      what: 'a silent connection is closed',
+    })
+    await thawNow(sidecar)
+    expect((await held).status).toBe(201)
+  })
+
   it('acts within a second', async () => {
     const { sidecar } = await setScene()
     const file = path.join(sidecar.folder, 'state', 'freeze.json')

@@ -7,7 +7,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { REQUEST_HEADERS } from '../../upstream/headers.ts'
 import { refusal } from '../refusals.ts'
 import { METHODS } from './admit.ts'
-import { refuse, type Step } from './step.ts'
+import { refuse, type PipelineContext, type Step } from './step.ts'
+
+// Threat: a registry UI needs only the registry and its tokens. The live status names users, addresses and repositories.
+const SHARED_PATH = /^\/(?:v2(?:\/.*)?|token)$/
 
 /** Browsers expose few other headers to a page's script. */
 const EXPOSED_HEADERS = [
@@ -56,9 +59,9 @@ const NOT_LISTED = refusal(
 /** Comes before all steps that answer. */
 export function shareAnswers(origins: readonly string[]): Step {
   return async function shareAnswer(c, next) {
-    const { incoming, outgoing } = c.env
+    const { outgoing } = c.env
     outgoing.appendHeader('Vary', 'Origin')
-    const origin = listedOrigin(incoming, origins)
+    const origin = mayShare(c) ? listedOrigin(c.env.incoming, origins) : undefined
     if (origin !== undefined) allowToRead(outgoing, origin)
     await next()
   }
@@ -68,7 +71,7 @@ export function shareAnswers(origins: readonly string[]): Step {
 export function answerPreflights(origins: readonly string[]): Step {
   return async function answerPreflight(c, next) {
     const { incoming, outgoing } = c.env
-    if (!isPreflight(incoming) || listedOrigin(incoming, origins) === undefined) {
+    if (!mayShare(c) || !isPreflight(incoming) || listedOrigin(incoming, origins) === undefined) {
       await next()
       return undefined
     }
@@ -90,6 +93,11 @@ export function refuseForeignWrites(origins: readonly string[]): Step {
     await next()
     return undefined
   }
+}
+
+// The same path chooses the route.
+function mayShare(c: PipelineContext): boolean {
+  return SHARED_PATH.test(c.req.path)
 }
 
 // The list's own text is sent back, never the request's.

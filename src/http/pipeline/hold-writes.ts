@@ -7,6 +7,8 @@ import type { AccessRules } from '../../access/access-rules.ts'
 import { NO_PUSH } from '../../freeze/running-pushes.ts'
 import type { WaitOutcome } from '../../freeze/waiting-writes.ts'
 import type { WriteFreeze, WriteOutcome } from '../../freeze/write-freeze.ts'
+import type { ConnectionTable } from '../connections/connection-table.ts'
+import type { Connection } from '../connections/connection.ts'
 import { refusal, type Refusal } from '../refusals.ts'
 import { usernameOf, type RequestFacts } from '../request-facts.ts'
 import { rightsOfRequest } from './authorize.ts'
@@ -17,6 +19,8 @@ export interface HoldWritesOptions {
   readonly writeFreeze: Pick<WriteFreeze, 'isFrozen' | 'mayGoOn' | 'wait' | 'begin'>
   readonly gate: Pick<DrainGate, 'counting'>
   readonly rules: () => AccessRules | undefined
+  /** Protects the connections of waiting writes from being closed for a new connection. */
+  readonly connections: Pick<ConnectionTable<Connection>, 'begin' | 'end'>
 }
 
 /** This step comes after authorization. A write that waited must be authenticated and authorized again. */
@@ -132,11 +136,13 @@ function clientOf({ var: { facts } }: PipelineContext): string {
 
 async function waitForThaw(
   c: PipelineContext,
-  { writeFreeze, gate }: HoldWritesOptions,
+  { writeFreeze, gate, connections }: HoldWritesOptions,
 ): Promise<WaitOutcome> {
   const { incoming, outgoing } = c.env
+  const { connection } = c.var.answer
   const restoreIdleTimer = pauseIdleTimer(outgoing)
   const isContainerd = IS_CONTAINERD.test(incoming.headers['user-agent'] ?? '')
+  connections.begin(connection)
   try {
     // The gate counts this request as in flight, so a shutdown waits until the refusal is sent.
     return await gate.counting(
@@ -147,6 +153,7 @@ async function waitForThaw(
       }),
     )
   } finally {
+    connections.end(connection)
     restoreIdleTimer()
   }
 }

@@ -93,13 +93,14 @@ function createSteps(options: AppOptions): Hono<Env> {
       : c.body(pem, 200, { 'Content-Type': 'application/x-pem-file', 'X-Content-Type-Options': 'nosniff' })
   })
   addPages(app, page)
-  addStatus(app, { beforeLogin, afterLogin }, { ...options, connections: limits.connections.table })
+  const { table: connections } = limits.connections
+  addStatus(app, { beforeLogin, afterLogin }, { ...options, connections })
   app.on(['GET', 'POST'], ['/token'], ...beforeLogin, issueToken(options))
   app.on(
     [...METHODS],
     ['/v2', '/v2/*'],
     ...login,
-    holdWrites(options),
+    holdWrites({ ...options, connections }),
     ...login.map(ifWaited),
     limits.transfers.step,
     keepImmutableTags({ ...options, ...observers }),

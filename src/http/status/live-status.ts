@@ -46,12 +46,12 @@ export function createLiveStatus({ source, clock, log }: LiveStatusOptions): Liv
   let isClosed = false
 
   function checkViewers(): void {
-    for (const { mayWatch, stream } of viewers) {
-      if (mayWatch()) stream.keepAlive()
-      else stream.end()
+    for (const viewer of viewers) {
+      if (viewer.mayWatch()) viewer.stream.keepAlive()
+      else end(viewer)
     }
     // A slow update delays the next update, but not the check above.
-    if (!isUpdating) void update()
+    if (!isUpdating && viewers.size > 0) void update()
   }
 
   async function update(): Promise<void> {
@@ -73,26 +73,26 @@ export function createLiveStatus({ source, clock, log }: LiveStatusOptions): Liv
   }
 
   function endAll(): void {
-    for (const { stream } of viewers) stream.end()
+    for (const viewer of viewers) end(viewer)
   }
 
-  function hasRoomFor({ audience, user }: Viewer): boolean {
-    const same = [...viewers].filter((viewer) => viewer.audience === audience)
-    if (same.length >= MAX_VIEWERS[audience]) return false
-    return user === undefined || same.filter((viewer) => viewer.user === user).length < MAX_VIEWERS_PER_USER
+  // Threat: the response of a client that does not read stays open. So the next event must not be written to it.
+  function end(viewer: Watching): void {
+    viewer.stream.end()
+    viewers.delete(viewer)
+    if (viewers.size > 0) return
+    clearInterval(timer)
+    timer = undefined
   }
 
   return {
     watch: (viewer) => {
       const { outgoing } = viewer
-      if (isClosed || !hasRoomFor(viewer)) return 'refused'
+      if (isClosed || !hasRoom([...viewers], viewer)) return 'refused'
       const watching = { ...viewer, stream: openEventStream(outgoing, clock), shown: NOTHING }
       viewers.add(watching)
       outgoing.once('close', () => {
-        viewers.delete(watching)
-        if (viewers.size > 0) return
-        clearInterval(timer)
-        timer = undefined
+        end(watching)
       })
       // The timer runs only while there are viewers.
       timer ??= setInterval(checkViewers, EVERY_MS).unref()
@@ -104,6 +104,12 @@ export function createLiveStatus({ source, clock, log }: LiveStatusOptions): Liv
       endAll()
     },
   }
+}
+
+function hasRoom(viewers: readonly Viewer[], { audience, user }: Viewer): boolean {
+  const same = viewers.filter((viewer) => viewer.audience === audience)
+  if (same.length >= MAX_VIEWERS[audience]) return false
+  return user === undefined || same.filter((viewer) => viewer.user === user).length < MAX_VIEWERS_PER_USER
 }
 
 function show(viewer: Watching, next: Sections, frame: string | undefined): void {

@@ -90,7 +90,7 @@ describe('with listed origins', () => {
     },
   )
 
-  it.each(['/v2/', '/-/', '/token', '/'])('a preflight for %s is answered', async (path) => {
+  it.each(['/v2/', '/v2', '/token'])('a preflight for %s is answered', async (path) => {
     expect(await sidecar.request({ ...preflight(UI), path })).toHaveProperty('status', 204)
   })
 
@@ -138,11 +138,8 @@ describe('with listed origins', () => {
     ['OPTIONS that is no preflight', { as: ALICE, path: '/v2/', method: 'OPTIONS' }, 200],
     ['a challenge', { path: '/v2/' }, 401],
     ['a wrong password', { as: 'alice:wrong', path: '/v2/' }, 401],
-    ['an unknown path', { path: '/nothing' }, 404],
     ['an unknown method', { path: '/v2/', method: 'PROPFIND' }, 405],
     ['an invalid target', { path: '/v2/a%2fb' }, 400],
-    ['the page', { path: '/-/' }, 200],
-    ['the root certificate', { path: '/-/ca.crt' }, 200],
   ])('the page may read %s', async (_what, options, status) => {
     const answer = await sidecar.request({ ...options, headers: { Origin: UI } })
     expect(answer.status).toBe(status)
@@ -156,6 +153,25 @@ describe('with listed origins', () => {
       expect(exposed).toContain(name)
     for (const name of ['access-control-allow-origin', 'vary'])
       expect(answer.rawHeaders.filter((text) => text.toLowerCase() === name)).toHaveLength(1)
+  })
+
+  it.each([
+    '/-/status',
+    '/-/status.json',
+    '/-/status.json?/v2/',
+    '/-/status/events',
+    '/-/',
+    '/-/ca.crt',
+    '/',
+    '/v2x',
+    '/token/',
+  ])('a page may neither ask for nor read %s', async (path) => {
+    const answers = [
+      await sidecar.request({ ...preflight(UI), path }),
+      await sidecar.request({ as: ALICE, path, method: 'HEAD', headers: { Origin: UI } }),
+    ]
+    expect(answers[0]?.status).toBe(404)
+    for (const { headers } of answers) expect([headers.vary, sharing(headers)]).toEqual(['Origin', []])
   })
 
   it.each(['/v2/', '/-/', '/nothing'])(
