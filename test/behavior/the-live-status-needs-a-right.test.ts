@@ -1,9 +1,13 @@
-import { describe, expect, it } from 'vitest'
+import { writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { accessScene, loginOf, usersFileOf } from '../fixtures/access-scene.ts'
+import { createClientAuthority } from '../fixtures/client-authority.ts'
 import { machinePasswordFor } from '../fixtures/machine-password.ts'
 import { answering, OK, upstreamForTest } from '../fixtures/programmable-upstream.ts'
 import { ALICE, sidecarForTest } from '../fixtures/sidecar.ts'
 import { watchStatus } from '../fixtures/status-events.ts'
+import { tempFolder } from '../fixtures/temp-folder.ts'
 import { until } from '../fixtures/until.ts'
 
 const PATHS = ['/-/status', '/-/status.json', '/-/status/events']
@@ -112,6 +116,21 @@ describe('the stream of a viewer ends within a second', () => {
     const stream = await watchStatus(sidecar, loginOf('viewer'))
     putRules(RULES.replace('pull, status', 'pull'))
     await until(() => stream.isEnded, { deadlineMs: 3_000, what: 'the stream ends' })
+  })
+
+  it('when the client certificate expires', async () => {
+    const authority = createClientAuthority()
+    const file = path.join(tempFolder(), 'client-ca.pem')
+    writeFileSync(file, authority.cert)
+    const sidecar = await sidecarForTest({ env: { SIDECAR_TLS_CLIENT_CA: file } })
+    const notAfter = new Date(Math.ceil(Date.now() / 1_000) * 1_000 + 1_800_000)
+    const stream = await watchStatus(sidecar, ALICE, authority.issue({ subject: 'alice', notAfter }))
+    await until(() => stream.events.length > 0, { deadlineMs: 5_000, what: 'events' })
+    const clock = vi.spyOn(Date, 'now').mockReturnValue(notAfter.getTime())
+    onTestFinished(() => {
+      clock.mockRestore()
+    })
+    await ended(stream)
   })
 
   it('at the start of a drain, which it does not delay', async () => {

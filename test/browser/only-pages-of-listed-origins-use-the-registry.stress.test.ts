@@ -163,8 +163,13 @@ describeInBrowser('a page in Chromium', () => {
       status: 404,
       text: expect.stringContaining('MANIFEST_UNKNOWN') as unknown,
     })
-    expect(await request(page, '/nothing')).toHaveProperty('status', 404)
-    expect(await request(page, '/-/ca.crt')).toHaveProperty('text', sidecar.root.pem)
+  })
+
+  it('of a listed origin cannot read the live status, or anything else of the sidecar', async () => {
+    const page = await open(`https://localhost:${listed.port}/`)
+    for (const target of ['/-/status.json', '/-/ca.crt', '/nothing'])
+      expect(await request(page, target)).toBeUndefined()
+    expect(await request(page, '/-/status.json', { headers: LOGIN })).toBeUndefined()
   })
 
   it('of another origin can do none of it, even with a login that the browser has stored', async () => {

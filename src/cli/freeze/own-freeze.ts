@@ -14,6 +14,7 @@ import {
   writeThaw,
   type Freeze,
 } from '../../freeze/freeze-file.ts'
+import { printable } from '../printable.ts'
 import { ownUsername } from '../this-machine.ts'
 
 export interface FreezePlace {
@@ -47,7 +48,7 @@ export async function beginFreeze(
 // When that program ends, its command thaws. This command would not notice.
 function programRunsMessage({ by, until }: Freeze): string {
   return (
-    `${by} runs a program in a freeze until ${isoTime(until)}; wait until the program ends, ` +
+    `${printable(by)} runs a program in a freeze until ${isoTime(until)}; wait until the program ends, ` +
     'or run `registry-sidecar thaw` if the program no longer runs'
   )
 }

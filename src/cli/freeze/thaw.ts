@@ -2,6 +2,7 @@
 
 import type { ExitCode, World } from '../../app/world.ts'
 import { isoTime } from '../../freeze/freeze-file.ts'
+import { printableJson } from '../printable.ts'
 import { endAnyFreeze, type FreezePlace } from './own-freeze.ts'
 
 export interface ThawRequest extends FreezePlace {
@@ -13,8 +14,7 @@ export async function thaw(request: ThawRequest, { stdout }: World): Promise<Exi
   const freeze = await endAnyFreeze(request)
   const text = freeze === undefined ? 'nothing was frozen' : 'thawed: pushes go on'
   const facts = freeze === undefined ? {} : { since: isoTime(freeze.since), by: freeze.by }
-  stdout.write(
-    `${request.json ? JSON.stringify({ action: 'thawed', wasFrozen: freeze !== undefined, ...facts }) : text}\n`,
-  )
+  const json = JSON.stringify({ action: 'thawed', wasFrozen: freeze !== undefined, ...facts })
+  stdout.write(`${request.json ? printableJson(json) : text}\n`)
   return 0
 }

@@ -3,7 +3,7 @@
 import type { ExitCode, World } from '../../app/world.ts'
 import { CommandError } from '../../errors/errors.ts'
 import type { FetchedStatus } from './fetch-status.ts'
-import { printable } from './printable.ts'
+import { printable } from '../printable.ts'
 import { statusLines } from './status-lines.ts'
 
 export interface LiveSource {

@@ -10,7 +10,7 @@ import type {
   StatusChange,
   StatusSnapshot,
 } from '../../observability/status-snapshot.ts'
-import { printable } from './printable.ts'
+import { printable } from '../printable.ts'
 import { tableLines, type Column } from './table-lines.ts'
 
 export interface Space {

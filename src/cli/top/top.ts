@@ -5,6 +5,7 @@ import type { ExitCode, World } from '../../app/world.ts'
 import { adminAddressOf } from '../admin-address.ts'
 import { fetchStatus } from './fetch-status.ts'
 import { showLive } from './live-screen.ts'
+import { printableJson } from '../printable.ts'
 import { statusLines } from './status-lines.ts'
 
 // For output that is not a terminal.
@@ -19,7 +20,7 @@ export async function top(
   const first = await fetchStatus(place)
   if (first.note !== undefined) world.stderr.write(`registry-sidecar: names are not shown: ${first.note}\n`)
   if (json) {
-    world.stdout.write(first.json)
+    world.stdout.write(printableJson(first.json))
     return 0
   }
   if (world.stdout.isTTY !== true) {

@@ -22,6 +22,10 @@ export type CertificateVerdict =
   | { readonly kind: 'invalid'; readonly fault: Fault }
   | { readonly kind: 'valid'; readonly notAfter: number; readonly name: NameInCertificate }
 
+export function hasExpired(verdict: CertificateVerdict | undefined): boolean {
+  return verdict?.kind === 'valid' && Date.now() >= verdict.notAfter
+}
+
 export interface Fault {
   readonly reason: string
   readonly message: string

@@ -5,6 +5,7 @@ import type { Hono } from 'hono'
 import type { AccessRules } from '../../access/access-rules.ts'
 import { denial } from '../../access/authorization.ts'
 import type { ConnectionTable } from '../connections/connection-table.ts'
+import { hasExpired } from '../connections/certificate-verdict.ts'
 import { isOutdated } from '../connections/client-ca-change.ts'
 import type { Connection } from '../connections/connection.ts'
 import { deny, rightsOfRequest } from '../pipeline/authorize.ts'
@@ -83,7 +84,7 @@ function watch(c: PipelineContext, { liveStatus, stillValid, connections }: Stat
     audience: 'users',
     user: usernameOf(facts),
     outgoing,
-    mayWatch: () => !isOutdated(connection) && isStillValid(),
+    mayWatch: () => !isOutdated(connection) && !hasExpired(connection.certificate) && isStillValid(),
   })
   if (outcome === 'refused') facts.reason = 'too many viewers'
   if (outcome === 'watching') {

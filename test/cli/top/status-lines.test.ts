@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { printable } from '../../../src/cli/top/printable.ts'
+import { printable, printableJson } from '../../../src/cli/printable.ts'
 import { statusLines } from '../../../src/cli/top/status-lines.ts'
 import { busySnapshot, IDLE_SNAPSHOT, withoutNames } from '../../fixtures/status-snapshots.ts'
 
@@ -30,4 +30,11 @@ it('escapes what a terminal would obey', () => {
   const lines = statusLines({ ...IDLE_SNAPSHOT, refusals: [{ ...refusal, names }] }, WIDE)
   for (const line of lines) expect(line).not.toMatch(/\p{Cc}/u)
   expect(lines.join()).toContain('\\u{1b}]0;title\\u{7}')
+})
+
+it('escapes the same characters in JSON, which stays the same document', () => {
+  const names = { user: 'a\x7f\u009b\u202e\u{e0001}é', repository: 'b' }
+  const json = printableJson(`${JSON.stringify(names)}\n`)
+  expect(json).toBe('{"user":"a\\u007f\\u009b\\u202e\\udb40\\udc01é","repository":"b"}\n')
+  expect(JSON.parse(json)).toEqual(names)
 })

@@ -1,8 +1,10 @@
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { EventEmitter } from 'node:events'
+import { EventEmitter, once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { Writable } from 'node:stream'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import type { World } from '../../../src/app/world.ts'
 import { top } from '../../../src/cli/top/top.ts'
 import { parseConfig } from '../../../src/settings/config.ts'
@@ -38,6 +40,19 @@ describe('top', () => {
       users: [{ user: 'alice' }],
       operations: [{ operation: 'pull' }],
     })
+  })
+
+  it('escapes with --json what a terminal would execute', async () => {
+    const names = { user: '\u009b2J\u202e\x7f' }
+    const server = createServer((_, response) => response.end(JSON.stringify(names)))
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    onTestFinished(() => void server.close())
+    const { port } = server.address() as AddressInfo
+    const { world, text } = terminalWorld()
+    const env = envOf({ SIDECAR_ADMIN_LISTEN: `127.0.0.1:${port}`, SIDECAR_STATE_DIR: otherKey() })
+    expect(await top(parseConfig({ env }), { json: true }, world)).toBe(0)
+    expect(text()).not.toMatch(/[\p{Cc}\p{Cf}]/u)
+    expect(JSON.parse(text())).toEqual(names)
   })
 
   it.each([

@@ -4,6 +4,7 @@
 import type { Metrics } from '../../../observability/metrics.ts'
 import {
   EXPIRED,
+  hasExpired,
   judgeCertificate,
   type CertificateDemand,
   type CertificateVerdict,
@@ -99,6 +100,5 @@ function deny(c: PipelineContext, { audit, metrics }: ClientCertificateOptions, 
 // The certificate is checked once per connection, because a connection has one handshake. Its expiry is checked each time.
 function verdictNow(connection: Connection, demand: CertificateDemand): CertificateVerdict {
   const verdict = (connection.certificate ??= judgeCertificate(connection.tls, demand))
-  const hasExpired = verdict.kind === 'valid' && Date.now() >= verdict.notAfter
-  return hasExpired ? { kind: 'invalid', fault: EXPIRED } : verdict
+  return hasExpired(verdict) ? { kind: 'invalid', fault: EXPIRED } : verdict
 }
