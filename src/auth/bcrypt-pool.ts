@@ -47,7 +47,7 @@ export function createBcryptPool(options: BcryptPoolOptions = {}): BcryptPool {
     isClosed = true
     // Node 20 aborts the whole process if a thread is terminated while it loads a module.
     await Promise.allSettled(running)
-    await (await pool)?.destroy()
+    await (await pool?.catch(() => undefined))?.destroy()
   }
 
   return {
@@ -64,7 +64,10 @@ async function startPool(
   { idleTimeoutMs: idleTimeout = IDLE_TIMEOUT_MS, file: filename = workerFile() }: BcryptPoolOptions,
   onFailure: () => void,
 ): Promise<Piscina<Comparison, number>> {
-  const { Piscina } = await import('piscina')
+  const { Piscina } = await import('piscina').catch((error: unknown) => {
+    onFailure()
+    throw error
+  })
   const pool = new Piscina<Comparison, number>({
     filename,
     minThreads: 0,
