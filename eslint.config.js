@@ -3,7 +3,7 @@ import prettier from 'eslint-config-prettier'
 import tseslint from 'typescript-eslint'
 
 export default tseslint.config(
-  { ignores: ['dist', 'coverage', 'node_modules', '**/*.mjs', '**/*.cjs'] },
+  { ignores: ['dist', 'dist.new', 'coverage', 'node_modules', '**/*.mjs', '**/*.cjs'] },
   js.configs.recommended,
   tseslint.configs.strictTypeChecked,
   tseslint.configs.stylisticTypeChecked,

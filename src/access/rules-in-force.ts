@@ -6,7 +6,12 @@ import { createReloadable } from '../files/reloadable.ts'
 import type { Loads, ValueState } from '../files/value-in-force.ts'
 import type { Log } from '../observability/log.ts'
 import { createAccessRules, type AccessRules } from './access-rules.ts'
-import { createRulesReader, RulesFileError, type RulesReader } from './rules-file/read-rules.ts'
+import {
+  createRulesReader,
+  RulesFileError,
+  RulesLimitError,
+  type RulesReader,
+} from './rules-file/read-rules.ts'
 import { placesOf, surprisingRules, unknownUsers, type Usernames } from './rules-report.ts'
 
 export interface RulesInForce extends Following {
@@ -17,6 +22,7 @@ export interface RulesInForce extends Following {
 
 export interface RulesInForceOptions extends FollowOptions {
   readonly usernames: () => Usernames | undefined
+  readonly reader?: RulesReader
 }
 
 /** Rejects with InvalidFileError when the file is unusable, because at start there are no earlier rules to keep. */
@@ -25,8 +31,8 @@ export async function loadRules({
   pollMs,
   log,
   usernames,
+  reader = createRulesReader(),
 }: RulesInForceOptions): Promise<RulesInForce> {
-  const reader = createRulesReader()
   const rules = createReloadable<AccessRules | undefined>({
     file,
     parse: (bytes) => parse(bytes, { file, reader }),
@@ -68,7 +74,7 @@ async function parse(bytes: Buffer, { file, reader }: ParseContext): Promise<Acc
   try {
     return createAccessRules(await reader.read(bytes))
   } catch (error) {
-    if (!(error instanceof RulesFileError)) throw error
+    if (!(error instanceof RulesFileError) || error instanceof RulesLimitError) throw error
     throw new InvalidFileError(file, error.message, {
       cause: error,
       publicReason: `problems at ${placesOf(error.problems)}`,

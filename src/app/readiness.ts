@@ -62,6 +62,12 @@ function drainState({ phase, inFlight }: DrainGate): PartStatus {
 
 const ADD_USER = 'add a user: registry-sidecar user add NAME'
 const CORRECT_FILE = 'correct the file; `registry-sidecar check` shows the problem'
+const TRIED_AGAIN =
+  'the content may be correct, and is tried again; the log line `file-not-loaded` has the cause'
+
+function stale({ reason, isTransient }: Extract<Users['state'], { readonly kind: 'stale' }>): PartStatus {
+  return { ready: true, state: 'stale', reason, hint: isTransient === true ? TRIED_AGAIN : CORRECT_FILE }
+}
 
 function usersState({ isLoaded, state, table }: Users): PartStatus {
   if (!isLoaded) {
@@ -73,7 +79,7 @@ function usersState({ isLoaded, state, table }: Users): PartStatus {
     }
   }
   // Stays ready, because the last good users can still log in.
-  if (state.kind === 'stale') return { ready: true, state: 'stale', reason: state.reason, hint: CORRECT_FILE }
+  if (state.kind === 'stale') return stale(state)
   if (table.entries.size === 0)
     return { ready: true, state: 'empty', reason: 'the users file has no users', hint: ADD_USER }
   if (table.problems.length > 0) {
@@ -121,7 +127,7 @@ function clientCaState({ current, state }: ClientCaInForce): PartStatus {
 }
 
 function rulesState({ current: { file }, state }: RulesInForce, { isLoaded, table }: Users): PartStatus {
-  if (state.kind === 'stale') return { ready: true, state: 'stale', reason: state.reason, hint: CORRECT_FILE }
+  if (state.kind === 'stale') return stale(state)
   const unknown = isLoaded ? unknownUsers(file, table.entries) : []
   const warning = unknown.length === 0 ? '' : `; unknown users at ${placesOf(unknown)}`
   return { ready: true, state: 'ok', reason: `${file.rules.length} rules${warning}` }

@@ -30,15 +30,25 @@ export interface BcryptPoolOptions {
 /** One check takes 70 ms at cost 10. On the event loop, it would delay every transfer. */
 export function createBcryptPool(options: BcryptPoolOptions = {}): BcryptPool {
   let pool: Promise<Piscina<Comparison, number>> | undefined
+  let startError: Error | undefined
   let comparisons = 0
   let isClosed = false
   const running = new Set<Promise<number>>()
 
   async function compare(comparison: Comparison): Promise<number | 'busy'> {
     if (isClosed) return 'busy'
+    startError = undefined
     comparisons += 1
-    pool ??= startPool(options, () => (pool = undefined))
-    const check = pool.then((started) => started.run(comparison))
+    pool ??= startPool(options, (error) => {
+      pool = undefined
+      startError = error
+    })
+    // Piscina rejects with "Terminating worker thread", which hides the cause.
+    const check = pool
+      .then((started) => started.run(comparison))
+      .catch((error: unknown) => {
+        throw startError ?? error
+      })
     running.add(check)
     return check.finally(() => running.delete(check))
   }
@@ -47,7 +57,7 @@ export function createBcryptPool(options: BcryptPoolOptions = {}): BcryptPool {
     isClosed = true
     // Node 20 aborts the whole process if a thread is terminated while it loads a module.
     await Promise.allSettled(running)
-    await (await pool)?.destroy()
+    await (await pool?.catch(() => undefined))?.destroy()
   }
 
   return {
@@ -62,9 +72,12 @@ export function createBcryptPool(options: BcryptPoolOptions = {}): BcryptPool {
 
 async function startPool(
   { idleTimeoutMs: idleTimeout = IDLE_TIMEOUT_MS, file: filename = workerFile() }: BcryptPoolOptions,
-  onFailure: () => void,
+  onFailure: (error: Error) => void,
 ): Promise<Piscina<Comparison, number>> {
-  const { Piscina } = await import('piscina')
+  const { Piscina } = await import('piscina').catch((error: unknown) => {
+    onFailure(error as Error)
+    throw error
+  })
   const pool = new Piscina<Comparison, number>({
     filename,
     minThreads: 0,
@@ -72,8 +85,8 @@ async function startPool(
     idleTimeout,
   })
   // If a thread cannot start, the check that waits for it fails, and the next check uses a new pool.
-  pool.on('error', () => {
-    onFailure()
+  pool.on('error', (error: Error) => {
+    onFailure(error)
     void pool.destroy()
   })
   return pool

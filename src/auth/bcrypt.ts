@@ -1,5 +1,6 @@
 // Hashes and compares passwords with bcrypt.
 // Worker threads load this file, because bcryptjs computes on the caller's event loop.
+// After an update in place, the old main thread loads this file too. So keep the fields of `Comparison` and the result.
 
 import { compareSync, hashSync, truncates } from 'bcryptjs'
 

@@ -6,12 +6,7 @@ import { errorCode, errorMessage, InvalidFileError } from '../errors/errors.ts'
 import type { Log } from '../observability/log.ts'
 import { shareNextRun } from '../async/in-flight.ts'
 import { readSettled } from './settled-file.ts'
-import {
-  createValueInForce,
-  type FailureReport,
-  type InForce,
-  type ValueInForceOptions,
-} from './value-in-force.ts'
+import { createValueInForce, type InForce, type ValueInForceOptions } from './value-in-force.ts'
 
 /** Until the first valid content, `current` is `initial` and the state is stale. */
 export interface Reloadable<T> extends InForce<T> {
@@ -24,7 +19,10 @@ export interface ReloadableOptions<T> extends Pick<
   'initial' | 'isSame' | 'logChange'
 > {
   readonly file: string
-  /** The result must depend only on the bytes and, if content can expire, on the clock. */
+  /**
+   * The result must depend only on the bytes and, if content can expire, on the clock.
+   * Rejects with InvalidFileError if the content is invalid. After any other error, the same content is parsed again.
+   */
   readonly parse: (bytes: Buffer) => T | Promise<T>
   readonly log?: Log
   /** Then a missing file is no error, unless the file existed before. */
@@ -39,7 +37,7 @@ export function createReloadable<T>(options: ReloadableOptions<T>): Reloadable<T
     logRecovery: () => log?.info({ event: 'file-usable-again', file }, 'file can be used again'),
   })
   let acceptedHash: string | undefined
-  let refused: { readonly hash: string; readonly error: InvalidFileError } | undefined
+  let refused: Required<Failure> | undefined
   let wasSeen = false
 
   return {
@@ -56,7 +54,7 @@ export function createReloadable<T>(options: ReloadableOptions<T>): Reloadable<T
 
   async function load(): Promise<'changed' | 'unchanged'> {
     const bytes = await readSettled(file).catch((error: unknown) => {
-      throw fail(error, 'unread')
+      throw fail({ hash: 'unread', error: asInvalidFile(file, error) })
     })
     const hash = await digestOf(bytes)
     const isUnchanged = hash === acceptedHash
@@ -70,30 +68,71 @@ export function createReloadable<T>(options: ReloadableOptions<T>): Reloadable<T
   }
 
   async function parsed(bytes: Buffer, hash: string): Promise<T> {
-    if (refused?.hash === hash) throw refused.error
+    const start = performance.now()
+    if (refused?.hash === hash && start < refused.until) throw refused.error
     try {
       return await parse(bytes)
     } catch (error) {
-      throw fail(error, hash)
+      throw fail(
+        error instanceof InvalidFileError ? { hash, error } : transient(error, { file, hash, start }),
+      )
     }
   }
 
-  function fail(cause: unknown, hash: string): InvalidFileError {
-    const error = asInvalidFile(file, cause)
-    const { reason, publicReason } = error
+  function fail({ hash, error, until = Infinity }: Failure): InvalidFileError {
+    const isTransient = until < Infinity
     const isNotYetThere = mayAppearLater && !wasSeen && errorCode(error.cause) === 'ENOENT'
-    const report: FailureReport = {
-      key: `${hash} ${reason}`,
-      log: () => log?.error({ event: 'file-not-loaded', file, reason }, NOT_LOADED),
+    const report = {
+      key: `${hash} ${error.reason}`,
+      isTransient,
+      log: failureLog(log, { error, isTransient }),
     }
-    value.fail(publicReason, isNotYetThere ? undefined : report)
+    value.fail(error.publicReason, isNotYetThere ? undefined : report)
     if (isNotYetThere) return error
     wasSeen = true
-    refused = { hash, error }
+    refused = { hash, error, until }
     return error
   }
 }
 
+interface LoggedFailure {
+  readonly error: InvalidFileError
+  readonly isTransient: boolean
+}
+
+function failureLog(
+  log: Log | undefined,
+  { isTransient, error: { file, reason } }: LoggedFailure,
+): () => void {
+  const hint = isTransient ? { hint: HINT } : {}
+  return () => log?.error({ event: 'file-not-loaded', file, reason, ...hint }, NOT_LOADED)
+}
+
+interface Failure {
+  readonly hash: string
+  readonly error: InvalidFileError
+  /** In the time of `performance.now()`. Until then, the same content fails without another parse. */
+  readonly until?: number
+}
+
+interface Attempt {
+  readonly file: string
+  readonly hash: string
+  readonly start: number
+}
+
+// Threat: if one lack of memory or threads refused a content for good, a revoked user would keep access.
+// Threat: a hostile content may take 10 s for each attempt. So the pause grows with the time that the attempt took.
+const PAUSE_FACTOR = 5
+
+function transient(cause: unknown, { file, hash, start }: Attempt): Failure {
+  const now = performance.now()
+  const error = new InvalidFileError(file, errorMessage(cause), { cause, publicReason: TRIED_AGAIN })
+  return { hash, error, until: now + PAUSE_FACTOR * (now - start) }
+}
+
+const TRIED_AGAIN = 'the file could not be loaded; it is tried again'
+const HINT = 'the content may be correct, and is tried again; the reason says what failed'
 const NOT_LOADED = 'file not loaded; the previous version stays in use'
 
 // Hashing a slice takes about 3 ms. Hashing the largest file at once would block the event loop for over 40 ms.

@@ -7,7 +7,9 @@ import { errorMessage, NotAppliedError } from '../errors/errors.ts'
 import type { Log } from '../observability/log.ts'
 
 /** `stale`: the value in force differs from its source. The reason is public, so it contains no username. */
-export type ValueState = { readonly kind: 'fresh' } | { readonly kind: 'stale'; readonly reason: string }
+export type ValueState =
+  | { readonly kind: 'fresh' }
+  | { readonly kind: 'stale'; readonly reason: string; readonly isTransient?: true | undefined }
 
 export interface InForce<T> {
   readonly current: T
@@ -36,6 +38,8 @@ export interface ValueInForce<T> extends InForce<T> {
 
 export interface FailureReport {
   readonly log: () => void
+  /** The content may be correct, and is tried again without a change of the file. */
+  readonly isTransient?: boolean
   /** A failure with the same key as the previous failure is not logged. */
   readonly key?: string
 }
@@ -106,7 +110,7 @@ export function createValueInForce<T>(options: ValueInForceOptions<T>): ValueInF
   }
 
   function fail(reason: string, report?: FailureReport): void {
-    state = { kind: 'stale', reason }
+    state = { kind: 'stale', reason, isTransient: report?.isTransient === true || undefined }
     if (report === undefined) return
     const isRepeated = report.key !== undefined && report.key === reported?.key
     reported = report

@@ -36,6 +36,7 @@ export const LOG_EVENTS = {
     'reload-failed': 'A reload failed for an unexpected reason; the last good values stay in use.',
     'close-failed': 'A part of the sidecar did not close at the end of the process.',
     'request-bug': 'A request failed because of a bug in the sidecar; the client got status 500.',
+    'program-not-loaded': 'A part of the program could not be loaded; the client got status 503.',
     'status-not-sent': 'The live status stopped because of a bug in the sidecar; its viewers connect again.',
   }),
   ...topic('info', {

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { PassThrough } from 'node:stream'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { InvalidFileError, NotAppliedError } from '../../src/errors/errors.ts'
 import { createLog } from '../../src/observability/log.ts'
 import { follow } from '../../src/files/followed-file.ts'
@@ -205,6 +205,49 @@ describe('a failed reload', () => {
   })
 })
 
+describe('an error that is not about the content', () => {
+  it('is tried again for the same content, and its reason names no path', async () => {
+    const { log, lines } = recordedLog()
+    let obstacle: Error | undefined = new Error('EAGAIN: /opt/sidecar/thread')
+    const parseOrFail = (bytes: Buffer) => (obstacle === undefined ? parse(bytes) : failWith(obstacle))
+    const value = createReloadable({ file, parse: parseOrFail, initial: 0, log })
+    await writeFile(file, '1')
+
+    await expect(value.reload()).rejects.toThrow('EAGAIN')
+    expect(value.state).toEqual({
+      kind: 'stale',
+      reason: 'the file could not be loaded; it is tried again',
+      isTransient: true,
+    })
+    expect(lines[0]).toMatchObject({ event: 'file-not-loaded', reason: obstacle.message })
+    obstacle = undefined
+
+    expect(await value.reload()).toBe('changed')
+    expect([value.current, value.state.kind]).toEqual([1, 'fresh'])
+  })
+
+  it('is tried again after a pause of five times the attempt, so that a slow content takes little CPU', async () => {
+    let now = 1_000
+    vi.spyOn(performance, 'now').mockImplementation(() => now)
+    onTestFinished(() => void vi.restoreAllMocks())
+    const parseSlowly = (): never => {
+      parses++
+      now += 10_000
+      return failWith(new Error('takes over 10 s'))
+    }
+    const value = createReloadable<number>({ file, parse: parseSlowly, initial: 0 })
+    await writeFile(file, '1')
+
+    await expect(value.reload()).rejects.toThrow('takes over 10 s')
+    now += 49_999
+    await expect(value.reload()).rejects.toThrow('takes over 10 s')
+    expect(parses).toBe(1)
+    now += 1
+    await expect(value.reload()).rejects.toThrow('takes over 10 s')
+    expect(parses).toBe(2)
+  })
+})
+
 describe('a file that is allowed to appear later', () => {
   const missing = ['error', 'is missing'] as const
   const invalid = ['error', 'is no number'] as const
@@ -243,7 +286,7 @@ describe('a file that is allowed to appear later', () => {
 function parse(bytes: Buffer): number {
   parses++
   const value = Number(bytes.toString())
-  if (Number.isNaN(value)) throw new Error('is no number')
+  if (Number.isNaN(value)) throw new InvalidFileError(file, 'is no number')
   return value
 }
 

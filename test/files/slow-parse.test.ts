@@ -101,6 +101,6 @@ async function slowValue() {
 function parse(bytes: Buffer): number {
   parses++
   const value = Number(bytes.toString())
-  if (Number.isNaN(value)) throw new Error('is no number')
+  if (Number.isNaN(value)) throw new InvalidFileError(file, 'is no number')
   return value
 }

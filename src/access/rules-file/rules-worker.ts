@@ -1,4 +1,5 @@
 // Parses rules files in a worker thread; see read-rules.ts.
+// After an update in place, the old main thread loads this file too. So keep the argument and the fields of the result.
 
 import { parseRules } from './rules-file.ts'
 

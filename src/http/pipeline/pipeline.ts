@@ -3,7 +3,7 @@
 import { getRequestListener } from '@hono/node-server'
 import { Hono } from 'hono'
 import type { RequestListener } from 'node:http'
-import { errorMessage } from '../../errors/errors.ts'
+import { errorCode, errorMessage } from '../../errors/errors.ts'
 import type { Activity } from '../../observability/activity/activity.ts'
 import type { AuditStream } from '../../observability/audit-stream.ts'
 import type { Log } from '../../observability/log.ts'
@@ -107,7 +107,7 @@ function createSteps(options: AppOptions): Hono<Env> {
     forward({ ...options, ...observers }),
   )
   app.notFound((c) => refuse(c, refusal('notFound', 'this address serves /v2/ only'), 'no such path'))
-  app.onError((error, c) => answerBug(log, c, error))
+  app.onError((error, c) => (isNotLoaded(error) ? answerNotLoaded : answerBug)(log, c, error))
   return app
 }
 
@@ -127,6 +127,22 @@ function strictTransport(seconds: number): Step {
     c.env.outgoing.setHeader('Strict-Transport-Security', `max-age=${seconds}`)
     await next()
   }
+}
+
+function isNotLoaded(error: Error): boolean {
+  return NOT_LOADED_CODES.has(errorCode(error) ?? '')
+}
+
+const NOT_LOADED_CODES = new Set(['ERR_MODULE_NOT_FOUND', 'MODULE_NOT_FOUND', 'ERR_WORKER_INIT_FAILED'])
+
+function answerNotLoaded(log: Log, c: PipelineContext, error: Error): Response {
+  const hint =
+    'an update may have replaced the files of the program, or threads are lacking: restart the sidecar'
+  log.error(
+    { event: 'program-not-loaded', id: c.var.facts.id, err: error, hint },
+    'a part of the program could not be loaded; the request was refused',
+  )
+  return refuse(c, refusal('unavailable', 'the sidecar needs a restart; ask its operator'), 'not loaded')
 }
 
 function answerBug(log: Log, c: PipelineContext, error: Error): Response {
