@@ -3,6 +3,7 @@
 import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { InvalidFileError } from '../../src/errors/errors.ts'
 import { createReloadable, type Reloadable } from '../../src/files/reloadable.ts'
 import { watchFile, type FileWatch } from '../../src/files/watch.ts'
 import { until } from '../fixtures/until.ts'
@@ -80,6 +81,6 @@ export async function plainFile(base: string): Promise<string> {
 
 function parseText(bytes: Buffer): string {
   const text = bytes.toString()
-  if (text.startsWith(GARBAGE)) throw new Error('is garbage')
+  if (text.startsWith(GARBAGE)) throw new InvalidFileError('htpasswd', 'is garbage')
   return text
 }
