@@ -15,7 +15,7 @@ import { ALICE, sidecarForTest } from '../fixtures/sidecar.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 import { until } from '../fixtures/until.ts'
 
-const ROUNDS = repetitions({ usual: 5, stress: 20 })
+const ROUNDS = repetitions({ usual: 2, stress: 20 })
 const ROUND_MS = 60_000
 
 // The 15 s until a repository is quiet pass in 3 s, so that the rounds take less time.
