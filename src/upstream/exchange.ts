@@ -15,7 +15,8 @@ export interface Exchange {
   request: ClientRequest | undefined
   upload: Upload | undefined
   answer: IncomingMessage | undefined
-  isRetried: boolean
+  /** Counts from 0. */
+  attempt: number
   /** A GET or HEAD without an answer is sent again until this time, in `performance.now()`. */
   readonly retryUntil: number
   isOver: boolean
@@ -51,7 +52,7 @@ export function createExchange(
     request: undefined,
     upload: undefined,
     answer: undefined,
-    isRetried: false,
+    attempt: 0,
     retryUntil,
     isOver: false,
   }

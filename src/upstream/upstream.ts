@@ -6,14 +6,14 @@ import { createRequire } from 'node:module'
 import type { Readable } from 'node:stream'
 import util from 'node:util'
 import type httpProxy from 'http-proxy'
-import { errorCode } from '../errors/errors.ts'
-import { createConnections, isRepeatable } from './connect/registry-connections.ts'
+import { createConnections } from './connect/registry-connections.ts'
 import { createExchange, failExchange, type Exchange, type ForwardContext } from './exchange.ts'
 import { failureOf, type UpstreamFailure } from './failure.ts'
 import { createLocationRewrite } from './location-rewrite.ts'
 import { probeRegistry, type ProbeOutcome } from './probe/probe.ts'
 import type { RegistryAddress } from './connect/registry-address.ts'
 import { forwardResponse, type ResponseParts } from './response.ts'
+import { sendAgainOrFail } from './send-again.ts'
 import { createSpliceMemory } from './splice/splice-memory.ts'
 import { sendBody } from './request-body.ts'
 import { createManifestLookup, type ManifestLookup } from './manifest-lookup.ts'
@@ -40,9 +40,6 @@ export interface UpstreamOptions extends WatchdogLimits, Pick<ResponseParts, 'on
   /** In bytes. */
   readonly spliceMemory: number
 }
-
-// A registry that restarts is unreachable for less than a second.
-const RETRY_EVERY_MS = 250
 
 const EXCHANGE = Symbol('exchange')
 
@@ -82,11 +79,11 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   }
 
   function send(exchange: Exchange): void {
-    const { isRetried } = exchange
+    const { attempt } = exchange
     const options = { agent: connections.agentFor(exchange), buffer: bodyOf(exchange) }
     startRequest(proxy, exchange, options, (error) => {
-      // A first attempt may report two errors: the connection ended, and bytes were not sent.
-      if (isRetried === exchange.isRetried) sendAgainOrFail(exchange, error, send)
+      // An attempt may report two errors: the connection ended, and bytes were not sent.
+      if (attempt === exchange.attempt) sendAgainOrFail(exchange, error, send)
     })
   }
 
@@ -159,38 +156,6 @@ function onRequest(request: ClientRequest, incoming: WithExchange): void {
       failExchange(exchange, { kind: 'broke-off', cause: 'the registry closed without an answer' })
     }
   })
-}
-
-function sendAgainOrFail(exchange: Exchange, error: Error, send: (exchange: Exchange) => void): void {
-  // A reset after the last byte of the answer does no harm.
-  if (exchange.isOver || exchange.answer?.complete === true) return
-  const isStale = isStaleConnection(exchange, error)
-  if (!isStale && !mayWaitForRegistry(exchange)) {
-    failExchange(exchange, failureOf(error))
-    return
-  }
-  // This request emits 'close' in the same tick. That must not fail the retried exchange.
-  exchange.request = undefined
-  if (isStale) {
-    exchange.isRetried = true
-    send(exchange)
-    return
-  }
-  // http-proxy adds listeners at each attempt, which end with the request.
-  exchange.incoming.setMaxListeners(0)
-  setTimeout(() => {
-    if (!exchange.isOver) send(exchange)
-  }, RETRY_EVERY_MS).unref()
-}
-
-function isStaleConnection({ incoming, request, isRetried, answer }: Exchange, error: Error): boolean {
-  if (isRetried || answer !== undefined || request?.reusedSocket !== true) return false
-  if (errorCode(error) !== 'ECONNRESET' && errorCode(error) !== 'EPIPE') return false
-  return isRepeatable(incoming.method)
-}
-
-function mayWaitForRegistry({ incoming, answer, retryUntil }: Exchange): boolean {
-  return answer === undefined && performance.now() < retryUntil && isRepeatable(incoming.method)
 }
 
 function createProxy(address: RegistryAddress): httpProxy {

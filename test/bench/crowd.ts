@@ -2,18 +2,18 @@
 //
 //   npm run bench:crowd -- [--node PATH]     uses a registry in this process with blobs of any length
 
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import https from 'node:https'
 import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { endlessRegistry, pullSlowly, standIdle, type Crowd, type Host } from '../fixtures/crowd.ts'
 import { ALICE, ALICE_ENTRY } from '../fixtures/sidecar.ts'
 import { makeTempFolder, removeFolder } from '../fixtures/temp-folder.ts'
-import { endAllChildren, startChild } from './children.ts'
+import { startBenchSidecar } from './bench-sidecar.ts'
+import { endAllChildren } from './children.ts'
 import { peakRssMib, resetPeakRss } from './process-tree.ts'
 
 const MIB = 1024 * 1024
-const MAIN = path.join(import.meta.dirname, '..', '..', 'dist', 'main.js')
 const PULLS = 200
 const IDLE = 2_000
 const WATCH_MS = 15_000
@@ -55,24 +55,9 @@ try {
 process.exit(0)
 
 async function withSidecar(work: (host: Host, pid: number) => Promise<void>): Promise<void> {
-  const logFile = path.join(folder, 'log')
-  writeFileSync(logFile, '')
-  const env = {
-    SIDECAR_UPSTREAM: `http://127.0.0.1:${registry.port}`,
-    SIDECAR_LISTEN: '127.0.0.1:0',
-    SIDECAR_ADMIN_LISTEN: 'off',
-    SIDECAR_LOG_FORMAT: 'json',
-  }
-  const child = startChild([node, MAIN, 'serve'], { cwd: folder, env, logFile })
-  let port: string | undefined
-  while (port === undefined) {
-    if (child.exitCode !== null) throw new Error(readFileSync(logFile, 'utf8'))
-    await pause(20)
-    port = /"tls":"127\.0\.0\.1:(\d+)"/.exec(readFileSync(logFile, 'utf8'))?.[1]
-  }
-  const ca = readFileSync(path.join(folder, 'state/root.crt'))
-  await work({ port: Number(port), ca }, child.pid ?? 0)
-  child.kill('SIGKILL')
+  const { host, pid, kill } = await startBenchSidecar({ node, folder, registryPort: registry.port })
+  await work(host, pid)
+  kill()
 }
 
 interface Watched {

@@ -3,7 +3,7 @@
 //   npm run bench:status -- [--node PATH]     uses a registry in this process with blobs of any length
 
 import { once } from 'node:events'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
 import https from 'node:https'
 import path from 'node:path'
@@ -11,12 +11,12 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { endlessRegistry, standIdle, type Crowd, type Host } from '../fixtures/crowd.ts'
 import { ALICE, ALICE_ENTRY } from '../fixtures/sidecar.ts'
 import { makeTempFolder, removeFolder } from '../fixtures/temp-folder.ts'
-import { endAllChildren, startChild } from './children.ts'
+import { startBenchSidecar } from './bench-sidecar.ts'
+import { endAllChildren } from './children.ts'
 import { cpuSeconds } from './process-tree.ts'
 import { median } from './statistics.ts'
 
 const GIB = 1024 ** 3
-const MAIN = path.join(import.meta.dirname, '..', '..', 'dist', 'main.js')
 const PULLS = 200
 // At most 8 viewers per user.
 const VIEWERS = { alice: 5, bob: 5 } as const
@@ -32,7 +32,12 @@ mkdirSync(path.join(folder, 'users'))
 writeFileSync(path.join(folder, 'users/htpasswd'), `${ALICE_ENTRY}${ALICE_ENTRY.replace('alice', 'bob')}`)
 
 try {
-  const { host, pid } = await startSidecar()
+  const { host, pid } = await startBenchSidecar({
+    node,
+    folder,
+    registryPort: registry.port,
+    env: { SIDECAR_ADMIN_LISTEN: '127.0.0.1:0' },
+  })
   const pulls = await pullFast(host)
   await pause(WINDOW_MS)
   const costs: { readonly alone: number; readonly watched: number }[] = []
@@ -55,26 +60,6 @@ try {
   removeFolder(folder)
 }
 process.exit(0)
-
-async function startSidecar(): Promise<{ readonly host: Host; readonly pid: number }> {
-  const logFile = path.join(folder, 'log')
-  writeFileSync(logFile, '')
-  const env = {
-    SIDECAR_UPSTREAM: `http://127.0.0.1:${registry.port}`,
-    SIDECAR_LISTEN: '127.0.0.1:0',
-    SIDECAR_ADMIN_LISTEN: '127.0.0.1:0',
-    SIDECAR_LOG_FORMAT: 'json',
-  }
-  const child = startChild([node, MAIN, 'serve'], { cwd: folder, env, logFile })
-  let port: string | undefined
-  while (port === undefined) {
-    if (child.exitCode !== null) throw new Error(readFileSync(logFile, 'utf8'))
-    await pause(20)
-    port = /"tls":"127\.0\.0\.1:(\d+)"/.exec(readFileSync(logFile, 'utf8'))?.[1]
-  }
-  const ca = readFileSync(path.join(folder, 'state/root.crt'))
-  return { host: { port: Number(port), ca }, pid: child.pid ?? 0 }
-}
 
 /** No pull ends during the measurement. */
 async function pullFast(host: Host): Promise<Crowd> {

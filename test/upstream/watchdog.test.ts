@@ -33,7 +33,7 @@ function answered({ writableEnded }: { readonly writableEnded: boolean }) {
     request: { socket: registry, destroy: vi.fn() } as unknown as ClientRequest,
     upload: undefined,
     answer: {} as unknown as IncomingMessage,
-    isRetried: false,
+    attempt: 0,
     retryUntil: 0,
     isOver: false,
     isWhole: false,

@@ -1,32 +1,16 @@
 // Registers metrics whose values are read from each part.
 
-import type { RulesInForce } from '../../access/rules-in-force.ts'
 import type { Attempts } from '../../auth/attempts.ts'
 import type { BcryptPool } from '../../auth/bcrypt-pool.ts'
-import type { ClientCaInForce } from '../../certificates/client-ca-in-force.ts'
-import type { DrainGate } from '../../http/pipeline/drain-gate.ts'
-import type { WriteFreeze } from '../../freeze/write-freeze.ts'
 import type { Limits } from '../../http/limits.ts'
 import type { AuditStream } from '../../observability/audit-stream.ts'
 import type { Metrics, Sample } from '../../observability/metrics.ts'
-import type { CertificateInForce } from '../../certificates/certificate-in-force.ts'
-import type { Upstream } from '../../upstream/upstream.ts'
-import type { Users } from '../../users/users.ts'
 import { registerFileMetrics } from './file-metrics.ts'
 import { registerFreezeMetrics } from './freeze-metrics.ts'
-import type { PublicReason } from '../status/public-reason.ts'
-import { readinessOf } from '../readiness.ts'
+import { readinessOf, type Parts } from '../readiness.ts'
 import { programVersion } from '../version.ts'
 
-export interface MeasuredParts {
-  readonly users: Users
-  readonly certificate: CertificateInForce
-  readonly clientCa?: ClientCaInForce | undefined
-  readonly rules?: RulesInForce | undefined
-  readonly writeFreeze: WriteFreeze
-  readonly upstream: Upstream
-  readonly gate: DrainGate
-  readonly publicReason: PublicReason
+export interface MeasuredParts extends Parts {
   readonly limits: Limits
   readonly pool: BcryptPool
   readonly attempts: Attempts

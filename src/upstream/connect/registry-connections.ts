@@ -9,7 +9,7 @@ import { createSplicingAgent } from '../splice/splice.ts'
 
 export interface Connections {
   /** A retry gets a new connection, because other kept connections may be stale too. */
-  agentFor(exchange: Pick<Exchange, 'incoming' | 'isRetried'>): Agent
+  agentFor(exchange: Pick<Exchange, 'incoming' | 'attempt'>): Agent
   close(): void
 }
 
@@ -25,7 +25,7 @@ export function createConnections(address: RegistryAddress): Connections {
   const keepSocketAlive = 'socketPath' in address ? destroySocket : resetSocket
   const fresh = Object.assign(createSplicingAgent({ keepAlive: true }), { keepSocketAlive })
   return {
-    agentFor: ({ incoming, isRetried }) => (isRepeatable(incoming.method) && !isRetried ? kept : fresh),
+    agentFor: ({ incoming, attempt }) => (isRepeatable(incoming.method) && attempt === 0 ? kept : fresh),
     close: () => {
       kept.destroy()
       fresh.destroy()
