@@ -6,7 +6,7 @@ import type { Credentials } from './basic.ts'
 import { createCheckTokens, type CheckTokens } from './check-tokens.ts'
 import { createKeyedDigest } from './keyed-digest.ts'
 import type { Throttle, ThrottleLimit } from './throttle.ts'
-import { createRecentMap } from './recent-map.ts'
+import { createRecentMap } from '../collections/recent-map.ts'
 
 export interface Pace {
   connection(source: string): PacedConnection

@@ -4,7 +4,7 @@
 
 import type { Credentials } from './basic.ts'
 import { createKeyedDigest } from './keyed-digest.ts'
-import { createRecentMap } from './recent-map.ts'
+import { createRecentMap } from '../collections/recent-map.ts'
 
 export interface RepeatedFailures {
   /** True only once per refusal, so that a client that repeats one password still reaches the throttle. */

@@ -5,7 +5,7 @@
 // Wrong machine passwords count. Otherwise nothing would slow down a client with an expired machine password.
 
 import { createKeyedDigest } from './keyed-digest.ts'
-import { createRecentMap, type RecentMap } from './recent-map.ts'
+import { createRecentMap, type RecentMap } from '../collections/recent-map.ts'
 
 export interface ThrottleLimit {
   readonly failures: number

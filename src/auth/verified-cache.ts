@@ -1,7 +1,7 @@
 // Remembers right credentials, so that a hundred requests cost one bcrypt check.
 
 import { createKeyedDigest } from './keyed-digest.ts'
-import { createRecentMap } from './recent-map.ts'
+import { createRecentMap } from '../collections/recent-map.ts'
 
 /** Threat: without `source`, a throttled source would learn that its guess is right when the user logs in elsewhere. */
 export interface VerifiedLogin {

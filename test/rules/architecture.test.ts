@@ -29,8 +29,9 @@ const isOurs = ({ target }: Import): boolean => target.endsWith('.ts')
 /** What each room may import besides itself. A room is a folder of src; those of http are rooms of their own. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   async: [],
+  collections: [],
   errors: [],
-  observability: ['errors'],
+  observability: ['collections', 'errors'],
   // Pure text: rules for names stand in pki, and the registry's address in upstream.
   settings: ['errors', 'pki', 'upstream'],
   files: ['async', 'errors', 'observability'],
@@ -38,7 +39,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // A machine password is limited by a restriction.
   users: ['access', 'errors', 'files', 'observability'],
   // The table of users is what credentials are checked against.
-  auth: ['async', 'users'],
+  auth: ['async', 'collections', 'users'],
   tokens: ['auth', 'users'],
   access: ['errors', 'files', 'observability'],
   freeze: ['async', 'errors', 'files', 'observability'],

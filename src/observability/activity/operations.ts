@@ -3,7 +3,7 @@
 
 import type { Operation, OperationOutcome } from '../event-metrics.ts'
 import type { FinishedOperation } from '../status-snapshot.ts'
-import { createRecentMap } from './newest-entries.ts'
+import { createRecentMap } from '../../collections/recent-map.ts'
 import { createRing } from './ring.ts'
 import { shortText, shortTextOrNone } from './short-text.ts'
 
@@ -55,7 +55,7 @@ export function createOperations(): Operations {
   return {
     blobFinished: (blob) => {
       const sums = unfinished[blob.operation]
-      const sum = sums.get(keyOf(blob))
+      const sum = sums.peek(keyOf(blob))
       if (sum !== undefined) {
         sum.bytes += blob.bytes
         sum.endedAt = blob.endedAt

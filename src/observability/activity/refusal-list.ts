@@ -2,7 +2,7 @@
 // Threat: a client without a login causes many refusals, so that the list loses all others.
 
 import type { Names, Refusal } from '../status-snapshot.ts'
-import { createRecentMap } from './newest-entries.ts'
+import { createRecentMap } from '../../collections/recent-map.ts'
 import { shortTextOrNone } from './short-text.ts'
 
 const MAX_REFUSALS = 200

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { createRecentMap } from '../../src/auth/recent-map.ts'
+import { createRecentMap } from '../../src/collections/recent-map.ts'
 
 function mapOf(...keys: string[]) {
   const map = createRecentMap<number>(3)

@@ -9,6 +9,8 @@ export interface RecentMap<V> {
   set(key: string, value: V): void
   delete(key: string): void
   clear(): void
+  /** The entry that was used last comes first. */
+  newestFirst(): readonly V[]
   readonly size: number
 }
 
@@ -48,6 +50,7 @@ export function createRecentMap<V>(max: number): RecentMap<V> {
       entries.clear()
       oldest = entries.keys()
     },
+    newestFirst: () => [...entries.values()].reverse(),
     get size() {
       return entries.size
     },
