@@ -112,6 +112,16 @@ async function beginShutdown({ sidecar }: Scene): Promise<number> {
   return performance.now()
 }
 
+/** A connection of the last moment may still get an answer, or a reset by the kernel. */
+async function addressCloses({ ask }: Scene): Promise<void> {
+  const isRefused = () =>
+    ask().then(
+      () => false,
+      (error: unknown) => String(error).includes('ECONNREFUSED'),
+    )
+  await until(isRefused, { deadlineMs: SOON_MS, what: 'the address to close' })
+}
+
 describe('a shutdown', () => {
   it('1: turns unready at once, and 2: serves new connections and requests during the delay', async () => {
     const scene = await startScene({ SIDECAR_DRAIN_DELAY: '3s' })
@@ -124,12 +134,7 @@ describe('a shutdown', () => {
     expect(await kept.answerTo(PING)).toMatch(/^HTTP\/1\.1 200 [^]*Connection: close/)
     await kept.closed
     // 3: closes the address.
-    const isRefused = () =>
-      scene.ask().then(
-        () => false,
-        (error: unknown) => String(error).includes('ECONNREFUSED'),
-      )
-    await until(isRefused, { deadlineMs: SOON_MS, what: 'the end of the delay' })
+    await addressCloses(scene)
     expect(performance.now() - begun).toBeGreaterThan(2_900)
     // 6: exits.
     expect(await scene.sidecar.finished).toMatchObject({ code: 0, signal: null, stderr: '' })
@@ -176,7 +181,7 @@ describe('a shutdown', () => {
     const push = await scene.beginPush()
     await beginShutdown(scene)
     expect(await scene.readyz()).toBe(503)
-    await expect(scene.ask()).rejects.toThrow(/ECONNREFUSED/)
+    await addressCloses(scene)
     expect(await kept.answerTo(PING)).toMatch(/^HTTP\/1\.1 503 [^]*Retry-After: 5/)
     await push.answerTo('later')
     const answered = performance.now()
