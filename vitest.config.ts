@@ -42,7 +42,7 @@ export default defineConfig(({ mode }) => {
   return {
     test: {
       // Most tests wait for timers and other processes most of the time.
-      maxWorkers: 2 * availableParallelism(),
+      maxWorkers: 3 * availableParallelism(),
       sequence: { sequencer: SlowFirst },
       // With the setup file above it fails a run that logged a secret.
       globalSetup: `${FIXTURES}/no-secret-is-logged.ts`,

@@ -1,6 +1,7 @@
 // Composes a running sidecar from settings.
 
 import { loadRules, type RulesInForce } from '../access/rules-in-force.ts'
+import { createRulesReader, type RulesReader } from '../access/rules-file/read-rules.ts'
 import { createBcryptPool, type BcryptPool } from '../auth/bcrypt-pool.ts'
 import type { CertificateInForce } from '../certificates/certificate-in-force.ts'
 import { loadClientCa, type ClientCaInForce } from '../certificates/client-ca-in-force.ts'
@@ -58,8 +59,9 @@ interface Files {
 export interface SidecarOptions {
   /** Milliseconds since 1970, for tokens. */
   readonly now?: () => number
-  /** Each sidecar closes its pool. */
+  /** Each sidecar closes its pool and its reader. */
   readonly bcryptPool?: () => BcryptPool
+  readonly rulesReader?: () => RulesReader
   readonly freezeClock?: FreezeClock
   readonly stdout?: NodeJS.WritableStream
 }
@@ -68,13 +70,20 @@ export interface SidecarOptions {
 export async function createSidecar(
   config: Config,
   log: Log,
-  { now = Date.now, bcryptPool = createBcryptPool, freezeClock = {}, stdout }: SidecarOptions = {},
+  {
+    now = Date.now,
+    bcryptPool = createBcryptPool,
+    rulesReader = createRulesReader,
+    freezeClock = {},
+    stdout,
+  }: SidecarOptions = {},
 ): Promise<Sidecar> {
   // The audit stream opens first, so that it records which files are loaded.
   const auditStream = await openAuditStream(config.audit, { log, stdout })
   const activity = createActivity()
   const listeners = [activity.logged, ...(auditStream === undefined ? [] : [copyToAudit(auditStream)])]
-  const options = { log: watchLog(log, listeners), now, bcryptPool, freezeClock, auditStream, activity }
+  const watched = watchLog(log, listeners)
+  const options = { log: watched, now, bcryptPool, rulesReader, freezeClock, auditStream, activity }
   return closeOnFailure(openSidecar(config, options), { auditStream })
 }
 
@@ -82,6 +91,7 @@ interface OpenOptions {
   readonly log: Log
   readonly now: () => number
   readonly bcryptPool: () => BcryptPool
+  readonly rulesReader: () => RulesReader
   readonly freezeClock: FreezeClock
   readonly auditStream: AuditStream | undefined
   readonly activity: Activity
@@ -126,7 +136,7 @@ async function openSidecar(config: Config, options: OpenOptions): Promise<Sideca
 
 async function loadFiles(
   config: Config,
-  { log, freezeClock }: Pick<OpenOptions, 'log' | 'freezeClock'>,
+  { log, rulesReader, freezeClock }: Pick<OpenOptions, 'log' | 'rulesReader' | 'freezeClock'>,
 ): Promise<Files> {
   const { stateDir, watchPoll: pollMs } = config
   const operatorFiles = operatorFilesOf(config)
@@ -135,7 +145,11 @@ async function loadFiles(
     : loadOperatorCertificate({ files: operatorFiles, pollMs, log }))
   const users = await closeOnFailure(loadUsers({ file: config.users, pollMs, log }), { certificate })
   const clientCa = await closeOnFailure(openClientCa(config, log), { certificate, users })
-  const rules = await closeOnFailure(openRules(config, { users, log }), { certificate, users, clientCa })
+  const rules = await closeOnFailure(openRules(config, { users, log, rulesReader }), {
+    certificate,
+    users,
+    clientCa,
+  })
   const open = { certificate, users, clientCa, rules }
   const tokenKey = await closeOnFailure(openTokenKey(statePlaceOf(config), log), open)
   // No address is bound yet, so a freeze also holds the first writes after a restart.
@@ -183,11 +197,11 @@ async function openClientCa(config: Config, log: Log): Promise<ClientCaInForce |
 
 async function openRules(
   { access: file, watchPoll: pollMs }: Config,
-  { users, log }: { readonly users: Users; readonly log: Log },
+  { users, log, rulesReader }: Pick<OpenOptions, 'log' | 'rulesReader'> & { readonly users: Users },
 ): Promise<RulesInForce | undefined> {
   if (file === undefined) return undefined
   const usernames = () => (users.isLoaded ? users.table.entries : undefined)
-  return loadRules({ file, pollMs, log, usernames })
+  return loadRules({ file, pollMs, log, usernames, reader: rulesReader() })
 }
 
 function monotonicMs(): number {

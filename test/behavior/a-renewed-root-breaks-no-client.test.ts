@@ -42,7 +42,7 @@ it('sidecars on one folder serve it within two seconds to clients of the old roo
 
 it('clients that trust another root are refused as before', async () => {
   const sidecar = await sidecarForTest()
-  const stranger = await sidecarForTest()
+  const stranger = await sidecarForTest({ isFirstStart: true })
   const { leaf } = await renewedCert(path.join(sidecar.folder, 'state'), { root: true })
   await untilServed(sidecar, leaf.fingerprint)
   const options = { port: sidecar.port, host: '127.0.0.1', servername: 'localhost', ca: stranger.root.pem }

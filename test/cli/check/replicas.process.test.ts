@@ -102,7 +102,7 @@ const DIFFERENT_ROOTS = expect.stringMatching(
 
 describe('check --host compares sidecars behind one name', () => {
   it('and finds separate roots', async () => {
-    const [one, other] = [await sidecarForTest(), await sidecarForTest()]
+    const [one, other] = [await sidecarForTest(), await sidecarForTest({ isFirstStart: true })]
     const [finding] = await checkHostAt(`127.0.0.1:${await roundRobinForTest([one.port, other.port])}`)
     expect(finding).toEqual(DIFFERENT_ROOTS)
     for (const { root } of [one, other]) expect(finding).toContain(root.fingerprint)
@@ -123,7 +123,10 @@ describe('check --host compares sidecars behind one name', () => {
 
   it('and connects to all addresses of a name', async () => {
     const one = await sidecarForTest()
-    const other = await sidecarForTest({ env: { SIDECAR_LISTEN: `127.0.0.2:${one.port}` } })
+    const other = await sidecarForTest({
+      isFirstStart: true,
+      env: { SIDECAR_LISTEN: `127.0.0.2:${one.port}` },
+    })
     const [endpoint, name] = [
       { address: '127.0.0.1', port: one.port },
       { type: 'dns', value: 'localhost' } as const,
