@@ -7,10 +7,12 @@ import { machinePasswordFor } from '../fixtures/machine-password.ts'
 import { answering, OK, upstreamForTest } from '../fixtures/programmable-upstream.ts'
 import { ALICE, sidecarForTest } from '../fixtures/sidecar.ts'
 import { watchStatus } from '../fixtures/status-events.ts'
+import { expectStrictPolicy } from '../fixtures/strict-policy.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 import { until } from '../fixtures/until.ts'
 
 const PATHS = ['/-/status', '/-/status.json', '/-/status/events']
+const BROWSER = 'text/html,application/xhtml+xml,*/*;q=0.8'
 const RULES = `rules:
   - {who: viewer, repositories: ["team/**"], allow: [pull, status]}
   - {who: reader, repositories: ["team/**"], allow: [pull]}
@@ -42,6 +44,10 @@ describe('without access rules', () => {
     const ask = (secret: string) => sidecar.request({ path: '/-/status.json', as: `viewer:${secret}` })
     expect((await ask(status.secret)).status).toBe(200)
     expect((await ask(pull.secret)).status).toBe(403)
+    const headers = { accept: BROWSER }
+    const page = await sidecar.request({ path: '/-/status', as: `viewer:${pull.secret}`, headers })
+    expect([page.status, page.headers['content-type']]).toEqual([403, 'text/html; charset=utf-8'])
+    expect(page.body.toString()).toContain('--allow status')
   })
 })
 
@@ -57,6 +63,26 @@ describe('with access rules', () => {
       const answer = await sidecar.request({ path, headers })
       expect([answer.status, answer.headers['www-authenticate']]).toEqual([401, 'Basic realm="Registry"'])
     }
+  })
+
+  it('a browser gets a page that explains the refusal, without names of others', async () => {
+    const { sidecar } = await accessScene(['viewer', 'reader', '<b>'], RULES)
+    const open = (username: string, path: string, accept = BROWSER) =>
+      sidecar.request({ path, as: loginOf(username), headers: { accept } })
+    const page = await open('reader', '/-/status')
+    const text = page.body.toString()
+    expect([page.status, page.headers.vary]).toEqual([403, 'Accept'])
+    expect(page.headers['cross-origin-resource-policy']).toBe('same-origin')
+    expectStrictPolicy(page, text)
+    for (const part of ['logged in as <code>reader</code>', 'allow: [status]']) expect(text).toContain(part)
+    expect(text).not.toMatch(/viewer|team|public/)
+    expect((await open('<b>', '/-/status')).body.toString()).toContain('<code>&lt;b&gt;</code>')
+    expect(sidecar.lines).toContainEqual(
+      expect.objectContaining({ user: 'reader', status: 403, reason: 'no access rule allows it' }),
+    )
+    for (const path of ['/-/status.json', '/-/status/events'])
+      expect((await open('reader', path)).headers['content-type']).toBe('application/json')
+    expect((await open('reader', '/-/status', '*/*')).headers['content-type']).toBe('application/json')
   })
 
   it('a rule for anonymous gives the right to users alone', async () => {

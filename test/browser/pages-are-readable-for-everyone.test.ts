@@ -27,8 +27,10 @@ describeInBrowser('in Chromium', () => {
     const [cert, key] = [path.join(folder, 'cert.pem'), path.join(folder, 'key.pem')]
     writeFileSync(cert, certPem)
     writeFileSync(key, keyPem)
+    const rules = path.join(folder, 'access.yaml')
+    writeFileSync(rules, `rules: [{who: ${username}, repositories: ["**"], allow: [pull]}]\n`)
     sidecar = await startSidecar()
-    const env = { SIDECAR_TLS_CERT: cert, SIDECAR_TLS_KEY: key }
+    const env = { SIDECAR_TLS_CERT: cert, SIDECAR_TLS_KEY: key, SIDECAR_ACCESS: rules }
     own = await startSidecar({ rootPem: authority.rootPem, env })
     busy = await startStatusServer(busySnapshot(6))
     nameless = await startStatusServer(withoutNames(busySnapshot(6)))
@@ -47,6 +49,7 @@ describeInBrowser('in Chromium', () => {
     readonly address: () => string
     readonly login?: BrowserContextOptions
     readonly hasAllParts?: true
+    readonly expectedComplaints?: readonly string[]
   }[] = [
     { what: 'the trust page', address: () => `https://localhost:${sidecar.port}/-/`, hasAllParts: true },
     {
@@ -59,6 +62,12 @@ describeInBrowser('in Chromium', () => {
       login: { httpCredentials: { username, password } },
     },
     {
+      what: 'the status page for a user without the right',
+      address: () => `https://localhost:${own.port}/-/status`,
+      login: { httpCredentials: { username, password } },
+      expectedComplaints: ['Failed to load resource: the server responded with a status of 403 (Forbidden)'],
+    },
+    {
       what: 'the status page of the admin address',
       address: () => `http://127.0.0.1:${sidecar.adminAddress?.port ?? 0}/`,
     },
@@ -66,7 +75,7 @@ describeInBrowser('in Chromium', () => {
     { what: 'the status page of a busy registry without names', address: () => nameless.address },
   ]
 
-  describe.each(PAGES)('$what', ({ what, address, login }) => {
+  describe.each(PAGES)('$what', ({ what, address, login, expectedComplaints = [] }) => {
     it('has no fault on a phone and a desktop, light and dark', async () => {
       for (const { name, options } of isStress ? VIEWS : FEW_VIEWS) {
         const { page, requests, complaints } = await openPage(browser, address(), {
@@ -81,7 +90,7 @@ describeInBrowser('in Chromium', () => {
         expect(await overflow(page), `${name}: pixels beyond the window`).toBe(0)
         const foreign = requests.filter((url) => !url.startsWith(new URL(address()).origin))
         expect(foreign, name).toEqual([])
-        expect(complaints, name).toEqual([])
+        expect(complaints, name).toEqual(expectedComplaints)
       }
     })
   })

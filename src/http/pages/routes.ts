@@ -1,6 +1,7 @@
 // Routes browsers to the trust page on the TLS listener.
 
 import type { Hono } from 'hono'
+import { acceptsHtml } from '../accepts-html.ts'
 import type { Env, Step } from '../pipeline/step.ts'
 import type { CertificateNames } from './shown-keys.ts'
 import type { RootSummary } from './trust-page.ts'
@@ -35,7 +36,7 @@ async function loadTrustPage() {
 // A registry client that requests `/` must get a 404 in the registry's form.
 function redirectBrowsers(): Step {
   return async function redirectBrowser(c, next) {
-    if (!/\btext\/html\b/i.test(c.env.incoming.headers.accept ?? '')) return next()
+    if (!acceptsHtml(c.env.incoming.headers)) return next()
     // A header of Hono's answer would replace the Vary that an earlier step has set.
     c.env.outgoing.appendHeader('Vary', 'Accept')
     // Threat: a client forges the Host header. The location is relative, so it does not contain that header.

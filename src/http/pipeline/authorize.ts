@@ -60,13 +60,31 @@ function askForLogin(c: PipelineContext, challenges: Challenges, { missing }: De
 }
 
 // Never 401: docker would delete the login that it has stored.
-export function deny(c: PipelineContext, { missing, message }: Denial): Response {
-  const { facts } = c.var
-  facts.missing = missing
-  const restriction = facts.machinePassword?.restriction
-  if (missing !== undefined && restriction?.allows(missing) === false) {
+export function deny(c: PipelineContext, denial: Denial): Response {
+  const { message, reason } = recordDenial(c.var.facts, denial)
+  return refuse(c, refusal('denied', message), reason)
+}
+
+export interface ExplainedDenial {
+  readonly deniedBy: 'rules' | 'machine password'
+  /** For the client. */
+  readonly message: string
+  readonly reason: string
+}
+
+/** Records what the log says about a denied request. */
+export function recordDenial(facts: RequestFacts, denial: Denial): ExplainedDenial {
+  const explained = explain(facts, denial)
+  facts.missing = denial.missing
+  facts.reason = explained.reason
+  return explained
+}
+
+function explain({ machinePassword }: RequestFacts, { missing, message }: Denial): ExplainedDenial {
+  if (missing !== undefined && machinePassword?.restriction.allows(missing) === false) {
     const restricted = `this machine password may not ${inWords(missing)}`
-    return refuse(c, refusal('denied', restricted), 'the machine password does not allow it')
+    const reason = 'the machine password does not allow it'
+    return { deniedBy: 'machine password', message: restricted, reason }
   }
-  return refuse(c, refusal('denied', message), missing === undefined ? message : 'no access rule allows it')
+  return { deniedBy: 'rules', message, reason: missing === undefined ? message : 'no access rule allows it' }
 }

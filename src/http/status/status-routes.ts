@@ -3,17 +3,18 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Hono } from 'hono'
 import type { AccessRules } from '../../access/access-rules.ts'
-import { denial } from '../../access/authorization.ts'
+import { denial, nameOf, type Denial } from '../../access/authorization.ts'
+import { acceptsHtml } from '../accepts-html.ts'
 import type { ConnectionTable } from '../connections/connection-table.ts'
 import { hasExpired } from '../connections/certificate-verdict.ts'
 import { isOutdated } from '../connections/client-ca-change.ts'
 import type { Connection } from '../connections/connection.ts'
-import { deny, rightsOfRequest } from '../pipeline/authorize.ts'
+import { deny, recordDenial, rightsOfRequest } from '../pipeline/authorize.ts'
 import { authenticate, type AuthenticateOptions } from '../pipeline/login/authenticate.ts'
 import { refuse, type Env, type PipelineContext, type Step } from '../pipeline/step.ts'
 import { usernameOf, type RequestFacts } from '../request-facts.ts'
 import type { LiveStatus } from './live-status.ts'
-import { JSON_HEADERS } from './status-headers.ts'
+import { JSON_HEADERS, STATUS_HEADERS } from './status-headers.ts'
 import type { StatusSource } from './status-source.ts'
 import { watchStatus } from './watch-status.ts'
 
@@ -68,11 +69,24 @@ function authorizeStatus({ rules, challenges }: StatusRoutesOptions): Step {
     if (subject === undefined) throw new Error('a request without a subject reached its authorization')
     if (subject.kind === 'anonymous') return refuse(c, challenges.basic, 'no credentials')
     const rights = rightsOfRequest(rules(), { subject, machinePassword })
-    if (rights !== 'everything' && !rights({ action: 'status' }))
-      return deny(c, denial(subject, { action: 'status' }))
+    if (rights !== 'everything' && !rights({ action: 'status' })) {
+      const denied = denial(subject, { action: 'status' })
+      const isForPerson = c.req.path === PAGE && acceptsHtml(c.env.incoming.headers)
+      return isForPerson ? showDenial(c, denied, nameOf(subject)) : deny(c, denied)
+    }
     await next()
     return undefined
   }
+}
+
+async function showDenial(c: PipelineContext, denied: Denial, username: string): Promise<Response> {
+  // Loaded on demand, because people open this page rarely.
+  const { DENIED_PAGE_HEADERS, deniedPage } = await import('../pages/denied-page.ts')
+  const { deniedBy } = recordDenial(c.var.facts, denied)
+  // A header of Hono's answer would replace the Vary that an earlier step has set.
+  c.env.outgoing.appendHeader('Vary', 'Accept')
+  const page = await deniedPage({ username, deniedBy })
+  return c.body(page, 403, { ...DENIED_PAGE_HEADERS, ...STATUS_HEADERS })
 }
 
 function watch(c: PipelineContext, { liveStatus, stillValid, connections }: StatusRoutesOptions): Response {

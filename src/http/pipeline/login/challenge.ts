@@ -7,6 +7,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { scopeOf, type Scope } from '../../../access/scope.ts'
 import { formatChallenge } from '../../../auth/basic.ts'
 import { TOKEN_SERVICE } from '../../../tokens/signed-tokens.ts'
+import { acceptsHtml } from '../../accepts-html.ts'
 import { parseHost } from '../../host-header.ts'
 import { unauthorized, type Refusal } from '../../refusals.ts'
 import type { PipelineContext } from '../step.ts'
@@ -80,8 +81,8 @@ export function challengeFor(
     .join(',')}`
 }
 
-export function isBrowser({ accept = '', ...headers }: IncomingHttpHeaders): boolean {
-  return headers['sec-fetch-mode'] !== undefined || /\btext\/html\b/i.test(accept)
+export function isBrowser(headers: IncomingHttpHeaders): boolean {
+  return headers['sec-fetch-mode'] !== undefined || acceptsHtml(headers)
 }
 
 // As in the registry software `distribution`. `repository` has no characters that need quoting.
