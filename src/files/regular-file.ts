@@ -33,20 +33,24 @@ export async function readBounded(handle: FileHandle, file: string): Promise<Buf
   return bytes
 }
 
+/** Rejects with InvalidFileError if the file must not be read. */
+export type FileCheck = (stats: Stats | BigIntStats, file: string) => Promise<void>
+
 /** Rejects with system errors (`EISDIR` for a folder), and with InvalidFileError over 64 MiB. */
-export async function readRegular(file: string): Promise<Buffer> {
+export async function readRegular(file: string, check?: FileCheck): Promise<Buffer> {
   const handle = await openToRead(file)
   try {
     const stats = await handle.stat()
     if (!stats.isDirectory()) refuseUnlessRegular(stats, file)
+    await check?.(stats, file)
     return await readBounded(handle, file)
   } finally {
     await handle.close()
   }
 }
 
-export function readIfPresent(file: string): Promise<Buffer | undefined> {
-  return ifPresent(readRegular(file))
+export function readIfPresent(file: string, check?: FileCheck): Promise<Buffer | undefined> {
+  return ifPresent(readRegular(file, check))
 }
 
 export async function ifPresent<T>(look: Promise<T>): Promise<T | undefined> {

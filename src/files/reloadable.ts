@@ -5,6 +5,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { errorCode, errorMessage, InvalidFileError } from '../errors/errors.ts'
 import type { Log } from '../observability/log.ts'
 import { shareNextRun } from '../async/in-flight.ts'
+import type { FileCheck } from './regular-file.ts'
 import { readSettled } from './settled-file.ts'
 import { createValueInForce, type InForce, type ValueInForceOptions } from './value-in-force.ts'
 
@@ -25,12 +26,13 @@ export interface ReloadableOptions<T> extends Pick<
    */
   readonly parse: (bytes: Buffer) => T | Promise<T>
   readonly log?: Log
+  readonly check?: FileCheck
   /** Then a missing file is no error, unless the file existed before. */
   readonly mayAppearLater?: boolean
 }
 
 export function createReloadable<T>(options: ReloadableOptions<T>): Reloadable<T> {
-  const { file, parse, log, mayAppearLater = false } = options
+  const { file, parse, log, check, mayAppearLater = false } = options
   const value = createValueInForce({
     ...options,
     initialState: { kind: 'stale', reason: 'not read yet' },
@@ -53,7 +55,7 @@ export function createReloadable<T>(options: ReloadableOptions<T>): Reloadable<T
   }
 
   async function load(): Promise<'changed' | 'unchanged'> {
-    const bytes = await readSettled(file).catch((error: unknown) => {
+    const bytes = await readSettled(file, check).catch((error: unknown) => {
       throw fail({ hash: 'unread', error: asInvalidFile(file, error) })
     })
     const hash = await digestOf(bytes)

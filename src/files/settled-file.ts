@@ -5,7 +5,7 @@
 import type { FileHandle } from 'node:fs/promises'
 import { setTimeout as pause } from 'node:timers/promises'
 import { errorCode, errorMessage, InvalidFileError } from '../errors/errors.ts'
-import { openToRead, readBounded, refuseUnlessRegular } from './regular-file.ts'
+import { openToRead, readBounded, refuseUnlessRegular, type FileCheck } from './regular-file.ts'
 
 const LOOK_PAUSE_MS = 40
 
@@ -20,10 +20,10 @@ type Look =
   | { readonly kind: 'changing' }
 
 /** Resolves after 40 ms without a change, or 280 ms without content. Rejects with InvalidFileError, within about 5 s. */
-export async function readSettled(file: string): Promise<Buffer> {
+export async function readSettled(file: string, check?: FileCheck): Promise<Buffer> {
   let gone = 0
   for (let looks = 0; looks < LOOKS_UNTIL_GIVEN_UP; looks++) {
-    const look = await lookAt(file)
+    const look = await lookAt(file, check)
     if (look.kind === 'content') return look.bytes
     gone = look.kind === 'changing' ? 0 : gone + 1
     if (gone < LOOKS_UNTIL_GONE) continue
@@ -33,10 +33,11 @@ export async function readSettled(file: string): Promise<Buffer> {
   throw new InvalidFileError(file, 'is still being written; it is read again when the writing stops')
 }
 
-async function lookAt(file: string): Promise<Look> {
+async function lookAt(file: string, check: FileCheck | undefined): Promise<Look> {
   try {
     const handle = await openToRead(file)
     try {
+      await check?.(await handle.stat(), file)
       return await lookInside(handle, file)
     } finally {
       await handle.close()

@@ -2,6 +2,7 @@
 
 import type { Timetable } from '../async/timetable.ts'
 import { follow, type Following, type FollowOptions } from '../files/followed-file.ts'
+import { refuseForeign } from '../files/foreign-file.ts'
 import { existsFile } from '../files/regular-file.ts'
 import { createReloadable } from '../files/reloadable.ts'
 import type { Loads, ValueState } from '../files/value-in-force.ts'
@@ -30,6 +31,7 @@ export async function loadFreeze(options: FreezeInForceOptions): Promise<FreezeI
   const file = freezeFileIn(stateDir)
   const value = createReloadable<Freeze | undefined>({
     file,
+    check: refuseForeign,
     parse: (bytes) => parseFreeze(bytes, file),
     initial: undefined,
     isSame: (one, other) =>

@@ -87,6 +87,7 @@ export function createProgressReports({ stateDir, counts, log }: ProgressOptions
 const NOT_WRITTEN =
   'the progress of a freeze cannot be written; the command cannot see that pushes have ended'
 
+// Threat: another user writes a false report. It may delay a freeze, but it does not hide the pushes of a sidecar.
 /** The keys are file names. Ignores files that cannot be read. Rejects if the folder cannot be read. */
 export async function readProgress(stateDir: string): Promise<ReadonlyMap<string, Progress>> {
   const names = (await readdir(stateDir)).filter((name) => NAME.test(name))

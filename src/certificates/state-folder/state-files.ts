@@ -7,6 +7,7 @@ import { replaceFile } from '../../files/atomic-file.ts'
 import { errorCode, errorMessage, InvalidFileError } from '../../errors/errors.ts'
 import { withFileLock, type FileLock } from '../../files/file-lock.ts'
 import type { Log } from '../../observability/log.ts'
+import { refuseForeign } from '../../files/foreign-file.ts'
 import { readIfPresent } from '../../files/regular-file.ts'
 import type { IssuedCertificate } from '../../pki/issue.ts'
 
@@ -42,7 +43,7 @@ export async function createStateFolder({ folder }: StatePlace): Promise<void> {
 
 export async function readFiles(paths: Partial<StatePaths>): Promise<StateTexts> {
   const reads = Object.entries(paths).map(async ([part, file]) => {
-    const bytes = await readIfPresent(file).catch(rethrowWithFix(file, 'read'))
+    const bytes = await readIfPresent(file, refuseForeign).catch(rethrowWithFix(file, 'read'))
     return [part, bytes?.toString()] as const
   })
   return Object.fromEntries((await Promise.all(reads)).filter(([, text]) => text !== undefined))

@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { InvalidFileError } from '../../errors/errors.ts'
+import { refuseForeign } from '../../files/foreign-file.ts'
 import { readIfPresent } from '../../files/regular-file.ts'
 import type { Log } from '../../observability/log.ts'
 import {
@@ -43,7 +44,7 @@ export async function openStatusKey(folder: string, log: Log): Promise<string | 
 /** Undefined if it is missing or has another form. Rejects with InvalidFileError if it cannot be read. */
 export async function readStatusKey(folder: string): Promise<string | undefined> {
   const file = statusKeyFile(folder)
-  const text = (await readIfPresent(file).catch(rethrowWithFix(file, 'read')))?.toString()
+  const text = (await readIfPresent(file, refuseForeign).catch(rethrowWithFix(file, 'read')))?.toString()
   return text !== undefined && FORM.test(text) ? text.trim() : undefined
 }
 

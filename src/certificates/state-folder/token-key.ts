@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 
 import { InvalidFileError } from '../../errors/errors.ts'
+import { refuseForeign } from '../../files/foreign-file.ts'
 import { readIfPresent } from '../../files/regular-file.ts'
 import type { Log } from '../../observability/log.ts'
 import {
@@ -80,7 +81,7 @@ const RESTORE =
   'restore the right file, or remove it; then the next start creates a new key, which ends all tokens'
 
 async function readTokenKey(file: string, fix = RESTORE): Promise<Buffer | undefined> {
-  const bytes = await readIfPresent(file).catch(rethrowWithFix(file, 'read'))
+  const bytes = await readIfPresent(file, refuseForeign).catch(rethrowWithFix(file, 'read'))
   if (bytes === undefined || bytes.length === TOKEN_KEY_BYTES) return bytes
   const found = `has ${bytes.length} bytes instead of ${TOKEN_KEY_BYTES}`
   throw new InvalidFileError(file, `${found}: ${fix}`)

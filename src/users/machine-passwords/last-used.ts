@@ -3,6 +3,7 @@
 
 import { errorMessage } from '../../errors/errors.ts'
 import { replaceFile } from '../../files/atomic-file.ts'
+import { refuseForeign } from '../../files/foreign-file.ts'
 import { readIfPresent } from '../../files/regular-file.ts'
 import type { Log } from '../../observability/log.ts'
 import type { MachinePasswords } from '../user-table.ts'
@@ -67,9 +68,9 @@ export function createLastUsed(options: LastUsedOptions): LastUsed {
   }
 }
 
-/** Empty if the file is missing or damaged. Rejects with system errors. */
+/** Empty if the file is missing or damaged. Rejects with system errors, or InvalidFileError. */
 export async function readLastUsed(file: string): Promise<LastUsedTimes> {
-  const bytes = await readIfPresent(file)
+  const bytes = await readIfPresent(file, refuseForeign)
   return new Map(
     Object.entries(parseObject(bytes?.toString() ?? '{}')).flatMap(([id, text]) => {
       const time = typeof text === 'string' ? Date.parse(text) : Number.NaN
