@@ -1,5 +1,6 @@
 // Asks the admin address for the live status.
 
+import { proofOf } from '../../auth/status-proof.ts'
 import { readStatusKey } from '../../certificates/state-folder/status-key-file.ts'
 import { CommandError, errorCode, InvalidFileError } from '../../errors/errors.ts'
 import type { StatusSnapshot } from '../../observability/status-snapshot.ts'
@@ -18,20 +19,20 @@ export interface StatusPlace {
   readonly stateDir: string
 }
 
+const PATH = '/status.json'
+
 export async function fetchStatus({ to, stateDir }: StatusPlace): Promise<FetchedStatus> {
   // Read each time, because a sidecar that starts with a new state folder writes a new key.
   const key = await readKey(stateDir)
   if (key.kind === 'none') return fetchWithoutNames(to, key.reason)
-  const answer = await askAdminAddress(to, {
-    path: '/status.json',
-    headers: { authorization: `Bearer ${key.key}` },
-  })
+  const proof = proofOf(key.key, { path: PATH, now: Date.now() })
+  const answer = await askAdminAddress(to, { path: PATH, headers: { authorization: `Bearer ${proof}` } })
   if (answer.status === 401) return fetchWithoutNames(to, `the key in ${stateDir} belongs to another sidecar`)
   return parse(to, answer, undefined)
 }
 
 async function fetchWithoutNames(to: AdminAddress, note: string): Promise<FetchedStatus> {
-  return parse(to, await askAdminAddress(to, { path: '/status.json' }), note)
+  return parse(to, await askAdminAddress(to, { path: PATH }), note)
 }
 
 function parse(

@@ -29,7 +29,8 @@ export function addAdminStatus(
 ): void {
   type Answer = (audience: Audience) => Promise<Response> | Response
   const unlessRefused = (c: Context<AdminEnv>, answer: Answer) => {
-    const audience = audienceOf(c.env.incoming.headers.authorization, statusKey)
+    const request = { path: c.req.path, now: Date.now() }
+    const audience = audienceOf(c.env.incoming.headers.authorization, statusKey, request)
     return audience === 'refused' ? c.text(WRONG_KEY, 401, CHALLENGE) : answer(audience)
   }
   app.get('/', (c) =>

@@ -13,6 +13,8 @@ import { startSidecar, ALICE, type TestSidecar } from '../../fixtures/sidecar.ts
 import { tempFolder } from '../../fixtures/temp-folder.ts'
 import { until } from '../../fixtures/until.ts'
 
+const OTHER_KEY = 'A'.repeat(43)
+
 let sidecar: TestSidecar
 const envOf = (more: Readonly<Record<string, string>> = {}) => ({
   SIDECAR_ADMIN_LISTEN: `127.0.0.1:${sidecar.adminAddress?.port ?? 0}`,
@@ -42,9 +44,13 @@ describe('top', () => {
     })
   })
 
-  it('escapes with --json what a terminal would execute', async () => {
+  it('escapes with --json what a terminal would execute, and does not send its key', async () => {
     const names = { user: '\u009b2J\u202e\x7f' }
-    const server = createServer((_, response) => response.end(JSON.stringify(names)))
+    let headers = ''
+    const server = createServer(({ rawHeaders }, response) => {
+      headers = rawHeaders.join()
+      response.end(JSON.stringify(names))
+    })
     await once(server.listen(0, '127.0.0.1'), 'listening')
     onTestFinished(() => void server.close())
     const { port } = server.address() as AddressInfo
@@ -53,6 +59,8 @@ describe('top', () => {
     expect(await top(parseConfig({ env }), { json: true }, world)).toBe(0)
     expect(text()).not.toMatch(/[\p{Cc}\p{Cf}]/u)
     expect(JSON.parse(text())).toEqual(names)
+    expect(headers).toMatch(/authorization,Bearer \d+\./)
+    expect(headers).not.toContain(OTHER_KEY)
   })
 
   it.each([
@@ -84,7 +92,7 @@ describe('top', () => {
 
 function otherKey(): string {
   const folder = tempFolder()
-  writeFileSync(path.join(folder, 'status.key'), `${'A'.repeat(43)}\n`, { mode: 0o600 })
+  writeFileSync(path.join(folder, 'status.key'), `${OTHER_KEY}\n`, { mode: 0o600 })
   return folder
 }
 
