@@ -16,6 +16,9 @@ subscribe('worker_threads', (message) => {
   worker.once('online', keepNewSpaceSmall)
 })
 
+const bug = { hasHappened: false }
+const bugListeners = new Set<(error: Error) => void>()
+
 const world: World = {
   env: process.env,
   stdin: process.stdin,
@@ -27,6 +30,10 @@ const world: World = {
       for (const signal of signals) process.off(signal, listener)
     }
   },
+  onUncaughtError(listener) {
+    bugListeners.add(listener)
+    return () => bugListeners.delete(listener)
+  },
 }
 
 // If the reader of the output leaves (`… | head`), a command exits without an error. A server has a SIGTERM listener.
@@ -36,13 +43,13 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 })
 
 // After a bug the state of the process is unknown. So a server drains and exits; the supervisor restarts it.
-const bug = { hasHappened: false }
 process.on('uncaughtException', (error) => {
   process.stderr.write(`registry-sidecar: ${error.stack ?? error.message}\n`)
-  if (bug.hasHappened) process.exit(1)
+  if (bug.hasHappened || process.listenerCount('SIGTERM') === 0) process.exit(1)
   bug.hasHappened = true
-  if (process.listenerCount('SIGTERM') === 0) process.exit(1)
-  process.emit('SIGTERM')
+  for (const listener of bugListeners) listener(error)
+  // A command that only listens to signals cleans up and ends.
+  if (bugListeners.size === 0) process.emit('SIGTERM', 'SIGTERM')
 })
 
 const { runCli } = await import('./cli/cli.ts')

@@ -11,15 +11,21 @@ export interface LifecycleOptions {
   readonly drainDelayMs: number
   readonly log: Log
   readonly onSignal: World['onSignal']
+  readonly onUncaughtError?: World['onUncaughtError']
 }
 
-/** Exit code 0: all transfers finished. 1: the deadline passed, a second signal arrived, or a close failed. */
+/**
+ * Exit code 0: all transfers finished. 1: the deadline passed, a second signal arrived, a close failed, or an error was
+ * not caught.
+ */
 export function runUntilStopped(
   sidecar: Pick<Sidecar, 'reload' | 'reopenAudit' | 'drain'>,
-  { drainTimeoutMs, drainDelayMs, log, onSignal }: LifecycleOptions,
+  options: LifecycleOptions,
 ): Promise<ExitCode> {
+  const { log, onSignal, onUncaughtError } = options
   return new Promise((resolve) => {
     let isStopping = false
+    let hasBug = false
     const ignoreReloads = onSignal(['SIGHUP'], () => {
       log.info({ event: 'reload-requested' }, 'SIGHUP received; reloading')
       sidecar.reload().catch((error: unknown) => {
@@ -41,37 +47,49 @@ export function runUntilStopped(
         finish(1)
         return
       }
-      isStopping = true
-      log.info(
-        { event: 'draining', signal, delayMs: drainDelayMs, timeoutMs: drainTimeoutMs },
-        'draining; transfers in flight may finish',
-      )
-      sidecar.drain(drainTimeoutMs, drainDelayMs).then(
-        (isDrained) => {
-          if (isDrained) log.info({ event: 'drained' }, 'drained; all transfers finished')
-          else
-            log.warn(
-              { event: 'drain-deadline-passed' },
-              'drain deadline passed; remaining transfers were cut',
-            )
-          finish(isDrained ? 0 : 1)
-        },
-        (error: unknown) => {
-          log.error(
-            { event: 'close-failed', err: error },
-            'a part of the sidecar did not close; stopping anyway',
-          )
-          finish(1)
-        },
-      )
+      stop(signal)
     })
+    // Transfers in flight may finish, also if the error comes during a drain.
+    const ignoreBugs = onUncaughtError?.((error) => {
+      hasBug = true
+      log.error({ event: 'uncaught-error', err: error }, 'unexpected error; the process ends after a drain')
+      if (!isStopping) stop()
+    })
+
+    function stop(signal?: NodeJS.Signals): void {
+      isStopping = true
+      void drain(sidecar, options, signal).then((code) => {
+        finish(hasBug ? 1 : code)
+      })
+    }
 
     function finish(code: ExitCode): void {
       ignoreReloads()
       ignoreRotations()
       ignoreDebug()
       ignoreStops()
+      ignoreBugs?.()
       resolve(code)
     }
   })
+}
+
+async function drain(
+  sidecar: Pick<Sidecar, 'drain'>,
+  { drainTimeoutMs, drainDelayMs, log }: LifecycleOptions,
+  signal: NodeJS.Signals | undefined,
+): Promise<ExitCode> {
+  log.info(
+    { event: 'draining', signal, delayMs: drainDelayMs, timeoutMs: drainTimeoutMs },
+    'draining; transfers in flight may finish',
+  )
+  try {
+    const isDrained = await sidecar.drain(drainTimeoutMs, drainDelayMs)
+    if (isDrained) log.info({ event: 'drained' }, 'drained; all transfers finished')
+    else log.warn({ event: 'drain-deadline-passed' }, 'drain deadline passed; remaining transfers were cut')
+    return isDrained ? 0 : 1
+  } catch (error) {
+    log.error({ event: 'close-failed', err: error }, 'a part of the sidecar did not close; stopping anyway')
+    return 1
+  }
 }

@@ -9,6 +9,11 @@ export interface World {
     signals: readonly NodeJS.Signals[],
     listener: (signal: NodeJS.Signals) => void,
   ) => () => void
+  /**
+   * The process ends with code 1 at the second uncaught error. If nothing listens, the first error acts as SIGTERM.
+   * Absent: such errors are not reported.
+   */
+  readonly onUncaughtError?: (listener: (error: Error) => void) => () => void
 }
 
 interface Terminal {

@@ -16,10 +16,10 @@ export async function serve(config: Config, world: World, { onReady }: ServeOpti
   const format = config.logFormat ?? (world.stdout.isTTY === true ? 'pretty' : 'json')
   const log = createLog({ level: config.logLevel, format, destination: world.stdout })
   const sidecar = await createSidecar(config, log, { stdout: world.stdout })
-  const { onSignal } = world
+  const { onSignal, onUncaughtError } = world
   // Signals must work before the ready message, because its reader may send a signal at once.
   const { drainTimeout: drainTimeoutMs, drainDelay: drainDelayMs } = config
-  const stopped = runUntilStopped(sidecar, { drainTimeoutMs, drainDelayMs, log, onSignal })
+  const stopped = runUntilStopped(sidecar, { drainTimeoutMs, drainDelayMs, log, onSignal, onUncaughtError })
   announce(log, config, sidecar)
   await onReady?.(sidecar)
   return stopped

@@ -35,6 +35,7 @@ export const LOG_EVENTS = {
     'audit-lines-lost': 'Audit lines were not written before the end of the process.',
     'reload-failed': 'A reload failed for an unexpected reason; the last good values stay in use.',
     'close-failed': 'A part of the sidecar did not close at the end of the process.',
+    'uncaught-error': 'An error that nothing caught; the sidecar drains, and the process ends with code 1.',
     'request-bug': 'A request failed because of a bug in the sidecar; the client got status 500.',
     'program-not-loaded': 'A part of the program could not be loaded; the client got status 503.',
     'status-not-sent': 'The live status stopped because of a bug in the sidecar; its viewers connect again.',

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { runUntilStopped } from '../../src/app/lifecycle.ts'
 import type { Sidecar } from '../../src/app/sidecar.ts'
 import { InvalidFileError } from '../../src/errors/errors.ts'
@@ -8,6 +8,7 @@ import { recordedLog } from '../fixtures/recorded-log.ts'
 function run(parts: Partial<Pick<Sidecar, 'reload' | 'reopenAudit' | 'drain'>>) {
   const { log, lines } = recordedLog()
   const listeners = new Map<NodeJS.Signals, (signal: NodeJS.Signals) => void>()
+  const bugListeners = new Set<(error: Error) => void>()
   const exitCode = runUntilStopped(
     {
       reload: () => Promise.resolve(),
@@ -25,11 +26,18 @@ function run(parts: Partial<Pick<Sidecar, 'reload' | 'reopenAudit' | 'drain'>>) 
           for (const signal of signals) listeners.delete(signal)
         }
       },
+      onUncaughtError: (listener) => {
+        bugListeners.add(listener)
+        return () => bugListeners.delete(listener)
+      },
     },
   )
   const signal = (name: NodeJS.Signals) => listeners.get(name)?.(name)
   const errors = () => lines.filter(({ level }) => level === 50)
-  return { exitCode, signal, errors, listeners, log, lines }
+  const failUncaught = (message: string) => {
+    for (const listener of bugListeners) listener(new Error(message))
+  }
+  return { exitCode, signal, failUncaught, errors, listeners, bugListeners, log, lines }
 }
 
 describe('a stop', () => {
@@ -41,6 +49,32 @@ describe('a stop', () => {
     expect(await exitCode).toBe(1)
     expect(errors()).toMatchObject([{ err: { message: 'still open' } }])
     expect(listeners.size).toBe(0)
+  })
+})
+
+describe('an uncaught error', () => {
+  const scene = () => {
+    const drain = vi.fn(() => Promise.resolve(true))
+    return { ...run({ drain }), drain }
+  }
+  const eventsOf = ({ lines }: ReturnType<typeof scene>) => lines.map(({ event }) => event)
+
+  it('begins a drain and exits 1', async () => {
+    const running = scene()
+    running.failUncaught('planted')
+    expect(running.errors()).toMatchObject([{ event: 'uncaught-error', err: { message: 'planted' } }])
+    expect(await running.exitCode).toBe(1)
+    expect(eventsOf(running)).toEqual(['uncaught-error', 'draining', 'drained'])
+    expect(running.bugListeners.size).toBe(0)
+  })
+
+  it('during a drain is no second signal: transfers may finish, and the exit code is 1', async () => {
+    const running = scene()
+    running.signal('SIGTERM')
+    running.failUncaught('planted')
+    expect(await running.exitCode).toBe(1)
+    expect(eventsOf(running)).toEqual(['draining', 'uncaught-error', 'drained'])
+    expect(running.drain).toHaveBeenCalledOnce()
   })
 })
 

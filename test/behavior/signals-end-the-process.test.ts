@@ -78,12 +78,22 @@ describe('the process', () => {
     expect(await sidecar.finished).toMatchObject({ code: 1, signal: null })
   })
 
-  it('ends at once with 1 at a second signal', async () => {
-    const { sidecar } = await startWithPush({ SIDECAR_DRAIN_TIMEOUT: '1h' })
+  it('ends at once with 1 at a second signal, but not at an uncaught error during a drain', async () => {
+    const plant = `process.on('SIGWINCH', () => { throw new Error('planted') })`
+    const { sidecar } = await startWithPush({
+      SIDECAR_DRAIN_TIMEOUT: '1h',
+      NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(plant)}`,
+    })
     sidecar.child.kill('SIGTERM')
     await sidecar.line(/draining/)
+    sidecar.child.kill('SIGWINCH')
+    await sidecar.line(/"event":"uncaught-error".*planted/)
+    expect(sidecar.stdout()).not.toContain('second signal')
     sidecar.child.kill('SIGTERM')
-    expect(await sidecar.finished).toMatchObject({ code: 1, signal: null })
+    const { code, signal, stderr, stdout } = await sidecar.finished
+    expect([code, signal]).toEqual([1, null])
+    expect(stderr).toMatch(/^registry-sidecar: Error: planted/)
+    expect(stdout).toContain('second signal received; stopping now')
   })
 
   it('ends with 0 at a signal during the start', async () => {
