@@ -18,6 +18,8 @@ export interface RequestFacts extends Client {
   machinePassword: MachinePassword | undefined
   /** The client sent a bearer token. */
   hasToken: boolean
+  /** Milliseconds since 1970. Undefined for a login without a token. */
+  tokenValidUntil: number | undefined
   /** The name in a valid certificate. True if it has no usable name. */
   clientCertificate: string | true | undefined
   /** The certificate named the user, and no password was asked for. */

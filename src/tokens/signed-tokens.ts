@@ -28,7 +28,8 @@ export type TokenHolder =
     }
 
 export type ReadToken =
-  | { readonly kind: 'valid'; readonly holder: TokenHolder }
+  /** `validUntil` is in milliseconds since 1970. */
+  | { readonly kind: 'valid'; readonly holder: TokenHolder; readonly validUntil: number }
   /** Signed with this key, and too old. Its holder was right once, so this is no guess. */
   | { readonly kind: 'expired' }
   /** The log's reason never repeats the token. */
@@ -95,7 +96,7 @@ export function createSignedTokens({ key, now = Date.now }: SignedTokensOptions)
         const holder = holderIn(payload)
         return holder === undefined
           ? { kind: 'wrong', reason: 'token of another kind' }
-          : { kind: 'valid', holder }
+          : { kind: 'valid', holder, validUntil: (GRACE_S + (payload.exp ?? 0)) * 1000 }
       } catch (error) {
         // jose looks at the claims only after the signature was right.
         if (error instanceof errors.JWTExpired) return { kind: 'expired' }

@@ -13,6 +13,8 @@ export type TokenVerdict =
       readonly isOldPassword: boolean
       /** Restricts what this request may do. Set if the token was issued for a machine password. */
       readonly machinePassword?: MachinePassword
+      /** Milliseconds since 1970. */
+      readonly validUntil: number
     }
   /** The token was valid once, so this is no guess. */
   | { readonly kind: 'ended'; readonly reason: string }
@@ -45,7 +47,7 @@ export function createTokenVerifier({
       const read = await tokens.read(token)
       switch (read.kind) {
         case 'valid':
-          return verdictOn(read.holder)
+          return verdictOn(read.holder, read.validUntil)
         case 'expired':
           return { kind: 'ended', reason: 'token expired' }
         // The throttle refuses only wrong tokens, because nobody can guess a valid token of 256 bits.
@@ -60,25 +62,25 @@ export function createTokenVerifier({
     },
   }
 
-  function verdictOn(holder: TokenHolder): TokenVerdict {
+  function verdictOn(holder: TokenHolder, validUntil: number): TokenVerdict {
     if (holder.kind === 'anonymous') return holder
     const { username, machinePassword } = holder
     const entry = table().entries.get(username)
     if (entry === undefined) return { kind: 'ended', reason: 'token of a removed user' }
-    if (machinePassword !== undefined) return verdictOnMachine(holder, machinePassword)
+    if (machinePassword !== undefined) return verdictOnMachine({ holder, id: machinePassword, validUntil })
     const index = hashesAt(entry, now()).findIndex((hash) => isBoundTo(hash, holder))
     return index < 0
       ? { kind: 'ended', reason: 'token of a replaced password' }
-      : { kind: 'user', username, isOldPassword: index > 0 }
+      : { kind: 'user', username, isOldPassword: index > 0, validUntil }
   }
 
   // Threat: a token must not outlive its machine password, and must not allow more.
-  function verdictOnMachine(holder: UserHolder, id: string): TokenVerdict {
+  function verdictOnMachine({ holder, id, validUntil }: MachineToken): TokenVerdict {
     const { username } = holder
     for (const [secret, found] of table().machinePasswords) {
       if (found.id !== id || found.username !== username || !isBoundTo(secret, holder)) continue
       return now() < found.validUntil
-        ? { kind: 'user', username, isOldPassword: false, machinePassword: found }
+        ? { kind: 'user', username, isOldPassword: false, machinePassword: found, validUntil }
         : { kind: 'ended', reason: 'token of an expired machine password' }
     }
     return { kind: 'ended', reason: 'token of a revoked machine password' }
@@ -90,3 +92,9 @@ export function createTokenVerifier({
 }
 
 type UserHolder = Extract<TokenHolder, { readonly kind: 'user' }>
+
+interface MachineToken {
+  readonly holder: UserHolder
+  readonly id: string
+  readonly validUntil: number
+}

@@ -8,6 +8,7 @@ import { answering, OK, upstreamForTest } from '../fixtures/programmable-upstrea
 import { ALICE, sidecarForTest } from '../fixtures/sidecar.ts'
 import { watchStatus } from '../fixtures/status-events.ts'
 import { expectStrictPolicy } from '../fixtures/strict-policy.ts'
+import { tokenOf } from '../fixtures/token-client.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 import { until } from '../fixtures/until.ts'
 
@@ -144,19 +145,25 @@ describe('the stream of a viewer ends within a second', () => {
     await until(() => stream.isEnded, { deadlineMs: 3_000, what: 'the stream ends' })
   })
 
-  it('when the client certificate expires', async () => {
+  it('when the client certificate or the token expires', async () => {
     const authority = createClientAuthority()
     const file = path.join(tempFolder(), 'client-ca.pem')
     writeFileSync(file, authority.cert)
-    const sidecar = await sidecarForTest({ env: { SIDECAR_TLS_CLIENT_CA: file } })
+    const env = { SIDECAR_TLS_CLIENT_CA: file, SIDECAR_TLS_CLIENT_AUTH: 'optional' }
+    const sidecar = await sidecarForTest({ env })
     const notAfter = new Date(Math.ceil(Date.now() / 1_000) * 1_000 + 1_800_000)
     const stream = await watchStatus(sidecar, ALICE, authority.issue({ subject: 'alice', notAfter }))
-    await until(() => stream.events.length > 0, { deadlineMs: 5_000, what: 'events' })
+    const withToken = await watchStatus(sidecar, { token: await tokenOf(sidecar, ALICE) })
+    const streams = [stream, withToken]
+    await until(() => streams.every(({ events }) => events.length > 0), { deadlineMs: 5_000, what: 'events' })
     const clock = vi.spyOn(Date, 'now').mockReturnValue(notAfter.getTime())
     onTestFinished(() => {
       clock.mockRestore()
     })
     await ended(stream)
+    expect(withToken.isEnded).toBe(false)
+    clock.mockReturnValue(notAfter.getTime() + 3_600_000)
+    await ended(withToken)
   })
 
   it('at the start of a drain, which it does not delay', async () => {

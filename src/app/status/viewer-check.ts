@@ -10,20 +10,21 @@ export interface InForceNow {
   readonly rules: AccessRules | undefined
 }
 
-export type ViewerLogin = Pick<RequestFacts, 'subject' | 'machinePassword' | 'isOldPassword'>
-
-// Threat: a viewer watches long after its token has expired. After this time a browser connects and logs in again.
-const MAX_WATCH_MS = 3_600_000
+export type ViewerLogin = Pick<
+  RequestFacts,
+  'subject' | 'machinePassword' | 'isOldPassword' | 'tokenValidUntil'
+>
 
 /** Call it right after the login of the viewer. */
 export function createViewerCheck(now: () => InForceNow): (login: ViewerLogin) => () => boolean {
-  return ({ subject, machinePassword, isOldPassword }) => {
+  return ({ subject, machinePassword, isOldPassword, tokenValidUntil = Infinity }) => {
     if (subject?.kind !== 'user') return () => false
     const { username } = subject
     const entry = now().table.entries.get(username)
     const oldPasswordsEnd = Math.max(0, ...(entry?.previous ?? []).map(({ validUntil }) => validUntil))
     const passwordEnds = machinePassword?.validUntil ?? (isOldPassword ? oldPasswordsEnd : Infinity)
-    const validUntil = Math.min(passwordEnds, Date.now() + MAX_WATCH_MS)
+    // Threat: a viewer watches long after its token has expired.
+    const validUntil = Math.min(passwordEnds, tokenValidUntil)
     let checked: (InForceNow & { readonly isValid: boolean }) | undefined
 
     function isValidIn({ table, rules }: InForceNow): boolean {

@@ -28,6 +28,7 @@ export async function checkToken(
       options.metrics.loginAccepted('token')
       facts.isOldPassword = verdict.isOldPassword
       facts.machinePassword = verdict.machinePassword
+      facts.tokenValidUntil = verdict.validUntil
       return { kind: 'user', username: verdict.username }
     case 'ended':
       return refuse(c, options.challenges.of(c, 'invalid_token'), verdict.reason)

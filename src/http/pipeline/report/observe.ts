@@ -34,6 +34,7 @@ export function observe(isProxy: IsProxy): Step {
       isOldPassword: false,
       machinePassword: undefined,
       hasToken: false,
+      tokenValidUntil: undefined,
       clientCertificate: undefined,
       isCertificateLogin: false,
       certificateProblem: undefined,

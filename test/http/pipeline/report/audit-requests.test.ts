@@ -17,6 +17,7 @@ function lineOf(method: string, target: string, status: number, more: Partial<Re
     subject: ALICE,
     isOldPassword: false,
     hasToken: false,
+    tokenValidUntil: undefined,
     machinePassword: undefined,
     clientCertificate: undefined,
     isCertificateLogin: false,
