@@ -16,28 +16,43 @@ export interface FirstSteps {
 }
 
 export function firstSteps({ config, sidecar, machine }: FirstSteps): string {
-  const { address, users } = sidecar
+  const { address } = sidecar
   const listen = { host: address.host, port: address.port }
   const [local] = registryKeys({ hosts: [], listen }, 'localhost')
   const byName = isLoopbackAddress(address.host)
     ? []
     : [registryKeys({ hosts: config.hosts, listen }, machine.hostname)]
-  const username = users.table.entries.keys().next().value ?? 'NAME'
+  // Then clients use the name of the load balancer, which quickstart does not know.
+  const isBehindProxy = config.proxyProtocol === 'on'
   return [
     '',
-    ...trustSteps({ config, sidecar, machine }, [[local], ...byName]),
-    '2. Log in',
-    ...commands([`docker login ${local} -u ${username}`]),
-    '3. Tag and push',
-    ...commands([
-      'docker pull hello-world',
-      `docker tag hello-world ${local}/hello-world`,
-      `docker push ${local}/hello-world`,
-    ]),
+    ...trustSteps({ config, sidecar, machine }, isBehindProxy ? [] : [[local], ...byName]),
+    ...(isBehindProxy ? proxySteps(local) : pushSteps(local, sidecar)),
     'To add users while this runs: node dist/main.js user add NAME. Ctrl-C stops it.',
     '',
     '',
   ].join('\n')
+}
+
+function pushSteps(key: string, { users }: Sidecar): readonly string[] {
+  const username = users.table.entries.keys().next().value ?? 'NAME'
+  return [
+    '2. Log in',
+    ...commands([`docker login ${key} -u ${username}`]),
+    '3. Tag and push',
+    ...commands([
+      'docker pull hello-world',
+      `docker tag hello-world ${key}/hello-world`,
+      `docker push ${key}/hello-world`,
+    ]),
+  ]
+}
+
+function proxySteps(key: string): readonly string[] {
+  return [
+    '2. Log in, tag and push under the name of the load balancer',
+    `   SIDECAR_PROXY_PROTOCOL is on, so the sidecar closes connections that clients open to ${key} directly.`,
+  ]
 }
 
 function trustSteps(
