@@ -1,5 +1,6 @@
 // Moves a complete build from dist.new to dist.
-// A running sidecar still imports the chunks of its version, so they stay. Without one, `dist` can be removed before.
+// A running sidecar still imports the chunks of its version, so old chunks stay. Their age does not say whether a process
+// uses them, because a sidecar may run for months. While no sidecar runs, `dist` can be removed before a build.
 
 import { chmodSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
 
