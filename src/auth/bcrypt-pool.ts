@@ -25,6 +25,7 @@ export interface BcryptPoolOptions {
   readonly idleTimeoutMs?: number
   /** The file that threads load. */
   readonly file?: string
+  readonly loadPiscina?: () => Promise<{ readonly Piscina: typeof Piscina }>
 }
 
 /** One check takes 70 ms at cost 10. On the event loop, it would delay every transfer. */
@@ -71,10 +72,12 @@ export function createBcryptPool(options: BcryptPoolOptions = {}): BcryptPool {
 }
 
 async function startPool(
-  { idleTimeoutMs: idleTimeout = IDLE_TIMEOUT_MS, file: filename = workerFile() }: BcryptPoolOptions,
+  options: BcryptPoolOptions,
   onFailure: (error: Error) => void,
 ): Promise<Piscina<Comparison, number>> {
-  const { Piscina } = await import('piscina').catch((error: unknown) => {
+  const { idleTimeoutMs: idleTimeout = IDLE_TIMEOUT_MS, file: filename = workerFile() } = options
+  const { loadPiscina = () => import('piscina') } = options
+  const { Piscina } = await loadPiscina().catch((error: unknown) => {
     onFailure(error as Error)
     throw error
   })
