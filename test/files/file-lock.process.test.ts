@@ -3,13 +3,24 @@ import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { withFileLock } from '../../src/files/file-lock.ts'
 import { CommandError } from '../../src/errors/errors.ts'
 import { blockEventLoop } from '../fixtures/block-event-loop.ts'
+import { compileModule, type CompiledModule } from '../fixtures/compiled-module.ts'
 import { isStress } from '../fixtures/repetitions.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 import { until } from '../fixtures/until.ts'
+
+let compiled: CompiledModule
+
+beforeAll(() => {
+  compiled = compileModule('src/files/file-lock.ts')
+})
+
+afterAll(() => {
+  compiled.remove()
+})
 
 const guardedFile = (onFinished = onTestFinished): string => path.join(tempFolder(onFinished), 'htpasswd')
 
@@ -132,13 +143,9 @@ async function endedAfter(step: number, file: string): Promise<NodeJS.Signals | 
     }
     fs.rename = async (from, to) => { await rename(from, to); afterStep() }
     syncBuiltinESMExports()
-    const { withFileLock } = await import('./src/files/file-lock.ts')
+    const { withFileLock } = await import('${compiled.file}')
     await withFileLock(${JSON.stringify(file)}, async () => {}, { waitMs: 20_000, staleMs: 500 })`
-  const args = ['--import', 'tsx', '--input-type=module', '--eval', script]
-  const child = spawn(process.execPath, args, {
-    cwd: path.resolve(import.meta.dirname, '..', '..'),
-    stdio: 'inherit',
-  })
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', script], { stdio: 'inherit' })
   const [, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
   return signal
 }

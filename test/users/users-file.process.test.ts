@@ -5,16 +5,16 @@ import { chmod, chown, lstat, mkdir, readlink, stat, symlink } from 'node:fs/pro
 import path from 'node:path'
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { addEntry, assertAddable, changeEntry, removeEntry } from '../../src/users/users-file.ts'
 import { CommandError, InvalidFileError } from '../../src/errors/errors.ts'
+import { compileModule, type CompiledModule } from '../fixtures/compiled-module.ts'
 import { isStress } from '../fixtures/repetitions.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 
 const DIGEST = 'abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234'
 const OLD = `$2y$05$${DIGEST}`
 const NEW = `$2y$10$${DIGEST}`
-const ROOT = path.resolve(import.meta.dirname, '../..')
 const NOBODY = 65_534
 const NOW = Date.parse('2026-01-31T12:00:00.000Z')
 
@@ -23,8 +23,18 @@ const canMount = spawnSync('unshare', ['-m', 'true']).status === 0
 
 const alice = { username: 'alice', hash: NEW }
 
-function usersFile(content: string | Buffer): string {
-  const file = path.join(tempFolder(), 'htpasswd')
+let compiled: CompiledModule
+
+beforeAll(() => {
+  compiled = compileModule('src/users/users-file.ts')
+})
+
+afterAll(() => {
+  compiled.remove()
+})
+
+function usersFile(content: string | Buffer, onFinished = onTestFinished): string {
+  const file = path.join(tempFolder(onFinished), 'htpasswd')
   writeFileSync(file, content)
   return file
 }
@@ -218,14 +228,14 @@ interface ChildOptions {
 function startChild(code: string, { uid, mounts }: ChildOptions = {}) {
   const module = `
     import { readFileSync } from 'node:fs'
-    import { addEntry, changeEntry, removeEntry } from '${ROOT}/src/users/users-file.ts'
+    import { addEntry, changeEntry, removeEntry } from '${compiled.file}'
     readFileSync(0)
     ${code}`
-  const node = [process.execPath, '--import', 'tsx', '--input-type=module', '--eval', module]
+  const node = [process.execPath, '--input-type=module', '--eval', module]
   const [command = '', ...args] =
     mounts === undefined ? node : ['unshare', '-m', 'sh', '-c', `set -e; ${mounts}; exec "$@"`, 'sh', ...node]
   const ids = uid === undefined ? {} : { uid, gid: uid }
-  const child = spawn(command, args, { cwd: ROOT, stdio: ['pipe', 'pipe', 'pipe'], ...ids })
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], ...ids })
   const ended = Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])
   return {
     async finish(): Promise<string> {
@@ -245,77 +255,6 @@ function editing(file: string): string {
     console.log(readFileSync('${file}', 'latin1') === before ? 'unchanged' : 'changed')`
 }
 
-describe('an error of the operating system is reported with its fix, and the file stays whole', () => {
-  it.skipIf(!isRoot)('a folder of another user', async () => {
-    const file = usersFile(`b:${OLD}\n`)
-    await chmod(path.dirname(file), 0o755)
-    const output = await startChild(editing(file), { uid: NOBODY }).finish()
-    expect(output).toMatch(
-      /permission denied; .*docker compose exec -u "\$\(id -u\):\$\(id -g\)".*\nunchanged\n$/,
-    )
-  })
-
-  it.skipIf(!isRoot)('a file of another user, whose owner would change', async () => {
-    const file = usersFile(`b:${OLD}\n`)
-    await chmod(path.dirname(file), 0o777)
-    const output = await startChild(editing(file), { uid: NOBODY }).finish()
-    expect(output).toMatch(/belongs to 0:0, .*docker compose exec -u 0:0.*\nunchanged\n$/)
-    expect(readdirSync(path.dirname(file))).toEqual(['htpasswd'])
-  })
-
-  it.skipIf(!isRoot)('a folder that cannot be created', async () => {
-    const file = path.join(tempFolder(), 'users', 'htpasswd')
-    await chmod(path.dirname(path.dirname(file)), 0o755)
-    const output = await startChild(
-      `
-      await addEntry('${file}', { username: 'alice', hash: '${NEW}' }, ${NOW}).catch((error) => console.log(error.message))
-    `,
-      { uid: NOBODY },
-    ).finish()
-    expect(output).toMatch(/htpasswd: permission denied; run this as the user the folder belongs to/)
-    expect(existsSync(path.dirname(file))).toBe(false)
-  })
-
-  it.skipIf(!isRoot)('a file that nobody may write to', async () => {
-    const file = usersFile(`b:${OLD}\n`)
-    await chmod(file, 0o444)
-    await chown(file, NOBODY, NOBODY)
-    await chown(path.dirname(file), NOBODY, NOBODY)
-    const output = await startChild(editing(file), { uid: NOBODY }).finish()
-    expect(output).toBe(`${file} is read-only; if it is to be edited: chmod u+w ${file}\nunchanged\n`)
-    expect(readdirSync(path.dirname(file))).toEqual(['htpasswd'])
-  })
-
-  it.skipIf(!canMount)('a full disk', async () => {
-    const folder = tempFolder()
-    const file = path.join(folder, 'htpasswd')
-    // 24 KiB are enough for the file and half of its successor, so the write is short before it fails.
-    const lines = `b:${OLD}\n`.repeat(200)
-    const source = path.join(tempFolder(), 'source')
-    writeFileSync(source, lines)
-    const mounts = `mount -t tmpfs -o size=24k none ${folder}; cp ${source} ${file}`
-    expect(lines.length).toBeGreaterThan(12 * 1024)
-    expect(await startChild(editing(file), { mounts }).finish()).toMatch(/the disk is full; .*\nunchanged\n$/)
-  })
-
-  it.skipIf(!canMount)('a folder mounted read-only', async () => {
-    const file = usersFile(`b:${OLD}\n`)
-    const folder = path.dirname(file)
-    const mounts = `mount --bind ${folder} ${folder}; mount -o remount,ro,bind ${folder}`
-    expect(await startChild(editing(file), { mounts }).finish()).toMatch(
-      /mounted read-only; .*\nunchanged\n$/,
-    )
-  })
-
-  it.skipIf(!canMount)('a file that is mounted as a single file', async () => {
-    const file = usersFile(`b:${OLD}\n`)
-    const mounts = `mount --bind ${file} ${file}`
-    const output = await startChild(editing(file), { mounts }).finish()
-    expect(output).toMatch(/mounted as a single file.*mount the folder.*\nunchanged\n$/)
-    expect(readdirSync(path.dirname(file))).toEqual(['htpasswd'])
-  })
-})
-
 describe('a check before a person types a password reports the same problems as the edit', () => {
   it.each<[what: string, content: string | Buffer, message: RegExp]>([
     ['a user who exists', `alice:${OLD}\n`, /alice exists/],
@@ -333,7 +272,79 @@ describe('a check before a person types a password reports the same problems as 
   })
 })
 
-describe('several processes that edit at once', () => {
+// Concurrent, because each test waits for a process.
+describe.concurrent('an error of the operating system is reported with its fix, and the file stays whole', () => {
+  it.skipIf(!isRoot)('a folder of another user', async ({ onTestFinished: onFinished }) => {
+    const file = usersFile(`b:${OLD}\n`, onFinished)
+    await chmod(path.dirname(file), 0o755)
+    const output = await startChild(editing(file), { uid: NOBODY }).finish()
+    expect(output).toMatch(
+      /permission denied; .*docker compose exec -u "\$\(id -u\):\$\(id -g\)".*\nunchanged\n$/,
+    )
+  })
+
+  it.skipIf(!isRoot)('a file of another user, whose owner would change', async ({ onTestFinished: onFinished }) => {
+    const file = usersFile(`b:${OLD}\n`, onFinished)
+    await chmod(path.dirname(file), 0o777)
+    const output = await startChild(editing(file), { uid: NOBODY }).finish()
+    expect(output).toMatch(/belongs to 0:0, .*docker compose exec -u 0:0.*\nunchanged\n$/)
+    expect(readdirSync(path.dirname(file))).toEqual(['htpasswd'])
+  })
+
+  it.skipIf(!isRoot)('a folder that cannot be created', async ({ onTestFinished: onFinished }) => {
+    const file = path.join(tempFolder(onFinished), 'users', 'htpasswd')
+    await chmod(path.dirname(path.dirname(file)), 0o755)
+    const output = await startChild(
+      `
+      await addEntry('${file}', { username: 'alice', hash: '${NEW}' }, ${NOW}).catch((error) => console.log(error.message))
+    `,
+      { uid: NOBODY },
+    ).finish()
+    expect(output).toMatch(/htpasswd: permission denied; run this as the user the folder belongs to/)
+    expect(existsSync(path.dirname(file))).toBe(false)
+  })
+
+  it.skipIf(!isRoot)('a file that nobody may write to', async ({ onTestFinished: onFinished }) => {
+    const file = usersFile(`b:${OLD}\n`, onFinished)
+    await chmod(file, 0o444)
+    await chown(file, NOBODY, NOBODY)
+    await chown(path.dirname(file), NOBODY, NOBODY)
+    const output = await startChild(editing(file), { uid: NOBODY }).finish()
+    expect(output).toBe(`${file} is read-only; if it is to be edited: chmod u+w ${file}\nunchanged\n`)
+    expect(readdirSync(path.dirname(file))).toEqual(['htpasswd'])
+  })
+
+  it.skipIf(!canMount)('a full disk', async ({ onTestFinished: onFinished }) => {
+    const folder = tempFolder(onFinished)
+    const file = path.join(folder, 'htpasswd')
+    // 24 KiB are enough for the file and half of its successor, so the write is short before it fails.
+    const lines = `b:${OLD}\n`.repeat(200)
+    const source = path.join(tempFolder(onFinished), 'source')
+    writeFileSync(source, lines)
+    const mounts = `mount -t tmpfs -o size=24k none ${folder}; cp ${source} ${file}`
+    expect(lines.length).toBeGreaterThan(12 * 1024)
+    expect(await startChild(editing(file), { mounts }).finish()).toMatch(/the disk is full; .*\nunchanged\n$/)
+  })
+
+  it.skipIf(!canMount)('a folder mounted read-only', async ({ onTestFinished: onFinished }) => {
+    const file = usersFile(`b:${OLD}\n`, onFinished)
+    const folder = path.dirname(file)
+    const mounts = `mount --bind ${folder} ${folder}; mount -o remount,ro,bind ${folder}`
+    expect(await startChild(editing(file), { mounts }).finish()).toMatch(
+      /mounted read-only; .*\nunchanged\n$/,
+    )
+  })
+
+  it.skipIf(!canMount)('a file that is mounted as a single file', async ({ onTestFinished: onFinished }) => {
+    const file = usersFile(`b:${OLD}\n`, onFinished)
+    const mounts = `mount --bind ${file} ${file}`
+    const output = await startChild(editing(file), { mounts }).finish()
+    expect(output).toMatch(/mounted as a single file.*mount the folder.*\nunchanged\n$/)
+    expect(readdirSync(path.dirname(file))).toEqual(['htpasswd'])
+  })
+})
+
+describe.concurrent('several processes that edit at once', () => {
   const CHILDREN = 4
   const EDITS = 12
   const adding = (file: string, child: number): string => `
@@ -364,8 +375,8 @@ describe('several processes that edit at once', () => {
     ...Array.from({ length: CHILDREN }, (_, i) => `old${i}:${OLD}`),
   ].join('\n')
 
-  it('lose nothing', async () => {
-    const file = usersFile(start)
+  it('lose nothing', async ({ onTestFinished: onFinished }) => {
+    const file = usersFile(start, onFinished)
     await race(file)
     expectNothingLost(file)
   }, 60_000)
@@ -375,15 +386,15 @@ describe('several processes that edit at once', () => {
     ['its lock and a next lock', ['lock', 'lock.next']],
   ] as const
 
-  it.each(isStress ? LEFT : [LEFT[1]])('lose nothing when a crashed run left %s', { timeout: 60_000 }, async (_what, left) => {
-    const file = usersFile(start)
+  it.for(isStress ? LEFT : [LEFT[1]])('lose nothing when a crashed run left %s', { timeout: 60_000 }, async ([, left], { onTestFinished: onFinished }) => {
+    const file = usersFile(start, onFinished)
     for (const name of left) writeFileSync(`${file}.${name}`, 'left behind')
     await race(file)
     expectNothingLost(file)
   })
 
-  it('never show a reader an incomplete file', async () => {
-    const file = usersFile(start)
+  it('never show a reader an incomplete file', async ({ onTestFinished: onFinished }) => {
+    const file = usersFile(start, onFinished)
     const reading = new AbortController()
     const seen = new Set<string>()
     const reader = (async () => {
