@@ -2,9 +2,9 @@
 
 import { execFileSync } from 'node:child_process'
 import { createPrivateKey } from 'node:crypto'
-import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
 
 import { InvalidFileError } from '../../../src/errors/errors.ts'
 import { openKeystore, type Keystore } from '../../../src/certificates/state-folder/keystore.ts'
@@ -12,7 +12,7 @@ import { asNobody, giveToNobody } from '../../fixtures/nobody.ts'
 import { openssl } from '../../fixtures/openssl.ts'
 import { registerKey } from '../../fixtures/own-certificate.ts'
 import { mayMount } from '../../fixtures/mount.ts'
-import { tempFolder } from '../../fixtures/temp-folder.ts'
+import { makeTempFolder, removeFolder, tempFolder } from '../../fixtures/temp-folder.ts'
 
 const NOW = new Date()
 const DAY_MS = 86_400_000
@@ -115,8 +115,7 @@ describe('a wrong clock', () => {
 
 describe('an unreadable file prevents the start, with the fix', () => {
   it.each(FILES)('%s', async (name) => {
-    const folder = path.join(tempFolder(), 'state')
-    await open(folder)
+    const folder = await openedFolder()
     giveToNobody(folder)
     chmodSync(path.join(folder, name), 0o000)
     const error = await refusalOf(asNobody(() => open(folder)))
@@ -126,8 +125,7 @@ describe('an unreadable file prevents the start, with the fix', () => {
   })
 
   it.each(FILES)('%s is a folder', async (name) => {
-    const folder = path.join(tempFolder(), 'state')
-    await open(folder)
+    const folder = await openedFolder()
     rmSync(path.join(folder, name))
     mkdirSync(path.join(folder, name))
     const error = await refusalOf(open(folder))
@@ -138,7 +136,7 @@ describe('an unreadable file prevents the start, with the fix', () => {
   it.each(FILES.flatMap((name) => [[name, 'mkfifo'] as const, [name, 'ln -s /dev/zero'] as const]))(
     '%s, made by %s',
     async (name, command) => {
-      const folder = path.join(tempFolder(), 'state')
+      const folder = await openedFolder()
       const keystore = await open(folder)
       rmSync(path.join(folder, name))
       execFileSync('/bin/sh', ['-c', `${command} ${name}`], { cwd: folder })
@@ -210,9 +208,23 @@ function open(folder: string): Promise<Keystore> {
   return openKeystore({ folder, names: NAMES, now: NOW })
 }
 
-async function damaged(file: string, change: (text: string) => string): Promise<string> {
+const template = path.join(makeTempFolder(), 'state')
+let opened: Promise<Keystore> | undefined
+
+afterAll(() => {
+  removeFolder(path.dirname(template))
+})
+
+/** A state folder with a root and a leaf. It is a copy, because new keys take processor time. */
+async function openedFolder(): Promise<string> {
+  await (opened ??= open(template))
   const folder = path.join(tempFolder(), 'state')
-  await open(folder)
+  cpSync(template, folder, { recursive: true })
+  return folder
+}
+
+async function damaged(file: string, change: (text: string) => string): Promise<string> {
+  const folder = await openedFolder()
   const damagedFile = path.join(folder, file)
   registerKey(readFileSync(path.join(folder, 'root.key'), 'utf8'))
   writeFileSync(damagedFile, change(readFileSync(damagedFile, 'utf8')))

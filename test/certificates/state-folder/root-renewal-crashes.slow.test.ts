@@ -135,7 +135,7 @@ describe('a crash after step', () => {
     },
   )
 
-  it.concurrent.each(isStress ? STEPS : STEPS.slice(3, 6))(
+  it.concurrent.each(isStress ? STEPS : STEPS.filter(([step]) => step === 4 || step === 6))(
     '%i is repaired even if that start crashes after any step',
     async (step, which) => {
       const folder = folderWith(filesAfter(step))

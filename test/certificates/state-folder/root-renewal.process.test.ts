@@ -3,7 +3,7 @@ import { X509Certificate } from 'node:crypto'
 import { chmodSync, cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 
 import { InvalidFileError } from '../../../src/errors/errors.ts'
 import { issueLeaf, issueRoot } from '../../../src/pki/issue.ts'
@@ -14,8 +14,8 @@ import { certificatesIn } from '../../../src/pki/pem.ts'
 import { accepts } from '../../fixtures/tls-accepts.ts'
 import { openssl } from '../../fixtures/openssl.ts'
 import { findProgram } from '../../fixtures/find-program.ts'
-import { repetitions } from '../../fixtures/repetitions.ts'
-import { tempFolder } from '../../fixtures/temp-folder.ts'
+import { isStress, repetitions } from '../../fixtures/repetitions.ts'
+import { makeTempFolder, removeFolder, tempFolder } from '../../fixtures/temp-folder.ts'
 
 const hasOpenssl = findProgram('openssl') !== undefined
 const NOW = new Date()
@@ -91,7 +91,10 @@ it('readers find a whole folder while roots are renewed', async () => {
     () => open(folder),
     () => keystore.renewIfDue(NAMES, NOW),
   ].map(async (look) => {
-    for (; !progress.isOver; progress.looks++) await look()
+    for (; !progress.isOver; progress.looks++) {
+      await look()
+      if (!isStress) await pause(5)
+    }
   })
   const least = repetitions({ usual: 2, stress: 5 })
   for (let count = 0; count < least || (count < 30 && progress.looks <= 10); count++) await renew(folder)
@@ -145,12 +148,10 @@ describe.skipIf(!hasOpenssl)('a cross certificate', () => {
 
 describe('the leaf under a renewed root', () => {
   it('keeps its cross certificates when it is renewed', async () => {
-    const folder = stateFolder()
-    const { root } = await open(folder)
-    await renew(folder)
+    const { folder, firstPem } = await renewedFolder(1)
     await renewLeaf({ folder, names: () => NAMES, now: NOW })
     expect(certificatesIn(read(folder, 'leaf.crt'))).toHaveLength(2)
-    expect(await accepts(root.pem, (await open(folder)).bundle)).toBe(true)
+    expect(await accepts(firstPem, (await open(folder)).bundle)).toBe(true)
   })
 
   it.each<readonly [string, (folder: string) => void]>([
@@ -182,14 +183,11 @@ describe('the leaf under a renewed root', () => {
       },
     ],
   ])('is replaced when its chain %s', async (_, damage) => {
-    const folder = stateFolder()
-    const { root } = await open(folder)
-    await renew(folder)
-    await renew(folder)
+    const { folder, firstPem } = await renewedFolder(2)
     damage(folder)
     const { bundle, issued } = await open(folder)
     expect(issued).toEqual({ root: false, leaf: true })
-    expect(await accepts(root.pem, bundle)).toBe(true)
+    expect(await accepts(firstPem, bundle)).toBe(true)
   })
 
   it('is replaced when an earlier root has expired, and its chain no longer leads to that root', async () => {
@@ -279,8 +277,7 @@ describe('a renewal of the root is refused and changes nothing', () => {
       /does not lead to .*root\.crt: restore the file.*remove cross\.crt and leaf\.crt/,
     ],
   ])('%s', async (_, damage, file, reason) => {
-    const folder = stateFolder()
-    await open(folder)
+    const { folder } = await renewedFolder(0)
     damage(folder)
     await expectRefusal(folder, NOW, { file, reason })
   })
@@ -295,8 +292,7 @@ describe('a renewal of the root is refused and changes nothing', () => {
   })
 
   it('when the clock shows a time before this program existed', async () => {
-    const folder = stateFolder()
-    await open(folder)
+    const { folder } = await renewedFolder(0)
     await expectRefusal(folder, new Date('1970-01-02'), {
       file: 'root.crt',
       reason: /clock of this machine says 1970.*set the clock/,
@@ -310,9 +306,8 @@ describe('a renewal of the root is refused and changes nothing', () => {
   })
 
   it('when eight earlier roots lead to it already', async () => {
-    const folder = stateFolder()
-    await open(folder)
-    for (let count = 0; count < 8; count++) await renew(folder)
+    const { folder } = await renewedFolder(2)
+    for (let count = 2; count < 8; count++) await renew(folder)
     await expectRefusal(folder, NOW, {
       file: 'root.crt',
       reason: /follows 8 earlier roots.*Wait until the oldest root expires on 20/,
@@ -348,9 +343,7 @@ describe('cross certificates in the state folder', () => {
   it.each(['cross.crt', 'leaf.crt'])(
     'are no copies of a lost root: the error does not mention %s',
     async (copy) => {
-      const folder = stateFolder()
-      await open(folder)
-      await renew(folder)
+      const { folder } = await renewedFolder(1)
       rmSync(path.join(folder, 'root.crt'))
       await expect(readRoot({ folder })).rejects.toThrow(/root\.crt: is missing/)
       await expect(readRoot({ folder })).rejects.not.toThrow(copy)
@@ -358,9 +351,7 @@ describe('cross certificates in the state folder', () => {
   )
 
   it('must exist when the leaf needs them', async () => {
-    const folder = stateFolder()
-    await open(folder)
-    await renew(folder)
+    const { folder } = await renewedFolder(1)
     rmSync(path.join(folder, 'cross.crt'))
     const before = snapshot(folder)
     await expect(open(folder)).rejects.toThrow(
@@ -370,10 +361,7 @@ describe('cross certificates in the state folder', () => {
   })
 
   it('must not be damaged, incomplete or from another root', async () => {
-    const folder = stateFolder()
-    await open(folder)
-    await renew(folder)
-    await renew(folder)
+    const { folder } = await renewedFolder(2)
     const [one = '', two = '', three = '', four = ''] = certificatesIn(read(folder, 'cross.crt'))
     const foreign = issueLeaf({ root: issueRoot({ now: NOW }), names: NAMES, now: NOW }).certPem
     const cases = [
@@ -392,8 +380,7 @@ describe('cross certificates in the state folder', () => {
   })
 
   it('are refused with the fix when the files of an interrupted renewal are damaged', async () => {
-    const folder = stateFolder()
-    await open(folder)
+    const { folder } = await renewedFolder(0)
     const [root, key] = [read(folder, 'root.crt'), read(folder, 'root.key')]
     const cancelHint =
       /: restore matching files from a backup, or remove .*next-root\.crt and .*next-root\.key/
@@ -445,6 +432,32 @@ describe('cross certificates in the state folder', () => {
     expect(snapshot(folder)).toEqual(before)
   })
 })
+
+interface Renewed {
+  readonly folder: string
+  readonly firstPem: string
+}
+
+const templates = new Map<number, Promise<Renewed>>()
+
+afterAll(async () => {
+  for (const { folder } of await Promise.all(templates.values())) removeFolder(path.dirname(folder))
+})
+
+/** A state folder whose root was renewed this often. It is a copy, because a renewal takes much processor time. */
+async function renewedFolder(renewals: 0 | 1 | 2): Promise<Renewed> {
+  const template = templates.get(renewals) ?? makeTemplate(renewals)
+  templates.set(renewals, template)
+  const { folder, firstPem } = await template
+  return { folder: copyOf(folder), firstPem }
+}
+
+async function makeTemplate(renewals: number): Promise<Renewed> {
+  const folder = path.join(makeTempFolder(), 'state')
+  const { root } = await open(folder)
+  for (let count = 0; count < renewals; count++) await renew(folder)
+  return { folder, firstPem: root.pem }
+}
 
 interface Options {
   readonly now?: Date
