@@ -68,13 +68,13 @@ describe('the command line', () => {
   })
 
   it.each([
-    ['an unknown command', ['frobnicate']],
-    ['an unknown flag', ['serve', '--frobnicate']],
-    ['a password as an argument', ['user', 'add', 'alice', 'secret']],
-    ['an invalid cost', ['user', 'add', 'alice', '--generate', '--cost', '99']],
-    ['a wrong setting', ['serve', '--listen', 'x']],
-  ])('exits with 64 for %s', async (_what, args) => {
-    const { code, stderr } = await run(args, { cwd: tempFolder() })
+    ['an unknown command', ['frobnicate'], run],
+    ['an unknown flag', ['serve', '--frobnicate'], runHere],
+    ['a password as an argument', ['user', 'add', 'alice', 'secret'], runHere],
+    ['an invalid cost', ['user', 'add', 'alice', '--generate', '--cost', '99'], runHere],
+    ['a wrong setting', ['serve', '--listen', 'x'], runHere],
+  ])('exits with 64 for %s', async (_what, args, command) => {
+    const { code, stderr } = await command(args, { cwd: tempFolder() })
     expect(code).toBe(64)
     expect(stderr).not.toBe('')
     expect(stderr).not.toMatch(/\n\s+at /)
@@ -82,7 +82,7 @@ describe('the command line', () => {
 
   it('reports every wrong setting at once', async () => {
     const env = { SIDECAR_UPSTREAM: 'x', SIDECAR_DRAIN_TIMEOUT: '5', SIDECAR_NONSENSE: '1' }
-    const { code, stderr } = await run([], { env, cwd: tempFolder() })
+    const { code, stderr } = await runHere([], { env, cwd: tempFolder() })
     expect(code).toBe(64)
     for (const name of Object.keys(env)) expect(stderr).toContain(name)
   })
@@ -96,21 +96,28 @@ describe('the command line', () => {
     expect(right.code).toBe(0)
     const wrong = await runHere(['user', 'verify', 'alice'], { cwd, input: 'password\n' })
     expect(wrong.code).toBe(1)
-    const elsewhere = await run(['user', 'add', 'bob', '--generate', '--json', '--users', 'other'], { cwd })
+    const elsewhere = await runHere(['user', 'add', 'bob', '--generate', '--json', '--users', 'other'], {
+      cwd,
+    })
     expect(JSON.parse(elsewhere.stdout)).toMatchObject({ username: 'bob' })
     expect(existsSync(path.join(cwd, 'other'))).toBe(true)
   })
 })
 
 describe('serve', () => {
-  it('runs with only its addresses set, prints the next steps, and exits with 0 at SIGTERM', async () => {
+  it('runs with only its addresses set, prints the next steps, exits with 0 at SIGTERM, and keeps its root through a restart', async () => {
     const cwd = tempFolder()
-    const sidecar = start([], { cwd, env: FREE_PORTS })
-    const ready = JSON.parse(await sidecar.line(/ready to serve/)) as Record<string, string>
-    expect(ready['fingerprint']).toMatch(/^([0-9A-F]{2}:){31}[0-9A-F]{2}$/)
-    await sidecar.line(/registry-sidecar user add NAME/)
-    sidecar.child.kill('SIGTERM')
-    expect(await sidecar.finished).toMatchObject({ code: 0, signal: null, stderr: '' })
+    const fingerprints: unknown[] = []
+    for (let i = 0; i < 2; i++) {
+      const sidecar = start([], { cwd, env: FREE_PORTS })
+      const ready = JSON.parse(await sidecar.line(/ready to serve/)) as Record<string, string>
+      fingerprints.push(ready['fingerprint'])
+      await sidecar.line(/registry-sidecar user add NAME/)
+      sidecar.child.kill('SIGTERM')
+      expect(await sidecar.finished).toMatchObject({ code: 0, signal: null, stderr: '' })
+    }
+    expect(fingerprints[0]).toMatch(/^([0-9A-F]{2}:){31}[0-9A-F]{2}$/)
+    expect(fingerprints[0]).toBe(fingerprints[1])
   })
 
   it('forwards without any output on stderr, also no deprecation warnings', async () => {
@@ -138,19 +145,6 @@ describe('serve', () => {
     await sidecar.line(/SIGHUP received; reloading/)
     sidecar.child.kill('SIGINT')
     expect(await sidecar.finished).toMatchObject({ code: 0, signal: null })
-  })
-
-  it('keeps its root through a restart', async () => {
-    const cwd = tempFolder()
-    const fingerprints: unknown[] = []
-    for (let i = 0; i < 2; i++) {
-      const sidecar = start([], { cwd, env: FREE_PORTS })
-      const ready = JSON.parse(await sidecar.line(/ready to serve/)) as Record<string, string>
-      fingerprints.push(ready['fingerprint'])
-      sidecar.child.kill('SIGTERM')
-      await sidecar.finished
-    }
-    expect(fingerprints[0]).toBe(fingerprints[1])
   })
 
   it('exits with 1 when the port is taken, and names the setting', async () => {
@@ -183,12 +177,12 @@ describe('healthcheck', () => {
     await runHere(['user', 'add', 'alice', '--cost', '4', '--generate'], { cwd, env })
     await sidecar.line(/users in force/)
     // A slow upstream makes the sidecar not ready too.
-    const isReady = async () => (await run(['healthcheck'], { cwd, env: admin })).code === 0
+    const isReady = async () => (await runHere(['healthcheck'], { cwd, env: admin })).code === 0
     await until(isReady, { deadlineMs: 2_000, what: '0' })
     sidecar.child.kill('SIGTERM')
     await sidecar.finished
     // On another port, because another test may use the first one by now.
-    const gone = await run(['healthcheck'], { cwd, env: { ...env, SIDECAR_ADMIN_LISTEN: '127.0.0.1:1' } })
+    const gone = await runHere(['healthcheck'], { cwd, env: { ...env, SIDECAR_ADMIN_LISTEN: '127.0.0.1:1' } })
     expect(gone.code).toBe(1)
     expect(gone.stderr).toMatch(/no sidecar answers on 127\.0\.0\.1:\d+: ECONNREFUSED/)
   })

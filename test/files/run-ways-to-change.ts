@@ -18,6 +18,7 @@ import {
 import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { runHere } from '../fixtures/command.ts'
 import { findProgram } from '../fixtures/find-program.ts'
 import { ALICE_LINE, BEFORE, BOB_LINE, type Layout, type Place } from './users-place.ts'
 
@@ -32,7 +33,6 @@ export interface Method {
 }
 
 const PLAIN_OR_LINK: readonly Layout[] = ['plain', 'symlink']
-const MAIN = path.join(import.meta.dirname, '..', '..', 'dist', 'main.js')
 // Has the length of BOB_LINE, so that the size does not show the change.
 const OTHER_BOB_LINE = BOB_LINE.replace(/.$/m, (last) => (last === 'a' ? 'b' : 'a'))
 const exec = promisify(execFile)
@@ -112,10 +112,9 @@ async function next({ base }: Place): Promise<string> {
 
 async function user({ file }: Place, verb: string, name: string): Promise<void> {
   const args = verb === 'remove' ? [] : ['--cost', '4']
-  const running = exec(process.execPath, [MAIN, 'user', verb, name, '--users', file, ...args])
-  running.child.stdin?.on('error', () => undefined)
-  running.child.stdin?.end('battery staple\n')
-  await running
+  const input = 'battery staple\n'
+  const { code, stderr } = await runHere(['user', verb, name, '--users', file, ...args], { input })
+  if (code !== 0) throw new Error(`user ${verb} failed: ${stderr}`)
 }
 
 async function vim(place: Place, backupCopy: 'auto' | 'no'): Promise<void> {

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { compareReplicas } from '../../../src/cli/check-host/compare-replicas.ts'
-import { run } from '../../fixtures/process.ts'
+import { runHere } from '../../fixtures/command.ts'
 import { upstreamForTest } from '../../fixtures/programmable-upstream.ts'
 import {
   registryProgram,
@@ -23,7 +23,7 @@ async function registryForTest(options?: RegistryOptions): Promise<Registry> {
 /** The lines of `check` about uploads and replicas. */
 async function checkRegistryAt(port: number): Promise<readonly string[]> {
   const env = { SIDECAR_UPSTREAM: `http://127.0.0.1:${port}`, SIDECAR_HOSTS: 'proxy' }
-  const { stdout } = await run(['check'], { env, cwd: tempFolder() })
+  const { stdout } = await runHere(['check'], { env, cwd: tempFolder() })
   return stdout.split('\n').filter((line) => / (?:location|replicas): /.test(line))
 }
 
@@ -91,7 +91,7 @@ describe('check, if a registry cannot say how an upload stands,', () => {
 
 /** The findings of `check --host` about replicas. */
 async function checkHostAt(host: string): Promise<readonly string[]> {
-  const { stdout } = await run(['check', '--host', host], { cwd: tempFolder() })
+  const { stdout } = await runHere(['check', '--host', host], { cwd: tempFolder() })
   expect(stdout).toMatch(/^ok +tls: /m)
   return stdout.split('\n').filter((line) => line.includes(' replicas: '))
 }

@@ -3,7 +3,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { run } from '../../fixtures/process.ts'
+import { runHere } from '../../fixtures/command.ts'
 import { answering, upstreamForTest } from '../../fixtures/programmable-upstream.ts'
 import { until } from '../../fixtures/until.ts'
 import {
@@ -51,15 +51,15 @@ describe('quickstart', () => {
       SIDECAR_ADMIN_LISTEN: '127.0.0.1:0',
     })
     const login = await running.line(/docker login localhost/)
-    const { stdout } = await run(['check'], { cwd: folder })
+    const { stdout } = await runHere(['check'], { cwd: folder })
     expect(stdout).toMatch(new RegExp(`^ok +registry: http://127\\.0\\.0\\.1:${upstream.port} answers$`, 'm'))
-    const trusted = await run(['trust'], { cwd: folder })
+    const trusted = await runHere(['trust'], { cwd: folder })
     expect(trusted).toMatchObject({ code: 0 })
     expect(trusted.stdout).toContain(/localhost:\d+/.exec(login)?.[0])
-    const isReady = async () => (await run(['healthcheck'], { cwd: folder })).code === 0
+    const isReady = async () => (await runHere(['healthcheck'], { cwd: folder })).code === 0
     await until(isReady, { deadlineMs: 5_000, what: '0' })
     await stop(running)
-    expect((await run(['check'], { cwd: folder })).stdout).toContain('http://127.0.0.1:5000')
+    expect((await runHere(['check'], { cwd: folder })).stdout).toContain('http://127.0.0.1:5000')
   })
 })
 
