@@ -3,44 +3,45 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { watchFile, type FileWatch } from '../../src/files/watch.ts'
 import { createWatchedFile, plainFile, type WatchedFile } from './watched-file.ts'
 import { renameOver, WAYS_TO_CHANGE } from './ways-to-change.ts'
 
-const open: WatchedFile[] = []
-
-afterEach(async () => {
-  for (const watched of open.splice(0)) await watched.remove()
-})
-
-async function watchedFile(prepare = plainFile): Promise<WatchedFile> {
+// Concurrent tests pass the function of their context.
+async function watchedFile(prepare = plainFile, onFinished = onTestFinished): Promise<WatchedFile> {
   const watched = await createWatchedFile({ pollMs: 'off', prepare })
-  open.push(watched)
+  onFinished(() => watched.remove())
   return watched
 }
 
 describe('a change noticed by events', () => {
-  it.each(WAYS_TO_CHANGE)('$way: in force within a second, and nothing else before it', async (way) => {
-    const watched = await watchedFile(way.prepare)
-    expect(watched.value.current).toBe('old')
+  it.concurrent.for(WAYS_TO_CHANGE)(
+    '$way: in force within a second, and nothing else before it',
+    async (way, { onTestFinished: onFinished }) => {
+      const watched = await watchedFile(way.prepare, onFinished)
+      expect(watched.value.current).toBe('old')
 
-    await way.change(watched.base)
+      await way.change(watched.base)
 
-    await watched.becomes('old-new', 1000)
-    expect(watched.seen).toEqual(['old', 'old-new'])
-    expect(watched.value.state).toEqual({ kind: 'fresh' })
-  })
+      await watched.becomes('old-new', 1000)
+      expect(watched.seen).toEqual(['old', 'old-new'])
+      expect(watched.value.state).toEqual({ kind: 'fresh' })
+    },
+  )
 
-  it.each(WAYS_TO_CHANGE)('$way: the next change is noticed too', async (way) => {
-    const watched = await watchedFile(way.prepare)
-    await way.change(watched.base)
-    await watched.becomes('old-new')
+  it.concurrent.for(WAYS_TO_CHANGE)(
+    '$way: the next change is noticed too',
+    async (way, { onTestFinished: onFinished }) => {
+      const watched = await watchedFile(way.prepare, onFinished)
+      await way.change(watched.base)
+      await watched.becomes('old-new')
 
-    await writeFile(watched.file, 'newest')
+      await writeFile(watched.file, 'newest')
 
-    await watched.becomes('newest', 1000)
-  })
+      await watched.becomes('newest', 1000)
+    },
+  )
 
   it('the second of two renames 20 ms apart wins', async () => {
     const watched = await watchedFile()
@@ -108,8 +109,7 @@ describe('a change noticed by events', () => {
     const before = watched.looks()
     // One change may cause several looks. So a second watch, on the other file, shows when its event has arrived.
     const other = path.join(watched.base, 'users', 'other')
-    const witness = await createWatchedFile({ pollMs: 'off', prepare: () => Promise.resolve(other) })
-    open.push(witness)
+    const witness = await watchedFile(() => Promise.resolve(other))
 
     await writeFile(other, 'x')
     await witness.becomes('x')

@@ -33,36 +33,43 @@ it('waits for a transfer of the same push that arrives while this process is sus
   await drained
 })
 
-it('waits a whole second again after a transfer that began and ended between two looks', async () => {
-  const { gate, begin, end } = scene()
-  begin()
-  let isDrained = false
-  const drained = gate.drained().then(() => (isDrained = true))
-  end()
-  for (let i = 0; i < 20; i++) {
-    await pause(100)
+// Concurrent, because they only wait.
+it.concurrent(
+  'waits a whole second again after a transfer that began and ended between two looks',
+  async () => {
+    const { gate, begin, end } = scene()
     begin()
+    let isDrained = false
+    const drained = gate.drained().then(() => (isDrained = true))
     end()
-  }
-  expect(isDrained).toBe(false)
-  await drained
-})
+    for (let i = 0; i < 20; i++) {
+      await pause(100)
+      begin()
+      end()
+    }
+    expect(isDrained).toBe(false)
+    await drained
+  },
+)
 
-it('is drained at once if nothing is in flight when stopping', async () => {
+it.concurrent('is drained at once if nothing is in flight when stopping', async () => {
   const { gate } = scene()
   gate.begin('stopping')
   await gate.drained()
 })
 
-it('waits a quiet second when leaving, because a client may still use its connection', async () => {
-  const { gate, begin, end } = scene()
-  gate.begin('leaving')
-  let isDrained = false
-  const drained = gate.drained().then(() => (isDrained = true))
-  await pause(500)
-  begin()
-  end()
-  await pause(800)
-  expect(isDrained).toBe(false)
-  await drained
-})
+it.concurrent(
+  'waits a quiet second when leaving, because a client may still use its connection',
+  async () => {
+    const { gate, begin, end } = scene()
+    gate.begin('leaving')
+    let isDrained = false
+    const drained = gate.drained().then(() => (isDrained = true))
+    await pause(500)
+    begin()
+    end()
+    await pause(800)
+    expect(isDrained).toBe(false)
+    await drained
+  },
+)

@@ -13,8 +13,8 @@ import { until } from '../../fixtures/until.ts'
 
 const MIB = 1024 * 1024
 const BLOB = randomBytes(3.5 * MIB)
-const CUTS = repetitions({ usual: 15, stress: 150 })
-const PULLS = repetitions({ usual: 40, stress: 100 })
+const CUTS = repetitions({ usual: 10, stress: 150 })
+const PULLS = repetitions({ usual: 20, stress: 100 })
 
 const digestOf = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')
 
@@ -103,7 +103,7 @@ describe('a large answer', () => {
         if (random(50) === 0) await pause(1)
       }
     }
-    for (let i = 0; i < 5; i++)
+    for (let i = 0; i < repetitions({ usual: 2, stress: 5 }); i++)
       expect(digestOf((await pull(port, { slowly: i % 2 === 1 })).bytes)).toBe(digestOf(BLOB))
     await expectNoBufferInUse(upstream)
   })
@@ -169,7 +169,7 @@ describe('a large answer', () => {
     const { port, upstream } = await frontFor((socket) => {
       socket.write(Buffer.concat([Buffer.from(headFor(length)), BLOB.subarray(0, length + 100)]))
     })
-    for (let i = 0; i < 10; i++) {
+    for (let i = 0; i < repetitions({ usual: 4, stress: 10 }); i++) {
       const { bytes } = await pull(port)
       expect(bytes.length).toBeLessThanOrEqual(length)
       expect(bytes.equals(BLOB.subarray(0, bytes.length))).toBe(true)
