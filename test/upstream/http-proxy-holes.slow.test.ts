@@ -5,14 +5,63 @@ import http from 'node:http'
 import https from 'node:https'
 import type { Socket } from 'node:net'
 import { hashSync } from 'bcryptjs'
-import { describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { frontBefore } from '../fixtures/front.ts'
-import { answering, OK, upstreamForTest } from '../fixtures/programmable-upstream.ts'
-import { ALICE, sidecarForTest, type TestSidecar } from '../fixtures/sidecar.ts'
+import {
+  answering,
+  OK,
+  startUpstream,
+  upstreamForTest,
+  type Behavior,
+  type ProgrammableUpstream,
+} from '../fixtures/programmable-upstream.ts'
+import { ALICE, ALICE_ENTRY, sidecarForTest, startSidecar, type TestSidecar } from '../fixtures/sidecar.ts'
 import { until } from '../fixtures/until.ts'
 
 const BASIC = `Authorization: Basic ${Buffer.from(ALICE).toString('base64')}`
 const GET = `GET /v2/x HTTP/1.1\r\nHost: localhost\r\n${BASIC}\r\n\r\n`
+
+const NAMES = ['jörg', '李', 'Ünal 2']
+const nothing: Behavior = () => undefined
+
+// Most tests share a sidecar, and its upstream behaves as the present test says.
+const shared = { behave: nothing, sockets: new Set<Socket>() }
+let sidecar: TestSidecar
+let sharedUpstream: ProgrammableUpstream
+
+beforeAll(async () => {
+  sharedUpstream = await startUpstream((soFar, socket, connection) => {
+    shared.sockets.add(socket)
+    shared.behave(soFar, socket, connection)
+  })
+  const users = ALICE_ENTRY + NAMES.map((name) => `${name}:${hashSync('pass', 4)}\n`).join('')
+  sidecar = await startSidecar({ upstreamPort: sharedUpstream.port, users })
+})
+
+afterAll(async () => {
+  await sidecar.stop()
+  sharedUpstream.stop()
+})
+
+/** Sets the behavior of the shared upstream. The next test finds no connection of this one. */
+function upstreamThat(behave: Behavior): Pick<ProgrammableUpstream, 'received' | 'open'> {
+  const first = sharedUpstream.received.length
+  shared.behave = behave
+  onTestFinished(async () => {
+    shared.behave = nothing
+    for (const socket of shared.sockets) socket.destroy()
+    shared.sockets.clear()
+    await until(() => sharedUpstream.open === 0, { deadlineMs: 5_000, what: 'the end of all connections' })
+  })
+  return {
+    get received() {
+      return sharedUpstream.received.slice(first)
+    },
+    get open() {
+      return sharedUpstream.open
+    },
+  }
+}
 
 /** Sends bytes on a verified connection, and records the answer and the close. */
 async function converse(sidecar: TestSidecar, bytes: string) {
@@ -48,10 +97,9 @@ describe('a body on a method that has none', () => {
   it.each(['content-length', 'transfer-encoding', 'host', 'range'])(
     'does not come from a Connection header that lists %s',
     async (name) => {
-      const upstream = await upstreamForTest((soFar, socket) => {
+      const upstream = upstreamThat((soFar, socket) => {
         if (/\r\n\r\n(hello|5\r\nhello\r\n0\r\n\r\n)$/.test(soFar)) socket.write(OK)
       })
-      const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
       const isChunked = name === 'transfer-encoding'
       const body = isChunked ? '5\r\nhello\r\n0\r\n\r\n' : 'hello'
       const framing = isChunked ? 'Transfer-Encoding: chunked' : 'Content-Length: 5'
@@ -83,16 +131,16 @@ describe('an upstream that misbehaves', () => {
       (socket: Socket) => socket.end('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n'),
     ],
   ])('and %s in the body makes the connection break off too', async (_what, act) => {
-    const upstream = await upstreamForTest((soFar, socket) => {
+    upstreamThat((soFar, socket) => {
       if (soFar.endsWith('\r\n\r\n')) act(socket)
     })
-    const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
+    const logged = sidecar.lines.length
     const talk = await converse(sidecar, GET)
     await until(() => talk.isClosed, { deadlineMs: 5_000, what: 'the end of the connection' })
     expect(talk.answer).toContain('half')
     expect(talk.answer).not.toMatch(/half[^]*0\r\n\r\n/)
     expect(talk.answer.match(/HTTP\/1\.1/g)).toHaveLength(1)
-    await until(() => sidecar.lines.some(({ cut }) => cut === true), {
+    await until(() => sidecar.lines.slice(logged).some(({ cut }) => cut === true), {
       deadlineMs: 2_000,
       what: 'the log line',
     })
@@ -119,16 +167,14 @@ describe('an upstream that misbehaves', () => {
     ['sends no HTTP', 'SSH-2.0-OpenSSH\r\n'],
     ['sends a head without end', `HTTP/1.1 200 OK\r\nX: ${'x'.repeat(100_000)}`],
   ])('and %s causes a 502', async (_what, bytes) => {
-    const upstream = await upstreamForTest((_soFar, socket) => socket.write(bytes))
-    const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
+    upstreamThat((_soFar, socket) => socket.write(bytes))
     const { status, body } = await sidecar.request({ as: ALICE, path: '/v2/x' })
     expect(status).toBe(502)
     expect(body.toString()).toContain('"code":"UNAVAILABLE"')
   })
 
   it('and closes without an answer causes a 502', async () => {
-    const upstream = await upstreamForTest((_soFar, socket) => socket.end())
-    const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
+    upstreamThat((_soFar, socket) => socket.end())
     expect((await sidecar.request({ as: ALICE, path: '/v2/x' })).status).toBe(502)
   })
 
@@ -159,8 +205,7 @@ describe('a client that leaves', () => {
     ['before the answer', () => undefined],
     ['during the download', answering('HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\nbeginning')],
   ])('%s closes its upstream connection', async (_when, behave) => {
-    const upstream = await upstreamForTest(behave)
-    const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
+    const upstream = upstreamThat(behave)
     const talk = await converse(sidecar, GET)
     await until(() => upstream.received.join('').includes('GET'), { deadlineMs: 5_000, what: 'the request' })
     talk.socket.destroy()
@@ -168,8 +213,7 @@ describe('a client that leaves', () => {
   })
 
   it('during a chunked upload never makes the upload look complete', async () => {
-    const upstream = await upstreamForTest(() => undefined)
-    const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
+    const upstream = upstreamThat(() => undefined)
     const talk = await converse(
       sidecar,
       `PATCH /v2/x HTTP/1.1\r\nHost: localhost\r\n${BASIC}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n`,
@@ -201,10 +245,9 @@ describe('connections to the upstream', () => {
   })
 
   it("do not forward the upstream's Connection header", async () => {
-    const upstream = await upstreamForTest(
+    upstreamThat(
       answering('HTTP/1.1 200 OK\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\nContent-Length: 2\r\n\r\nok'),
     )
-    const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
     const agent = new https.Agent({ keepAlive: true })
     const { headers } = await sidecar.request({ agent, as: ALICE, path: '/v2/x' })
     agent.destroy()
@@ -297,26 +340,20 @@ describe('the head that the upstream gets', () => {
 })
 
 describe('a user whose name is not ASCII', () => {
-  it.each(['jörg', '李', 'Ünal 2'])(
-    '%s is accepted, and the registry gets the name as UTF-8',
-    async (name) => {
-      const upstream = await upstreamForTest(answering(OK))
-      const users = `${name}:${hashSync('pass', 4)}\n`
-      const sidecar = await sidecarForTest({ upstreamPort: upstream.port, users })
-      const Authorization = `Basic ${Buffer.from(`${name}:pass`).toString('base64')}`
-      expect((await sidecar.request({ path: '/v2/x', headers: { Authorization } })).status).toBe(200)
-      const sent = /x-forwarded-user: (.*)\r\n/.exec(upstream.received[0] ?? '')?.[1] ?? ''
-      expect(Buffer.from(sent, 'latin1').toString()).toBe(name)
-    },
-  )
+  it.each(NAMES)('%s is accepted, and the registry gets the name as UTF-8', async (name) => {
+    const upstream = upstreamThat(answering(OK))
+    const Authorization = `Basic ${Buffer.from(`${name}:pass`).toString('base64')}`
+    expect((await sidecar.request({ path: '/v2/x', headers: { Authorization } })).status).toBe(200)
+    const sent = /x-forwarded-user: (.*)\r\n/.exec(upstream.received[0] ?? '')?.[1] ?? ''
+    expect(Buffer.from(sent, 'latin1').toString()).toBe(name)
+  })
 })
 
 describe('an upload', () => {
   it('gets 100 Continue only after the login', async () => {
-    const upstream = await upstreamForTest((soFar, socket) => {
+    const upstream = upstreamThat((soFar, socket) => {
       if (soFar.endsWith('hello')) socket.write(OK)
     })
-    const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
     const put = (login: string) =>
       `PUT /v2/x HTTP/1.1\r\nHost: localhost\r\n${login}Content-Length: 5\r\nExpect: 100-continue\r\n\r\n`
     const stranger = await converse(sidecar, put(''))

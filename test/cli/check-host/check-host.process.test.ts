@@ -4,7 +4,7 @@ import { createServer as createHttpsServer, type ServerOptions } from 'node:http
 import { createServer, type AddressInfo, type Server } from 'node:net'
 import path from 'node:path'
 import { PassThrough } from 'node:stream'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { check } from '../../../src/cli/check/check.ts'
 import type { Finding } from '../../../src/cli/check/finding.ts'
 import { explainProxies } from '../../../src/cli/check-host/proxies.ts'
@@ -14,7 +14,7 @@ import { issueLeaf, issueRoot, type IssuedCertificate } from '../../../src/pki/i
 import { openKeystore, renewRoot } from '../../../src/certificates/state-folder/keystore.ts'
 import { issueByIntermediate, selfSigned } from '../../fixtures/openssl.ts'
 import { registryProgram, startRegistry } from '../../fixtures/registry.ts'
-import { sidecarForTest } from '../../fixtures/sidecar.ts'
+import { sidecarForTest, startSidecar, type TestSidecar } from '../../fixtures/sidecar.ts'
 import { tempFolder } from '../../fixtures/temp-folder.ts'
 
 const DAY_MS = 86_400_000
@@ -30,6 +30,15 @@ const answerLikeRegistry: RequestListener = (_request, response) => {
   })
   response.end('{"errors":[]}')
 }
+
+// For all tests that need no other settings.
+let sidecar: TestSidecar
+
+beforeAll(async () => {
+  sidecar = await startSidecar()
+})
+
+afterAll(() => sidecar.stop())
 
 interface Scene {
   readonly port: number
@@ -123,7 +132,7 @@ async function openRenewedKeystore(count: number) {
 
 describe('check --host finds no problem', () => {
   it('for a sidecar, on its own machine', async () => {
-    const { port, folder } = await sidecarForTest()
+    const { port, folder } = sidecar
     const { code, text } = await checkAt({ port, stateDir: path.join(folder, 'state') })
     expect(code).toBe(0)
     expect(text.split('\n')).toEqual([
@@ -141,7 +150,7 @@ describe('check --host finds no problem', () => {
   })
 
   it('for a sidecar, on a machine whose clients trust it', async () => {
-    const { port, root } = await sidecarForTest()
+    const { port, root } = sidecar
     const { code, text } = await checkAt({ port, certsPem: root.pem })
     expect(code).toBe(0)
     expect(text).toMatch(
@@ -161,7 +170,7 @@ describe('check --host finds no problem', () => {
   })
 
   it('for an IP address, without a server name', async () => {
-    const { port, folder } = await sidecarForTest()
+    const { port, folder } = sidecar
     const stateDir = path.join(folder, 'state')
     const { code, text } = await checkAt({ port, host: `127.0.0.1:${port}`, stateDir })
     expect(code).toBe(0)
@@ -315,7 +324,7 @@ describe('check --host explains a certificate', () => {
   })
 
   it('of an untrusted sidecar, with the commands to trust it', async () => {
-    const { port, root } = await sidecarForTest()
+    const { port, root } = sidecar
     const { code, text } = await checkAt({ port })
     expect(code).toBe(1)
     expect(text).toContain(
@@ -390,7 +399,7 @@ describe('check --host explains a certificate', () => {
   })
 
   it('on a machine whose certs.d folder has another root', async () => {
-    const { port, folder } = await sidecarForTest()
+    const { port, folder } = sidecar
     const stateDir = path.join(folder, 'state')
     const { code, text } = await checkAt({ port, stateDir, certsPem: OLD_ROOT.certPem })
     expect(code).toBe(0)

@@ -1,5 +1,5 @@
 import { existsSync, readdirSync } from 'node:fs'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { compareReplicas } from '../../../src/cli/check-host/compare-replicas.ts'
 import { runHere } from '../../fixtures/command.ts'
 import { upstreamForTest } from '../../fixtures/programmable-upstream.ts'
@@ -11,7 +11,7 @@ import {
 } from '../../fixtures/registry.ts'
 import { rootFolderForTest } from '../../fixtures/root-folder.ts'
 import { roundRobinForTest } from '../../fixtures/round-robin.ts'
-import { sidecarForTest } from '../../fixtures/sidecar.ts'
+import { sidecarForTest, startSidecar, type TestSidecar } from '../../fixtures/sidecar.ts'
 import { tempFolder } from '../../fixtures/temp-folder.ts'
 
 async function registryForTest(options?: RegistryOptions): Promise<Registry> {
@@ -101,8 +101,16 @@ const DIFFERENT_ROOTS = expect.stringMatching(
 ) as string
 
 describe('check --host compares sidecars behind one name', () => {
+  let one: TestSidecar
+
+  beforeAll(async () => {
+    one = await startSidecar()
+  })
+
+  afterAll(() => one.stop())
+
   it('and finds separate roots', async () => {
-    const [one, other] = [await sidecarForTest(), await sidecarForTest({ isFirstStart: true })]
+    const other = await sidecarForTest({ isFirstStart: true })
     const [finding] = await checkHostAt(`127.0.0.1:${await roundRobinForTest([one.port, other.port])}`)
     expect(finding).toEqual(DIFFERENT_ROOTS)
     for (const { root } of [one, other]) expect(finding).toContain(root.fingerprint)
@@ -110,19 +118,17 @@ describe('check --host compares sidecars behind one name', () => {
 
   it('and finds that they share a root', async () => {
     const env = { SIDECAR_ROOT_DIR: await rootFolderForTest() }
-    const [one, other] = [await sidecarForTest({ env }), await sidecarForTest({ env })]
-    expect(await checkHostAt(`127.0.0.1:${await roundRobinForTest([one.port, other.port])}`)).toEqual([
+    const ports = [(await sidecarForTest({ env })).port, (await sidecarForTest({ env })).port]
+    expect(await checkHostAt(`127.0.0.1:${await roundRobinForTest(ports)}`)).toEqual([
       'ok      replicas: 2 replicas answer, with certificates under one root',
     ])
   })
 
   it('and finds nothing to compare with one sidecar', async () => {
-    const { port } = await sidecarForTest()
-    expect(await checkHostAt(`127.0.0.1:${port}`)).toEqual([])
+    expect(await checkHostAt(`127.0.0.1:${one.port}`)).toEqual([])
   })
 
   it('and connects to all addresses of a name', async () => {
-    const one = await sidecarForTest()
     const other = await sidecarForTest({
       isFirstStart: true,
       env: { SIDECAR_LISTEN: `127.0.0.2:${one.port}` },
