@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { accessScene, usersFileOf, type AccessScene } from '../fixtures/access-scene.ts'
 import { machinePasswordFor, type MachinePasswordOptions } from '../fixtures/machine-password.ts'
 import { askAdmin } from '../fixtures/scrape.ts'
+import { sharedAccessScenes } from '../fixtures/shared-access-scenes.ts'
 import { until } from '../fixtures/until.ts'
 
 const DIGEST = `sha256:${'a'.repeat(64)}`
@@ -31,11 +32,20 @@ interface MachineScene extends AccessScene {
   readonly send: (request: string) => Promise<{ readonly status: number; readonly text: string }>
 }
 
-async function machineScene(options: MachinePasswordOptions, rules?: string): Promise<MachineScene> {
-  const scene = await accessScene(['ci', 'other'], rules)
-  const users = readFileSync(scene.sidecar.usersFile, 'utf8')
-  const { id, secret, line } = machinePasswordFor(users.split('\n')[0] ?? '', options)
-  scene.sidecar.writeUsers(users + line)
+const sharedScene = sharedAccessScenes()
+
+/** The users of a shared scene have only the machine password of the last test. */
+async function machineScene(
+  options: MachinePasswordOptions,
+  rules?: string,
+  startScene: typeof accessScene = sharedScene,
+): Promise<MachineScene> {
+  const scene = await startScene(['ci', 'other'], rules)
+  const [ci = '', other = ''] = readFileSync(scene.sidecar.usersFile, 'utf8')
+    .split('\n')
+    .filter((line) => !line.startsWith('#'))
+  const { id, secret, line } = machinePasswordFor(ci, options)
+  scene.sidecar.writeUsers(`${ci}\n${other}\n${line}`)
   await scene.sidecar.reload()
   return {
     ...scene,
@@ -113,6 +123,7 @@ describe('a machine password', () => {
     const { send, sidecar, id } = await machineScene(
       { allow: ['pull', 'delete'], repositories: ['team/**'] },
       RULES,
+      accessScene,
     )
     expect((await send('PUT /v2/team/app/manifests/v1')).text).toContain(
       '"message":"this machine password may not push to team/app"',

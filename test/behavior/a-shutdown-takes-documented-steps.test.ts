@@ -1,19 +1,20 @@
 // Follows the steps of docs/operations.md, "Shutdown", on a process.
 
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import http, { type IncomingMessage } from 'node:http'
 import https from 'node:https'
 import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import tls, { type TLSSocket } from 'node:tls'
-import { describe, expect, it, onTestFinished } from 'vitest'
-import { run, start, type Running } from '../fixtures/process.ts'
+import { describe, it, type TestContext } from 'vitest'
+import { loginOf, usersFileOf } from '../fixtures/access-scene.ts'
+import { start, type Running } from '../fixtures/process.ts'
 import { upstreamForTest } from '../fixtures/programmable-upstream.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 import { until } from '../fixtures/until.ts'
 
-const LOGIN = 'alice:secret-of-alice'
+const LOGIN = loginOf('alice')
 const BASIC = `Authorization: Basic ${Buffer.from(LOGIN).toString('base64')}\r\n`
 const SOON_MS = 20_000
 
@@ -36,26 +37,41 @@ interface Conversation {
   readonly closed: Promise<number>
 }
 
-async function startScene(env: Readonly<Record<string, string>>): Promise<Scene> {
+let lastStart: Promise<unknown> = Promise.resolve()
+
+/** Starts one process after the other, because the tests wait most of the time and run at once. */
+function startScene(test: TestContext, env: Readonly<Record<string, string>>): Promise<Scene> {
+  const scene = lastStart.then(() => startNext(test, env))
+  lastStart = scene.catch(() => undefined)
+  return scene
+}
+
+async function startNext(
+  { onTestFinished }: TestContext,
+  env: Readonly<Record<string, string>>,
+): Promise<Scene> {
   const upstream = await upstreamForTest((soFar, socket) => {
     const isWhole = soFar.endsWith('\r\n\r\n') && !soFar.startsWith('PATCH')
     if (isWhole || soFar.endsWith('firstlater')) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n')
-  })
-  const cwd = tempFolder()
-  const [name = '', password = ''] = LOGIN.split(':')
-  await run(['user', 'add', name, '--cost', '4'], { cwd, input: `${password}\n` })
+  }, onTestFinished)
+  const cwd = tempFolder(onTestFinished)
+  mkdirSync(path.join(cwd, 'users'))
+  writeFileSync(path.join(cwd, 'users', 'htpasswd'), usersFileOf(['alice']))
   const settings = {
     SIDECAR_UPSTREAM: `http://127.0.0.1:${upstream.port}`,
     SIDECAR_LISTEN: '127.0.0.1:0',
     SIDECAR_ADMIN_LISTEN: '127.0.0.1:0',
   }
-  const sidecar = start([], { cwd, env: { ...settings, ...env } })
+  const sidecar = start([], { cwd, env: { ...settings, ...env }, onFinished: onTestFinished })
   const ready = JSON.parse(await sidecar.line(/ready to serve/)) as { tls: string; admin: string }
   const port = Number(ready.tls.split(':').at(-1))
   const ca = readFileSync(path.join(cwd, 'state', 'root.crt'))
   const connect = async (): Promise<Conversation> => {
     const socket = tls.connect({ host: '127.0.0.1', servername: 'localhost', port, ca })
     await once(socket, 'secureConnect')
+    onTestFinished(() => {
+      socket.destroy()
+    })
     return conversationOn(socket)
   }
   return {
@@ -79,9 +95,6 @@ function conversationOn(socket: TLSSocket): Conversation {
   let text = ''
   socket.on('error', () => undefined)
   socket.on('data', (chunk: Buffer) => (text += chunk.toString()))
-  onTestFinished(() => {
-    socket.destroy()
-  })
   return {
     socket,
     closed: new Promise((resolve) => {
@@ -122,9 +135,10 @@ async function addressCloses({ ask }: Scene): Promise<void> {
   await until(isRefused, { deadlineMs: SOON_MS, what: 'the address to close' })
 }
 
-describe('a shutdown', () => {
-  it('1: turns unready at once, and 2: serves new connections and requests during the delay', async () => {
-    const scene = await startScene({ SIDECAR_DRAIN_DELAY: '3s' })
+describe.concurrent('a shutdown', () => {
+  it('1: turns unready at once, and 2: serves new connections and requests during the delay', async (test) => {
+    const { expect } = test
+    const scene = await startScene(test, { SIDECAR_DRAIN_DELAY: '3s' })
     const kept = await scene.connect()
     expect(await kept.answerTo(PING)).toMatch(/^HTTP\/1\.1 200 [^]*Connection: keep-alive/)
     const begun = await beginShutdown(scene)
@@ -140,8 +154,9 @@ describe('a shutdown', () => {
     expect(await scene.sidecar.finished).toMatchObject({ code: 0, signal: null, stderr: '' })
   })
 
-  it('3: serves the first request of a connection that was accepted during the delay', async () => {
-    const scene = await startScene({ SIDECAR_DRAIN_DELAY: '1s' })
+  it('3: serves the first request of a connection that was accepted during the delay', async (test) => {
+    const { expect } = test
+    const scene = await startScene(test, { SIDECAR_DRAIN_DELAY: '1s' })
     const begun = await beginShutdown(scene)
     const late = await scene.connect()
     await pause(Math.max(0, begun + 1_500 - performance.now()))
@@ -149,16 +164,18 @@ describe('a shutdown', () => {
     expect(await scene.sidecar.finished).toMatchObject({ code: 0 })
   })
 
-  it('3: does not wait for a silent connection', async () => {
-    const scene = await startScene({ SIDECAR_DRAIN_DELAY: '100ms' })
+  it('3: does not wait for a silent connection', async (test) => {
+    const { expect } = test
+    const scene = await startScene(test, { SIDECAR_DRAIN_DELAY: '100ms' })
     const silent = await scene.connect()
     const begun = await beginShutdown(scene)
     expect((await silent.closed) - begun).toBeLessThan(SOON_MS)
     expect(await scene.sidecar.finished).toMatchObject({ code: 0 })
   })
 
-  it('4: lets a push finish after the delay, and announces the end with its answer', async () => {
-    const scene = await startScene({ SIDECAR_DRAIN_DELAY: '100ms' })
+  it('4: lets a push finish after the delay, and announces the end with its answer', async (test) => {
+    const { expect } = test
+    const scene = await startScene(test, { SIDECAR_DRAIN_DELAY: '100ms' })
     const push = await scene.beginPush()
     await beginShutdown(scene)
     await pause(1_000)
@@ -166,16 +183,18 @@ describe('a shutdown', () => {
     expect(await scene.sidecar.finished).toMatchObject({ code: 0 })
   })
 
-  it('4: counts the timeout from the end of the delay, and cuts what is left', async () => {
-    const scene = await startScene({ SIDECAR_DRAIN_DELAY: '1s', SIDECAR_DRAIN_TIMEOUT: '500ms' })
+  it('4: counts the timeout from the end of the delay, and cuts what is left', async (test) => {
+    const { expect } = test
+    const scene = await startScene(test, { SIDECAR_DRAIN_DELAY: '1s', SIDECAR_DRAIN_TIMEOUT: '500ms' })
     const push = await scene.beginPush()
     const begun = await beginShutdown(scene)
     expect((await push.closed) - begun).toBeGreaterThan(1_400)
     expect(await scene.sidecar.finished).toMatchObject({ code: 1, signal: null })
   })
 
-  it('without a delay refuses new requests, and 5: ends a second after the last transfer', async () => {
-    const scene = await startScene({})
+  it('without a delay refuses new requests, and 5: ends a second after the last transfer', async (test) => {
+    const { expect } = test
+    const scene = await startScene(test, {})
     const kept = await scene.connect()
     await kept.answerTo(PING)
     const push = await scene.beginPush()
@@ -189,8 +208,9 @@ describe('a shutdown', () => {
     expect(await scene.sidecar.finished).toMatchObject({ code: 0 })
   })
 
-  it('ends at once with 1 at a second signal, also during the delay', async () => {
-    const scene = await startScene({ SIDECAR_DRAIN_DELAY: '1h' })
+  it('ends at once with 1 at a second signal, also during the delay', async (test) => {
+    const { expect } = test
+    const scene = await startScene(test, { SIDECAR_DRAIN_DELAY: '1h' })
     await beginShutdown(scene)
     scene.sidecar.child.kill('SIGTERM')
     expect(await scene.sidecar.finished).toMatchObject({ code: 1, signal: null })

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { accessScene } from '../fixtures/access-scene.ts'
 import { askAdmin } from '../fixtures/scrape.ts'
+import { sharedAccessScenes } from '../fixtures/shared-access-scenes.ts'
 
 const DIGEST = `sha256:${'a'.repeat(64)}`
 const RULES = `groups:
@@ -10,6 +11,7 @@ rules:
   - {who: pusher, repositories: ["team/**"], allow: [push]}
   - {who: "@ci", repositories: ["team/**", "lib"], allow: [pull, push, delete, catalog]}
 `
+const sharedScene = sharedAccessScenes()
 const USERS = ['puller', 'pusher', 'builder', 'guest']
 
 const PULL = [
@@ -36,7 +38,7 @@ describe('with access rules', () => {
     ['builder', ALL],
     ['guest', LOGIN],
   ])('%s may send what the rules allow, and nothing else reaches the registry', async (username, allowed) => {
-    const scene = await accessScene(USERS, RULES)
+    const scene = await sharedScene(USERS, RULES)
     for (const request of ALL) {
       const [method = '', target = ''] = request.split(' ')
       const { status } = await scene.ask(username, method, target)
@@ -47,7 +49,7 @@ describe('with access rules', () => {
   })
 
   it('a refusal names the missing right in the registry’s form, also for HEAD and for repositories that do not exist', async () => {
-    const { ask } = await accessScene(USERS, RULES)
+    const { ask } = await sharedScene(USERS, RULES)
     const answer = await ask('puller', 'PUT', '/v2/team/nowhere/manifests/v1')
     expect(answer).toMatchObject({
       status: 403,
@@ -92,17 +94,17 @@ describe('with access rules', () => {
     ['without it', 'builder', 'secret', ''],
     ['without a source', 'builder', undefined, ''],
   ])('a mount %s is forwarded as the rules say', async (_what, username, from, query) => {
-    const { ask, forwarded } = await accessScene(USERS, RULES)
+    const { ask, forwarded } = await sharedScene(USERS, RULES)
     const source = from === undefined ? '' : `&from=${from}`
     await ask(username, 'POST', `/v2/team/app/blobs/uploads/?mount=${DIGEST}${source}`)
     expect(forwarded()).toEqual([`POST /v2/team/app/blobs/uploads/${query === '' ? '' : `?${query}`}`])
   })
 
   it('a request without a login gets the challenge and not the refusal', async () => {
-    const { sidecar, upstream } = await accessScene(USERS, RULES)
+    const { sidecar, forwarded } = await sharedScene(USERS, RULES)
     const { status } = await sidecar.request({ path: '/v2/team/app/tags/list' })
     expect(status).toBe(401)
-    expect(upstream.received).toEqual([])
+    expect(forwarded()).toEqual([])
   })
 
   it.each([
@@ -111,7 +113,7 @@ describe('with access rules', () => {
   ])(
     '/readyz counts the rules and says where unknown users are, without their names',
     async (users, reason) => {
-      const { sidecar } = await accessScene(users, RULES)
+      const { sidecar } = await sharedScene(users, RULES)
       const { status, text } = await askAdmin(sidecar, '/readyz')
       const { parts } = JSON.parse(text) as { parts: { access: unknown } }
       expect([status, parts.access]).toEqual([200, { ready: true, state: 'ok', reason }])
@@ -121,7 +123,7 @@ describe('with access rules', () => {
 })
 
 it('without a rules file every user may do everything, and targets are forwarded byte for byte', async () => {
-  const { ask, forwarded } = await accessScene(['guest'])
+  const { ask, forwarded } = await sharedScene(['guest'])
   const odd = ['GET /v2/a/b:c?x=%zz&x', `POST /v2/A/blobs/uploads/1?mount=${DIGEST}&from=x&mount=`]
   for (const request of [...ALL, ...odd]) {
     const [method = '', target = ''] = request.split(' ')

@@ -4,9 +4,15 @@ import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import https from 'node:https'
 import type { Socket } from 'node:net'
-import { describe, expect, it } from 'vitest'
-import { socketUpstreamForTest, upstreamForTest, type Behavior } from '../fixtures/programmable-upstream.ts'
-import { ALICE, sidecarForTest, type TestSidecar } from '../fixtures/sidecar.ts'
+import path from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import {
+  startUpstream,
+  upstreamForTest,
+  type ProgrammableUpstream,
+} from '../fixtures/programmable-upstream.ts'
+import { ALICE, sidecarForTest, startSidecar, type TestSidecar } from '../fixtures/sidecar.ts'
+import { makeTempFolder, removeFolder } from '../fixtures/temp-folder.ts'
 import { until } from '../fixtures/until.ts'
 
 const REFUSAL = 'too large, says the registry'
@@ -14,17 +20,15 @@ const ANSWER = `HTTP/1.1 413 Too Large\r\nContent-Length: ${REFUSAL.length}\r\n\
 const PIECE = Buffer.alloc(64 * 1024)
 const ROUNDS = 5
 
-const onPort = (behave: Behavior) => upstreamForTest(behave)
-const onSocket = (behave: Behavior) => socketUpstreamForTest(behave)
 const end = (socket: Socket) => socket.end(ANSWER)
 const closeUnread = (socket: Socket) => socket.pause().end(ANSWER, () => socket.destroy())
 
-const CLOSINGS: readonly [how: string, start: typeof onPort, close: (socket: Socket) => unknown][] = [
-  ['ends', onPort, end],
-  ['closes with the body unread', onPort, closeUnread],
-  ['resets', onPort, (socket) => socket.write(ANSWER, () => socket.resetAndDestroy())],
-  ['ends, on a unix socket,', onSocket, end],
-  ['closes with the body unread, on a unix socket,', onSocket, closeUnread],
+const CLOSINGS: readonly [how: string, on: 'port' | 'socket', close: (socket: Socket) => unknown][] = [
+  ['ends', 'port', end],
+  ['closes with the body unread', 'port', closeUnread],
+  ['resets', 'port', (socket) => socket.write(ANSWER, () => socket.resetAndDestroy())],
+  ['ends, on a unix socket,', 'socket', end],
+  ['closes with the body unread, on a unix socket,', 'socket', closeUnread],
 ]
 
 const UPLOADS: readonly [what: string, bytes: number, isChunked: boolean][] = [
@@ -36,16 +40,30 @@ const UPLOADS: readonly [what: string, bytes: number, isChunked: boolean][] = [
   ['of a gigabyte, in chunks', 16_384 * PIECE.length, true],
 ]
 
-describe.each(CLOSINGS)('a registry that answers 413 and %s', (_how, start, close) => {
+describe.each(CLOSINGS)('a registry that answers 413 and %s', (_how, on, close) => {
+  let upstream: ProgrammableUpstream
+  let sidecar: TestSidecar
+  const folder = makeTempFolder()
+  beforeAll(async () => {
+    upstream = await startUpstream(
+      (soFar, socket) => {
+        if (!soFar.includes('\r\n\r\n') || socket.writableEnded || socket.bytesWritten > 0) return
+        close(socket)
+      },
+      on === 'socket' ? path.join(folder, 'registry.sock') : undefined,
+    )
+    sidecar = await startSidecar({ env: { SIDECAR_UPSTREAM: upstream.upstream } })
+  })
+  afterAll(async () => {
+    await sidecar.stop()
+    upstream.stop()
+    removeFolder(folder)
+  })
+
   it.each(UPLOADS)(
     'reaches the client of an upload %s',
     { timeout: 60_000 },
     async (_what, bytes, isChunked) => {
-      const upstream = await start((soFar, socket) => {
-        if (!soFar.includes('\r\n\r\n') || socket.writableEnded || socket.bytesWritten > 0) return
-        close(socket)
-      })
-      const sidecar = await sidecarForTest({ env: { SIDECAR_UPSTREAM: upstream.upstream } })
       for (let round = 0; round < ROUNDS; round++) {
         expect(await answerTo(sidecar, { bytes, isChunked })).toEqual([413, REFUSAL])
       }

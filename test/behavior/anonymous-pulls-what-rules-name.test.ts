@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from 'vitest'
 import { accessScene, loginOf, type AccessScene } from '../fixtures/access-scene.ts'
+import { sharedAccessScenes } from '../fixtures/shared-access-scenes.ts'
 import { tokenOf } from '../fixtures/token-client.ts'
 
 const RULES = `rules:
@@ -22,6 +23,11 @@ function scene(env: Headers = {}, rules = RULES): Promise<AccessScene> {
   return accessScene(['dev', 'reader'], rules, { SIDECAR_HOSTS: 'registry.example', ...env })
 }
 
+const shared = sharedAccessScenes()
+/** For tests that change no rules and read no log. */
+const sharedScene = (env: Headers = {}, rules = RULES): Promise<AccessScene> =>
+  shared(['dev', 'reader'], rules, { SIDECAR_HOSTS: 'registry.example', ...env })
+
 /** The status, and the challenge after it. */
 async function ask({ sidecar }: AccessScene, request: string, headers: Headers = {}): Promise<string> {
   const [method = '', path = ''] = request.split(' ')
@@ -34,7 +40,7 @@ const basic = (text: string): Headers => ({ Authorization: `Basic ${Buffer.from(
 
 describe('without a login', () => {
   it('what rules name is answered at once, and all else asks for a password', async () => {
-    const lab = await scene()
+    const lab = await sharedScene()
     const allowed = [
       `GET ${PUBLIC}`,
       `HEAD ${PUBLIC}`,
@@ -58,13 +64,13 @@ describe('without a login', () => {
   })
 
   it('the ping asks for a token and is never 200, so that clients send the login that they have', async () => {
-    const lab = await scene()
+    const lab = await sharedScene()
     for (const request of ['GET /v2/', 'HEAD /v2/', 'GET /v2'])
       expect(await ask(lab, request), request).toBe(`401 ${BEARER}`)
   })
 
   it('the ping asks a browser for a password, because it shows no dialog for a token', async () => {
-    const lab = await scene()
+    const lab = await sharedScene()
     for (const headers of [{ accept: 'text/html,*/*;q=0.8' }, { 'sec-fetch-mode': 'cors' }])
       expect(await ask(lab, 'GET /v2/', headers)).toBe(`401 ${BASIC}`)
   })
@@ -128,7 +134,7 @@ it.each(['password', 'token'])('the %s of a user gets 200 or 403, and never a ch
 })
 
 it('a mount without the right to its source becomes an upload, for a token too', async () => {
-  const lab = await scene({}, `rules: [{who: dev, repositories: ["team/**"], allow: [pull, push]}]`)
+  const lab = await sharedScene({}, `rules: [{who: dev, repositories: ["team/**"], allow: [pull, push]}]`)
   const token = bearer(await tokenOf(lab.sidecar, loginOf('dev')))
   const uploads = '/v2/team/app/blobs/uploads/'
   for (const query of [`?mount=${DIGEST}&from=secret/app`, `?mount=${DIGEST}`])
@@ -137,7 +143,7 @@ it('a mount without the right to its source becomes an upload, for a token too',
 })
 
 it('an upload is cancelled with the right to push, which registries would call a deletion', async () => {
-  const lab = await scene()
+  const lab = await sharedScene()
   const token = bearer(await tokenOf(lab.sidecar, loginOf('dev')))
   expect(await ask(lab, 'DELETE /v2/team/app/blobs/uploads/1', token)).toBe('200')
 })
@@ -167,13 +173,13 @@ describe('a change of the rules', () => {
 
 describe('SIDECAR_CHALLENGE', () => {
   it('basic asks for a password everywhere, and tokens are accepted all the same', async () => {
-    const lab = await scene({ SIDECAR_CHALLENGE: 'basic' })
+    const lab = await sharedScene({ SIDECAR_CHALLENGE: 'basic' })
     for (const request of ['GET /v2/', `GET ${SECRET}`]) expect(await ask(lab, request)).toBe(`401 ${BASIC}`)
     expect(await ask(lab, 'GET /v2/', bearer(await tokenOf(lab.sidecar, loginOf('dev'))))).toBe('200')
   })
 
   it('bearer asks for a token everywhere, and passwords are accepted all the same', async () => {
-    const lab = await scene({ SIDECAR_CHALLENGE: 'bearer' })
+    const lab = await sharedScene({ SIDECAR_CHALLENGE: 'bearer' })
     expect(await ask(lab, 'GET /v2/')).toBe(`401 ${BEARER}`)
     expect(await ask(lab, `GET ${SECRET}`)).toBe(`401 ${BEARER},scope="repository:secret/app:pull"`)
     expect(await ask(lab, `GET ${PUBLIC}`)).toBe('200')

@@ -1,9 +1,16 @@
 import { hashSync } from 'bcryptjs'
 import { setTimeout as pause } from 'node:timers/promises'
-import { describe, expect, it, vi, type TestContext } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi, type TestContext } from 'vitest'
 import type { VerifierParts } from '../../src/auth/verifier.ts'
-import { answering, OK, upstreamForTest, type Behavior } from '../fixtures/programmable-upstream.ts'
-import { ALICE, sidecarForTest, type TestSettings, type TestSidecar } from '../fixtures/sidecar.ts'
+import { answering, OK, startUpstream, upstreamForTest } from '../fixtures/programmable-upstream.ts'
+import type { Behavior, ProgrammableUpstream } from '../fixtures/programmable-upstream.ts'
+import {
+  ALICE,
+  sidecarForTest,
+  startSidecar,
+  type TestSettings,
+  type TestSidecar,
+} from '../fixtures/sidecar.ts'
 import { until } from '../fixtures/until.ts'
 
 const BASIC = `Authorization: Basic ${Buffer.from(ALICE).toString('base64')}`
@@ -65,7 +72,30 @@ const CODINGS = [
   'Transfer-Encoding: chunked\r\nContent-Length: 12',
 ]
 
+/** The tests share a sidecar; `behaviors` has what the registry does with each path. */
 describe('a fault before the answer', () => {
+  const behaviors = new Map<string, Behavior>()
+  let upstream: ProgrammableUpstream
+  let sidecar: TestSidecar
+  beforeAll(async () => {
+    upstream = await startUpstream((soFar, socket, connection) => {
+      const target = soFar.slice(soFar.lastIndexOf('GET ')).split(' ')[1] ?? ''
+      behaviors.get(target)?.(soFar, socket, connection)
+    })
+    sidecar = await startSidecar({ upstreamPort: upstream.port })
+  })
+  afterAll(async () => {
+    await sidecar.stop()
+    upstream.stop()
+  })
+
+  /** The path at which the registry does this. */
+  function targetOf(behave: Behavior): string {
+    const target = `/v2/${behaviors.size}`
+    behaviors.set(target, behave)
+    return target
+  }
+
   it.each<[what: string, behave: Behavior, status: number, reason: RegExp]>([
     [
       'resets in the head',
@@ -94,13 +124,13 @@ describe('a fault before the answer', () => {
     ]),
     ['sends an invalid status', (_, socket) => socket.end('HTTP/1.1 20 OK\r\n\r\n'), 502, /broke-off/],
   ])('%s: the client gets a status, and the log has the cause', async (_what, behave, status, reason) => {
-    const upstream = await upstreamForTest(behave)
-    const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
-    const answer = await sidecar.request({ as: ALICE, path: '/v2/x' })
+    const target = targetOf(behave)
+    const answer = await sidecar.request({ as: ALICE, path: target })
     expect(answer.status).toBe(status)
     expect(answer.body.toString()).toMatch(/^\{"errors":\[\{"code":"UNAVAILABLE"/)
-    await until(() => reasonsOf(sidecar).length === 1, { deadlineMs: SOON_MS, what: 'the log line' })
-    expect(reasonsOf(sidecar)[0]).toEqual([status, expect.stringMatching(reason)])
+    const lines = () => sidecar.lines.filter(({ msg, path }) => msg === 'request' && path === target)
+    await until(() => lines().length === 1, { deadlineMs: SOON_MS, what: 'the log line' })
+    expect(lines()).toMatchObject([{ status, reason: expect.stringMatching(reason) as string }])
     await until(() => upstream.open === 0, {
       deadlineMs: SOON_MS,
       what: 'the end of the upstream connection',
@@ -110,22 +140,20 @@ describe('a fault before the answer', () => {
   it.each(['chunked', 'Chunked', ' chunked '])(
     'does not occur with the one supported coding: %j',
     async (coding) => {
-      const upstream = await upstreamForTest((_soFar, socket) => {
-        socket.write(`HTTP/1.1 200 OK\r\nTransfer-Encoding: ${coding}\r\n\r\n2\r\nok\r\n0\r\n\r\n`)
+      const target = targetOf((_soFar, socket) => {
+        socket.end(`HTTP/1.1 200 OK\r\nTransfer-Encoding: ${coding}\r\n\r\n2\r\nok\r\n0\r\n\r\n`)
       })
-      const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
-      const { status, body } = await sidecar.request({ as: ALICE, path: '/v2/x' })
+      const { status, body } = await sidecar.request({ as: ALICE, path: target })
       expect([status, body.toString()]).toEqual([200, 'ok'])
     },
   )
 
   it('does not occur when 100 or 103 comes first', async () => {
-    const upstream = await upstreamForTest((_soFar, socket) => {
+    const target = targetOf((_soFar, socket) => {
       socket.write('HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n')
-      socket.write('HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
+      socket.end('HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
     })
-    const sidecar = await sidecarForTest({ upstreamPort: upstream.port })
-    const { status, body } = await sidecar.request({ as: ALICE, path: '/v2/x' })
+    const { status, body } = await sidecar.request({ as: ALICE, path: target })
     expect([status, body.toString()]).toEqual([200, 'ok'])
   })
 })

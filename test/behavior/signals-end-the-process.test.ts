@@ -1,12 +1,13 @@
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
 import https from 'node:https'
 import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import tls from 'node:tls'
 import { describe, expect, it } from 'vitest'
-import { portOf, run, start, type Running } from '../fixtures/process.ts'
+import { loginOf, usersFileOf } from '../fixtures/access-scene.ts'
+import { portOf, start, type Running } from '../fixtures/process.ts'
 import { upstreamForTest } from '../fixtures/programmable-upstream.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 import { until } from '../fixtures/until.ts'
@@ -18,13 +19,19 @@ interface Push {
   readonly statusWithoutLogin: () => Promise<number>
 }
 
+function folderWithAlice(): string {
+  const folder = tempFolder()
+  mkdirSync(path.join(folder, 'users'))
+  writeFileSync(path.join(folder, 'users', 'htpasswd'), usersFileOf(['alice']))
+  return folder
+}
+
 /** Starts a sidecar process with half of a push in flight. */
 async function startWithPush(env: Readonly<Record<string, string>> = {}): Promise<Push> {
   const upstream = await upstreamForTest((soFar, socket) => {
     if (soFar.endsWith('firstlater')) socket.write('HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n')
   })
-  const cwd = tempFolder()
-  await run(['user', 'add', 'alice', '--cost', '4'], { cwd, input: 'secret\n' })
+  const cwd = folderWithAlice()
   const settings = {
     SIDECAR_UPSTREAM: `http://127.0.0.1:${upstream.port}`,
     SIDECAR_LISTEN: '127.0.0.1:0',
@@ -37,7 +44,7 @@ async function startWithPush(env: Readonly<Record<string, string>> = {}): Promis
   socket.on('error', () => undefined)
   let answer = ''
   socket.on('data', (chunk: Buffer) => (answer += chunk.toString()))
-  const login = Buffer.from('alice:secret').toString('base64')
+  const login = Buffer.from(loginOf('alice')).toString('base64')
   socket.write(
     `PATCH /v2/a/blobs/uploads/1 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic ${login}\r\nContent-Length: 10\r\n\r\nfirst`,
   )
@@ -97,8 +104,7 @@ describe('the process', () => {
   })
 
   it('ends with 0 at a signal during the start', async () => {
-    const cwd = tempFolder()
-    await run(['user', 'add', 'alice', '--cost', '4', '--generate'], { cwd })
+    const cwd = folderWithAlice()
     const env = { SIDECAR_LISTEN: '127.0.0.1:0', SIDECAR_ADMIN_LISTEN: 'off' }
     const sidecar = start([], { cwd, env })
     await sidecar.line(/users in force/)

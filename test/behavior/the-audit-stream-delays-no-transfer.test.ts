@@ -15,7 +15,8 @@ import https from 'node:https'
 import path from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { loginOf, usersFileOf } from '../fixtures/access-scene.ts'
-import { portOf, run, start, type Running } from '../fixtures/process.ts'
+import { runHere } from '../fixtures/command.ts'
+import { portOf, start, type Running } from '../fixtures/process.ts'
 import { OK, upstreamForTest } from '../fixtures/programmable-upstream.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 import { until } from '../fixtures/until.ts'
@@ -100,7 +101,7 @@ async function fillUp({ folder, push, metric }: Scene): Promise<void> {
   const file = path.join(folder, 'users', 'htpasswd')
   const alice = readFileSync(file, 'utf8')
   const hash = alice.trimEnd().slice('alice:'.length)
-  const names = Array.from({ length: 20_000 }, (_, index) => `u${index}`.padEnd(200, 'n'))
+  const names = Array.from({ length: 15_000 }, (_, index) => `u${index}`.padEnd(250, 'n'))
   writeFileSync(`${file}.new`, `${alice}${names.map((name) => `${name}:${hash}\n`).join('')}`)
   renameSync(`${file}.new`, file)
   await until(async () => (await metric()) > 0, { ...SOON, what: 'lines are dropped' })
@@ -159,7 +160,7 @@ describe('the audit file', () => {
     const cwd = tempFolder()
     addAlice(cwd)
     const env = { SIDECAR_LISTEN: '127.0.0.1:0', SIDECAR_ADMIN_LISTEN: 'off', SIDECAR_AUDIT: file }
-    const { code, stderr } = await run([], { cwd, env })
+    const { code, stderr } = await runHere(['serve'], { cwd, env })
     expect(code).toBe(1)
     expect(stderr).toContain(message)
   })

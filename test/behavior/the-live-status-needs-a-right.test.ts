@@ -5,6 +5,7 @@ import { accessScene, loginOf, usersFileOf } from '../fixtures/access-scene.ts'
 import { createClientAuthority } from '../fixtures/client-authority.ts'
 import { machinePasswordFor } from '../fixtures/machine-password.ts'
 import { answering, OK, upstreamForTest } from '../fixtures/programmable-upstream.ts'
+import { sharedAccessScenes } from '../fixtures/shared-access-scenes.ts'
 import { ALICE, sidecarForTest } from '../fixtures/sidecar.ts'
 import { watchStatus } from '../fixtures/status-events.ts'
 import { expectStrictPolicy } from '../fixtures/strict-policy.ts'
@@ -20,21 +21,23 @@ const RULES = `rules:
   - {who: anonymous, repositories: ["public/**"], allow: [pull]}
 `
 
+const sharedScene = sharedAccessScenes()
+
 describe('without access rules', () => {
   it.each(PATHS)('%s is for every user, and for nobody without a login', async (path) => {
-    const sidecar = await sidecarForTest()
+    const { sidecar, ask } = await sharedScene(['viewer'])
     const stranger = await sidecar.request({ path })
     expect(stranger.status).toBe(401)
     expect(stranger.headers['www-authenticate']).toMatch(/^Basic /)
-    expect((await sidecar.request({ path, as: 'alice:wrong' })).status).toBe(401)
-    const head = await sidecar.request({ path, as: ALICE, method: 'HEAD' })
+    expect((await sidecar.request({ path, as: 'viewer:wrong' })).status).toBe(401)
+    const head = await ask('viewer', 'HEAD', path)
     expect([head.status, head.body.length]).toEqual([200, 0])
     expect(head.headers).toMatchObject({
       'cache-control': 'no-store',
       'cross-origin-resource-policy': 'same-origin',
       'x-content-type-options': 'nosniff',
     })
-    expect((await sidecar.request({ path, as: ALICE, method: 'POST' })).status).toBe(404)
+    expect((await ask('viewer', 'POST', path)).status).toBe(404)
   })
 
   it('a machine password needs the right, even without rules', async () => {
@@ -54,7 +57,7 @@ describe('without access rules', () => {
 
 describe('with access rules', () => {
   it.each(PATHS)('%s is for users with the right `status`, and never for anonymous', async (path) => {
-    const { ask, sidecar } = await accessScene(['viewer', 'reader'], RULES)
+    const { ask, sidecar } = await sharedScene(['viewer', 'reader'], RULES)
     expect((await ask('viewer', 'HEAD', path)).status).toBe(200)
     const denied = await ask('reader', 'GET', path)
     expect(denied.status).toBe(403)
@@ -94,7 +97,7 @@ describe('with access rules', () => {
   })
 
   it('shows the rights of each user', async () => {
-    const { ask } = await accessScene(['viewer', 'reader'], RULES)
+    const { ask } = await sharedScene(['viewer', 'reader'], RULES)
     const { users } = JSON.parse((await ask('viewer', 'GET', '/-/status.json')).body.toString()) as never
     expect(users).toMatchObject([
       {

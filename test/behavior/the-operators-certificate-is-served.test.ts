@@ -12,6 +12,7 @@ import {
   fingerprintServed,
   moveInto,
 } from '../fixtures/own-certificate.ts'
+import { runHere } from '../fixtures/command.ts'
 import { portOf, run, start } from '../fixtures/process.ts'
 import { answering, OK, upstreamForTest } from '../fixtures/programmable-upstream.ts'
 import { askAdmin } from '../fixtures/scrape.ts'
@@ -173,7 +174,7 @@ describe('the operator’s certificate', () => {
 describe('commands with the operator’s certificate', () => {
   const check = async (env: Readonly<Record<string, string>>) => {
     const all = { ...env, SIDECAR_UPSTREAM: 'http://127.0.0.1:1' }
-    const { stdout } = await run(['check'], { env: all, cwd: tempFolder() })
+    const { stdout } = await runHere(['check'], { env: all, cwd: tempFolder() })
     return stdout.split('\n').find((line) => line.includes(' certificate: ')) ?? ''
   }
 
@@ -198,14 +199,14 @@ describe('commands with the operator’s certificate', () => {
 
   it('trust names its issuer and says that the sidecar has no root to trust', async () => {
     const { env, certFile } = ownFolder()
-    const { code, stdout } = await run(['trust'], { env, cwd: tempFolder() })
+    const { code, stdout } = await runHere(['trust'], { env, cwd: tempFolder() })
     expect(code).toBe(0)
     expect(stdout).toContain(`certificate  ${certFile}\n`)
     expect(stdout).toMatch(/^issued by {4}CN=registry-sidecar root [0-9a-f]{8}$/m)
-    const json = await run(['trust', '--json'], { env, cwd: tempFolder() })
+    const json = await runHere(['trust', '--json'], { env, cwd: tempFolder() })
     expect(JSON.parse(json.stdout)).toMatchObject({ path: certFile, clients: [] })
     for (const flag of ['--pem', '--install']) {
-      const refused = await run(['trust', flag], { env, cwd: tempFolder() })
+      const refused = await runHere(['trust', flag], { env, cwd: tempFolder() })
       expect([refused.code, refused.stderr]).toEqual([
         1,
         expect.stringMatching(/does not end in a root: get the root/),
@@ -216,15 +217,15 @@ describe('commands with the operator’s certificate', () => {
   it('trust reads no key, so it needs no right to read the key', async () => {
     const { env, keyFile } = ownFolder()
     writeFileSync(keyFile, 'nonsense')
-    expect((await run(['trust'], { env, cwd: tempFolder() })).code).toBe(0)
+    expect((await runHere(['trust'], { env, cwd: tempFolder() })).code).toBe(0)
   })
 
   it('trust prints the root at the end of the chain and the commands to put it into a file', async () => {
     const { env } = ownFolder(authority.issue(), authority.rootPem)
     const cwd = tempFolder()
-    const pem = await run(['trust', '--pem'], { env, cwd })
+    const pem = await runHere(['trust', '--pem'], { env, cwd })
     expect(pem.stdout).toBe(authority.rootPem)
-    const { stdout } = await run(['trust', '--host', 'proxy:8443'], { env, cwd })
+    const { stdout } = await runHere(['trust', '--host', 'proxy:8443'], { env, cwd })
     expect(stdout).toContain('  registry-sidecar trust --pem > registry-ca.crt\n')
     expect(stdout).toMatch(
       /install -D -m 644 \S*\/registry-ca\.crt \/etc\/docker\/certs\.d\/proxy:8443\/ca\.crt/,
@@ -237,16 +238,16 @@ describe('commands with the operator’s certificate', () => {
       'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout k -out c -days 9 -subj /CN=x'
     execFileSync('openssl', [...made.split(' '), '-addext', 'subjectAltName=DNS:x'], { cwd, stdio: 'pipe' })
     const env = { SIDECAR_TLS_CERT: 'c', SIDECAR_TLS_KEY: 'k' }
-    const { stdout } = await run(['trust'], { env, cwd })
+    const { stdout } = await runHere(['trust'], { env, cwd })
     expect(stdout).toContain('This certificate is self-signed')
     expect(stdout).toContain(`install -D -m 644 ${path.join(cwd, 'c')} `)
-    expect((await run(['trust', '--pem'], { env, cwd })).stdout).toBe(
+    expect((await runHere(['trust', '--pem'], { env, cwd })).stdout).toBe(
       readFileSync(path.join(cwd, 'c'), 'utf8'),
     )
   })
 
   it('one of the two settings alone is reported with the other problems, with exit code 64', async () => {
-    const { code, stderr } = await run(['serve'], { env: { SIDECAR_TLS_CERT: 'c', SIDECAR_REALM: ' ' } })
+    const { code, stderr } = await runHere(['serve'], { env: { SIDECAR_TLS_CERT: 'c', SIDECAR_REALM: ' ' } })
     expect(code).toBe(64)
     expect(stderr).toMatch(/SIDECAR_REALM: /)
     expect(stderr).toMatch(/SIDECAR_TLS_CERT: set SIDECAR_TLS_KEY too/)

@@ -1,10 +1,17 @@
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
-import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Browser, Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { describeInBrowser, startBrowser } from '../fixtures/browser.ts'
 import { createAuthority } from '../fixtures/own-certificate.ts'
-import { accessibilityFaults, openPage, overflow, takeScreenshot, VIEWS } from '../fixtures/page-views.ts'
+import {
+  accessibilityFaults,
+  openSharedPage,
+  overflow,
+  takeScreenshot,
+  VIEWS,
+  type View,
+} from '../fixtures/page-views.ts'
 import { isStress } from '../fixtures/repetitions.ts'
 import { ALICE, startSidecar, type TestSidecar } from '../fixtures/sidecar.ts'
 import { busySnapshot, withoutNames } from '../fixtures/status-snapshots.ts'
@@ -12,6 +19,16 @@ import { startStatusServer, type StatusServer } from '../fixtures/status-server.
 import { makeTempFolder, removeFolder } from '../fixtures/temp-folder.ts'
 
 const [username = '', password = ''] = ALICE.split(':')
+
+// The browser sends the login when a page asks for it.
+const SEEN_BY_USERS = VIEWS.map(({ name, options }) => ({
+  name,
+  options: { ...options, httpCredentials: { username, password } },
+}))
+const PHONE_LIGHT = SEEN_BY_USERS.filter(({ name }) => name === 'phone, light')
+const DESKTOP_DARK = SEEN_BY_USERS.filter(({ name }) => name === 'desktop, dark')
+const WITH_SCRIPTS = DESKTOP_DARK[0] ?? { options: {} }
+const WITHOUT_SCRIPTS = { options: { javaScriptEnabled: false } }
 
 describeInBrowser('in Chromium', () => {
   let sidecar: TestSidecar
@@ -47,40 +64,56 @@ describeInBrowser('in Chromium', () => {
   const PAGES: readonly {
     readonly what: string
     readonly address: () => string
-    readonly login?: BrowserContextOptions
     readonly hasAllParts?: true
     readonly expectedComplaints?: readonly string[]
+    /** Without `npm run test:stress`. Pages with the same parts share them out. */
+    readonly views: readonly View[]
   }[] = [
-    { what: 'the trust page', address: () => `https://localhost:${sidecar.port}/-/`, hasAllParts: true },
+    {
+      what: 'the trust page',
+      address: () => `https://localhost:${sidecar.port}/-/`,
+      hasAllParts: true,
+      views: [...PHONE_LIGHT, ...DESKTOP_DARK],
+    },
     {
       what: 'the trust page with a certificate of an authority',
       address: () => `https://localhost:${own.port}/-/`,
+      views: DESKTOP_DARK,
     },
     {
       what: 'the status page',
       address: () => `https://localhost:${sidecar.port}/-/status`,
-      login: { httpCredentials: { username, password } },
+      views: PHONE_LIGHT,
     },
     {
       what: 'the status page for a user without the right',
       address: () => `https://localhost:${own.port}/-/status`,
-      login: { httpCredentials: { username, password } },
+      views: PHONE_LIGHT,
       expectedComplaints: ['Failed to load resource: the server responded with a status of 403 (Forbidden)'],
     },
     {
       what: 'the status page of the admin address',
       address: () => `http://127.0.0.1:${sidecar.adminAddress?.port ?? 0}/`,
+      views: DESKTOP_DARK,
     },
-    { what: 'the status page of a busy registry', address: () => busy.address, hasAllParts: true },
-    { what: 'the status page of a busy registry without names', address: () => nameless.address },
+    {
+      what: 'the status page of a busy registry',
+      address: () => busy.address,
+      hasAllParts: true,
+      views: [...PHONE_LIGHT, ...DESKTOP_DARK],
+    },
+    {
+      what: 'the status page of a busy registry without names',
+      address: () => nameless.address,
+      views: PHONE_LIGHT,
+    },
   ]
 
-  describe.each(PAGES)('$what', ({ what, address, login, expectedComplaints = [] }) => {
+  describe.each(PAGES)('$what', ({ what, address, views, expectedComplaints = [] }) => {
     it('has no fault on a phone and a desktop, light and dark', async () => {
-      for (const { name, options } of isStress ? VIEWS : FEW_VIEWS) {
-        const { page, requests, complaints } = await openPage(browser, address(), {
-          options: { ...options, ...login },
-        })
+      for (const view of isStress ? SEEN_BY_USERS : views) {
+        const { page, requests, complaints } = await openSharedPage(browser, address(), view)
+        const { name } = view
         if (isStress) await takeScreenshot(page, `${what} ${name}`)
         // Folded and hidden parts too.
         await page.evaluate(OPEN_DETAILS)
@@ -97,7 +130,7 @@ describeInBrowser('in Chromium', () => {
 
   describe.each(PAGES.filter(({ hasAllParts = false }) => hasAllParts))('$what', ({ address }) => {
     it('can be used with the keyboard alone', async () => {
-      const { page } = await openPage(browser, address(), { options: {} })
+      const { page } = await openSharedPage(browser, address(), WITH_SCRIPTS)
       await page.evaluate(OPEN_DETAILS)
       const wanted = await page.evaluate<readonly string[]>(LIST_CONTROLS)
       expect(wanted.length).toBeGreaterThan(0)
@@ -109,8 +142,8 @@ describeInBrowser('in Chromium', () => {
 
     it('shows the same with scripts off', async () => {
       const [on, off] = await Promise.all(
-        [true, false].map(async (javaScriptEnabled) => {
-          const { page } = await openPage(browser, address(), { options: { javaScriptEnabled } })
+        [WITH_SCRIPTS, WITHOUT_SCRIPTS].map(async (options) => {
+          const { page } = await openSharedPage(browser, address(), options)
           return {
             page,
             texts: await page.locator(':is(h1, h2, h3, p, li, th, td, pre):visible').allInnerTexts(),
@@ -126,9 +159,9 @@ describeInBrowser('in Chromium', () => {
 
   describe('the copy button', () => {
     async function pressCopy(permissions: readonly string[]): Promise<{ page: Page; text: string | null }> {
-      const { page } = await openPage(browser, `https://localhost:${sidecar.port}/-/`, {
-        options: { permissions: [...permissions] },
-      })
+      const { page } = await openSharedPage(browser, `https://localhost:${sidecar.port}/-/`, WITH_SCRIPTS)
+      await page.context().grantPermissions([...permissions])
+      onTestFinished(() => page.context().clearPermissions())
       const button = page.getByRole('button', { name: 'Copy the commands for Docker' })
       await button.focus()
       await page.keyboard.press('Enter')
@@ -150,7 +183,7 @@ describeInBrowser('in Chromium', () => {
   })
 
   it('shows the charts of a day with scripts off', async () => {
-    const { page } = await openPage(browser, busy.address, { options: { javaScriptEnabled: false } })
+    const { page } = await openSharedPage(browser, busy.address, WITHOUT_SCRIPTS)
     const throughput = page.getByRole('img', { name: 'Throughput, last 24 hours' })
     expect(await throughput.isVisible()).toBe(false)
     await page.getByLabel('24 hours').check()
@@ -164,8 +197,6 @@ function withoutState(texts: readonly string[]): readonly string[] {
 }
 
 const OPEN_DETAILS = `for (const details of document.querySelectorAll('details')) details.open = true`
-
-const FEW_VIEWS = VIEWS.filter(({ name }) => name === 'phone, light' || name === 'desktop, dark')
 
 /** All controls that are not hidden, in their order. One radio button of a group gets the focus. */
 const LIST_CONTROLS = `

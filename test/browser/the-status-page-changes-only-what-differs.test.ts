@@ -2,7 +2,7 @@ import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
 import type { StatusSnapshot } from '../../src/observability/status-snapshot.ts'
 import { describeInBrowser, startBrowser } from '../fixtures/browser.ts'
-import { openPage } from '../fixtures/page-views.ts'
+import { openPage, openSharedPage } from '../fixtures/page-views.ts'
 import { busySnapshot, IDLE_SNAPSHOT } from '../fixtures/status-snapshots.ts'
 import { startStatusServer, type StatusServer } from '../fixtures/status-server.ts'
 import { until } from '../fixtures/until.ts'
@@ -42,7 +42,7 @@ describeInBrowser('the status page in Chromium', () => {
     onTestFinished(() => {
       server.close()
     })
-    const { page } = await openPage(browser, server.address, { options: {} })
+    const { page } = await openSharedPage(browser, server.address, { options: {} })
     await page.getByText('Live', { exact: true }).waitFor()
     return { server, page }
   }
