@@ -1,7 +1,8 @@
-// Collects garbage and restarts the real registry again and again, while clients push without a pause.
+// Collects garbage and restarts the real registry again and again, while clients push all the time.
 
 import { execFile } from 'node:child_process'
 import path from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { expect, it, onTestFinished } from 'vitest'
 import { startCleanedRegistry } from '../fixtures/cleaned-registry.ts'
@@ -17,6 +18,8 @@ import { until } from '../fixtures/until.ts'
 
 const ROUNDS = repetitions({ usual: 2, stress: 20 })
 const ROUND_MS = 60_000
+// Without a pause, the clients would use all processors. It is short against the time after which a repository is quiet.
+const PAUSE_MS = repetitions({ usual: 300, stress: 0 })
 
 // The 15 s until a repository is quiet pass in 3 s, so that the rounds take less time.
 const SPEED = 5
@@ -40,11 +43,14 @@ it.skipIf(registryProgram === undefined || skopeo === undefined)(
     const done = new Map<string, string[]>()
     const test = { isOver: false }
 
-    /** Repeats a push without a pause. Each takes the number of the last one, and resolves to the image's name. */
+    /** Repeats a push until the test is over. Each takes the number of the last one, and resolves to the image's name. */
     async function repeat(client: string, push: (count: number) => Promise<string>): Promise<void> {
       const names: string[] = []
       done.set(client, names)
-      while (!test.isOver) names.push(await push(names.length))
+      while (!test.isOver) {
+        names.push(await push(names.length))
+        await pause(PAUSE_MS)
+      }
     }
 
     // Into one repository, so that it never becomes quiet by itself.
