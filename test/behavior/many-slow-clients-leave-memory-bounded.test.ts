@@ -12,8 +12,8 @@ import { tempFolder } from '../fixtures/temp-folder.ts'
 import { until } from '../fixtures/until.ts'
 
 const GIB = 1024 ** 3
-const IDLE = repetitions({ usual: 400, stress: 2_000 })
-const PULLS = repetitions({ usual: 100, stress: 200 })
+const IDLE = repetitions({ usual: 100, stress: 2_000 })
+const PULLS = repetitions({ usual: 50, stress: 200 })
 
 // Far above the time of an answer on a slow machine; the pulls would take hours.
 const ANSWER_TIMEOUT_MS = 30_000

@@ -5,11 +5,10 @@ import { expect, it, onTestFinished } from 'vitest'
 import { residentMib } from '../bench/process-tree.ts'
 import { portOf, start } from '../fixtures/process.ts'
 import { answering, OK, upstreamForTest } from '../fixtures/programmable-upstream.ts'
-import { repetitions } from '../fixtures/repetitions.ts'
 import { ALICE, ALICE_ENTRY } from '../fixtures/sidecar.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
 
-const REQUESTS = repetitions({ usual: 2_000, stress: 30_000 })
+const REQUESTS = 30_000
 const WARM_UP = REQUESTS / 2
 const CONNECTIONS = 8
 // A record of each request with its long names would take 100,000 times 2 KiB.
