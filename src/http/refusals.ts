@@ -1,7 +1,7 @@
 // Writes the sidecar's own error answers in the registry's form.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { endWhenRead, isStillSending } from '../upstream/drain-request-body.ts'
+import { sendAnswer } from './answers.ts'
 
 /** As in the OCI distribution specification and registry:2. */
 export const REFUSALS = {
@@ -46,15 +46,12 @@ export function unauthorized(challenge: string): Refusal {
 }
 
 export function sendRefusal(incoming: IncomingMessage, outgoing: ServerResponse, answer: Refusal): void {
-  if (outgoing.headersSent || outgoing.destroyed) {
-    outgoing.destroy()
-    return
-  }
+  const { status, closes } = answer
   const body = bodyOf(answer)
-  if (answer.closes === true || isStillSending(incoming)) outgoing.shouldKeepAlive = false
-  outgoing.writeHead(answer.status, { ...commonHeaders(body), ...answer.headers })
-  outgoing.write(body)
-  endWhenRead(incoming, outgoing)
+  sendAnswer(
+    { incoming, outgoing },
+    { status, headers: { ...commonHeaders(body), ...answer.headers }, body, closes },
+  )
 }
 
 export function formatRefusal(answer: Refusal): string {
@@ -65,11 +62,11 @@ export function formatRefusal(answer: Refusal): string {
 }
 
 /** OCI distribution specification, "Error codes". */
-export function bodyOf({ code, message }: Refusal): string {
+function bodyOf({ code, message }: Refusal): string {
   return `${JSON.stringify({ errors: [{ code, message, detail: null }] })}\n`
 }
 
-export function commonHeaders(body: string): Record<string, string> {
+function commonHeaders(body: string): Record<string, string> {
   return {
     'Content-Type': 'application/json',
     'Content-Length': String(Buffer.byteLength(body)),

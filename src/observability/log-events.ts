@@ -42,7 +42,6 @@ export const LOG_EVENTS = {
   }),
   ...topic('info', {
     request: 'A request has finished.',
-    'request-unroutable': 'A request was refused before routing, because its Host header is unusable.',
     'more-requests': 'A source sent further requests without a verified user; the line has their count.',
     'more-requests-unlisted':
       'Sources that are not listed sent requests without a verified user; the line has their count.',

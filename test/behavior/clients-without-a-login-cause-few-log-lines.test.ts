@@ -4,7 +4,6 @@ import { answering, OK, upstreamForTest } from '../fixtures/programmable-upstrea
 import { scrape, sumOf } from '../fixtures/scrape.ts'
 import { ALICE, sidecarForTest, type TestRequest } from '../fixtures/sidecar.ts'
 import { until } from '../fixtures/until.ts'
-import { createWire, get } from '../fixtures/wire.ts'
 
 const STRANGER = '127.0.0.2'
 const CONNECTIONS = 8
@@ -48,19 +47,4 @@ it('60 requests without a user have a line and the rest a count; a user’s requ
   expect(sidecar.lines.filter(({ msg }) => msg === 'more requests without a verified user')).toMatchObject([
     { source: STRANGER, count: REQUESTS - LINES },
   ])
-})
-
-it('requests refused before routing have at most 60 lines too', async () => {
-  const sidecar = await sidecarForTest()
-  const wire = createWire(await sidecar.connect())
-  const unroutable = () => sidecar.lines.filter(({ msg }) => msg === 'request refused before routing')
-  expect(await wire.send(get('/v2/').replace('localhost', '[:'))).toMatch(/^HTTP\/1\.1 400 /)
-  expect(unroutable()).toHaveLength(1)
-  for (let i = 0; i < LINES; i++) {
-    const next = createWire(await sidecar.connect())
-    expect(await next.send(get('/v2/').replace('localhost', '[:'))).toMatch(/^HTTP\/1\.1 400 /)
-  }
-  expect(unroutable()).toHaveLength(LINES)
-  await sidecar.stop()
-  expect(sidecar.lines).toContainEqual(expect.objectContaining({ count: 1 }))
 })

@@ -1,7 +1,6 @@
 // Serves health checks, metrics and a status page over plain HTTP.
 // Threat: this address needs no login, so no answer may contain a secret.
 
-import { getRequestListener } from '@hono/node-server'
 import { Hono } from 'hono'
 import { createServer, type Server } from 'node:http'
 import type { Socket } from 'node:net'
@@ -10,7 +9,9 @@ import { shareInFlight } from '../../async/in-flight.ts'
 import type { Metrics } from '../../observability/metrics.ts'
 import type { PartStatus } from '../../observability/status-snapshot.ts'
 import { bind, type BoundAddress } from '../bind.ts'
+import { sendAnswer, TEXT_HEADERS, type OwnAnswer } from '../answers.ts'
 import { clientAddressOf } from '../client-address.ts'
+import { createRequestListener } from '../request-listener.ts'
 import { addAdminStatus, type AdminEnv, type AdminStatusOptions } from '../status/admin-status.ts'
 
 export interface Readiness {
@@ -36,6 +37,14 @@ export interface AdminOptions extends AdminStatusOptions {
   readonly metrics: Pick<Metrics, 'contentType' | 'text'>
 }
 
+const READINESS_HEADERS = { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' }
+const NOT_FOUND: OwnAnswer = {
+  status: 404,
+  headers: TEXT_HEADERS,
+  body: 'This address serves /, /status.json, /events, /healthz, /readyz and /metrics.\n',
+}
+const FAILED: OwnAnswer = { status: 500, headers: TEXT_HEADERS, body: 'Internal Server Error\n' }
+
 // Threat: a flood blocks the health check, and the container is restarted. So loopback has a separate limit.
 const MAX_CONNECTIONS = 64
 
@@ -59,18 +68,19 @@ export async function createAdminListener({
     })
   const app = new Hono<AdminEnv>()
   addAdminStatus(app, status)
-  app.get('/healthz', (c) => c.text('ok\n'))
+  app.get('/healthz', (c) => sendAnswer(c.env, { status: 200, headers: TEXT_HEADERS, body: 'ok\n' }))
   app.get('/readyz', async (c) => {
     const state = await ready()
-    return c.json(state, state.ready ? 200 : 503, { 'Cache-Control': 'no-store' })
+    const body = JSON.stringify(state)
+    return sendAnswer(c.env, { status: state.ready ? 200 : 503, headers: READINESS_HEADERS, body })
   })
-  app.get('/metrics', async (c) => c.body(await metricsText(), 200, { 'Content-Type': metrics.contentType }))
-  app.notFound((c) =>
-    c.text('This address serves /, /status.json, /events, /healthz, /readyz and /metrics.\n', 404),
-  )
-  // A health check of HAProxy uses HTTP/1.0 without a Host header, so `hostname` is needed.
-  const handler = getRequestListener(app.fetch, { overrideGlobalObjects: false, hostname: 'localhost' })
-  const server = createServer((incoming, outgoing) => void handler(incoming, outgoing))
+  app.get('/metrics', async (c) => {
+    const body = await metricsText()
+    return sendAnswer(c.env, { status: 200, headers: { 'Content-Type': metrics.contentType }, body })
+  })
+  app.notFound((c) => sendAnswer(c.env, NOT_FOUND))
+  app.onError((_error, c) => sendAnswer(c.env, FAILED))
+  const server = createServer(createRequestListener(app))
   limitConnections(server)
   const address = await bind(server, { host, port, whenTaken, setting: 'SIDECAR_ADMIN_LISTEN' })
   // Without a listener for 'error', a connection that cannot be accepted would end the process.

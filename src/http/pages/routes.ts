@@ -2,6 +2,7 @@
 
 import type { Hono } from 'hono'
 import { acceptsHtml } from '../accepts-html.ts'
+import { sendAnswer } from '../answers.ts'
 import type { Env, Step } from '../pipeline/step.ts'
 import type { CertificateNames } from './shown-keys.ts'
 import type { RootSummary } from './trust-page.ts'
@@ -12,13 +13,16 @@ export interface PageFacts extends CertificateNames {
 
 const TRUST_PAGE = '/-/'
 
+// Threat: a client forges the Host header. The location is relative, so it does not contain that header.
+const REDIRECT = { Location: TRUST_PAGE, 'Cache-Control': 'no-store' }
+
 export function addPages(app: Hono<Env>, facts: PageFacts): void {
   app.get(TRUST_PAGE, async (c) => {
     const { TRUST_PAGE_HEADERS, shownKeys, trustPage, visitorSystem } = await loadTrustPage()
     const { headers } = c.env.incoming
     const keys = shownKeys(headers.host, facts)
     const page = await trustPage({ keys, root: facts.root(), system: visitorSystem(headers) })
-    return c.body(page, 200, TRUST_PAGE_HEADERS)
+    return sendAnswer(c.env, { status: 200, headers: TRUST_PAGE_HEADERS, body: page })
   })
   app.get('/', redirectBrowsers())
 }
@@ -37,9 +41,7 @@ async function loadTrustPage() {
 function redirectBrowsers(): Step {
   return async function redirectBrowser(c, next) {
     if (!acceptsHtml(c.env.incoming.headers)) return next()
-    // A header of Hono's answer would replace the Vary that an earlier step has set.
     c.env.outgoing.appendHeader('Vary', 'Accept')
-    // Threat: a client forges the Host header. The location is relative, so it does not contain that header.
-    return c.body(null, 302, { Location: TRUST_PAGE, 'Cache-Control': 'no-store' })
+    return sendAnswer(c.env, { status: 302, headers: REDIRECT, body: '' })
   }
 }

@@ -150,7 +150,9 @@ function headerObjection(rawHeaders: readonly string[]): Refusal | undefined {
 
 // Threat: the registry builds Locations from Host, so a false Host sends clients to another server.
 function hostObjection(host: string | undefined): Refusal | undefined {
-  return parseHost(host) === undefined ? refusal('badRequest', 'missing or malformed host header') : undefined
+  // URL refuses ports and addresses out of range.
+  const isHost = parseHost(host) !== undefined && URL.canParse(`https://${host ?? ''}`)
+  return isHost ? undefined : refusal('badRequest', 'missing or malformed host header')
 }
 
 // Threat: servers that disagree where the body ends read the rest as the next request.

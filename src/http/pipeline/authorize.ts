@@ -13,6 +13,7 @@ import { refusal } from '../refusals.ts'
 import type { Challenges } from './login/challenge.ts'
 import type { RequestFacts } from '../request-facts.ts'
 import { refuse, type PipelineContext, type Step } from './step.ts'
+import type { Answered } from '../answers.ts'
 
 export interface AuthorizeOptions {
   /** Called at each request, because rules change. */
@@ -52,7 +53,7 @@ export function rightsOfRequest(
 }
 
 // With an error, a client that asked for this scope does not repeat its token.
-function askForLogin(c: PipelineContext, challenges: Challenges, { missing }: Denial): Response {
+function askForLogin(c: PipelineContext, challenges: Challenges, { missing }: Denial): Answered {
   const { facts } = c.var
   if (!facts.hasToken) return refuse(c, challenges.of(c), 'no credentials')
   facts.missing = missing
@@ -60,7 +61,7 @@ function askForLogin(c: PipelineContext, challenges: Challenges, { missing }: De
 }
 
 // Never 401: docker would delete the login that it has stored.
-export function deny(c: PipelineContext, denial: Denial): Response {
+export function deny(c: PipelineContext, denial: Denial): Answered {
   const { message, reason } = recordDenial(c.var.facts, denial)
   return refuse(c, refusal('denied', message), reason)
 }

@@ -2,12 +2,12 @@
 // Threat: a page acts with the login that its visitor's browser has stored. Browsers send a plain POST unasked.
 // They also remember answers for removed origins. So this file refuses writes from pages of other origins.
 
-import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { REQUEST_HEADERS } from '../../upstream/headers.ts'
 import { refusal } from '../refusals.ts'
 import { METHODS } from './admit.ts'
 import { refuse, type PipelineContext, type Step } from './step.ts'
+import { ANSWERED } from '../answers.ts'
 
 // Threat: a registry UI needs only the registry and its tokens. The live status names users, addresses and repositories.
 const SHARED_PATH = /^\/(?:v2(?:\/.*)?|token)$/
@@ -80,7 +80,7 @@ export function answerPreflights(origins: readonly string[]): Step {
       outgoing.setHeader('Access-Control-Allow-Private-Network', 'true')
     }
     outgoing.writeHead(204, PREFLIGHT_ANSWER).end()
-    return RESPONSE_ALREADY_SENT
+    return ANSWERED
   }
 }
 

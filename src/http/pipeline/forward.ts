@@ -1,6 +1,5 @@
 // Forwards verified requests to the upstream; the last step.
 
-import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Handler } from 'hono'
 import type { IncomingMessage } from 'node:http'
 import { isDigest } from '../../access/repository-name.ts'
@@ -15,6 +14,7 @@ import { usernameOf, type RequestFacts } from '../request-facts.ts'
 import { pauseIdleTimer, type Env, type PipelineContext } from './step.ts'
 import { traceParentOf } from './report/trace-parent.ts'
 import { refusal, sendRefusal, type Refusal } from '../refusals.ts'
+import { ANSWERED } from '../answers.ts'
 
 const REFUSAL_FOR = {
   unreachable: refusal('badGateway', 'the registry cannot be reached'),
@@ -44,13 +44,13 @@ export function forward({ upstream, writeFreeze, ...observers }: ForwardOptions)
     const { incoming, outgoing } = c.env
     const retryUntil = writeFreeze.isFrozen ? performance.now() + PATIENCE_MS : 0
     const context = { ...forwardContextOf(c, observers), retryUntil }
-    if (outgoing.destroyed) return RESPONSE_ALREADY_SENT
+    if (outgoing.destroyed) return ANSWERED
     invite(c)
     // From here the upstream's watchdog measures idle time.
     pauseIdleTimer(outgoing)
     if (observers.log.isDebug) logForwarded(observers.log, c)
     upstream.forward(incoming, outgoing, context)
-    return RESPONSE_ALREADY_SENT
+    return ANSWERED
   }
 }
 

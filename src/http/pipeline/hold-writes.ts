@@ -2,7 +2,6 @@
 //
 // This step comes before the step that counts transfers. So waiting writes do not use up the transfers of their user.
 
-import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { AccessRules } from '../../access/access-rules.ts'
 import { NO_PUSH } from '../../freeze/running-pushes.ts'
 import type { WaitOutcome } from '../../freeze/waiting-writes.ts'
@@ -14,6 +13,7 @@ import { usernameOf, type RequestFacts } from '../request-facts.ts'
 import { rightsOfRequest } from './authorize.ts'
 import type { DrainGate } from './drain-gate.ts'
 import { pauseIdleTimer, refuse, type PipelineContext, type Step } from './step.ts'
+import { ANSWERED } from '../answers.ts'
 
 export interface HoldWritesOptions {
   readonly writeFreeze: Pick<WriteFreeze, 'isFrozen' | 'mayGoOn' | 'wait' | 'begin'>
@@ -36,12 +36,12 @@ export function holdWrites(options: HoldWritesOptions): Step {
     const push = pushOf(c)
     if (!writeFreeze.mayGoOn(push)) {
       const outcome = await waitForThaw(c, options)
-      if (outcome === 'left') return RESPONSE_ALREADY_SENT
+      if (outcome === 'left') return ANSWERED
       if (outcome !== 'go-on') return refuse(c, REFUSAL_FOR[outcome], `frozen: ${outcome}`)
       forgetLogin(c.var.facts)
     }
     // If the client has left, no 'close' event follows that would end the write.
-    if (outgoing.destroyed || outgoing.closed) return RESPONSE_ALREADY_SENT
+    if (outgoing.destroyed || outgoing.closed) return ANSWERED
     // During a freeze, a question begins no write. Otherwise a mirror that always asks would look like an endless push.
     if (kind === 'question' && writeFreeze.isFrozen) {
       await next()

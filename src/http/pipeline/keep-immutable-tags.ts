@@ -1,6 +1,5 @@
 // Refuses requests that would move or delete an immutable tag.
 
-import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { AccessRules } from '../../access/access-rules.ts'
 import type { ImmutableTags, Outcome } from '../../access/immutable.ts'
 import { LookupError } from '../../upstream/manifest-lookup.ts'
@@ -9,6 +8,7 @@ import { refusal, type Refusal } from '../refusals.ts'
 import type { BodyCollector, Collected } from './collect-body.ts'
 import { forwardContextOf, invite, logForwarded, type FailureObservers } from './forward.ts'
 import { pauseIdleTimer, refuse, type PipelineContext, type Step } from './step.ts'
+import { ANSWERED, type Answered } from '../answers.ts'
 
 export interface ImmutableTagsOptions extends FailureObservers {
   readonly rules: () => AccessRules | undefined
@@ -59,14 +59,14 @@ async function putManifest(
   c: PipelineContext,
   named: { readonly repository: string; readonly tag: string },
   options: ImmutableTagsOptions,
-): Promise<Response> {
+): Promise<Answered> {
   invite(c)
   // The body comes before the turn, because a slow client must not hold up a repository.
   const collected = await options.manifestBodies.collect(c.env.incoming)
   if (collected.kind === 'broken-off') {
     c.var.facts.reason = 'the client left before the manifest was complete'
     c.env.outgoing.destroy()
-    return RESPONSE_ALREADY_SENT
+    return ANSWERED
   }
   if (collected.kind !== 'whole')
     return refuse(c, NOT_COLLECTED[collected.kind], `the manifest is ${collected.kind}`)
@@ -89,7 +89,7 @@ async function inTurn(
   c: PipelineContext,
   options: ImmutableTagsOptions,
   change: (turn: Turn) => Promise<Outcome<void>>,
-): Promise<Response> {
+): Promise<Answered> {
   const { incoming, outgoing } = c.env
   const context = forwardContextOf(c, options)
   const restoreIdleTimer = pauseIdleTimer(outgoing)
@@ -113,7 +113,7 @@ async function inTurn(
   } finally {
     clearTimeout(late)
   }
-  return RESPONSE_ALREADY_SENT
+  return ANSWERED
 
   function isAnswered(): boolean {
     return outgoing.destroyed || outgoing.headersSent

@@ -1,9 +1,8 @@
 // Lists everything that a request of the TLS listener passes.
 
-import { getRequestListener } from '@hono/node-server'
 import { Hono } from 'hono'
 import type { RequestListener } from 'node:http'
-import { errorCode, errorMessage } from '../../errors/errors.ts'
+import { errorCode } from '../../errors/errors.ts'
 import type { Activity } from '../../observability/activity/activity.ts'
 import type { AuditStream } from '../../observability/audit-stream.ts'
 import type { Log } from '../../observability/log.ts'
@@ -29,7 +28,9 @@ import { addPages, type PageFacts } from '../pages/routes.ts'
 import { addStatus, type StatusRoutesOptions } from '../status/status-routes.ts'
 import { refuse, type Env, type PipelineContext, type Step } from './step.ts'
 import { trackAnswers } from './track-answers.ts'
-import { bodyOf, commonHeaders, refusal } from '../refusals.ts'
+import { sendAnswer, type Answered } from '../answers.ts'
+import { refusal } from '../refusals.ts'
+import { createRequestListener } from '../request-listener.ts'
 
 export interface AppOptions
   extends
@@ -55,11 +56,13 @@ export interface AppOptions
   readonly corsOrigins: readonly string[]
 }
 
+const PEM_HEADERS = { 'Content-Type': 'application/x-pem-file', 'X-Content-Type-Options': 'nosniff' }
+
 const NO_ROOT =
   'the certificate of this registry was issued elsewhere: clients that do not trust it get the root from its issuer'
 
 export function createApp(options: AppOptions): RequestListener {
-  const { accessLog, limits, requestedNames } = options
+  const { limits, requestedNames } = options
   const around = [
     trackAnswers({
       report: createReporter(options),
@@ -69,7 +72,7 @@ export function createApp(options: AppOptions): RequestListener {
     limits.connections.limitRequests,
     reportHostHeaders(requestedNames),
   ]
-  const steps = listenerOf(createSteps(options), accessLog)
+  const steps = createRequestListener(createSteps(options))
   return around.reduceRight((inner, wrap) => wrap(inner), steps)
 }
 
@@ -90,7 +93,7 @@ function createSteps(options: AppOptions): Hono<Env> {
     const pem = rootPem()
     return pem === undefined
       ? refuse(c, refusal('notFound', NO_ROOT), 'no root to hand out')
-      : c.body(pem, 200, { 'Content-Type': 'application/x-pem-file', 'X-Content-Type-Options': 'nosniff' })
+      : sendAnswer(c.env, { status: 200, headers: PEM_HEADERS, body: pem })
   })
   addPages(app, page)
   const { table: connections } = limits.connections
@@ -111,16 +114,6 @@ function createSteps(options: AppOptions): Hono<Env> {
   return app
 }
 
-function listenerOf(app: Hono<Env>, accessLog: AccessLog): RequestListener {
-  const listener = getRequestListener(app.fetch, {
-    // With its own global Response the marker for "already answered" turns into an empty 200.
-    overrideGlobalObjects: false,
-    autoCleanupIncoming: false,
-    errorHandler: (error) => answerUnroutable(accessLog, error),
-  })
-  return (incoming, outgoing) => void listener(incoming, outgoing)
-}
-
 /** RFC 6797. Off by default, because it applies to every port of the host, also to plain-HTTP pages. */
 function strictTransport(seconds: number): Step {
   return async function addStrictTransport(c, next) {
@@ -135,7 +128,7 @@ function isNotLoaded(error: Error): boolean {
 
 const NOT_LOADED_CODES = new Set(['ERR_MODULE_NOT_FOUND', 'MODULE_NOT_FOUND', 'ERR_WORKER_INIT_FAILED'])
 
-function answerNotLoaded(log: Log, c: PipelineContext, error: Error): Response {
+function answerNotLoaded(log: Log, c: PipelineContext, error: Error): Answered {
   const hint =
     'an update may have replaced the files of the program, or threads are lacking: restart the sidecar'
   log.error(
@@ -145,17 +138,10 @@ function answerNotLoaded(log: Log, c: PipelineContext, error: Error): Response {
   return refuse(c, refusal('unavailable', 'the sidecar needs a restart; ask its operator'), 'not loaded')
 }
 
-function answerBug(log: Log, c: PipelineContext, error: Error): Response {
+function answerBug(log: Log, c: PipelineContext, error: Error): Answered {
   log.error(
     { event: 'request-bug', id: c.var.facts.id, err: error },
     'unexpected error while handling a request',
   )
   return refuse(c, refusal('bug', `internal error; the log has it under ${c.var.facts.id}`), 'bug')
-}
-
-// A request whose Host header makes no URL never reaches the steps.
-function answerUnroutable(accessLog: AccessLog, error: unknown): Response {
-  accessLog.unroutable(errorMessage(error))
-  const body = bodyOf(refusal('badRequest', 'missing or malformed host header'))
-  return new Response(body, { status: 400, headers: { ...commonHeaders(body), Connection: 'close' } })
 }

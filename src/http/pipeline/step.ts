@@ -1,15 +1,14 @@
 // Defines what the steps of the pipeline share.
 
-import type { HttpBindings } from '@hono/node-server'
-import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Context, MiddlewareHandler } from 'hono'
 import type { ServerResponse } from 'node:http'
+import { ANSWERED, type Answered, type Exchanged } from '../answers.ts'
 import type { Answer } from '../connections/connection.ts'
 import { sendRefusal, type Refusal } from '../refusals.ts'
 import type { RequestFacts } from '../request-facts.ts'
 
 export interface Env {
-  Bindings: HttpBindings
+  Bindings: Exchanged
   Variables: {
     answer: Answer
     facts: RequestFacts
@@ -20,10 +19,10 @@ export type PipelineContext = Context<Env>
 
 export type Step = MiddlewareHandler<Env>
 
-export function refuse(c: PipelineContext, answer: Refusal, reason: string): Response {
+export function refuse(c: PipelineContext, answer: Refusal, reason: string): Answered {
   c.var.facts.reason = reason
   sendRefusal(c.env.incoming, c.env.outgoing, answer)
-  return RESPONSE_ALREADY_SENT
+  return ANSWERED
 }
 
 /** The returned function restores the timer. */

@@ -1,7 +1,6 @@
 // Tracks admitted requests, and limits them per user or anonymous source.
 // Threat: one login takes every connection to the registry, even from many clients that share its password.
 
-import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { IncomingMessage } from 'node:http'
 import { hasBody } from '../../upstream/drain-request-body.ts'
 import type { ConnectionTable } from '../connections/connection-table.ts'
@@ -10,6 +9,7 @@ import type { LimitAudit } from '../limit-audit.ts'
 import { refusal } from '../refusals.ts'
 import { usernameOf, type Transfer, type TransferKind } from '../request-facts.ts'
 import { refuse, type Env, type Step } from './step.ts'
+import { ANSWERED } from '../answers.ts'
 
 export interface Transfers {
   /** Comes after authentication. */
@@ -44,7 +44,7 @@ export function createTransfers({ maxPerUser, audit, connections }: TransfersOpt
   const step: Step = async function admitTransfer(c, next) {
     const { incoming, outgoing } = c.env
     // The client left during its password check, so no 'close' event would end the transfer.
-    if (outgoing.destroyed || outgoing.closed) return RESPONSE_ALREADY_SENT
+    if (outgoing.destroyed || outgoing.closed) return ANSWERED
     const { answer } = c.var
     const transfer = transferOf(incoming, c.var)
     const key = keyOf(transfer)

@@ -1,6 +1,5 @@
 // Routes users to the live status on the TLS listener.
 
-import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Hono } from 'hono'
 import type { AccessRules } from '../../access/access-rules.ts'
 import { denial, nameOf, type Denial } from '../../access/authorization.ts'
@@ -17,6 +16,7 @@ import type { LiveStatus } from './live-status.ts'
 import { JSON_HEADERS, STATUS_HEADERS } from './status-headers.ts'
 import type { StatusSource } from './status-source.ts'
 import { watchStatus } from './watch-status.ts'
+import { ANSWERED, type Answered, sendAnswer } from '../answers.ts'
 
 export interface StatusRoutesOptions extends AuthenticateOptions {
   readonly rules: () => AccessRules | undefined
@@ -54,10 +54,10 @@ export function addStatus(
   ]
   app.on(['GET'], [PAGE], ...steps, async (c) => {
     const { text, headers } = await statusSource.page('users', PLACE)
-    return c.body(text, 200, headers)
+    return sendAnswer(c.env, { status: 200, headers, body: text })
   })
   app.on(['GET'], [JSON_DOCUMENT], ...steps, async (c) =>
-    c.body(await statusSource.json('users'), 200, JSON_HEADERS),
+    sendAnswer(c.env, { status: 200, headers: JSON_HEADERS, body: await statusSource.json('users') }),
   )
   app.on(['GET'], [EVENTS], ...steps, (c) => watch(c, options))
 }
@@ -79,17 +79,17 @@ function authorizeStatus({ rules, challenges }: StatusRoutesOptions): Step {
   }
 }
 
-async function showDenial(c: PipelineContext, denied: Denial, username: string): Promise<Response> {
+async function showDenial(c: PipelineContext, denied: Denial, username: string): Promise<Answered> {
   // Loaded on demand, because people open this page rarely.
   const { DENIED_PAGE_HEADERS, deniedPage } = await import('../pages/denied-page.ts')
   const { deniedBy } = recordDenial(c.var.facts, denied)
-  // A header of Hono's answer would replace the Vary that an earlier step has set.
   c.env.outgoing.appendHeader('Vary', 'Accept')
   const page = await deniedPage({ username, deniedBy })
-  return c.body(page, 403, { ...DENIED_PAGE_HEADERS, ...STATUS_HEADERS })
+  const headers = { ...DENIED_PAGE_HEADERS, ...STATUS_HEADERS }
+  return sendAnswer(c.env, { status: 403, headers, body: page })
 }
 
-function watch(c: PipelineContext, { liveStatus, stillValid, connections }: StatusRoutesOptions): Response {
+function watch(c: PipelineContext, { liveStatus, stillValid, connections }: StatusRoutesOptions): Answered {
   const { incoming, outgoing } = c.env
   const { facts, answer } = c.var
   const { connection } = answer
@@ -107,5 +107,5 @@ function watch(c: PipelineContext, { liveStatus, stillValid, connections }: Stat
       connections.end(connection)
     })
   }
-  return RESPONSE_ALREADY_SENT
+  return ANSWERED
 }

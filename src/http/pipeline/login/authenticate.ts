@@ -6,6 +6,7 @@ import { checkLogin, refuseMalformed, type LoginOptions } from './check-login.ts
 import { checkToken, type CheckTokenOptions } from './check-token.ts'
 import { refuse, type PipelineContext, type Step } from '../step.ts'
 import { refusal } from '../../refusals.ts'
+import type { Answered } from '../../answers.ts'
 
 export interface AuthenticateOptions extends LoginOptions, CheckTokenOptions {
   readonly namesAnonymous: () => boolean
@@ -22,14 +23,14 @@ export function authenticate(options: AuthenticateOptions): Step {
     const { facts } = c.var
     if (facts.subject === undefined) {
       const found = await subjectOf(c)
-      if (found instanceof Response) return found
+      if (found.kind === 'answered') return found
       facts.subject = found
     }
     await next()
     return undefined
   }
 
-  async function subjectOf(c: PipelineContext): Promise<Subject | Response> {
+  async function subjectOf(c: PipelineContext): Promise<Subject | Answered> {
     const sent = parseAuthorization(c.env.incoming.headers.authorization)
     switch (sent.kind) {
       case 'absent':

@@ -1,6 +1,5 @@
 // Checks a name and a password, and answers refused clients.
 
-import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Credentials } from '../../../auth/basic.ts'
 import type { Pace, PacedConnection, Turn } from '../../../auth/pace.ts'
 import type { Verdict } from '../../../auth/verdict.ts'
@@ -10,6 +9,7 @@ import type { DrainGate } from '../drain-gate.ts'
 import { BUSY_REASON, DROPPED_REASON, THROTTLED_REASON, type LoginAudit } from './login-audit.ts'
 import { pauseIdleTimer, refuse, type PipelineContext } from '../step.ts'
 import { refusal, type Refusal } from '../../refusals.ts'
+import { ANSWERED, type Answered } from '../../answers.ts'
 
 const PROXIED_RETRY_MS = 10_000
 
@@ -28,7 +28,7 @@ export interface SentLogin {
 
 export type CheckedLogin =
   | Extract<Verdict, { readonly kind: 'ok' }>
-  | { readonly kind: 'ended'; readonly response: Response; readonly isWrong: boolean }
+  | { readonly kind: 'ended'; readonly response: Answered; readonly isWrong: boolean }
 
 interface RefusedVerdict {
   readonly answer: Refusal
@@ -43,12 +43,12 @@ export async function checkLogin(
 ): Promise<CheckedLogin> {
   const verdict = await check(c, credentials, options)
   if (verdict.kind === 'ok') return verdict
-  const ended = (response: Response): CheckedLogin => ({
+  const ended = (response: Answered): CheckedLogin => ({
     kind: 'ended',
     response,
     isWrong: verdict.kind === 'refused',
   })
-  if (verdict.kind === 'gone') return ended(RESPONSE_ALREADY_SENT)
+  if (verdict.kind === 'gone') return ended(ANSWERED)
   if (verdict.kind === 'dropped') return ended(drop(c, options))
   const { answer, reason, isKnown } = refusalOf(verdict, challenge)
   const username = isKnown ? credentials.username : undefined
@@ -62,7 +62,7 @@ export function refuseMalformed(
   c: PipelineContext,
   { reason, challenge }: { readonly reason: string; readonly challenge: Refusal },
   { audit, metrics }: Pick<LoginOptions, 'audit' | 'metrics'>,
-): Response {
+): Answered {
   audit.refused({ address: c.var.facts.address, reason, username: undefined })
   metrics.loginRefused('malformed')
   return refuse(c, challenge, reason)
@@ -102,7 +102,7 @@ function pacedFor({ var: { answer, facts } }: PipelineContext, pace: Pace): Pace
 }
 
 // No answer: a client that learns nothing by waiting has no reason to open more connections.
-function drop(c: PipelineContext, { audit, metrics }: LoginOptions): Response {
+function drop(c: PipelineContext, { audit, metrics }: LoginOptions): Answered {
   const { facts, answer } = c.var
   facts.reason = DROPPED_REASON
   audit.refused({ address: facts.address, reason: DROPPED_REASON, username: undefined })
@@ -110,7 +110,7 @@ function drop(c: PipelineContext, { audit, metrics }: LoginOptions): Response {
   // Threat: a proxy takes a closed connection for a fault of the sidecar, and stops to send requests of other clients.
   if (answer.connection.isProxy) return refuse(c, throttledRefusal(PROXIED_RETRY_MS), DROPPED_REASON)
   c.env.incoming.socket.destroy()
-  return RESPONSE_ALREADY_SENT
+  return ANSWERED
 }
 
 function refusalOf(

@@ -6,6 +6,7 @@ import type { Challenges } from './challenge.ts'
 import { throttledRefusal, type LoginOptions } from './check-login.ts'
 import { THROTTLED_REASON } from './login-audit.ts'
 import { refuse, type PipelineContext } from '../step.ts'
+import type { Answered } from '../../answers.ts'
 
 export interface CheckTokenOptions extends Pick<LoginOptions, 'audit' | 'metrics'> {
   readonly tokenVerifier: TokenVerifier
@@ -17,7 +18,7 @@ export async function checkToken(
   c: PipelineContext,
   token: string,
   options: CheckTokenOptions,
-): Promise<Subject | Response> {
+): Promise<Subject | Answered> {
   const { facts } = c.var
   facts.hasToken = true
   const verdict = await options.tokenVerifier.verify(token, facts.source)
@@ -42,7 +43,7 @@ function refuseToken(
   c: PipelineContext,
   verdict: Extract<TokenVerdict, { readonly kind: 'wrong' | 'throttled' }>,
   { challenges, audit, metrics }: CheckTokenOptions,
-): Response {
+): Answered {
   const [reason, answer] =
     verdict.kind === 'wrong'
       ? [verdict.reason, challenges.of(c, 'invalid_token')]

@@ -16,6 +16,7 @@ import { refusal, type Refusal } from '../../refusals.ts'
 import { NO_USERS } from './authenticate.ts'
 import type { LoginAudit } from './login-audit.ts'
 import { refuse, type PipelineContext, type Step } from '../step.ts'
+import type { Answered } from '../../answers.ts'
 
 export interface ClientCertificateOptions {
   readonly demand: CertificateDemand
@@ -88,7 +89,7 @@ function faultOfName(reason: string): Fault {
   }
 }
 
-function deny(c: PipelineContext, { audit, metrics }: ClientCertificateOptions, fault: Fault): Response {
+function deny(c: PipelineContext, { audit, metrics }: ClientCertificateOptions, fault: Fault): Answered {
   // The client has not tried to log in yet.
   if (fault !== NO_CERTIFICATE) {
     audit.refused({ address: c.var.facts.address, reason: fault.reason, username: undefined })

@@ -1,6 +1,5 @@
 // Answers requests for a token at /token.
 
-import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { AccessRules } from '../../../access/access-rules.ts'
 import { REPOSITORY_ACTIONS } from '../../../access/actions.ts'
 import type { Credentials } from '../../../auth/basic.ts'
@@ -15,6 +14,7 @@ import { checkLogin, refuseMalformed } from './check-login.ts'
 import { readForm } from './form-body.ts'
 import { refuse, type PipelineContext, type Step } from '../step.ts'
 import { refusal } from '../../refusals.ts'
+import { ANSWERED, type Answered, sendAnswer } from '../../answers.ts'
 
 export interface IssueTokenOptions extends AuthenticateOptions {
   readonly tokens: SignedTokens
@@ -28,7 +28,7 @@ export function issueToken(options: IssueTokenOptions): Step {
   return async function issueTokenToClient(c) {
     if (!hasUsers()) return refuse(c, NO_USERS, 'no users file')
     const request = await readRequest(c)
-    if (request instanceof Response) return request
+    if (request.kind === 'answered') return request
     switch (request.kind) {
       case 'unsupported':
         return refuse(c, refusal('badRequest', request.reason), request.reason)
@@ -40,12 +40,12 @@ export function issueToken(options: IssueTokenOptions): Step {
           : refuse(c, challenges.basic, 'no credentials')
       case 'credentials': {
         const login = await logIn(c, request.credentials)
-        return login instanceof Response ? login : answer(c, login, request.scopes)
+        return login.kind === 'answered' ? login : answer(c, login, request.scopes)
       }
     }
   }
 
-  async function logIn(c: PipelineContext, credentials: Credentials): Promise<TokenHolder | Response> {
+  async function logIn(c: PipelineContext, credentials: Credentials): Promise<TokenHolder | Answered> {
     const { repeatedFailures } = options
     const { source } = c.var.facts
     if (repeatedFailures.isSecond(credentials, source))
@@ -66,7 +66,7 @@ export function issueToken(options: IssueTokenOptions): Step {
     c: PipelineContext,
     holder: TokenHolder,
     scopes: readonly AskedScope[],
-  ): Promise<Response> {
+  ): Promise<Answered> {
     const { facts } = c.var
     facts.subject = holder
     const rights = rightsOfRequest(rules(), { ...facts, subject: holder })
@@ -78,7 +78,8 @@ export function issueToken(options: IssueTokenOptions): Step {
           (rights === 'everything' || rights({ action, repository })),
       ),
     }))
-    return c.body(formatTokenAnswer({ token: await tokens.issue(holder), granted }), 200, HEADERS)
+    const body = formatTokenAnswer({ token: await tokens.issue(holder), granted })
+    return sendAnswer(c.env, { status: 200, headers: HEADERS, body })
   }
 }
 
@@ -89,14 +90,14 @@ const HEADERS = {
   'X-Content-Type-Options': 'nosniff',
 } as const
 
-async function readRequest(c: PipelineContext): Promise<TokenRequest | Response> {
+async function readRequest(c: PipelineContext): Promise<TokenRequest | Answered> {
   const { incoming, outgoing } = c.env
   const { authorization, expect } = incoming.headers
   const query = (incoming.url ?? '').split('?').slice(1).join('?')
   if (incoming.method !== 'POST') return readTokenRequest({ authorization, query, form: undefined })
   if (expect !== undefined && incoming.httpVersionMinor > 0) outgoing.writeContinue()
   const form = await readForm(incoming)
-  if (form.kind === 'gone') return RESPONSE_ALREADY_SENT
+  if (form.kind === 'gone') return ANSWERED
   if (form.kind === 'refused') return refuse(c, form.answer, form.answer.message)
   return readTokenRequest({ authorization, query, form: form.text })
 }

@@ -14,7 +14,6 @@ export interface AccessLine {
 
 export interface AccessLog {
   request(line: AccessLine): void
-  unroutable(reason: string): void
   close(): void
 }
 
@@ -55,10 +54,6 @@ export function createAccessLog(log: Log): AccessLog {
     request: (line) => {
       if (line.user !== undefined) log.info(line, 'request')
       else unverified.add({ source: sourceOf(line.address), message: 'request', fields: line })
-    },
-    unroutable: (reason) => {
-      const fields = { event: 'request-unroutable', reason, status: 400 } as const
-      unverified.add({ source: undefined, message: 'request refused before routing', fields })
     },
     close: () => {
       unverified.close()
