@@ -28,7 +28,8 @@ it('the scripts of the package remove nothing from dist', () => {
     readonly scripts: Readonly<Record<string, string>>
   }
   expect(scripts['build']).not.toContain("rmSync('dist',")
-  expect(scripts['bundle']).toContain('--outdir=dist.new ')
+  expect(scripts['bundle']).toBe('node bundle.mjs')
+  expect(readFileSync(path.join(ROOT, 'bundle.mjs'), 'utf8')).toContain("outdir: 'dist.new'")
 })
 
 function write(folder: string, into: string, names: readonly string[]): void {

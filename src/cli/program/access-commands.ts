@@ -16,7 +16,7 @@ export function addAccessCommands(program: Command, { world, finish }: Wiring): 
     .argument('[repository]', 'the repository; needed for pull, push and delete')
   withSettings(withJson(test), ['access', 'users']).action(
     async (username: string, action: Action, repository: string | undefined, flags: Flags) => {
-      const { testAccess } = await import('../access-test.ts')
+      const { testAccess } = await import('../commands.ts')
       const { access: file, users: usersFile } = configOf(world, flags)
       const question = { username, action, repository, file, usersFile, json: flags['json'] === true }
       finish(await testAccess(question, world))

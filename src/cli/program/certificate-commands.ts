@@ -19,7 +19,7 @@ export function addCertCommands(program: Command, { world, finish }: Wiring): vo
 
   const show = withJson(cert.command('show').description('show the certificate and how long it is valid'))
   withSettings(show, ['stateDir', 'rootDir', 'tlsCert', 'tlsKey']).action(async (flags: Flags) => {
-    const { showCert } = await import('../cert/cert.ts')
+    const { showCert } = await import('../commands.ts')
     finish(await showCert(request(flags), world))
   })
   const renew = cert
@@ -31,7 +31,7 @@ export function addCertCommands(program: Command, { world, finish }: Wiring): vo
     )
   withSettings(withJson(renew), ['stateDir', 'rootDir', 'hosts', 'caConstrain']).action(
     async (flags: Flags) => {
-      const { renewCert } = await import('../cert/cert.ts')
+      const { renewCert } = await import('../commands.ts')
       finish(await renewCert({ ...request(flags), root: flags['root'] === true }, world))
     },
   )
@@ -62,7 +62,7 @@ export function addTrustCommand(program: Command, { world, finish }: Wiring): vo
         pem: flags['pem'] === true,
         json: flags['json'] === true,
       }
-      const { trust } = await import('../trust/trust.ts')
+      const { trust } = await import('../commands.ts')
       const config = await configInForce(world, flags, ['listen'])
       finish(await trust({ config, ...choice }, world))
     },

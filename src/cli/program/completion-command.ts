@@ -23,7 +23,7 @@ To load it in every new shell:
   fish  ${name} completion fish > ~/.config/fish/completions/${name}.fish`,
     )
     .action(async (shell: Shell) => {
-      const { completion } = await import('../completion/completion.ts')
+      const { completion } = await import('../commands.ts')
       finish(completion({ shell, program: name, nodes: nodesOf(program) }, world))
     })
 }

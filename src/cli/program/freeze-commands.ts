@@ -19,7 +19,7 @@ export function addFreezeCommands(program: Command, { world, finish }: Wiring): 
   withSettings(withJson(freeze), ['stateDir', 'upstream']).action(
     async (command: readonly string[], flags: Flags) => {
       const { stateDir, upstream } = await configInForce(world, flags, ['upstream'])
-      const { freeze } = await import('../freeze/freeze.ts')
+      const { freeze } = await import('../commands.ts')
       const request = {
         stateDir,
         upstream,
@@ -33,7 +33,7 @@ export function addFreezeCommands(program: Command, { world, finish }: Wiring): 
   )
   const thaw = program.command('thaw').description('end a freeze; waiting pushes go on')
   withSettings(withJson(thaw), ['stateDir']).action(async (flags: Flags) => {
-    const { thaw } = await import('../freeze/thaw.ts')
+    const { thaw } = await import('../commands.ts')
     finish(await thaw({ stateDir: configOf(world, flags).stateDir, json: flags['json'] === true }, world))
   })
 }

@@ -19,7 +19,7 @@ import {
   type Wiring,
 } from './wiring.ts'
 
-// Each command loads its code when it runs, because the frequent health check must not load the server.
+// Commands are loaded when they run, because the server and the frequent health check must not load the others.
 
 // By default commander does not wrap descriptions below 40 columns. The longest flag leaves 38 of 80 columns.
 const MIN_WIDTH_TO_WRAP = 30
@@ -74,7 +74,7 @@ function addCheckCommands(program: Command, { world, finish }: Wiring): void {
     .option('--host <host:port>', 'check this address instead, as a client would')
   withAllSettings(withJson(check)).action(async (flags: Flags) => {
     const host = typeof flags['host'] === 'string' ? flags['host'] : undefined
-    const { check } = await import('../check/check.ts')
+    const { check } = await import('../commands.ts')
     finish(await check({ sources: sourcesOf(world, flags), json: flags['json'] === true, host }, world))
   })
   const healthcheck = program
@@ -87,7 +87,7 @@ function addCheckCommands(program: Command, { world, finish }: Wiring): void {
   })
   const top = program.command('top').description('show the live status of the running sidecar')
   withSettings(withJson(top), ['adminListen', 'stateDir']).action(async (flags: Flags) => {
-    const { top } = await import('../top/top.ts')
+    const { top } = await import('../commands.ts')
     const config = await configInForce(world, flags, ['adminListen'])
     finish(await top(config, { json: flags['json'] === true }, world))
   })

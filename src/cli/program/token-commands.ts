@@ -37,7 +37,7 @@ export function addTokenCommands(user: Command, { world, finish }: Wiring): void
     )
     .option('--label <text>', 'a note for lists and the log that says where it is used')
   withSettings(withJson(add), ['users']).action(async (name: string, flags: Flags) => {
-    const { addToken } = await import('../user/token.ts')
+    const { addToken } = await import('../commands.ts')
     const choice = {
       expires: textOf(flags['expires']) ?? DEFAULT_EXPIRY,
       allow: textOf(flags['allow']) ?? DEFAULT_ALLOW,
@@ -52,7 +52,7 @@ export function addTokenCommands(user: Command, { world, finish }: Wiring): void
     .description('list the passwords for machines: rights, expiry and last use, never the secret')
   withSettings(withJson(list), ['users', 'stateDir']).action(
     async (name: string | undefined, flags: Flags) => {
-      const { listTokens } = await import('../user/token-list.ts')
+      const { listTokens } = await import('../commands.ts')
       finish(await listTokens({ name, ...file(flags) }, world))
     },
   )
@@ -61,7 +61,7 @@ export function addTokenCommands(user: Command, { world, finish }: Wiring): void
     .command('revoke <id>')
     .description('revoke a password for a machine; the next request with it is refused')
   withSettings(withJson(revoke), ['users']).action(async (id: string, flags: Flags) => {
-    const { revokeToken } = await import('../user/token.ts')
+    const { revokeToken } = await import('../commands.ts')
     finish(await revokeToken({ id, ...file(flags) }, world))
   })
 }

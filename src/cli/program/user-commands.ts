@@ -19,30 +19,30 @@ export function addUserCommands(program: Command, wiring: Wiring): void {
 
   const add = 'add a user; asks for the password, or reads it as one line from stdin'
   define('add <name>', add, withPasswordOptions).action(async (name: string, flags: Flags) => {
-    const { addUser } = await import('../user/user.ts')
+    const { addUser } = await import('../commands.ts')
     finish(await addUser({ name, ...password(flags) }, world))
   })
   define('passwd <name>', "change a user's password", withChangeOptions).action(
     async (name: string, flags: Flags) => {
       const keepOld = textOf(flags['keepOld'])
       const revokeTokens = flags['revokeTokens'] === true
-      const { changePassword } = await import('../user/user.ts')
+      const { changePassword } = await import('../commands.ts')
       finish(await changePassword({ name, keepOld, revokeTokens, ...password(flags) }, world))
     },
   )
   define('remove <name>', 'remove a user').action(async (name: string, flags: Flags) => {
-    const { removeUser } = await import('../user/user.ts')
+    const { removeUser } = await import('../commands.ts')
     finish(await removeUser({ name, ...file(flags) }, world))
   })
   define('list', 'list the users, and the lines of the file that are skipped').action(
     async (flags: Flags) => {
-      const { listUsers } = await import('../user/user-queries.ts')
+      const { listUsers } = await import('../commands.ts')
       finish(await listUsers(file(flags), world))
     },
   )
   define('verify <name>', "check a user's password: exit code 0 if it is right, else 1").action(
     async (name: string, flags: Flags) => {
-      const { verifyUser } = await import('../user/user-queries.ts')
+      const { verifyUser } = await import('../commands.ts')
       finish(await verifyUser({ name, ...file(flags) }, world))
     },
   )
