@@ -1,7 +1,7 @@
 // Loads and follows the rules file.
 
 import { InvalidFileError } from '../errors/errors.ts'
-import { follow, type Following, type FollowOptions } from '../files/followed-file.ts'
+import { loadAndFollow, type Following, type FollowOptions } from '../files/followed-file.ts'
 import { createReloadable } from '../files/reloadable.ts'
 import type { Loads, ValueState } from '../files/value-in-force.ts'
 import type { Log } from '../observability/log.ts'
@@ -42,13 +42,10 @@ export async function loadRules({
       logRules(log, { file, rules: loaded(next), usernames: usernames() })
     },
   })
-  try {
-    await rules.reload()
-  } catch (error) {
+  const following = await loadAndFollow(rules, { file, pollMs, log }).catch(async (error: unknown) => {
     await reader.close()
     throw error
-  }
-  const following = await follow(rules, { file, pollMs, log })
+  })
   return {
     get current() {
       return loaded(rules.current)

@@ -140,10 +140,17 @@ async function loadFiles(
 ): Promise<Files> {
   const { stateDir, watchPoll: pollMs } = config
   const operatorFiles = operatorFilesOf(config)
-  const certificate = await (operatorFiles === undefined
-    ? openIssuedCertificate(config, log)
-    : loadOperatorCertificate({ files: operatorFiles, pollMs, log }))
-  const users = await closeOnFailure(loadUsers({ file: config.users, pollMs, log }), { certificate })
+  // Reading the users takes 40 ms, because the file may be changing. The certificate is prepared meanwhile.
+  const loadingUsers = loadUsers({ file: config.users, pollMs, log })
+  loadingUsers.catch(() => undefined)
+  const openingCertificate =
+    operatorFiles === undefined
+      ? openIssuedCertificate(config, log)
+      : loadOperatorCertificate({ files: operatorFiles, pollMs, log })
+  const certificate = await closeOnFailure(openingCertificate, {
+    users: { close: async () => (await loadingUsers).close() },
+  })
+  const users = await closeOnFailure(loadingUsers, { certificate })
   const clientCa = await closeOnFailure(openClientCa(config, log), { certificate, users })
   const rules = await closeOnFailure(openRules(config, { users, log, rulesReader }), {
     certificate,

@@ -3,7 +3,7 @@
 import { createExpiryWarnings } from './expiry-warnings.ts'
 import { warnOfMount } from './operator-file-warnings.ts'
 import type { Log } from '../observability/log.ts'
-import { follow, type Following, type FollowOptions } from '../files/followed-file.ts'
+import { loadAndFollow, type Following, type FollowOptions } from '../files/followed-file.ts'
 import { createReloadable } from '../files/reloadable.ts'
 import type { Loads, ValueState } from '../files/value-in-force.ts'
 import { isSameClientCa, parseClientCa, type ClientCa } from '../pki/client-ca-set.ts'
@@ -46,10 +46,9 @@ export async function loadClientCa({
       warn()
     },
   })
-  await authorities.reload()
+  const following = await loadAndFollow(authorities, { file, pollMs, log })
   const hourly = setInterval(warn, HOUR_MS)
   await warnOfMount(file, log, 'the client CA file')
-  const following = await follow(authorities, { file, pollMs, log })
   return {
     get current() {
       return loaded(authorities.current)

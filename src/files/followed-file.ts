@@ -38,6 +38,32 @@ export async function follow<T>(
   }
 }
 
+/**
+ * Rejects if the first load fails, and follows the file no longer. An error that `mayFail` accepts is no failure.
+ * The watch begins before the first load, so that one load at the start is enough.
+ */
+export async function loadAndFollow<T>(
+  value: Pick<Reloadable<T>, 'reload'>,
+  { mayFail = () => false, ...options }: FollowOptions & { readonly mayFail?: (error: unknown) => boolean },
+): Promise<Following> {
+  let isFirst = true
+  const failures: unknown[] = []
+  const reload = async () => {
+    try {
+      return await value.reload()
+    } catch (error) {
+      if (isFirst && !mayFail(error)) failures.push(error)
+      throw error
+    } finally {
+      isFirst = false
+    }
+  }
+  const following = await follow({ reload }, options)
+  if (failures.length === 0) return following
+  await following.close()
+  throw failures[0]
+}
+
 export function logWatchErrors(file: string, log: Log): (error: unknown) => void {
   return (error) => {
     log.error({ event: 'watch-failed', file, err: error }, 'watching this file failed; it is polled instead')

@@ -3,7 +3,7 @@
 import { parseHtpasswd, parseHtpasswdInSlices } from './htpasswd.ts'
 import type { UserTable } from './user-table.ts'
 import { errorCode, InvalidFileError } from '../errors/errors.ts'
-import { follow, type Following, type FollowOptions } from '../files/followed-file.ts'
+import { loadAndFollow, type Following, type FollowOptions } from '../files/followed-file.ts'
 import { isMountPoint } from '../files/mount-point.ts'
 import { createReloadable } from '../files/reloadable.ts'
 import type { Loads, ValueState } from '../files/value-in-force.ts'
@@ -36,12 +36,10 @@ export async function loadUsers({ file, pollMs, log }: FollowOptions): Promise<U
     mayAppearLater: true,
     logChange: (next, previous) => logUserChanges(log, { file, next, previous, isStart }),
   })
-  await users.reload().catch((error: unknown) => {
-    if (!(error instanceof InvalidFileError && errorCode(error.cause) === 'ENOENT')) throw error
-  })
+  const mayFail = (error: unknown) => error instanceof InvalidFileError && errorCode(error.cause) === 'ENOENT'
+  const following = await loadAndFollow(users, { file, pollMs, log, mayFail })
   isStart = false
   if (await isMountPoint(file)) log.warn({ event: 'file-is-bind-mounted', file, hint: FILE_MOUNT.hint }, FILE_MOUNT.text)
-  const following = await follow(users, { file, pollMs, log })
   const expiryLog = startExpiryLog({ file, current: () => users.current.machinePasswords, log })
   users.onChange(() => {
     expiryLog.look()
