@@ -22,6 +22,9 @@ const FIRST_SIZE = 1
 
 const MIN_FREE_BUFFERS = 4
 
+// Few large buffers save most of the CPU time. Buffers above the first size are lent while this share is not used up.
+const LARGE_BUFFERS_SHARE = 8
+
 // A transfer that changes to a smaller buffer holds both buffers for a moment.
 const RESERVE_SHARE = 16
 
@@ -116,7 +119,11 @@ function createPool(budget: number): Pool {
     get inUse() {
       return inUse
     },
-    fits: (level) => budget - reserve - inUse >= sizeOf(level) * (level === 0 ? 1 : MIN_FREE_BUFFERS),
+    fits(level) {
+      const size = sizeOf(level)
+      if (level > FIRST_SIZE && inUse + size > budget / LARGE_BUFFERS_SHARE) return false
+      return budget - reserve - inUse >= size * (level === 0 ? 1 : MIN_FREE_BUFFERS)
+    },
     hasReserve: (level) => budget - inUse >= sizeOf(level),
     take(level) {
       const size = sizeOf(level)
