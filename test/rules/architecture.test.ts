@@ -88,6 +88,7 @@ const HOME_OF: Readonly<Record<string, RegExp>> = {
   jose: /^tokens\/signed-tokens\.ts$/,
   bcryptjs: /^auth\/bcrypt\.ts$/,
   hono: /^http\//,
+  '@hono/node-server': /^http\/(?:admin\/admin-pages|status\/admin-status)\.ts$/,
   piscina: /^(?:auth\/bcrypt-pool|access\/rules-file\/read-rules)\.ts$/,
   'ipaddr.js': /^http\/client-address\.ts$/,
   pino: /^observability\/log\.ts$/,
@@ -159,7 +160,7 @@ describe('the source', () => {
       return HOME_OF[name]?.test(from) !== true
     })
     expect(strays).toEqual([])
-    for (const name of ['http-proxy', 'hono', 'bcryptjs', 'node-forge', 'chokidar']) {
+    for (const name of ['http-proxy', 'hono', '@hono/node-server', 'bcryptjs', 'node-forge', 'chokidar']) {
       expect(
         packages.some(({ target }) => target === name || target.startsWith(`${name}/`)),
         `${name} is used`,

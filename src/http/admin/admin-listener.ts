@@ -2,17 +2,16 @@
 // Threat: this address needs no login, so no answer may contain a secret.
 
 import { Hono } from 'hono'
-import { createServer, type Server } from 'node:http'
+import { createServer, type RequestListener, type Server } from 'node:http'
 import type { Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { shareInFlight } from '../../async/in-flight.ts'
-import type { Metrics } from '../../observability/metrics.ts'
 import type { PartStatus } from '../../observability/status-snapshot.ts'
 import { bind, type BoundAddress } from '../bind.ts'
-import { sendAnswer, TEXT_HEADERS, type OwnAnswer } from '../answers.ts'
+import { ANSWERED, sendAnswer, TEXT_HEADERS, type Exchanged, type OwnAnswer } from '../answers.ts'
 import { clientAddressOf } from '../client-address.ts'
 import { createRequestListener } from '../request-listener.ts'
-import { addAdminStatus, type AdminEnv, type AdminStatusOptions } from '../status/admin-status.ts'
+import type { AdminPagesOptions } from './admin-pages.ts'
 
 export interface Readiness {
   readonly ready: boolean
@@ -28,21 +27,15 @@ export interface AdminListener {
   close(): Promise<void>
 }
 
-export interface AdminOptions extends AdminStatusOptions {
+export interface AdminOptions extends AdminPagesOptions {
   readonly host: string | undefined
   readonly port: number
   /** What to do if the port is in use. */
   readonly whenTaken?: string | undefined
   readonly readiness: () => Promise<Readiness>
-  readonly metrics: Pick<Metrics, 'contentType' | 'text'>
 }
 
 const READINESS_HEADERS = { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' }
-const NOT_FOUND: OwnAnswer = {
-  status: 404,
-  headers: TEXT_HEADERS,
-  body: 'This address serves /, /status.json, /events, /healthz, /readyz and /metrics.\n',
-}
 const FAILED: OwnAnswer = { status: 500, headers: TEXT_HEADERS, body: 'Internal Server Error\n' }
 
 // Threat: a flood blocks the health check, and the container is restarted. So loopback has a separate limit.
@@ -66,19 +59,24 @@ export async function createAdminListener({
       await nextTurn()
       return metrics.text()
     })
-  const app = new Hono<AdminEnv>()
-  addAdminStatus(app, status)
+  const app = new Hono<{ Bindings: Exchanged }>()
   app.get('/healthz', (c) => sendAnswer(c.env, { status: 200, headers: TEXT_HEADERS, body: 'ok\n' }))
   app.get('/readyz', async (c) => {
     const state = await ready()
     const body = JSON.stringify(state)
     return sendAnswer(c.env, { status: state.ready ? 200 : 503, headers: READINESS_HEADERS, body })
   })
-  app.get('/metrics', async (c) => {
-    const body = await metricsText()
-    return sendAnswer(c.env, { status: 200, headers: { 'Content-Type': metrics.contentType }, body })
+  let pages: RequestListener | undefined
+  app.notFound(async (c) => {
+    // Loaded on demand, because it takes 8 MiB, and many sidecars get only health checks here.
+    const { createAdminPages } = await import('./admin-pages.ts')
+    pages ??= createAdminPages({
+      ...status,
+      metrics: { contentType: metrics.contentType, text: metricsText },
+    })
+    pages(c.env.incoming, c.env.outgoing)
+    return ANSWERED
   })
-  app.notFound((c) => sendAnswer(c.env, NOT_FOUND))
   app.onError((_error, c) => sendAnswer(c.env, FAILED))
   const server = createServer(createRequestListener(app))
   limitConnections(server)
