@@ -17,21 +17,20 @@ export interface RecentMap<V> {
 export function createRecentMap<V>(max: number): RecentMap<V> {
   // A Map keeps the order in which keys were set, so its first key was used least recently.
   const entries = new Map<string, V>()
-  // Kept, because a new iterator walks over all entries that were deleted since the last rehash.
-  let oldest = entries.keys()
+  // Kept while entries are dropped in a row, because a new iterator walks over all entries that were deleted since the
+  // last rehash. An iterator that is not used keeps every earlier table of the Map in memory.
+  let oldest: Iterator<string> | undefined
 
   function set(key: string, value: V): void {
     entries.delete(key)
     entries.set(key, value)
     if (entries.size > max) deleteOldest()
+    else oldest = undefined
   }
 
   function deleteOldest(): void {
-    let next = oldest.next()
-    if (next.done === true) {
-      oldest = entries.keys()
-      next = oldest.next()
-    }
+    oldest ??= entries.keys()
+    const next = oldest.next()
     if (next.done !== true) entries.delete(next.value)
   }
 
@@ -48,7 +47,7 @@ export function createRecentMap<V>(max: number): RecentMap<V> {
     },
     clear: () => {
       entries.clear()
-      oldest = entries.keys()
+      oldest = undefined
     },
     newestFirst: () => [...entries.values()].reverse(),
     get size() {

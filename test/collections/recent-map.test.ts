@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { expect, it } from 'vitest'
 import { createRecentMap } from '../../src/collections/recent-map.ts'
 
@@ -53,4 +55,22 @@ it('drops the oldest entries in turn, also after deletions and a clear', () => {
   }
   for (let key = 0; key < 20; key += 1) if (map.peek(String(key)) !== undefined) left.push(String(key))
   expect(left).toEqual(['17', '18', '19'])
+})
+
+it('takes no more memory when entries are used again and again', () => {
+  setFlagsFromString('--expose-gc')
+  const collectGarbage = runInNewContext('gc') as () => void
+  const heapOf = () => {
+    collectGarbage()
+    return process.memoryUsage().heapUsed
+  }
+  const map = createRecentMap<number>(1_000)
+  const use = () => {
+    for (let uses = 0; uses < 100_000; uses += 1) map.set(String(uses % 3), uses)
+  }
+  use()
+  const before = heapOf()
+  use()
+  expect(heapOf() - before).toBeLessThan(2_000_000)
+  expect(map.size).toBe(3)
 })
