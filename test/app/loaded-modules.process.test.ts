@@ -10,9 +10,9 @@ const ROOT = path.join(import.meta.dirname, '..', '..')
 
 /** Loaded only when a certificate is issued, a password or token is checked, a page is opened, or by other commands. */
 const ON_DEMAND = [
-  /node_modules\/(?:node-forge|jose|piscina|pino-pretty|zod|yaml)\//,
+  /node_modules\/(?:@hono\/node-server|node-forge|jose|piscina|pino-pretty|zod|yaml)\//,
   /^src\/pki\/(?:issue|signed-certificate)\.ts$/,
-  /^src\/http\/pages\/(?:document|trust-page|status-page)\.ts$/,
+  /^src\/http\/(?:admin\/admin-pages|pages\/(?:document|trust-page|status-page))\.ts$/,
   /^src\/access\/rules-file\/rules-worker\.ts$/,
   /^src\/cli\/(?:check|check-host|completion|trust|user)\//,
 ]

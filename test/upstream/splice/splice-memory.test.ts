@@ -49,12 +49,12 @@ describe('the memory for large bodies', () => {
     expect(memory.inUse).toBeGreaterThan(3.7 * MIB)
   })
 
-  it('lends large buffers only from a quarter of its memory', () => {
+  it('lends large buffers only from an eighth of its memory', () => {
     const memory = createSpliceMemory(64 * MIB)
     const leases = Array.from({ length: 32 }, () => acquired(memory))
     for (const lease of leases) sizesAt(lease, 1)
     expect(leases.map(({ buffer }) => buffer.length)).toContain(MIB)
-    expect(memory.inUse).toBeLessThanOrEqual(8 * MIB)
+    expect(memory.inUse).toBeLessThanOrEqual(4 * MIB)
   })
 
   it('does not exceed its total when transfers get larger buffers', () => {
