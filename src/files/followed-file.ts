@@ -39,7 +39,7 @@ export async function follow<T>(
 }
 
 /**
- * Rejects if the first load fails, and follows the file no longer. An error that `mayFail` accepts is no failure.
+ * Rejects if the first load fails; then the file is not followed. Errors that `mayFail` accepts do not count.
  * The watch begins before the first load, so that one load at the start is enough.
  */
 export async function loadAndFollow<T>(

@@ -3,7 +3,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { endWhenRead, isStillSending } from '../upstream/drain-request-body.ts'
 
-/** A step returns it if the request needs no further step. Hono passes it on and reads nothing of it. */
+/** A step returns it after it has answered. Hono only passes it on. */
 export type Answered = Response & { readonly kind: 'answered' }
 
 export const ANSWERED = Object.freeze({ kind: 'answered' }) as Answered

@@ -1,10 +1,9 @@
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 import { portOf, start } from '../fixtures/process.ts'
-import { ALICE_ENTRY } from '../fixtures/sidecar.ts'
-import { tempFolder } from '../fixtures/temp-folder.ts'
+import { folderWithAlice } from '../fixtures/sidecar.ts'
 
 const ROOT = path.join(import.meta.dirname, '..', '..')
 
@@ -19,9 +18,7 @@ const ON_DEMAND = [
 
 // A name or address that this machine gets between the starts causes a new leaf, which loads node-forge.
 it('serve with existing state loads nothing that it does not use', { retry: 2 }, async () => {
-  const folder = tempFolder()
-  mkdirSync(path.join(folder, 'users'))
-  writeFileSync(path.join(folder, 'users/htpasswd'), ALICE_ENTRY)
+  const folder = folderWithAlice()
 
   const first = await filesLoadedBy(folder, 'first')
   expect(first).toContain('src/pki/issue.ts')

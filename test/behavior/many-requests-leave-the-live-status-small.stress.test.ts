@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import path from 'node:path'
@@ -7,8 +7,7 @@ import tls, { type TLSSocket } from 'node:tls'
 import { expect, it, onTestFinished } from 'vitest'
 import { residentMib } from '../bench/process-tree.ts'
 import { portOf, start } from '../fixtures/process.ts'
-import { ALICE, ALICE_ENTRY } from '../fixtures/sidecar.ts'
-import { tempFolder } from '../fixtures/temp-folder.ts'
+import { ALICE, folderWithAlice } from '../fixtures/sidecar.ts'
 import { basic } from '../fixtures/wire.ts'
 
 const REQUESTS = 100_000
@@ -27,9 +26,7 @@ it.runIf(process.platform === 'linux')(
       registry.close()
     })
     await once(registry, 'listening')
-    const folder = tempFolder()
-    mkdirSync(path.join(folder, 'users'))
-    writeFileSync(path.join(folder, 'users/htpasswd'), ALICE_ENTRY)
+    const folder = folderWithAlice()
     const sidecar = start(['serve'], {
       cwd: folder,
       env: {

@@ -1,4 +1,4 @@
-import { readFileSync, mkdirSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import https from 'node:https'
 import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -7,8 +7,7 @@ import { peakRssMib } from '../bench/process-tree.ts'
 import { endlessRegistry, pullSlowly, standIdle, type Host } from '../fixtures/crowd.ts'
 import { portOf, start } from '../fixtures/process.ts'
 import { repetitions } from '../fixtures/repetitions.ts'
-import { ALICE, ALICE_ENTRY } from '../fixtures/sidecar.ts'
-import { tempFolder } from '../fixtures/temp-folder.ts'
+import { ALICE, folderWithAlice } from '../fixtures/sidecar.ts'
 import { until } from '../fixtures/until.ts'
 
 const GIB = 1024 ** 3
@@ -45,9 +44,7 @@ it.runIf(process.platform === 'linux')(
     onTestFinished(() => {
       registry.close()
     })
-    const folder = tempFolder()
-    mkdirSync(path.join(folder, 'users'))
-    writeFileSync(path.join(folder, 'users/htpasswd'), ALICE_ENTRY)
+    const folder = folderWithAlice()
     const sidecar = start(['serve'], {
       cwd: folder,
       env: {

@@ -22,7 +22,7 @@ const FIRST_SIZE = 1
 
 const MIN_FREE_BUFFERS = 4
 
-// Few large buffers save most of the CPU time. Buffers above the first size are lent while this share is not used up.
+// A few large buffers save most of the CPU time. So a large buffer is lent only while an eighth of the memory is in use.
 const LARGE_BUFFERS_SHARE = 8
 
 // A transfer that changes to a smaller buffer holds both buffers for a moment.
