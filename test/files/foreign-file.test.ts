@@ -1,6 +1,6 @@
 // Tests files of other users in a folder where each user can create files, as in /state of the image.
 
-import { chmodSync, chownSync, mkdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, lchownSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { openKeystore } from '../../src/certificates/state-folder/keystore.ts'
@@ -69,6 +69,17 @@ describe('a file of another user is refused', () => {
   itAsRoot.each([0o1777, 0o777, 0o775])('in a folder with mode %o', async (folderMode) => {
     const file = fileIn('a', 'text', { ...SHARED, folderMode })
     await expect(asNobody(() => readIfPresent(file, refuseForeign))).rejects.toThrow(FOREIGN)
+  })
+
+  itAsRoot('as a link to a file of the user of this process', async () => {
+    const link = fileIn('a', '')
+    const own = path.join(path.dirname(path.dirname(link)), 'own')
+    writeFileSync(own, 'text')
+    chownSync(own, NOBODY, NOBODY)
+    rmSync(link)
+    symlinkSync(own, link)
+    lchownSync(link, STRANGER, STRANGER)
+    await expect(asNobody(() => readIfPresent(link, refuseForeign))).rejects.toThrow(FOREIGN)
   })
 
   itAsRoot.each(['root.key', 'root.crt', 'leaf.key', 'leaf.crt', 'cross.crt', 'next-root.key'])(
