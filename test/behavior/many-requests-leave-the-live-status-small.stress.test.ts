@@ -1,13 +1,11 @@
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
-import path from 'node:path'
 import tls, { type TLSSocket } from 'node:tls'
 import { expect, it, onTestFinished } from 'vitest'
 import { residentMib } from '../bench/process-tree.ts'
-import { portOf, start } from '../fixtures/process.ts'
-import { ALICE, folderWithAlice } from '../fixtures/sidecar.ts'
+import { serveAsProcess } from '../fixtures/serving-process.ts'
+import { ALICE } from '../fixtures/sidecar.ts'
 import { basic } from '../fixtures/wire.ts'
 
 const REQUESTS = 100_000
@@ -26,20 +24,8 @@ it.runIf(process.platform === 'linux')(
       registry.close()
     })
     await once(registry, 'listening')
-    const folder = folderWithAlice()
-    const sidecar = start(['serve'], {
-      cwd: folder,
-      env: {
-        SIDECAR_UPSTREAM: `http://127.0.0.1:${(registry.address() as AddressInfo).port}`,
-        SIDECAR_LISTEN: '127.0.0.1:0',
-        SIDECAR_ADMIN_LISTEN: 'off',
-        SIDECAR_LOG_FORMAT: 'json',
-      },
-    })
-    const port = await portOf(sidecar)
-    const ca = readFileSync(path.join(folder, 'state/root.crt'))
+    const { port, ca, pid } = await serveAsProcess((registry.address() as AddressInfo).port)
     const clients = await Promise.all(Array.from({ length: CONNECTIONS }, () => connect(port, ca)))
-    const pid = sidecar.child.pid ?? 0
     let count = 0
     // Raw bytes, because Node's client would take most of the time.
     const pullUntil = (last: number) =>

@@ -1,13 +1,11 @@
-import { readFileSync } from 'node:fs'
 import https from 'node:https'
-import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { expect, it, onTestFinished } from 'vitest'
 import { peakRssMib } from '../bench/process-tree.ts'
 import { endlessRegistry, pullSlowly, standIdle, type Host } from '../fixtures/crowd.ts'
-import { portOf, start } from '../fixtures/process.ts'
 import { repetitions } from '../fixtures/repetitions.ts'
-import { ALICE, folderWithAlice } from '../fixtures/sidecar.ts'
+import { serveAsProcess } from '../fixtures/serving-process.ts'
+import { ALICE } from '../fixtures/sidecar.ts'
 import { until } from '../fixtures/until.ts'
 
 const GIB = 1024 ** 3
@@ -44,21 +42,12 @@ it.runIf(process.platform === 'linux')(
     onTestFinished(() => {
       registry.close()
     })
-    const folder = folderWithAlice()
-    const sidecar = start(['serve'], {
-      cwd: folder,
-      env: {
-        SIDECAR_UPSTREAM: `http://127.0.0.1:${registry.port}`,
-        SIDECAR_LISTEN: '127.0.0.1:0',
-        SIDECAR_ADMIN_LISTEN: 'off',
-        // All connections must be open at once, also on a slow machine.
-        SIDECAR_HANDSHAKE_TIMEOUT: '5m',
-        SIDECAR_HEADER_TIMEOUT: '1h',
-        SIDECAR_IDLE_TIMEOUT: '1h',
-      },
+    const { pid, ...host } = await serveAsProcess(registry.port, {
+      // All connections must be open at once, also on a slow machine.
+      SIDECAR_HANDSHAKE_TIMEOUT: '5m',
+      SIDECAR_HEADER_TIMEOUT: '1h',
+      SIDECAR_IDLE_TIMEOUT: '1h',
     })
-    const port = await portOf(sidecar)
-    const host = { port, ca: readFileSync(path.join(folder, 'state/root.crt')) }
     const idle = await standIdle(host, IDLE)
     const pulls = await pullSlowly(host, { count: PULLS, path: `/v2/x/${5 * GIB}`, as: ALICE, pauseMs: 100 })
     onTestFinished(() => {
@@ -72,7 +61,7 @@ it.runIf(process.platform === 'linux')(
     }
     await until(() => pulls.received > before, { deadlineMs: 10_000, what: 'more of the pulls' })
     expect([...idle.sockets, ...pulls.sockets].filter(({ destroyed }) => destroyed)).toEqual([])
-    const peak = peakRssMib(sidecar.child.pid ?? 0)
+    const peak = peakRssMib(pid)
     expect(peak).toBeGreaterThan(0)
     expect(peak).toBeLessThan(MOST_MIB)
   },

@@ -1,13 +1,11 @@
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
 import http, { type IncomingMessage } from 'node:http'
 import https, { Agent } from 'node:https'
 import type { AddressInfo } from 'node:net'
-import path from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
 import { peakRssMib } from '../bench/process-tree.ts'
-import { portOf, start } from '../fixtures/process.ts'
-import { ALICE, folderWithAlice } from '../fixtures/sidecar.ts'
+import { serveAsProcess } from '../fixtures/serving-process.ts'
+import { ALICE } from '../fixtures/sidecar.ts'
 
 const MIB = 1024 * 1024
 const LAYER = Buffer.alloc(32 * MIB)
@@ -28,18 +26,7 @@ it.runIf(process.platform === 'linux')(
       registry.close()
     })
     await once(registry.listen(0, '127.0.0.1'), 'listening')
-    const folder = folderWithAlice()
-    const sidecar = start(['serve'], {
-      cwd: folder,
-      env: {
-        SIDECAR_UPSTREAM: `http://127.0.0.1:${(registry.address() as AddressInfo).port}`,
-        SIDECAR_LISTEN: '127.0.0.1:0',
-        SIDECAR_ADMIN_LISTEN: 'off',
-        SIDECAR_LOG_FORMAT: 'json',
-      },
-    })
-    const port = await portOf(sidecar)
-    const ca = readFileSync(path.join(folder, 'state/root.crt'))
+    const { port, ca, pid } = await serveAsProcess((registry.address() as AddressInfo).port)
     const agent = new Agent({ ca, keepAlive: true, maxSockets: CONNECTIONS })
     onTestFinished(() => {
       agent.destroy()
@@ -66,6 +53,6 @@ it.runIf(process.platform === 'linux')(
     )
 
     expect(new Set(pulled)).toEqual(new Set([LAYER.length]))
-    expect(peakRssMib(sidecar.child.pid ?? 0)).toBeLessThan(MOST_MIB)
+    expect(peakRssMib(pid)).toBeLessThan(MOST_MIB)
   },
 )
