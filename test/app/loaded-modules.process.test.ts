@@ -9,6 +9,8 @@ const ROOT = path.join(import.meta.dirname, '..', '..')
 
 /** Loaded only when a certificate is issued, a password or token is checked, a page is opened, or by other commands. */
 const ON_DEMAND = [
+  // Node's fetch.
+  /^node:internal\/deps\/undici\//,
   /node_modules\/(?:@hono\/node-server|node-forge|jose|piscina|pino-pretty|zod|yaml)\//,
   /^src\/pki\/(?:issue|signed-certificate)\.ts$/,
   /^src\/http\/(?:admin\/admin-pages|pages\/(?:document|trust-page|status-page))\.ts$/,
@@ -47,7 +49,7 @@ async function filesLoadedBy(folder: string, name: string): Promise<readonly str
     const { result } = JSON.parse(readFileSync(path.join(reports, report), 'utf8')) as {
       readonly result: readonly { readonly url: string }[]
     }
-    return result.flatMap(({ url }) => (url.startsWith('file:') ? sourcesOf(fileURLToPath(url)) : []))
+    return result.flatMap(({ url }) => (url.startsWith('file:') ? sourcesOf(fileURLToPath(url)) : [url]))
   })
 }
 
