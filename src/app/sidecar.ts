@@ -7,6 +7,7 @@ import type { CertificateInForce } from '../certificates/certificate-in-force.ts
 import { loadClientCa, type ClientCaInForce } from '../certificates/client-ca-in-force.ts'
 import { openIssuedCertificate } from '../certificates/issued-certificate.ts'
 import { operatorFilesOf } from '../certificates/operator-files.ts'
+import type { Machine } from '../certificates/names/machine-facts.ts'
 import { loadOperatorCertificate } from '../certificates/operator-certificate.ts'
 import { openStatusKey } from '../certificates/state-folder/status-key-file.ts'
 import { openTokenKey } from '../certificates/state-folder/token-key.ts'
@@ -63,6 +64,8 @@ export interface SidecarOptions {
   readonly bcryptPool?: () => BcryptPool
   readonly rulesReader?: () => RulesReader
   readonly freezeClock?: FreezeClock
+  /** The names of the machine for the leaf; by default those that it has now. */
+  readonly machine?: Machine
   readonly stdout?: NodeJS.WritableStream
 }
 
@@ -75,6 +78,7 @@ export async function createSidecar(
     bcryptPool = createBcryptPool,
     rulesReader = createRulesReader,
     freezeClock = {},
+    machine,
     stdout,
   }: SidecarOptions = {},
 ): Promise<Sidecar> {
@@ -83,7 +87,7 @@ export async function createSidecar(
   const activity = createActivity()
   const listeners = [activity.logged, ...(auditStream === undefined ? [] : [copyToAudit(auditStream)])]
   const watched = watchLog(log, listeners)
-  const options = { log: watched, now, bcryptPool, rulesReader, freezeClock, auditStream, activity }
+  const options = { log: watched, now, bcryptPool, rulesReader, freezeClock, machine, auditStream, activity }
   return closeOnFailure(openSidecar(config, options), { auditStream })
 }
 
@@ -93,6 +97,7 @@ interface OpenOptions {
   readonly bcryptPool: () => BcryptPool
   readonly rulesReader: () => RulesReader
   readonly freezeClock: FreezeClock
+  readonly machine: Machine | undefined
   readonly auditStream: AuditStream | undefined
   readonly activity: Activity
 }
@@ -136,8 +141,9 @@ async function openSidecar(config: Config, options: OpenOptions): Promise<Sideca
 
 async function loadFiles(
   config: Config,
-  { log, rulesReader, freezeClock }: Pick<OpenOptions, 'log' | 'rulesReader' | 'freezeClock'>,
+  options: Pick<OpenOptions, 'log' | 'rulesReader' | 'freezeClock' | 'machine'>,
 ): Promise<Files> {
+  const { log, rulesReader, freezeClock, machine } = options
   const { stateDir, watchPoll: pollMs } = config
   const operatorFiles = operatorFilesOf(config)
   // Reading the users takes 40 ms, because the file may be changing. The certificate is prepared meanwhile.
@@ -145,7 +151,7 @@ async function loadFiles(
   loadingUsers.catch(() => undefined)
   const openingCertificate =
     operatorFiles === undefined
-      ? openIssuedCertificate(config, log)
+      ? openIssuedCertificate(config, log, { machine })
       : loadOperatorCertificate({ files: operatorFiles, pollMs, log })
   const certificate = await closeOnFailure(openingCertificate, {
     users: { close: async () => (await loadingUsers).close() },

@@ -24,7 +24,7 @@ const HINT =
 type Settings = Pick<Config, 'stateDir' | 'rootDir' | 'hosts' | 'caConstrain' | 'watchPoll'>
 
 export interface Surroundings {
-  readonly machine?: Machine
+  readonly machine?: Machine | undefined
   readonly timetable?: Timetable
 }
 

@@ -9,6 +9,7 @@ import { wantedNames } from '../../src/certificates/names/wanted-names.ts'
 import { renewedCert } from '../fixtures/renewed-cert.ts'
 import { sidecarForTest, type TestSidecar } from '../fixtures/sidecar.ts'
 import { tempFolder } from '../fixtures/temp-folder.ts'
+import { THIS_MACHINE } from '../fixtures/this-machine.ts'
 import { until } from '../fixtures/until.ts'
 import { withoutFileEvents } from '../files/no-file-events.ts'
 
@@ -76,7 +77,7 @@ describe('a leaf that `cert renew` issued', () => {
 it('a leaf that is not valid yet is served, and reported in the log and by /readyz', async () => {
   const folder = path.join(tempFolder(), 'state')
   const ahead = new Date(Date.now() + 2 * 3_600_000)
-  await openKeystore({ folder, names: wantedNames({ hosts: [] }), now: ahead })
+  await openKeystore({ folder, names: wantedNames({ hosts: [] }, THIS_MACHINE.names), now: ahead })
   const sidecar = await sidecarForTest({ env: { SIDECAR_STATE_DIR: folder } })
   expect((await sidecar.readiness()).parts.certificate).toMatchObject({
     ready: true,
