@@ -134,7 +134,7 @@ describe('check --host finds no problem', () => {
   it('for a sidecar, on its own machine', async () => {
     const { port, folder } = sidecar
     const { code, text } = await checkAt({ port, stateDir: path.join(folder, 'state') })
-    expect(code).toBe(0)
+    expect(code, text).toBe(0)
     expect(text.split('\n')).toEqual([
       expect.stringMatching(/^ok address: localhost:\d+ is 127\.0\.0\.1:\d+, which accepts connections/),
       expect.stringMatching(/^ok tls: TLSv1\.3 handshake done/),
@@ -152,7 +152,7 @@ describe('check --host finds no problem', () => {
   it('for a sidecar, on a machine whose clients trust it', async () => {
     const { port, root } = sidecar
     const { code, text } = await checkAt({ port, certsPem: root.pem })
-    expect(code).toBe(0)
+    expect(code, text).toBe(0)
     expect(text).toMatch(
       /^ok trust: clients on this machine trust the certificate because of .*docker\/certs\.d\/localhost:/m,
     )
@@ -163,7 +163,7 @@ describe('check --host finds no problem', () => {
     const { rootPem, intermediatePem, pair } = issueByIntermediate()
     const chain = { ...pair, certPem: `${pair.certPem}${intermediatePem}` }
     const { code, text } = await checkAt({ port: await serveTls(chain), systemPem: rootPem })
-    expect(code).toBe(0)
+    expect(code, text).toBe(0)
     expect(text).toMatch(
       /^ok trust: the chain ends at a root in .*ca-certificates\.crt: clients need nothing else/m,
     )
@@ -173,7 +173,7 @@ describe('check --host finds no problem', () => {
     const { port, folder } = sidecar
     const stateDir = path.join(folder, 'state')
     const { code, text } = await checkAt({ port, host: `127.0.0.1:${port}`, stateDir })
-    expect(code).toBe(0)
+    expect(code, text).toBe(0)
     expect(text).toMatch(/^note trust: dockerd does not verify certificates on loopback/m)
   })
 })
@@ -181,7 +181,7 @@ describe('check --host finds no problem', () => {
 describe('check --host explains an unreachable address', () => {
   it('because the name is unknown', async () => {
     const { code, text } = await checkAt({ port: 443, host: 'no-such-registry.invalid' })
-    expect(code).toBe(1)
+    expect(code, text).toBe(1)
     expect(text).toMatch(
       /^problem address: (this machine cannot resolve .* → .*\/etc\/hosts|.*no name server)/,
     )
@@ -192,7 +192,7 @@ describe('check --host explains an unreachable address', () => {
     const port = await serve(server)
     await new Promise((resolve) => server.close(resolve))
     const { code, text } = await checkAt({ port })
-    expect(code).toBe(1)
+    expect(code, text).toBe(1)
     expect(text).toMatch(/problem address: nothing listens on 127\.0\.0\.1:\d+ → start the sidecar there/)
   })
 })
@@ -202,7 +202,7 @@ describe('check --host explains a server without TLS', () => {
     const registry = await startRegistry()
     onTestFinished(() => registry.stop())
     const { code, text } = await checkAt({ port: registry.port })
-    expect(code).toBe(1)
+    expect(code, text).toBe(1)
     expect(text).toMatch(
       /problem tls: a registry answers there in plain HTTP, without TLS → .*anyone can use the registry/,
     )
@@ -226,7 +226,7 @@ describe('check --host explains a server without TLS', () => {
     ],
   ])('%s', async (_title, server, expected) => {
     const { code, text } = await checkAt({ port: await serve(server()) })
-    expect(code).toBe(1)
+    expect(code, text).toBe(1)
     expect(text).toMatch(expected)
     // eslint-disable-next-line no-control-regex
     expect(text).not.toMatch(/[\x00-\x09\x0b-\x1f]/)
@@ -237,7 +237,7 @@ describe.concurrent('check --host waits for its timeout', () => {
   it('and explains a server that stays silent', async ({ onTestFinished: onFinished }) => {
     const port = await serve(createServer(), onFinished)
     const { code, text } = await checkAt({ port, timeoutMs: SHORT_TIMEOUT_MS }, onFinished)
-    expect(code).toBe(1)
+    expect(code, text).toBe(1)
     expect(text).toMatch(/tls: the server accepts the connection but sends nothing → /)
     // eslint-disable-next-line no-control-regex
     expect(text).not.toMatch(/[\x00-\x09\x0b-\x1f]/)
@@ -276,7 +276,7 @@ describe('check --host explains a failed handshake', () => {
   ])('because the server demands a client certificate in %s', async (maxVersion, expected) => {
     const options: ServerOptions = { requestCert: true, maxVersion, ca: OLD_ROOT.certPem }
     const { code, text } = await checkAt({ port: await serveTls(issueUnder(OLD_ROOT), options) })
-    expect(code).toBe(1)
+    expect(code, text).toBe(1)
     expect(text).toMatch(expected)
   })
 })
@@ -311,7 +311,7 @@ describe('check --host explains a certificate', () => {
   ])('%s, apart from the trust in its root', async (_title, days, expected) => {
     const pair = issueUnder(OLD_ROOT, new Date(Date.now() + days * DAY_MS))
     const { code, text } = await checkAt({ port: await serveTls(pair), certsPem: OLD_ROOT.certPem })
-    expect(code).toBe(1)
+    expect(code, text).toBe(1)
     expect(text).toMatch(expected)
     expect(text).toMatch(/^ok trust: clients on this machine trust the certificate/m)
   })
@@ -326,7 +326,7 @@ describe('check --host explains a certificate', () => {
   it('of an untrusted sidecar, with the commands to trust it', async () => {
     const { port, root } = sidecar
     const { code, text } = await checkAt({ port })
-    expect(code).toBe(1)
+    expect(code, text).toBe(1)
     expect(text).toContain(
       `problem trust: the root of this registry-sidecar, SHA-256 ${root.fingerprint}, is not trusted`,
     )
@@ -338,7 +338,7 @@ describe('check --host explains a certificate', () => {
   it('of a sidecar with a renewed root, without the fingerprint of the cross certificate', async () => {
     const { bundle, root } = await openRenewedKeystore(2)
     const { code, text } = await checkAt({ port: await serveTls(bundle) })
-    expect(code).toBe(1)
+    expect(code, text).toBe(1)
     expect(text).toMatch(
       /problem trust: the renewed root of this registry-sidecar is not trusted .* → curl -fsSk -o registry-ca\.crt .*\/-\/ca\.crt && openssl x509 .*; compare the SHA-256 with `registry-sidecar trust` .* sudo install -D -m 644 registry-ca\.crt/,
     )
@@ -365,7 +365,7 @@ describe('check --host explains a certificate', () => {
     const stateDir = path.join(tempFolder(), 'state')
     await openKeystore({ folder: stateDir, names: LOCALHOST, now: new Date() })
     const { code, text } = await checkAt({ port: await serveTls(issueUnder(OLD_ROOT)), stateDir })
-    expect(code).toBe(1)
+    expect(code, text).toBe(1)
     expect(text).toMatch(
       /problem trust: the certificate was issued under another root of a registry-sidecar, SHA-256 .* → .*earlier/,
     )
@@ -376,7 +376,7 @@ describe('check --host explains a certificate', () => {
     await openKeystore({ folder: stateDir, names: LOCALHOST, now: new Date() })
     const port = await serveTls(issueUnder(OLD_ROOT))
     const { code, text } = await checkAt({ port, stateDir, systemPem: OLD_ROOT.certPem })
-    expect(code).toBe(0)
+    expect(code, text).toBe(0)
     expect(text).toMatch(/note trust: the certificate was not issued under the root in .*root\.crt/)
   })
 
@@ -392,7 +392,7 @@ describe('check --host explains a certificate', () => {
   it('without its intermediate', async () => {
     const { rootPem, pair } = issueByIntermediate()
     const { code, text } = await checkAt({ port: await serveTls(pair), systemPem: rootPem })
-    expect(code).toBe(1)
+    expect(code, text).toBe(1)
     expect(text).toMatch(
       /problem trust: the chain ends at CN=leaf, whose issuer CN=intermediate is not trusted on this machine → .*the chain is incomplete/,
     )
@@ -402,7 +402,7 @@ describe('check --host explains a certificate', () => {
     const { port, folder } = sidecar
     const stateDir = path.join(folder, 'state')
     const { code, text } = await checkAt({ port, stateDir, certsPem: OLD_ROOT.certPem })
-    expect(code).toBe(0)
+    expect(code, text).toBe(0)
     expect(text).toMatch(
       /note trust: other roots are in .*certs\.d\/localhost:\d+: .* → registry-sidecar trust --install/,
     )
