@@ -86,14 +86,9 @@ describe('a freeze', () => {
     const { sidecar } = await setScene()
     const file = path.join(sidecar.folder, 'state', 'freeze.json')
     await writeFreeze(file, newFreeze(MINUTE_MS))
-    const ms = await until(() => isFrozen(sidecar), { deadlineMs: SOON_MS, what: 'frozen' })
-    expect(ms).toBeLessThan(1_000)
+    await until(() => isFrozen(sidecar), { deadlineMs: 1_000, what: 'frozen' })
     await thawNow(sidecar)
-    const thawMs = await until(async () => !(await isFrozen(sidecar)), {
-      deadlineMs: SOON_MS,
-      what: 'thawed',
-    })
-    expect(thawMs).toBeLessThan(1_000)
+    await until(async () => !(await isFrozen(sidecar)), { deadlineMs: 1_000, what: 'thawed' })
   })
 
   it('lets a running push go on until its repository has been quiet for 15 s', async () => {

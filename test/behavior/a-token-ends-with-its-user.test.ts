@@ -16,11 +16,10 @@ it.each([
   expect([await statusOf(ended), await statusOf(kept)]).toEqual([200, 200])
   const [, otherLine = ''] = readFileSync(sidecar.usersFile, 'utf8').split('\n')
   sidecar.writeUsers(`${line}${otherLine}\n`)
-  const ms = await until(async () => (await statusOf(ended)) === 401, {
+  await until(async () => (await statusOf(ended)) === 401, {
     deadlineMs: 1_000,
     what: 'the first refused request',
   })
-  expect(ms).toBeLessThan(1_000)
   expect(await statusOf(kept)).toBe(200)
   // It is no wrong login: the client could not know.
   expect(sidecar.lines.filter(({ msg }) => msg === 'login refused')).toEqual([])
