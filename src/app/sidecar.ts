@@ -64,7 +64,7 @@ export interface SidecarOptions {
   readonly bcryptPool?: () => BcryptPool
   readonly rulesReader?: () => RulesReader
   readonly freezeClock?: FreezeClock
-  /** The names of the machine for the leaf; by default those that it has now. */
+  /** The names of this machine for the leaf. By default they are read from the system each time. */
   readonly machine?: Machine
   readonly stdout?: NodeJS.WritableStream
 }
