@@ -1,28 +1,22 @@
 // Composes a running sidecar from settings.
 
-import { loadRules, type RulesInForce } from '../access/rules-in-force.ts'
 import { createRulesReader, type RulesReader } from '../access/rules-file/read-rules.ts'
 import { createBcryptPool, type BcryptPool } from '../auth/bcrypt-pool.ts'
 import type { CertificateInForce } from '../certificates/certificate-in-force.ts'
-import { loadClientCa, type ClientCaInForce } from '../certificates/client-ca-in-force.ts'
-import { openIssuedCertificate } from '../certificates/issued-certificate.ts'
-import { operatorFilesOf } from '../certificates/operator-files.ts'
 import type { Machine } from '../certificates/names/machine-facts.ts'
-import { loadOperatorCertificate } from '../certificates/operator-certificate.ts'
 import { openStatusKey } from '../certificates/state-folder/status-key-file.ts'
-import { openTokenKey } from '../certificates/state-folder/token-key.ts'
-import { statePlaceOf } from '../certificates/state-place.ts'
 import type { Config } from '../settings/config.ts'
 import { checkConnectionMigration } from './connection-migration.ts'
 import { affordableConnections, openFilesLimit } from './file-descriptors.ts'
 import { createAdminListener, type AdminListener, type Readiness } from '../http/admin/admin-listener.ts'
-import { openWriteFreeze, type FreezeClock, type WriteFreeze } from '../freeze/write-freeze.ts'
+import type { FreezeClock } from '../freeze/write-freeze.ts'
 import type { BoundAddress } from '../http/bind.ts'
 import { createActivity, type Activity } from '../observability/activity/activity.ts'
 import { copyToAudit } from '../observability/audited-log.ts'
 import { openAuditStream, type AuditStream } from '../observability/audit-stream.ts'
 import type { Log } from '../observability/log.ts'
 import { watchLog } from '../observability/watched-log.ts'
+import { loadFiles, type LoadOptions } from './load-files.ts'
 import { createPublicReason } from './status/public-reason.ts'
 import { readinessOf } from './readiness.ts'
 import { createRequestParts, type RequestParts, type RequestPartsOptions } from './request-parts.ts'
@@ -30,7 +24,7 @@ import { closeOnFailure, shutDown } from './shutdown.ts'
 import { registerStateMetrics, type MeasuredParts } from './metrics/state-metrics.ts'
 import { createStatus, type StatusView } from './status/status.ts'
 import { openTlsListener } from './tls-listener.ts'
-import { loadUsers, type Users } from '../users/users.ts'
+import type { Users } from '../users/users.ts'
 
 export interface Sidecar {
   readonly address: BoundAddress
@@ -46,15 +40,6 @@ export interface Sidecar {
    * requests were cut.
    */
   drain(timeoutMs: number, delayMs?: number): Promise<boolean>
-}
-
-interface Files {
-  readonly tokenKey: Buffer
-  readonly certificate: CertificateInForce
-  readonly users: Users
-  readonly clientCa: ClientCaInForce | undefined
-  readonly rules: RulesInForce | undefined
-  readonly writeFreeze: WriteFreeze
 }
 
 export interface SidecarOptions {
@@ -91,13 +76,9 @@ export async function createSidecar(
   return closeOnFailure(openSidecar(config, options), { auditStream })
 }
 
-interface OpenOptions {
-  readonly log: Log
+interface OpenOptions extends LoadOptions {
   readonly now: () => number
   readonly bcryptPool: () => BcryptPool
-  readonly rulesReader: () => RulesReader
-  readonly freezeClock: FreezeClock
-  readonly machine: Machine | undefined
   readonly auditStream: AuditStream | undefined
   readonly activity: Activity
 }
@@ -139,37 +120,6 @@ async function openSidecar(config: Config, options: OpenOptions): Promise<Sideca
   }
 }
 
-async function loadFiles(
-  config: Config,
-  options: Pick<OpenOptions, 'log' | 'rulesReader' | 'freezeClock' | 'machine'>,
-): Promise<Files> {
-  const { log, rulesReader, freezeClock, machine } = options
-  const { stateDir, watchPoll: pollMs } = config
-  const operatorFiles = operatorFilesOf(config)
-  // Reading the users takes 40 ms, because the file may be changing. The certificate is prepared meanwhile.
-  const loadingUsers = loadUsers({ file: config.users, pollMs, log })
-  loadingUsers.catch(() => undefined)
-  const openingCertificate =
-    operatorFiles === undefined
-      ? openIssuedCertificate(config, log, { machine })
-      : loadOperatorCertificate({ files: operatorFiles, pollMs, log })
-  const certificate = await closeOnFailure(openingCertificate, {
-    users: { close: async () => (await loadingUsers).close() },
-  })
-  const users = await closeOnFailure(loadingUsers, { certificate })
-  const clientCa = await closeOnFailure(openClientCa(config, log), { certificate, users })
-  const rules = await closeOnFailure(openRules(config, { users, log, rulesReader }), {
-    certificate,
-    users,
-    clientCa,
-  })
-  const open = { certificate, users, clientCa, rules }
-  const tokenKey = await closeOnFailure(openTokenKey(statePlaceOf(config), log), open)
-  // No address is bound yet, so a freeze also holds the first writes after a restart.
-  const writeFreeze = await closeOnFailure(openWriteFreeze({ stateDir, pollMs, log, ...freezeClock }), open)
-  return { ...open, tokenKey, writeFreeze }
-}
-
 async function openRequestParts(
   config: Config,
   options: Omit<RequestPartsOptions, 'affordable'>,
@@ -201,20 +151,6 @@ async function openAdminListener(
     liveStatus: parts.liveStatus,
     statusKey: await openStatusKey(stateDir, log),
   })
-}
-
-async function openClientCa(config: Config, log: Log): Promise<ClientCaInForce | undefined> {
-  const { tlsClientCa: file, watchPoll: pollMs } = config
-  return file === undefined ? undefined : loadClientCa({ file, pollMs, log })
-}
-
-async function openRules(
-  { access: file, watchPoll: pollMs }: Config,
-  { users, log, rulesReader }: Pick<OpenOptions, 'log' | 'rulesReader'> & { readonly users: Users },
-): Promise<RulesInForce | undefined> {
-  if (file === undefined) return undefined
-  const usernames = () => (users.isLoaded ? users.table.entries : undefined)
-  return loadRules({ file, pollMs, log, usernames, reader: rulesReader() })
 }
 
 function monotonicMs(): number {
