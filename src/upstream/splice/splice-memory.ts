@@ -28,7 +28,7 @@ const LARGE_BUFFERS_SHARE = 8
 // A transfer that changes to a smaller buffer holds both buffers for a moment.
 const RESERVE_SHARE = 16
 
-// Node's TLS layer keeps up to two buffers of this size for the encrypted bytes of a connection (measured).
+// For each buffer, Node's TLS layer keeps up to two more of the same size, for encrypted bytes (measured).
 const BYTES_PER_BUFFER_BYTE = 3
 
 const SLOW_MS = 200
